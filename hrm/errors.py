@@ -1,0 +1,54 @@
+"""What a user can cause, and mend. Raised where the rule lives, printed at the doors with exit code 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A fault in what was given, not in the program.
+
+    Args:
+        where: the option, file or field at fault.
+        given: what was found there.
+        rule: what would have been right.
+        mend: what to do now; may be empty when the rule says it all.
+    """
+
+    def __init__(self, where: str, given: object, rule: str, mend: str = "") -> None:
+        # All arguments reach Exception.__init__, so the error pickles across processes.
+        super().__init__(where, given, rule, mend)
+        self.where, self.given, self.rule, self.mend = where, given, rule, mend
+
+    def __str__(self) -> str:
+        message = f"{self.where}: given {self.given!r}; {self.rule}"
+        return f"{message}. {self.mend}" if self.mend else message
+
+
+class ConfigError(UserError):
+    """A value or key of the configuration breaks its rule."""
+
+
+class UnknownNameError(UserError):
+    """A name that is in no registry (preset, task, space, sampler, key, ...)."""
+
+    @classmethod
+    def among(cls, where: str, given: str, known: Iterable[str]) -> UnknownNameError:
+        """The error for `given`, which is none of `known`; suggests the nearest name."""
+        names = sorted(known)
+        near = difflib.get_close_matches(given, names, n=1)
+        mend = f"Did you mean {near[0]!r}?" if near else ""
+        return cls(where, given, f"must be one of: {', '.join(names)}", mend)
+
+
+class DataError(UserError):
+    """A data set that is missing, malformed or cannot be split as asked."""
+
+
+class DeviceError(UserError):
+    """A device that this machine does not have."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint that is missing, damaged or belongs to another run."""

@@ -1,0 +1,157 @@
+"""One run, whole: family, model, task, training rules, seed and device. A dumped RunConfig reproduces its run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hrm import config as reader
+from hrm.errors import ConfigError, UnknownNameError
+from hrm.families import family
+from hrm.tasks import task_kind
+from hrm.train_config import TrainConfig
+
+DEVICES = ("auto", "cuda", "mps", "cpu")
+SECTIONS = ("model", "task", "train")
+ALIASES = {"arch": "model"}
+"""Spellings of the size guide that mean a section of ours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that decides one training run.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    family: str = "puzzle"
+    model: Any
+    """The family's config."""
+    task: Any
+    """The task kind's config; its `name` picks the kind."""
+    train: TrainConfig
+    seed: int = 0
+    """Decides initial weights, batches and exploration."""
+    device: str = "auto"
+    """`auto` (cuda, then mps, then cpu), `cuda`, `mps` or `cpu`."""
+    threads: int | None = None
+    """CPU threads of torch; null leaves torch's own choice."""
+
+    def __post_init__(self) -> None:
+        if self.device not in DEVICES:
+            raise ConfigError("device", self.device, f"must be one of: {', '.join(DEVICES)}")
+        if self.seed < 0:
+            raise ConfigError("seed", self.seed, "must be 0 or more")
+        if self.threads is not None and self.threads < 1:
+            raise ConfigError("threads", self.threads, "must be at least 1, or null")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
+        """From the nested mapping that `to_dict` gives; missing keys take their defaults.
+
+        Raises:
+            UserError: an unknown key or name, or a value that breaks its rule.
+        """
+        fields = {field.name for field in dataclasses.fields(cls)}
+        for key in values:
+            if key not in fields:
+                raise UnknownNameError.among("configuration", key, fields)
+        kind = family(values.get("family", "puzzle"))
+        task_values = values.get("task") or {}
+        tops = reader.build(_Tops, {k: values[k] for k in _TOP_FIELDS if k in values}, "configuration")
+        return cls(
+            model=reader.build(kind.config_class, values.get("model") or {}, "model"),
+            task=reader.build(task_kind(task_values.get("name", DEFAULT_TASK)).config_class, task_values, "task"),
+            train=reader.build(TrainConfig, values.get("train") or {}, "train"),
+            **dataclasses.asdict(tops),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested values, in the order of the fields."""
+        return dataclasses.asdict(self)
+
+    def replace(self, **overrides: Any) -> RunConfig:
+        """A copy with dotted names replaced: `replace(**{"model.hidden_size": 64, "seed": 3})`."""
+        return RunConfig.from_dict(merge(self.to_dict(), overrides))
+
+
+DEFAULT_TASK = "sudoku9"
+_TOP_FIELDS = ("family", "seed", "device", "threads")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tops:
+    family: str = "puzzle"
+    seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+
+
+def merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` (nested) with dotted `overrides` set; bare field names are qualified first.
+
+    Raises:
+        UnknownNameError: a name that no section has.
+    """
+    merged: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+    task_name = overrides.get("task.name", overrides.get("task", (merged.get("task") or {}).get("name", DEFAULT_TASK)))
+    family_name = overrides.get("family", merged.get("family", "puzzle"))
+    for name, value in overrides.items():
+        section, _, field = qualify(name, family_name, str(task_name)).partition(".")
+        if field:
+            merged.setdefault(section, {})[field] = value
+        else:
+            merged[section] = value
+    return merged
+
+
+def qualify(name: str, family_name: str = "puzzle", task_name: str = DEFAULT_TASK) -> str:
+    """The full name of an option: `hidden_size` and `arch.hidden_size` are `model.hidden_size`.
+
+    Raises:
+        UnknownNameError: no section has it.
+    """
+    sections = {
+        "model": _field_names(family(family_name).config_class),
+        "train": _field_names(TrainConfig),
+        "task": _field_names(task_kind(task_name).config_class),
+    }
+    section, _, field = name.partition(".")
+    section = ALIASES.get(section, section)
+    if field:
+        if section not in sections:
+            raise UnknownNameError.among(name, section, sections)
+        if field not in sections[section]:
+            raise UnknownNameError.among(section, field, sections[section])
+        return f"{section}.{field}"
+    if name == "task":
+        return "task.name"
+    if name in _TOP_FIELDS:
+        return name
+    for section, fields in sections.items():
+        if name in fields and name != "name":
+            return f"{section}.{name}"
+    known = {*_TOP_FIELDS, *(field for fields in sections.values() for field in fields)} - {"name"}
+    raise UnknownNameError.among("configuration", name, known)
+
+
+def _field_names(cls: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls)]
+
+
+def save(config: RunConfig, path: Path) -> None:
+    """Writes the config as YAML; `load` reads the same config back."""
+    reader.write_yaml(config.to_dict(), path)
+
+
+def load(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
+    """A dumped config, with dotlist overrides.
+
+    Raises:
+        UserError: the file or an override is at fault.
+    """
+    return RunConfig.from_dict(merge(reader.read_yaml(path), reader.parse_dotlist(overrides)))

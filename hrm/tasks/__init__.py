@@ -1,0 +1,29 @@
+"""The tasks: `TASKS` names those that ship; a path names a data set on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hrm.errors import UnknownNameError
+from hrm.tasks.base import TaskKind
+from hrm.tasks.directory import DIRECTORY
+from hrm.tasks.sudoku import SUDOKU_KINDS
+from hrm.tasks.sudoku_csv import SUDOKU_CSV
+
+TASKS: dict[str, TaskKind] = {**SUDOKU_KINDS}
+
+
+def task_kind(name: str) -> TaskKind:
+    """The kind of a task by name, or by path: a folder in the official format, or a Sudoku-Extreme CSV.
+
+    Raises:
+        UnknownNameError: neither a task nor something that looks like a path.
+    """
+    if name in TASKS:
+        return TASKS[name]
+    path = Path(name)
+    if path.suffix == ".csv" or any(path.glob("*.csv")):
+        return SUDOKU_CSV
+    if path.exists() or "/" in name or "\\" in name:
+        return DIRECTORY
+    raise UnknownNameError.among("task", name, TASKS)

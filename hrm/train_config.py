@@ -1,0 +1,72 @@
+"""How a model is trained: length, optimizer, schedule, evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hrm.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The training rules of one run. An optimizer step is one ACT segment of one batch.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    steps: int = 1000
+    """Optimizer steps of the whole run; the schedule ends with it."""
+    batch_size: int = 32
+    """Sequences of a batch (official: `global_batch_size`)."""
+    lr: float = 1e-4
+    """Peak learning rate of AdamATan2."""
+    lr_warmup_fraction: float = 0.1
+    """Linear warm-up over this fraction of `steps`."""
+    lr_warmup_steps: int | None = None
+    """Official spelling of the warm-up, in steps; when given it wins over the fraction."""
+    lr_min_ratio: float = 1.0
+    """The cosine after warm-up ends at `lr * lr_min_ratio`; 1 is constant."""
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    puzzle_emb_lr: float = 1e-2
+    """Learning rate of the puzzle embeddings' SignSGD, under the same schedule."""
+    puzzle_emb_weight_decay: float = 0.1
+    ema: float = 0.0
+    """Decay of an exponential moving average of the weights, used to evaluate; 0 is off."""
+    num_reports: int = 10
+    """Validations of a run, at equal fractions of `steps`."""
+    eval_batch_size: int = 256
+    """Sequences of an evaluation batch; decides speed, not results."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "num_reports", "eval_batch_size"):
+            _require(self, name, getattr(self, name) >= 1, "must be at least 1")
+        for name in ("lr", "puzzle_emb_lr"):
+            _require(self, name, getattr(self, name) > 0, "must be above 0")
+        for name in ("weight_decay", "puzzle_emb_weight_decay"):
+            _require(self, name, getattr(self, name) >= 0, "must be 0 or more")
+        for name in ("beta1", "beta2", "ema"):
+            _require(self, name, 0 <= getattr(self, name) < 1, "must lie in 0..1, 1 excluded")
+        for name in ("lr_warmup_fraction", "lr_min_ratio"):
+            _require(self, name, 0 <= getattr(self, name) <= 1, "must lie in 0..1")
+        _require(self, "lr_warmup_steps", self.lr_warmup_steps is None or self.lr_warmup_steps >= 0,
+                 "must be 0 or more, or null for the fraction")  # fmt: skip
+        _require(self, "num_reports", self.num_reports <= self.steps, f"must be at most steps={self.steps}")
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps of linear warm-up."""
+        if self.lr_warmup_steps is not None:
+            return self.lr_warmup_steps
+        return round(self.lr_warmup_fraction * self.steps)
+
+    def report_steps(self) -> list[int]:
+        """The steps after which the run validates: fractions 1/n, 2/n, ... 1 of `steps`, rounded up."""
+        return [-(-self.steps * i // self.num_reports) for i in range(1, self.num_reports + 1)]
+
+
+def _require(config: TrainConfig, name: str, holds: bool, rule: str) -> None:
+    if not holds:
+        raise ConfigError(f"train.{name}", getattr(config, name), rule)

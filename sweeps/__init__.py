@@ -1,0 +1,1 @@
+"""Searching: spaces, budgets, the Optuna study, Ray, results, comparison and reports."""

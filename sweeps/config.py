@@ -1,0 +1,131 @@
+"""A sweep's configuration: one tree of dataclasses, composed by Hydra (see `sweeps.cli`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hrm.errors import ConfigError
+from hrm.train_config import TrainConfig
+
+EQUAL = ("flops", "steps")
+WANDB_MODES = ("disabled", "offline", "online")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetConfig:
+    max_params: int | str | None = None
+    """Most trainable plus puzzle-embedding parameters: a number, `0.5M`, or a preset's name."""
+    min_params: int | float | str | None = None
+    """Fewest: a number, `0.4M`, or a fraction of `max_params` below 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepTrainConfig(TrainConfig):
+    """The training rules of every trial, baselines included."""
+
+    equal: str = "flops"
+    """`flops`: each trial spends the FLOPs that the reference spends in `steps`; `steps`: each makes `steps`."""
+    reference: str = "tiny_demo"
+    """The preset whose FLOPs per step, times `steps`, is every trial's allowance under `equal=flops`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineConfig:
+    presets: list[str] | None = None
+    """Presets to train as baselines; null is every preset that fits the budget."""
+    trials: int | None = None
+    """Baseline trials of each preset, over the space's learning-rate grid; null is max(3, num_trials / 4)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmConfig:
+    finalists: int = 2
+    """Best search configurations that are rerun on fresh seeds beside the baselines; 0 is none."""
+    seeds: int = 3
+    """Fresh seeds of each arm, the same in every arm."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourcesConfig:
+    cpus_per_trial: int = 1
+    gpus_per_trial: float | None = None
+    """Null: a whole GPU shared by the slots where there is one, else none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayConfig:
+    address: str | None = None
+    """Null starts a local Ray; `auto` joins the running cluster."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WandbConfig:
+    mode: str = "offline"
+    """`disabled`, `offline` or `online`."""
+    project: str = "hrm-sweeps"
+    entity: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """Everything that decides a sweep.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    space: dict[str, Any]
+    """The space as its YAML has it: name, question, parameters, derived, fixed (see `sweeps.space`)."""
+    task: dict[str, Any] = field(default_factory=dict)
+    """`name` and the task's own options."""
+    model: dict[str, Any] = field(default_factory=dict)
+    """Model fields that hold in every arm, presets included (rules such as halt_max_steps, forward_dtype)."""
+    train: SweepTrainConfig = field(default_factory=SweepTrainConfig)
+    family: str = "puzzle"
+    num_trials: int = 16
+    """Search trials to start; baselines and confirmations come on top."""
+    objective: str = "valid/blank_accuracy"
+    """The metric that the search maximises (see `sweeps.objective`)."""
+    seed: int = 0
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    sampler: dict[str, Any] = field(default_factory=lambda: {"name": "tpe"})
+    """`name` and that sampler's options."""
+    pruner: dict[str, Any] = field(default_factory=lambda: {"name": "hyperband"})
+    baseline: BaselineConfig = field(default_factory=BaselineConfig)
+    confirm: ConfirmConfig = field(default_factory=ConfirmConfig)
+    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+    ray: RayConfig = field(default_factory=RayConfig)
+    wandb: WandbConfig = field(default_factory=WandbConfig)
+    max_concurrent: int | None = None
+    """Slots: trials running at once; null is as many as the resources allow."""
+    deterministic: bool = True
+    """Decisions depend on the order of trials, never on which worker was faster."""
+    device: str = "auto"
+    out: str | None = None
+    """Output folder; null is outputs/<space>-<time>."""
+    dry_run: bool = False
+    """Print the space and its counts, train nothing."""
+
+    def __post_init__(self) -> None:
+        _require("num_trials", self.num_trials, self.num_trials >= 1, "must be at least 1")
+        _require("seed", self.seed, self.seed >= 0, "must be 0 or more")
+        _require("train.equal", self.train.equal, self.train.equal in EQUAL, f"must be one of: {', '.join(EQUAL)}")
+        _require("wandb.mode", self.wandb.mode, self.wandb.mode in WANDB_MODES,
+                 f"must be one of: {', '.join(WANDB_MODES)}")  # fmt: skip
+        _require("confirm.finalists", self.confirm.finalists, self.confirm.finalists >= 0, "must be 0 or more")
+        _require("confirm.seeds", self.confirm.seeds, self.confirm.seeds >= 2,
+                 "must be at least 2: one run has no spread")  # fmt: skip
+        _require("baseline.trials", self.baseline.trials, self.baseline.trials is None or self.baseline.trials >= 1,
+                 "must be at least 1, or null")  # fmt: skip
+        _require("max_concurrent", self.max_concurrent, self.max_concurrent is None or self.max_concurrent >= 1,
+                 "must be at least 1, or null")  # fmt: skip
+        _require("resources.cpus_per_trial", self.resources.cpus_per_trial, self.resources.cpus_per_trial >= 1,
+                 "must be at least 1")  # fmt: skip
+        gpus = self.resources.gpus_per_trial
+        _require("resources.gpus_per_trial", gpus, gpus is None or gpus >= 0, "must be 0 or more, or null")
+
+
+def _require(where: str, given: object, holds: bool, rule: str) -> None:
+    if not holds:
+        raise ConfigError(where, given, rule)

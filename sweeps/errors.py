@@ -1,0 +1,21 @@
+"""What a user of a sweep can cause, and mend; see `hrm.errors`."""
+
+from __future__ import annotations
+
+from hrm.errors import UserError
+
+
+class SpaceError(UserError):
+    """A search space that is malformed, empty or names what no model has."""
+
+
+class BudgetError(UserError):
+    """A budget that cannot be read, or that nothing in the space fits."""
+
+
+class OutputError(UserError):
+    """An output folder that already holds a sweep, or cannot be written."""
+
+
+class ResourceError(UserError):
+    """Processors, devices or a cluster that are not there."""

@@ -1,0 +1,62 @@
+"""The words that the search, the processes and the tables speak with each other. Plain data, picklable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hrm.run_config import RunConfig
+
+Kind = Literal["search", "baseline", "confirm"]
+Status = Literal["completed", "pruned", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training run that a sweep asks for."""
+
+    number: int
+    """Unique in the sweep, counting from 0 in the order of starting."""
+    kind: Kind
+    arm: str
+    """Which configuration it stands for: `trial 7` for a search trial and its confirmations, a preset's
+    name for that preset's baseline trials and confirmations."""
+    params: dict[str, Any]
+    """The space's parameters and derived values, by their names in the space."""
+    run: RunConfig
+    """Resolved: `train.steps` is this job's own length, `model` is built for the task."""
+    num_params: int
+    """Trainable plus puzzle-embedding parameters, exact."""
+    flops_per_step: int
+    """Training FLOPs of one optimizer step."""
+    read_test: bool = False
+    """Evaluate the test split after the last step."""
+    may_prune: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a running job says at one of its equal fractions."""
+
+    index: int
+    """1 to `train.num_reports`."""
+    step: int
+    """Optimizer steps made so far."""
+    train_flops: int
+    """Training FLOPs spent so far, exact."""
+    train_seconds: float
+    """Seconds inside training steps so far."""
+    eval_seconds: float
+    """Seconds inside evaluations so far."""
+    metrics: dict[str, float | None]
+    """`train/...` and `valid/...`; on the last report of a `read_test` job also `test/...`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a job ended."""
+
+    status: Status
+    error: str | None = None
+    """The reason of a failure in one line, e.g. `Diverged: loss is nan at step 37`."""
+    reports: tuple[Report, ...] = field(default=())
