@@ -1,0 +1,21 @@
+"""Who wants to know how a sweep goes: tables, progress bar, W&B. All run in the driver, none decides anything."""
+
+from __future__ import annotations
+
+from sweeps.jobs import Job, Outcome, Report
+
+
+class Listener:
+    """Told of each job once at its start and once at its end, and of each report in between, in order."""
+
+    def on_start(self, job: Job) -> None:
+        """The job has been handed to a slot."""
+
+    def on_report(self, job: Job, report: Report) -> None:
+        """The job has validated."""
+
+    def on_end(self, job: Job, outcome: Outcome) -> None:
+        """The job has ended; `outcome` holds all its reports."""
+
+    def close(self) -> None:
+        """The sweep is over, or was interrupted; no call follows."""
