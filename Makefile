@@ -1,0 +1,34 @@
+# Two commands for a fresh clone with Python 3.11 and make: `make sweep` and `make test`.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
+ARGS ?= space=depth_vs_width
+
+.PHONY: setup sweep test check
+
+setup: $(VENV)/.installed  ## the environment alone
+
+sweep: setup  ## make sweep ARGS="space=cycles num_trials=8"
+	$(RUN) run_sweep.py $(ARGS)
+
+test: $(VENV)/.installed-dev  ## formatter, linter, types, tests
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pytest $(ARGS_PYTEST)
+
+check: test
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+		|| { echo "Python 3.11 is needed; say where it is: make PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) -e '.[dev]'
+	@touch $@
