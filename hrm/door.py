@@ -1,4 +1,4 @@
-"""How a command-line door ends: a fault of the user is one message on stderr and exit code 2, no traceback."""
+"""How a command-line door ends: a fault of the user is one message and exit code 2, never a traceback."""
 
 from __future__ import annotations
 
