@@ -1,0 +1,120 @@
+"""Where a result comes from: code, versions, hardware."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("hrm-sweeps", "torch", "ray", "optuna", "numpy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What every row of a sweep shares."""
+
+    commit: str | None
+    """Git commit of the code, null outside a repository."""
+    dirty: bool | None
+    """Whether tracked files differ from that commit, null outside a repository."""
+    versions: dict[str, str | None]
+    """Of python and the packages that decide results; null for one that is not installed as a package."""
+    hardware: dict[str, Any]
+    """`cpu` model, `cores` usable, `memory_bytes`, `gpus` names."""
+
+    @classmethod
+    def collect(cls) -> Provenance:
+        """Of this process and the code it runs."""
+        commit, dirty = git_state(Path(__file__).parent)
+        return cls(commit=commit, dirty=dirty, versions=versions(), hardware=hardware())
+
+    def columns(self) -> dict[str, Any]:
+        """As the trials table has it."""
+        return {
+            "commit": self.commit,
+            "dirty": self.dirty,
+            "versions": json.dumps(self.versions),
+            "hardware": json.dumps(self.hardware),
+        }
+
+
+def git_state(folder: Path) -> tuple[str | None, bool | None]:
+    """Commit and dirtiness of the repository around `folder`; (None, None) where there is none."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None, None
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return commit, None if changes is None else bool(changes)
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def versions() -> dict[str, str | None]:
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        gpus.append("Apple MPS")
+    return {"cpu": _cpu_model(), "cores": _cores(), "memory_bytes": _memory_bytes(), "gpus": gpus}
+
+
+def _cores() -> int | None:
+    """Cores that this process may use, which containers and schedulers set below the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def _cpu_model() -> str:
+    """The processor's own name where the system tells it, else its kind."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    except OSError:
+        pass
+    if platform.system() == "Darwin":
+        try:
+            asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(
+                asked, capture_output=True, text=True, timeout=10, check=True
+            ).stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            pass
+    return platform.processor() or platform.machine()
+
+
+def space_hash(space: Mapping[str, Any]) -> str:
+    """SHA-256 of a space as its mapping, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(space, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,137 @@
+"""The columns of a sweep's two tables: names, types, units and meanings. Each is written into the files.
+
+`trials.parquet` holds a row per job, `curves/<number>.parquet` a row per report. Beside the columns named
+here come `p.<name>` (one per searched or derived value of the space) and the metrics (`train/...`,
+`valid/...`, `test/...`). A missing value is null, never 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+PARAMETER_PREFIX = "p."
+METRIC_PREFIXES = ("train/", "valid/", "test/")
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    type: pa.DataType
+    meaning: str
+    unit: str = ""
+
+    @property
+    def field(self) -> pa.Field:
+        return pa.field(self.name, self.type, metadata={"unit": self.unit, "meaning": self.meaning})
+
+
+TRIAL_COLUMNS = (
+    Column("number", pa.int64(), "job number, unique in the sweep, in the order of starting"),
+    Column("kind", pa.string(), "search, baseline or confirm"),
+    Column(
+        "arm", pa.string(), "the configuration it stands for: `trial N` (search job N) or a preset's name"
+    ),
+    Column("status", pa.string(), "completed, pruned or failed"),
+    Column("error", pa.string(), "reason of a failure"),
+    Column("trial", pa.int64(), "number in the Optuna study; null outside the search"),
+    Column("params", pa.int64(), "trainable plus puzzle-embedding parameters", "parameters"),
+    Column("trainable_params", pa.int64(), "parameters of the dense optimizer", "parameters"),
+    Column("puzzle_embedding_params", pa.int64(), "parameters of the sparse optimizer", "parameters"),
+    Column("fullness", pa.float64(), "params over the budget; null without a budget", "fraction"),
+    Column("inner_over_width", pa.float64(), "SwiGLU's inner width over hidden_size; null without", "ratio"),
+    Column("flops_per_step", pa.int64(), "training FLOPs of one optimizer step", "FLOPs"),
+    Column("steps", pa.int64(), "optimizer steps made, at the last report", "steps"),
+    Column("steps_planned", pa.int64(), "optimizer steps of the whole run", "steps"),
+    Column("train_flops", pa.int64(), "training FLOPs spent, at the last report", "FLOPs"),
+    Column("eval_flops", pa.int64(), "FLOPs spent in evaluations", "FLOPs"),
+    Column("train_seconds", pa.float64(), "inside training steps, at the last report", "s"),
+    Column("eval_seconds", pa.float64(), "inside evaluations, at the last report", "s"),
+    Column("seconds", pa.float64(), "wall time from start to end, as the driver saw it", "s"),
+    Column("objective", pa.float64(), "the search's objective over the reports made; compare completed rows"),
+    Column("seed", pa.int64(), "initial weights, batches and exploration"),
+    Column("architecture", pa.string(), "equal exactly when two rows are one architecture (JSON)"),
+    Column("config", pa.string(), "the resolved run configuration (JSON); it reproduces the run"),
+    Column("commit", pa.string(), "git commit of the code; null outside a repository"),
+    Column("dirty", pa.bool_(), "whether the code differed from that commit"),
+    Column("versions", pa.string(), "of python and packages (JSON)"),
+    Column("hardware", pa.string(), "of the driver's machine (JSON)"),
+    Column("space_hash", pa.string(), "SHA-256 of the search space"),
+    Column("data_fingerprint", pa.string(), "of the prepared data"),
+    Column("started_at", pa.timestamp("us", tz="UTC"), "when the job was handed to a slot", "UTC"),
+)
+
+CURVE_COLUMNS = (
+    Column("number", pa.int64(), "job number, as in trials.parquet"),
+    Column("index", pa.int64(), "report of the run, counting from 1"),
+    Column("step", pa.int64(), "optimizer steps made", "steps"),
+    Column("fraction", pa.float64(), "step over the run's planned steps", "fraction"),
+    Column("train_flops", pa.int64(), "training FLOPs spent so far", "FLOPs"),
+    Column("train_seconds", pa.float64(), "inside training steps so far", "s"),
+    Column("eval_seconds", pa.float64(), "inside evaluations so far", "s"),
+    Column("objective", pa.float64(), "the search's objective over the reports so far"),
+)
+
+
+def table(columns: Sequence[Column], rows: Sequence[Row]) -> pa.Table:
+    """Rows as a table: the given columns, then parameters, then metrics, each with unit and meaning.
+
+    Args:
+        columns: those that every row has.
+        rows: values by column name; a missing key, None and NaN are null.
+    """
+    known = {column.name for column in columns}
+    extra = dict.fromkeys(name for row in rows for name in row if name not in known)
+    parameters = [name for name in extra if name.startswith(PARAMETER_PREFIX)]
+    metrics = sorted((name for name in extra if name.startswith(METRIC_PREFIXES)), key=_metric_order)
+    unknown = set(extra) - set(parameters) - set(metrics)
+    assert not unknown, f"no column for {sorted(unknown)}"
+    fields = [column.field for column in columns]
+    fields += [_parameter_field(name, [row.get(name) for row in rows]) for name in parameters]
+    fields += [Column(name, pa.float64(), "", metric_unit(name)).field for name in metrics]
+    arrays = [pa.array([_plain(row.get(f.name), f.type) for row in rows], f.type) for f in fields]
+    schema = pa.schema(fields, metadata={"schema_version": str(SCHEMA_VERSION)})
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def metric_unit(name: str) -> str:
+    """The unit of a metric by its name: accuracies are fractions, losses nats per label."""
+    if name.endswith("accuracy"):
+        return "fraction"
+    return "nats" if name.endswith("loss") else ""
+
+
+def metric_columns(trials: pa.Table) -> list[str]:
+    """Names of the metric columns of a table."""
+    return [name for name in trials.column_names if name.startswith(METRIC_PREFIXES)]
+
+
+def _metric_order(name: str) -> tuple[int, str]:
+    return next(i for i, prefix in enumerate(METRIC_PREFIXES) if name.startswith(prefix)), name
+
+
+def _parameter_field(name: str, values: Iterable[Any]) -> pa.Field:
+    """Typed by what the rows hold; values of several kinds become text."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        kind = pa.bool_()
+    elif kinds == {int}:
+        kind = pa.int64()
+    elif kinds and kinds <= {int, float}:
+        kind = pa.float64()
+    else:
+        kind = pa.string()
+    return Column(name, kind, "searched or derived value of the space").field
+
+
+def _plain(value: Any, kind: pa.DataType) -> Any:
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return str(value) if value is not None and pa.types.is_string(kind) else value

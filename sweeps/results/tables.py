@@ -1,0 +1,165 @@
+"""The tables while they are written, and how to read them.
+
+A job's curve and row are on disk before `on_end` returns, so a killed driver loses at most the reports of the
+jobs that were running. `trials.parquet` is rewritten whole each time: a file cut off in the middle of an
+append would lose them all.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hrm.errors import UnknownNameError
+from hrm.families import family
+from hrm.run_config import RunConfig, qualify
+from sweeps.jobs import Job, Outcome, Report
+from sweeps.listener import Listener
+from sweeps.results.context import Context
+from sweeps.results.files import write_atomically
+from sweeps.results.schema import CURVE_COLUMNS, PARAMETER_PREFIX, TRIAL_COLUMNS, table
+
+TRIALS = "trials.parquet"
+CURVES = "curves"
+
+
+class Tables(Listener):
+    """Writes `trials.parquet` and `curves/` into a sweep's folder.
+
+    Args:
+        out: the folder; it exists.
+        context: the sweep's setting.
+        objective: the search's objective over a run's reports so far.
+        trial_number: a job's number to its number in the Optuna study, None where it has none.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        context: Context,
+        objective: Callable[[Sequence[Report]], float | None],
+        trial_number: Callable[[int], int | None],
+    ) -> None:
+        self._out, self._context = out, context
+        self._objective, self._trial_number = objective, trial_number
+        self._started: dict[int, tuple[datetime, float]] = {}
+        self._rows: dict[int, dict[str, Any]] = {}
+        (out / CURVES).mkdir(exist_ok=True)
+        self._write_trials()
+
+    def on_start(self, job: Job) -> None:
+        self._started[job.number] = (datetime.now(UTC), time.monotonic())
+
+    def on_end(self, job: Job, outcome: Outcome) -> None:
+        started_at, started = self._started.pop(job.number)
+        row = self._row(job, outcome)
+        self._rows[job.number] = row | {"seconds": time.monotonic() - started, "started_at": started_at}
+        if outcome.reports:
+            curve = table(CURVE_COLUMNS, self._curve(job, outcome.reports))
+            _write(curve, self._out / CURVES / f"{job.number}.parquet")
+        self._write_trials()
+
+    def _write_trials(self) -> None:
+        rows = [self._rows[number] for number in sorted(self._rows)]
+        _write(table(TRIAL_COLUMNS, rows), self._out / TRIALS)
+
+    def _row(self, job: Job, outcome: Outcome) -> dict[str, Any]:
+        context, model = self._context, job.run.model
+        counts = family(job.run.family).counts(model, job.run.train.batch_size)
+        last = outcome.reports[-1] if outcome.reports else None
+        row = {
+            "number": job.number,
+            "kind": job.kind,
+            "arm": job.arm,
+            "status": outcome.status,
+            "error": outcome.error,
+            "trial": self._trial_number(job.number),
+            "params": job.num_params,
+            "trainable_params": counts.trainable_params,
+            "puzzle_embedding_params": counts.puzzle_embedding_params,
+            "fullness": job.num_params / context.max_params if context.max_params else None,
+            "inner_over_width": _inner_over_width(model),
+            "flops_per_step": job.flops_per_step,
+            "steps_planned": job.run.train.steps,
+            "objective": self._objective(outcome.reports) if last else None,
+            "seed": job.run.seed,
+            "architecture": architecture(job.run),
+            "config": json.dumps(job.run.to_dict()),
+            "space_hash": context.space_hash,
+            "data_fingerprint": context.data_fingerprint,
+        }
+        row |= context.provenance.columns()
+        if last:
+            read_test = any(name.startswith("test/") for name in last.metrics)
+            sequences = len(outcome.reports) * context.num_valid + read_test * context.num_test
+            row |= _spent(last) | last.metrics
+            row["steps"] = last.step
+            row["eval_flops"] = round(counts.eval_flops_per_batch / job.run.train.batch_size * sequences)
+        return row | {PARAMETER_PREFIX + name: _value(job, name) for name in context.value_names}
+
+    def _curve(self, job: Job, reports: Sequence[Report]) -> list[dict[str, Any]]:
+        return [
+            {
+                "number": job.number,
+                "index": report.index,
+                "step": report.step,
+                "fraction": report.step / job.run.train.steps,
+                "objective": self._objective(reports[: i + 1]),
+                **_spent(report),
+                **report.metrics,
+            }
+            for i, report in enumerate(reports)
+        ]
+
+
+def read_trials(out: Path) -> pa.Table:
+    """`trials.parquet` of a sweep's folder, a row per ended job in the order of their numbers."""
+    return pq.read_table(out / TRIALS)
+
+
+def read_curves(out: Path) -> pa.Table:
+    """All of `curves/` as one table, by job and report."""
+    files = sorted((out / CURVES).glob("*.parquet"), key=lambda path: int(path.stem))
+    if not files:
+        return table(CURVE_COLUMNS, [])
+    return pa.concat_tables([pq.read_table(file) for file in files], promote_options="default")
+
+
+def architecture(run: RunConfig) -> str:
+    """A text that is equal exactly when two runs train the same architecture."""
+    return json.dumps({"family": run.family, **run.model.architecture}, sort_keys=True)
+
+
+def _spent(report: Report) -> dict[str, Any]:
+    return {
+        "train_flops": report.train_flops,
+        "train_seconds": report.train_seconds,
+        "eval_seconds": report.eval_seconds,
+    }
+
+
+def _value(job: Job, name: str) -> Any:
+    """A value of the space: a search job names it, a preset's has it in its configuration, if anywhere."""
+    if name in job.params:
+        return job.params[name]
+    try:
+        section, _, field = qualify(name, job.run.family, job.run.task.name).partition(".")
+    except UnknownNameError:
+        return None
+    return getattr(getattr(job.run, section), field) if field else getattr(job.run, section)
+
+
+def _inner_over_width(model: Any) -> float | None:
+    inner, width = getattr(model, "inner_size", None), getattr(model, "hidden_size", None)
+    return inner / width if inner and width else None
+
+
+def _write(content: pa.Table, path: Path) -> None:
+    write_atomically(path, lambda temporary: pq.write_table(content, temporary, compression="zstd"))
