@@ -44,8 +44,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
             raise ConfigError("device", self.device, f"must be one of: {', '.join(DEVICES)}")
-        if self.seed < 0:
-            raise ConfigError("seed", self.seed, "must be 0 or more")
+        if not 0 <= self.seed < MAX_SEED:
+            raise ConfigError("seed", self.seed, f"must lie in 0..{MAX_SEED - 1}")
         if self.threads is not None and self.threads < 1:
             raise ConfigError("threads", self.threads, "must be at least 1, or null")
 
@@ -60,13 +60,14 @@ class RunConfig:
         for key in values:
             if key not in fields:
                 raise UnknownNameError.among("configuration", key, fields)
-        kind = family(values.get("family", "puzzle"))
-        task_values = values.get("task") or {}
+        kind = family(str(values.get("family", "puzzle")))
+        model, task, train = (_section(values, name) for name in SECTIONS)
+        task_name = task.setdefault("name", DEFAULT_TASK)
         tops = reader.build(_Tops, {k: values[k] for k in _TOP_FIELDS if k in values}, "configuration")
         return cls(
-            model=reader.build(kind.config_class, values.get("model") or {}, "model"),
-            task=reader.build(task_kind(task_values.get("name", DEFAULT_TASK)).config_class, task_values, "task"),
-            train=reader.build(TrainConfig, values.get("train") or {}, "train"),
+            model=reader.build(kind.config_class, model, "model"),
+            task=reader.build(task_kind(str(task_name)).config_class, task, "task"),
+            train=reader.build(TrainConfig, train, "train"),
             **dataclasses.asdict(tops),
         )
 
@@ -80,6 +81,10 @@ class RunConfig:
 
 
 DEFAULT_TASK = "sudoku9"
+MAX_SEED = 2**63
+"""Where torch's seeds end."""
+PROVENANCE = "sweep"
+"""A mapping that a sweep may write beside the config of its winner; a run does not depend on it."""
 _TOP_FIELDS = ("family", "seed", "device", "threads")
 
 
@@ -97,16 +102,27 @@ def merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
     Raises:
         UnknownNameError: a name that no section has.
     """
-    merged: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
-    task_name = overrides.get("task.name", overrides.get("task", (merged.get("task") or {}).get("name", DEFAULT_TASK)))
+    merged = dict(values) | {name: _section(values, name) for name in SECTIONS if name in values}
+    task_name = _section(merged, "task").get("name", DEFAULT_TASK)
+    task_name = overrides.get("task.name", overrides.get("task", task_name))
     family_name = overrides.get("family", merged.get("family", "puzzle"))
     for name, value in overrides.items():
-        section, _, field = qualify(name, family_name, str(task_name)).partition(".")
+        section, _, field = qualify(name, str(family_name), str(task_name)).partition(".")
         if field:
             merged.setdefault(section, {})[field] = value
         else:
             merged[section] = value
     return merged
+
+
+def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A copy of one section's values; a bare task name stands for its section, nothing for an empty one."""
+    section = values.get(name)
+    if name == "task" and isinstance(section, str):
+        return {"name": section}
+    if section is None or isinstance(section, Mapping):
+        return dict(section or {})
+    raise ConfigError(name, section, "must be a mapping of names to values")
 
 
 def qualify(name: str, family_name: str = "puzzle", task_name: str = DEFAULT_TASK) -> str:
@@ -149,9 +165,11 @@ def save(config: RunConfig, path: Path) -> None:
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
-    """A dumped config, with dotlist overrides.
+    """A dumped config, with dotlist overrides; a sweep's provenance in the file (`sweep`) is passed over.
 
     Raises:
         UserError: the file or an override is at fault.
     """
-    return RunConfig.from_dict(merge(reader.read_yaml(path), reader.parse_dotlist(overrides)))
+    values = reader.read_yaml(path)
+    values.pop(PROVENANCE, None)
+    return RunConfig.from_dict(merge(values, reader.parse_dotlist(overrides)))
