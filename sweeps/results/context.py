@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sweeps.objective import Objective
 from sweeps.results.files import write_atomically
 from sweeps.results.provenance import Provenance
 from sweeps.results.schema import SCHEMA_VERSION
@@ -37,9 +38,6 @@ class Context:
     """The arguments that start the same sweep again, without the output folder."""
     objective: str
     """What the search optimises, e.g. `valid/blank_accuracy`."""
-    test_metric: str
-    """What the verdict compares, e.g. `test/blank_accuracy`."""
-    higher_is_better: bool
     test_name: str
     """The statistical test, named before the sweep starts."""
     task: str
@@ -61,6 +59,10 @@ class Context:
     provenance: Provenance
     started_at: str
     """UTC, ISO 8601."""
+
+    @property
+    def goal(self) -> Objective:
+        return Objective.parse(self.objective)
 
     @property
     def value_names(self) -> list[str]:

@@ -32,7 +32,7 @@ class Provenance:
     @classmethod
     def collect(cls) -> Provenance:
         """Of this process and the code it runs."""
-        commit, dirty = git_state(Path(__file__).parent)
+        commit, dirty = git_state(Path(__file__))
         return cls(commit=commit, dirty=dirty, versions=versions(), hardware=hardware())
 
     def columns(self) -> dict[str, Any]:
@@ -45,13 +45,15 @@ class Provenance:
         }
 
 
-def git_state(folder: Path) -> tuple[str | None, bool | None]:
-    """Commit and dirtiness of the repository around `folder`; (None, None) where there is none."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
+def git_state(file: Path) -> tuple[str | None, bool | None]:
+    """Commit and dirtiness of the repository that tracks `file`; (None, None) where none does.
+
+    A copy installed inside somebody else's repository is not tracked there: its commit would say nothing.
+    """
+    if _git(file.parent, "ls-files", "--error-unmatch", file.name) is None:
         return None, None
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    return commit, None if changes is None else bool(changes)
+    changes = _git(file.parent, "status", "--porcelain", "--untracked-files=no")
+    return _git(file.parent, "rev-parse", "HEAD"), None if changes is None else bool(changes)
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -17,14 +17,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hrm.errors import UnknownNameError
 from hrm.families import family
-from hrm.run_config import RunConfig, qualify
+from hrm.run_config import RunConfig
 from sweeps.jobs import Job, Outcome, Report
 from sweeps.listener import Listener
 from sweeps.results.context import Context
 from sweeps.results.files import write_atomically
 from sweeps.results.schema import CURVE_COLUMNS, PARAMETER_PREFIX, TRIAL_COLUMNS, table
+from sweeps.results.values import space_values
 
 TRIALS = "trials.parquet"
 CURVES = "curves"
@@ -36,19 +36,12 @@ class Tables(Listener):
     Args:
         out: the folder; it exists.
         context: the sweep's setting.
-        objective: the search's objective over a run's reports so far.
         trial_number: a job's number to its number in the Optuna study, None where it has none.
     """
 
-    def __init__(
-        self,
-        out: Path,
-        context: Context,
-        objective: Callable[[Sequence[Report]], float | None],
-        trial_number: Callable[[int], int | None],
-    ) -> None:
-        self._out, self._context = out, context
-        self._objective, self._trial_number = objective, trial_number
+    def __init__(self, out: Path, context: Context, trial_number: Callable[[int], int | None]) -> None:
+        self._out, self._context, self._trial_number = out, context, trial_number
+        self._goal = context.goal
         self._started: dict[int, tuple[datetime, float]] = {}
         self._rows: dict[int, dict[str, Any]] = {}
         (out / CURVES).mkdir(exist_ok=True)
@@ -88,7 +81,7 @@ class Tables(Listener):
             "inner_over_width": _inner_over_width(model),
             "flops_per_step": job.flops_per_step,
             "steps_planned": job.run.train.steps,
-            "objective": self._objective(outcome.reports) if last else None,
+            "objective": self._goal.value(outcome.reports),
             "seed": job.run.seed,
             "architecture": architecture(job.run),
             "config": json.dumps(job.run.to_dict()),
@@ -102,7 +95,8 @@ class Tables(Listener):
             row |= _spent(last) | last.metrics
             row["steps"] = last.step
             row["eval_flops"] = round(counts.eval_flops_per_batch / job.run.train.batch_size * sequences)
-        return row | {PARAMETER_PREFIX + name: _value(job, name) for name in context.value_names}
+        values = space_values(job, context.value_names)
+        return row | {PARAMETER_PREFIX + name: value for name, value in values.items()}
 
     def _curve(self, job: Job, reports: Sequence[Report]) -> list[dict[str, Any]]:
         return [
@@ -111,7 +105,7 @@ class Tables(Listener):
                 "index": report.index,
                 "step": report.step,
                 "fraction": report.step / job.run.train.steps,
-                "objective": self._objective(reports[: i + 1]),
+                "objective": self._goal.value(reports[: i + 1]),
                 **_spent(report),
                 **report.metrics,
             }
@@ -143,17 +137,6 @@ def _spent(report: Report) -> dict[str, Any]:
         "train_seconds": report.train_seconds,
         "eval_seconds": report.eval_seconds,
     }
-
-
-def _value(job: Job, name: str) -> Any:
-    """A value of the space: a search job names it, a preset's has it in its configuration, if anywhere."""
-    if name in job.params:
-        return job.params[name]
-    try:
-        section, _, field = qualify(name, job.run.family, job.run.task.name).partition(".")
-    except UnknownNameError:
-        return None
-    return getattr(getattr(job.run, section), field) if field else getattr(job.run, section)
 
 
 def _inner_over_width(model: Any) -> float | None:
