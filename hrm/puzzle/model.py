@@ -1,0 +1,150 @@
+"""The puzzle HRM: the recurrent network under adaptive computation time, with its losses and optimizers."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hrm.model import Carry, Model, TensorBatch
+from hrm.optim import AdamATan2, SparseSignSGD
+from hrm.puzzle.act import continue_target, halting, refill
+from hrm.puzzle.config import PuzzleHRMConfig
+from hrm.puzzle.inner import InnerHRM
+from hrm.puzzle.losses import TOKEN_LOSSES
+from hrm.puzzle.metrics import Correctness, answer_metrics
+from hrm.train_config import TrainConfig
+
+Outputs = dict[str, Tensor]
+"""`logits` [B, S, V] in the type of the forward pass; `q_halt_logits`, `q_continue_logits` and, in training
+with `q_continue`, `target_q_continue`, float32 [B]."""
+
+
+class PuzzleHRM(Model):
+    """The official HRM with ACT (arXiv 2506.21734).
+
+    Weights are initialised on the CPU from torch's global generator, so that a seed means the same weights on
+    every device. The carry is `{"z_H", "z_L": [B, P + S, H], "steps": int32 [B], "halted": bool [B],
+    "data": what each slot works on}`.
+    """
+
+    def __init__(self, config: PuzzleHRMConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.inner = InnerHRM(config)
+        self.token_loss = TOKEN_LOSSES[config.loss_type]
+
+    def initial_carry(self, batch: TensorBatch) -> Carry:
+        """See `Model`. States are zeros, never read: every slot starts halted and is reset at once."""
+        num_sequences, seq_len = batch["inputs"].shape
+        device = batch["inputs"].device
+        shape = (num_sequences, self.config.puzzle_emb_len + seq_len, self.config.hidden_size)
+        return {
+            "z_H": torch.zeros(shape, dtype=self.inner.dtype, device=device),
+            "z_L": torch.zeros(shape, dtype=self.inner.dtype, device=device),
+            "steps": torch.zeros(num_sequences, dtype=torch.int32, device=device),
+            "halted": torch.ones(num_sequences, dtype=torch.bool, device=device),
+            "data": {name: torch.zeros_like(value) for name, value in batch.items()},
+        }
+
+    def train_segment(
+        self, carry: Carry, batch: TensorBatch, generator: torch.Generator | None = None
+    ) -> tuple[Carry, Tensor, dict[str, Tensor]]:
+        """See `Model`. Metrics ending in `loss` are sums over all sequences; the others over halted ones:
+        `count`, `cell_accuracy`, `exact_accuracy`, `q_halt_accuracy`, `steps`."""
+        carry, outputs = self.forward_segment(carry, batch, generator)
+        loss, metrics = self._loss(carry, outputs)
+        return carry, loss, metrics
+
+    def forward_segment(
+        self, carry: Carry, batch: TensorBatch, generator: torch.Generator | None = None
+    ) -> tuple[Carry, Outputs]:
+        """One training segment without its loss: the new carry, detached, and the outputs, under autograd.
+
+        With `q_continue` and `halt_max_steps` above 1, a second forward of the segment without gradient gives
+        the target of continuing: all N L-steps and H updates, and the Q head; the cells' head is not run.
+        """
+        config, inner = self.config, self.inner
+        data = refill(carry["data"], batch, carry["halted"])
+        steps = torch.where(carry["halted"], 0, carry["steps"]) + 1
+        with inner.cast_weights():
+            embedding = inner.embed(data["inputs"], data["puzzle_identifiers"])
+            state = inner.reset((carry["z_H"], carry["z_L"]), carry["halted"])
+            z_H, z_L = inner.run_segment(state, embedding, config.gradient_L_steps)
+            q_halt, q_continue = inner.q_logits(z_H)
+            outputs = {"logits": inner.logits(z_H), "q_halt_logits": q_halt, "q_continue_logits": q_continue}
+            state = (z_H.detach(), z_L.detach())
+            with torch.no_grad():
+                halted = halting(q_halt, q_continue, steps, config, generator)
+                if config.q_continue and config.halt_max_steps > 1:
+                    next_q = inner.q_logits(inner.run_segment(state, embedding)[0])
+                    outputs["target_q_continue"] = continue_target(
+                        *next_q, last=steps >= config.halt_max_steps
+                    )
+        new_carry = {"z_H": state[0], "z_L": state[1], "steps": steps, "halted": halted, "data": data}
+        return new_carry, outputs
+
+    def _loss(self, carry: Carry, outputs: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum over sequences of the mean loss of a label + 0.5 (halt + continue), and the metrics."""
+        labels, q_halt = carry["data"]["labels"], outputs["q_halt_logits"]
+        correct = Correctness.of(outputs["logits"], labels)
+        lm_loss = self._sequence_loss(outputs["logits"], labels, correct).sum()
+        q_loss = q_halt_loss = F.binary_cross_entropy_with_logits(
+            q_halt, correct.exact.float(), reduction="sum"
+        )
+        metrics = answer_metrics(correct, q_halt, carry["halted"])
+        metrics["steps"] = torch.where(carry["halted"] & (correct.num_labels > 0), carry["steps"], 0).sum()
+        if "target_q_continue" in outputs:
+            q_continue_loss = F.binary_cross_entropy_with_logits(
+                outputs["q_continue_logits"], outputs["target_q_continue"], reduction="sum"
+            )
+            metrics["q_continue_loss"] = q_continue_loss.detach()
+            q_loss = q_halt_loss + q_continue_loss
+        loss = lm_loss + 0.5 * q_loss
+        metrics |= {"loss": loss.detach(), "lm_loss": lm_loss.detach(), "q_halt_loss": q_halt_loss.detach()}
+        return loss, metrics
+
+    def _sequence_loss(self, logits: Tensor, labels: Tensor, correct: Correctness) -> Tensor:
+        return self.token_loss(logits, labels).sum(-1) / correct.num_labels.clamp(min=1)
+
+    @torch.no_grad()
+    def evaluate_batch(self, batch: TensorBatch, blank_token: int | None = None) -> dict[str, Tensor]:
+        """See `Model`. Sequences without labels (padding of a batch) are not counted."""
+        outputs = self.evaluation_outputs(batch)
+        labels = batch["labels"]
+        correct = Correctness.of(outputs["logits"], labels)
+        everywhere = torch.ones_like(correct.exact)
+        metrics = answer_metrics(correct, outputs["q_halt_logits"], everywhere)
+        metrics["loss"] = self._sequence_loss(outputs["logits"], labels, correct).sum()
+        if blank_token is not None:
+            counted = correct.num_labels > 0
+            blanks = correct.accuracy(batch["inputs"] == blank_token)
+            metrics["blank_accuracy"] = torch.where(counted, blanks, 0).sum()
+        return metrics
+
+    @torch.no_grad()
+    def evaluation_outputs(self, batch: TensorBatch) -> Outputs:
+        """Outputs of segment `halt_max_steps`, without halting before; the heads run once, at the end."""
+        inner = self.inner
+        carry = self.initial_carry(batch)
+        with inner.cast_weights():
+            embedding = inner.embed(batch["inputs"], batch["puzzle_identifiers"])
+            state = inner.reset((carry["z_H"], carry["z_L"]), carry["halted"])
+            for _ in range(self.config.halt_max_steps):
+                state = inner.run_segment(state, embedding)
+            q_halt, q_continue = inner.q_logits(state[0])
+            return {
+                "logits": inner.logits(state[0]),
+                "q_halt_logits": q_halt,
+                "q_continue_logits": q_continue,
+            }
+
+    def optimizers(self, train: TrainConfig) -> list[torch.optim.Optimizer]:
+        """See `Model`: SignSGD on the puzzle embedding, if there is one, then AdamATan2 on the rest."""
+        dense = AdamATan2(self.parameters(), train.lr, (train.beta1, train.beta2), train.weight_decay)
+        if self.inner.puzzle_emb is None:
+            return [dense]
+        return [
+            SparseSignSGD(self.inner.puzzle_emb, train.puzzle_emb_lr, train.puzzle_emb_weight_decay),
+            dense,
+        ]
