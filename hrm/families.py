@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hrm.errors import UnknownNameError
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """A family's rules over arrays of configs, for searches over millions of them.
+
+    The callables take the config's fields, all of them: single values, or arrays of numbers.
+
+    Args:
+        width: the field that makes a model strictly larger as it grows, whatever the other fields.
+        inner_width: the config's property that holds the inner width of its feed-forward layers.
+        weightless: fields that change no parameter count.
+        valid: whether the config class takes the fields.
+        architectures: the entries of the config's `architecture`, each a value or an array.
+    """
+
+    width: str
+    inner_width: str
+    weightless: frozenset[str]
+    valid: Callable[[Mapping[str, Any]], Any]
+    architectures: Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -20,6 +41,7 @@ class Family:
         build: config to a `hrm.model.Model`, initialised from torch's global generator.
         counts: config, batch size and training config to `hrm.counting.Counts`, exact, in microseconds.
         count_arrays: the same over arrays: field name to value or array, to a dict of arrays.
+        lattice: validity and identity over arrays.
     """
 
     name: str
@@ -27,6 +49,7 @@ class Family:
     build: Callable[[Any], Any]
     counts: Callable[..., Any]
     count_arrays: Callable[..., Any]
+    lattice: Lattice
 
 
 def family(name: str) -> Family:

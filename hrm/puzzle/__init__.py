@@ -3,8 +3,14 @@
 from hrm.families import Family
 from hrm.puzzle.config import PuzzleHRMConfig
 from hrm.puzzle.counting import count, count_arrays
+from hrm.puzzle.lattice import LATTICE
 from hrm.puzzle.model import PuzzleHRM
 
 FAMILY = Family(
-    name="puzzle", config_class=PuzzleHRMConfig, build=PuzzleHRM, counts=count, count_arrays=count_arrays
+    name="puzzle",
+    config_class=PuzzleHRMConfig,
+    build=PuzzleHRM,
+    counts=count,
+    count_arrays=count_arrays,
+    lattice=LATTICE,
 )
