@@ -57,7 +57,7 @@ def _check_plain(where: str, value: Any) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(where, value, "must be a finite number")
     if isinstance(value, str) and ("${" in value or value == "???"):
-        raise ConfigError(where, value, "must be a plain value: no interpolation, no placeholder")
+        raise ConfigError(where, value, "must be plain: no interpolation, no placeholder")
 
 
 def _holds_int_only(hint: Any) -> bool:

@@ -1,4 +1,4 @@
-"""One run, whole: family, model, task, training rules, seed and device. A dumped RunConfig reproduces its run."""
+"""One run, whole: family, model, task, training, seed, device. A dumped RunConfig reproduces its run."""
 
 from __future__ import annotations
 
@@ -165,11 +165,20 @@ def save(config: RunConfig, path: Path) -> None:
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
-    """A dumped config, with dotlist overrides; a sweep's provenance in the file (`sweep`) is passed over.
+    """A dumped config, with dotlist overrides.
 
     Raises:
         UserError: the file or an override is at fault.
     """
+    return RunConfig.from_dict(merge(read(path), reader.parse_dotlist(overrides)))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The nested values of a dumped config; a sweep's provenance in the file is passed over.
+
+    Raises:
+        ConfigError: the file is missing or holds no mapping.
+    """
     values = reader.read_yaml(path)
     values.pop(PROVENANCE, None)
-    return RunConfig.from_dict(merge(values, reader.parse_dotlist(overrides)))
+    return values

@@ -59,8 +59,8 @@ def test_build_converts_where_nothing_is_lost(values: dict, field: str, expected
         ({"lr": math.inf}, "options.lr: given inf; must be a finite number"),
         ({"on": "perhaps"}, "options.on: given 'perhaps'; must be true or false"),
         ({"name": {"a": 1}}, "options.name: given {'a': 1}; must be text"),
-        ({"name": "${lr}"}, "options.name: given '${lr}'; must be a plain value: no interpolation, no placeholder"),
-        ({"name": "???"}, "options.name: given '???'; must be a plain value: no interpolation, no placeholder"),
+        ({"name": "${a}"}, "options.name: given '${a}'; must be plain: no interpolation, no placeholder"),
+        ({"name": "???"}, "options.name: given '???'; must be plain: no interpolation, no placeholder"),
         ({"layers": 0}, "layers: given 0; must be at least 1"),
     ],
 )  # fmt: skip
@@ -130,8 +130,8 @@ def test_read_yaml_of_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("item", "value"),
-    [("a=1e-4", 1e-4), ("a=null", None), ("a='null'", "null"), ("a=b=c", "b=c"), ("a=[1, 2]", [1, 2]), ("a=", None)],
-)  # fmt: skip
+    [("a=1e-4", 1e-4), ("a=null", None), ("a='null'", "null"), ("a=b=c", "b=c"), ("a=[1]", [1]), ("a=", None)],
+)
 def test_dotlist_values_are_yaml(item: str, value: object) -> None:
     assert reader.parse_dotlist([item]) == {"a": value}
 

@@ -1,0 +1,87 @@
+"""Checkpoint files: written whole or not at all, read without running code from the file."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from hrm.errors import CheckpointError
+
+FILE_NAME = "checkpoint.pt"
+FORMAT = 1
+"""Raised when the meaning of a checkpoint's contents changes."""
+
+
+def save(state: Mapping[str, Any], folder: Path) -> Path:
+    """Writes `state` as the folder's checkpoint, in place of an older one.
+
+    A process killed at any moment leaves the old checkpoint or the new one, never a half.
+
+    Args:
+        state: nested dicts, lists and tuples of tensors, numbers, strings, booleans and None.
+        folder: made when missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE_NAME
+    replace_file(path, lambda file: torch.save({"format": FORMAT, **state}, file))
+    return path
+
+
+def load(folder: Path) -> dict[str, Any]:
+    """The state in the folder's checkpoint, its tensors on the CPU.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or it cannot be read.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise CheckpointError(str(folder), "no checkpoint", f"must be a run's folder, with {FILE_NAME} in it")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        RuntimeError,
+        pickle.UnpicklingError,
+        EOFError,
+        OSError,
+        ValueError,
+        KeyError,
+        zipfile.BadZipFile,
+    ):
+        raise CheckpointError(
+            str(path), "a file that torch cannot read", "must be a checkpoint of this trainer"
+        ) from None
+    found = state.get("format") if isinstance(state, dict) else None
+    if found != FORMAT:
+        raise CheckpointError(str(path), f"format {found}", f"must be a checkpoint of format {FORMAT}")
+    return state
+
+
+def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Lets `write` fill a new file, then puts it in the place of `path` in one step.
+
+    The temporary name is fixed, so that what a killed writer left is overwritten by the next.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename in the folder last through a power cut, where folders can be opened (not on Windows)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

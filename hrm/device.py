@@ -1,0 +1,72 @@
+"""Where a run computes: the device by name, the CPU's threads, and which errors mean out of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from hrm.errors import DeviceError
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that `name` means on this machine.
+
+    Args:
+        name: `auto` (cuda, then mps, then cpu), `cuda`, `mps` or `cpu`.
+
+    Raises:
+        DeviceError: the machine has no such device.
+    """
+    present = available_devices()
+    if name == "auto":
+        return torch.device(present[0])
+    if name not in present:
+        raise DeviceError("device", name, f"this machine has: {', '.join(present)}", "Use device=auto")
+    return torch.device(name)
+
+
+def available_devices() -> list[str]:
+    """The device types of this machine, fastest first; `cpu` is always the last."""
+    devices = []
+    if torch.cuda.is_available():
+        devices.append("cuda")
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    return [*devices, "cpu"]
+
+
+def synchronize(device: torch.device) -> None:
+    """Waits for the work given to an asynchronous device; nothing on a CPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+@contextmanager
+def cpu_threads(threads: int | None) -> Iterator[None]:
+    """Computes with that many CPU threads of torch inside the block; None leaves them alone.
+
+    The number belongs to the whole process, so it is restored: runs of different `threads` may follow each
+    other in one process, or take turns.
+    """
+    if threads is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the error says that memory ran out, on a device or in the host."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    # The CPU and MPS allocators raise a bare RuntimeError.
+    signs = ("can't allocate memory", "out of memory")
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)

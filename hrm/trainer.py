@@ -1,0 +1,385 @@
+"""The trainer, a machine: built from a config, it trains, evaluates, saves and resumes when told to."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hrm import checkpoint
+from hrm.device import cpu_threads, resolve_device, synchronize
+from hrm.ema import EMA
+from hrm.errors import CheckpointError
+from hrm.families import family
+from hrm.metrics import Metrics, RunningMeans, mean_over_sequences
+from hrm.model import Carry, Model, TensorBatch
+from hrm.optim import learning_rate
+from hrm.run_config import RunConfig
+from hrm.tasks.base import Batch, Dataset, Split
+
+FREE_ON_RESUME = ("device", "threads")
+"""Fields of a config that may differ from the checkpoint's: they say where a run computes, not what."""
+
+
+class Diverged(Exception):  # noqa: N818 - a result of a run, not a fault of the program
+    """The loss or a weight is no longer finite.
+
+    Args:
+        step: the first bad optimizer step, counted from 1. On a GPU the loss is read at reports only, but
+            the step is still the first bad one.
+        reason: what was found, in a few words.
+    """
+
+    def __init__(self, step: int, reason: str) -> None:
+        super().__init__(step, reason)
+        self.step, self.reason = step, reason
+
+    def __str__(self) -> str:
+        return f"{self.reason} at step {self.step}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportValues:
+    """What a run says at one of its equal fractions."""
+
+    index: int
+    """1 to `train.num_reports`."""
+    step: int
+    """Optimizer steps made so far."""
+    train_flops: int
+    """Training FLOPs spent so far, exact."""
+    train_seconds: float
+    """Seconds inside training steps so far."""
+    eval_seconds: float
+    """Seconds inside evaluations so far."""
+    metrics: Metrics
+    """`train/...`: means since the last report; `valid/...`: the whole validation split."""
+
+
+class Trainer:
+    """Trains one model on one data set.
+
+    The same config gives the same run, bit for bit on a CPU, whatever was computed before in the process:
+    initial weights, exploration and batches each come from a stream of their own, seeded by `config.seed`,
+    and torch's global generator is neither read nor moved. Nothing is printed here; who drives the trainer
+    decides when to report, save and stop.
+
+    Attributes:
+        config: the run's config with the model's fields that the data decide filled in.
+        step: optimizer steps made; also the position in the data.
+        train_seconds: monotonic seconds inside training steps.
+        eval_seconds: monotonic seconds inside evaluations.
+        eval_flops: FLOPs spent on evaluations, exact.
+    """
+
+    def __init__(self, config: RunConfig, dataset: Dataset) -> None:
+        """Builds model and optimizers.
+
+        Raises:
+            ConfigError: the model cannot have the shape that the data ask for.
+            DeviceError: the machine lacks the device.
+        """
+        model_config = dataclasses.replace(config.model, **dataset.model_fields)
+        self.config = dataclasses.replace(config, model=model_config)
+        self.dataset = dataset
+        self.device = resolve_device(config.device)
+        self._family = family(config.family)
+        train = config.train
+        self.counts = self._family.counts(model_config, train.batch_size, train)
+        with cpu_threads(config.threads):
+            self.model = self._initial_model().to(self.device)
+        self.model.train()
+        self.optimizers = self.model.optimizers(train)
+        self.ema = EMA(self.model, train.ema) if train.ema > 0 else None
+        self.carry: Carry = None
+        self._exploration = torch.Generator(self.device)
+        self._exploration.manual_seed(stream_seed(config.seed, "exploration"))
+        self._means = RunningMeans(train.batch_size)
+        self._bad_step = torch.zeros((), dtype=torch.int32, device=self.device)
+        self._reports_made = 0
+        self.step = 0
+        self.train_seconds = 0.0
+        self.eval_seconds = 0.0
+        self.eval_flops = 0
+
+    def _initial_model(self) -> Model:
+        # Drawn on the CPU whatever the device, so that every device starts from the same weights.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(self.config.seed)
+            return self._family.build(self.config.model)
+
+    @property
+    def train_flops(self) -> int:
+        """Training FLOPs spent so far, exact."""
+        return self.step * self.counts.flops_per_step
+
+    @property
+    def finished(self) -> bool:
+        """Whether every report of the run has been made."""
+        return self._reports_made == self.config.train.num_reports
+
+    @property
+    def reports_made(self) -> int:
+        """Index of the last report; 0 before the first."""
+        return self._reports_made
+
+    def train_to(self, step: int, on_step: Callable[[int], object] | None = None) -> Metrics:
+        """Trains until `step` optimizer steps have been made in all.
+
+        Args:
+            step: at most `train.steps`; steps made already are not made again.
+            on_step: called with `self.step` after each step. What it raises leaves the trainer whole,
+                between two steps: it may be saved, resumed or driven on.
+
+        Returns:
+            Means of the training metrics since the last call that returned.
+
+        Raises:
+            Diverged: the loss or a weight is not finite.
+        """
+        assert step <= self.config.train.steps
+        start = time.perf_counter()
+        try:
+            with cpu_threads(self.config.threads):
+                while self.step < step:
+                    self._train_step()
+                    if on_step is not None:
+                        on_step(self.step)
+                self._check_finite()
+        finally:
+            synchronize(self.device)
+            self.train_seconds += time.perf_counter() - start
+        return self._means.take()
+
+    def next_report(self, on_step: Callable[[int], object] | None = None) -> ReportValues:
+        """Trains to the next of `train.report_steps()` and validates there.
+
+        Raises:
+            Diverged: the loss, a weight or the validation loss is not finite.
+        """
+        assert not self.finished
+        steps = self.config.train.report_steps()
+        index = next(i for i, step in enumerate(steps, 1) if i > self._reports_made and step >= self.step)
+        train = self.train_to(steps[index - 1], on_step)
+        valid = self.evaluate(self.dataset.valid)
+        self._reports_made = index
+        return ReportValues(
+            index=index,
+            step=self.step,
+            train_flops=self.train_flops,
+            train_seconds=self.train_seconds,
+            eval_seconds=self.eval_seconds,
+            metrics={f"train/{name}": value for name, value in train.items()}
+            | {f"valid/{name}": value for name, value in valid.items()},
+        )
+
+    def evaluate(self, split: Split) -> Metrics:
+        """Metrics over a whole split, after `halt_max_steps` segments of each sequence, with the averaged
+        weights where `train.ema` is on.
+
+        Returns:
+            Means over sequences: `loss`, and in 0..1 `exact_accuracy`, `cell_accuracy`, `q_halt_accuracy`
+            and, where the task has blank cells, `blank_accuracy`.
+
+        Raises:
+            Diverged: the loss is not finite.
+        """
+        start = time.perf_counter()
+        size = self.config.train.eval_batch_size
+        sums = []
+        with cpu_threads(self.config.threads), self._evaluation_weights():
+            for first in range(0, len(split), size):
+                batch = self._to_device(
+                    {
+                        "inputs": split.inputs[first : first + size],
+                        "labels": split.labels[first : first + size],
+                        "puzzle_identifiers": split.puzzle_identifiers[first : first + size],
+                    }
+                )
+                sums.append(self.model.evaluate_batch(batch, split.blank_token))
+                self.eval_flops += self._eval_flops(len(batch["inputs"]))
+            means = mean_over_sequences(sums)
+        self.eval_seconds += time.perf_counter() - start
+        loss = means.get("loss")
+        if loss is not None and not math.isfinite(loss):
+            raise Diverged(self.step, f"evaluation loss is {loss}")
+        return means
+
+    def evaluation_state(self) -> dict[str, Tensor]:
+        """The model's `state_dict` that evaluations use: averaged where `train.ema` is on. Copies."""
+        with self._evaluation_weights():
+            return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+
+    def save(self, folder: Path) -> None:
+        """Writes the whole state as the folder's checkpoint, atomically."""
+        checkpoint.save(self.state_dict(), folder)
+
+    @classmethod
+    def resume(cls, folder: Path, dataset: Dataset) -> Trainer:
+        """The trainer that was saved in the folder.
+
+        Raises:
+            CheckpointError: there is no sound checkpoint, or it was trained on other data.
+        """
+        state = checkpoint.load(folder)
+        trainer = cls(RunConfig.from_dict(state["config"]), dataset)
+        trainer.load_state_dict(state)
+        return trainer
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides what comes next, and what was spent. Tensors are shared, not copied."""
+        return {
+            "config": self.config.to_dict(),
+            "data_fingerprint": self.dataset.fingerprint,
+            "device": self.device.type,
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "ema": None if self.ema is None else self.ema.state_dict(),
+            "carry": self.carry,
+            "exploration": self._exploration.get_state(),
+            "means": self._means.state_dict(),
+            "bad_step": self._bad_step,
+            "reports_made": self._reports_made,
+            "step": self.step,
+            "train_seconds": self.train_seconds,
+            "eval_seconds": self.eval_seconds,
+            "eval_flops": self.eval_flops,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes over a state: what follows equals the saved run going on, bit for bit on a CPU.
+
+        A generator's state fits its own type of device only: on another type, exploration goes on from a
+        fresh stream.
+
+        Raises:
+            CheckpointError: the state belongs to another config or other data.
+        """
+        self._check_same_run(state)
+        state = copy.deepcopy(state)
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])
+        self.carry = _to(state["carry"], self.device)
+        if state["device"] == self.device.type:
+            self._exploration.set_state(state["exploration"].cpu())
+        else:
+            self._exploration.manual_seed(stream_seed(self.config.seed, f"exploration after {state['step']}"))
+        self._means.load_state_dict(_to(state["means"], self.device))
+        self._bad_step = state["bad_step"].to(self.device)
+        self._reports_made = state["reports_made"]
+        self.step = state["step"]
+        self.train_seconds = state["train_seconds"]
+        self.eval_seconds = state["eval_seconds"]
+        self.eval_flops = state["eval_flops"]
+
+    def _check_same_run(self, state: dict[str, Any]) -> None:
+        given, own = _decisive(state["config"]), _decisive(self.config.to_dict())
+        for name in sorted(given.keys() | own.keys()):
+            if given.get(name) != own.get(name):
+                raise CheckpointError(
+                    f"checkpoint's {name}", given.get(name), f"must equal this run's: {own.get(name)!r}"
+                )
+        if state["data_fingerprint"] != self.dataset.fingerprint:
+            raise CheckpointError(
+                "checkpoint's data", state["data_fingerprint"],
+                f"must equal the fingerprint of this run's data: {self.dataset.fingerprint}",
+                "The data have changed since the checkpoint was written; start a new run",
+            )  # fmt: skip
+
+    def _train_step(self) -> None:
+        train = self.config.train
+        batch = self._to_device(self.dataset.train_batch(self.step, train.batch_size, self.config.seed))
+        if self.carry is None:
+            self.carry = self.model.initial_carry(batch)
+        carry, loss, metrics = self.model.train_segment(self.carry, batch, self._exploration)
+        self._watch(loss.detach())
+        (loss / train.batch_size).backward()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(
+                    group["peak_lr"], self.step + 1, train.steps, train.warmup_steps, train.lr_min_ratio
+                )
+            optimizer.step()
+            optimizer.zero_grad()
+        if self.ema is not None:
+            self.ema.update()
+        self.carry = carry
+        self.step += 1
+        self._means.add(metrics | {"loss": loss.detach()})
+
+    def _watch(self, loss: Tensor) -> None:
+        """Looks at the loss of the step in hand: at once on a CPU, noted down on a device, whose queue a look
+        would empty."""
+        if self.device.type != "cpu":
+            first = (self._bad_step == 0) & ~torch.isfinite(loss)
+            self._bad_step = torch.where(first, self.step + 1, self._bad_step)
+        elif not math.isfinite(loss.item()):
+            # A weight that the last step spoiled shows in this step's loss: blame the right one.
+            if not self._weights_are_finite():
+                raise Diverged(self.step, "weights are not finite")
+            raise Diverged(self.step + 1, f"loss is {loss.item()}")
+
+    def _check_finite(self) -> None:
+        bad_step = int(self._bad_step)
+        if bad_step:
+            raise Diverged(bad_step, "loss is not finite")
+        if not self._weights_are_finite():
+            raise Diverged(self.step, "weights are not finite")
+
+    def _weights_are_finite(self) -> bool:
+        tensors = [tensor for tensor in self.model.state_dict().values() if tensor.is_floating_point()]
+        return bool(torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all())
+
+    def _eval_flops(self, batch_size: int) -> int:
+        return self._family.counts(self.config.model, batch_size, self.config.train).eval_flops_per_batch
+
+    def _to_device(self, batch: Batch) -> TensorBatch:
+        return {name: torch.tensor(array, device=self.device) for name, array in batch.items()}
+
+    @contextmanager
+    def _evaluation_weights(self) -> Iterator[None]:
+        self.model.eval()
+        try:
+            if self.ema is None:
+                yield
+            else:
+                with self.ema.applied():
+                    yield
+        finally:
+            self.model.train()
+
+
+def stream_seed(seed: int, name: str) -> int:
+    """The seed of a named stream of random numbers: streams of one run do not overlap (64 bits, SHA-256)."""
+    return int.from_bytes(hashlib.sha256(f"{name} {seed}".encode()).digest()[:8]) >> 1
+
+
+def _decisive(config: dict[str, Any]) -> dict[str, Any]:
+    """The config's values by dotted name, without those that may change on resume."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{field}": inner for field, inner in value.items()}
+        elif name not in FREE_ON_RESUME:
+            flat[name] = value
+    return flat
+
+
+def _to(nested: Any, device: torch.device) -> Any:
+    """Nested dicts of tensors, moved."""
+    if isinstance(nested, dict):
+        return {name: _to(value, device) for name, value in nested.items()}
+    return nested.to(device) if isinstance(nested, Tensor) else nested
