@@ -1,0 +1,122 @@
+"""What a handful of seeds can say: intervals, Welch's test, Holm's correction, detectable differences.
+
+Why Welch and not a test paired by seed: two architectures share batches under one seed but no weights, so
+their scores are hardly correlated, and a paired test then pays half of its degrees of freedom for nothing.
+Shared seeds can only make the scores rise and fall together, which makes Welch's test cautious, never rash
+(`benchmarks/verdict_power.py` measures both).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize, special, stats
+
+ALPHA = 0.05
+"""Chance, in each metric, that arms which do not differ are told apart."""
+POWER = 0.8
+TEST_NAME = "Welch's t-test on fresh seeds, two-sided at 5%, Holm-corrected over a metric's comparisons"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean over seeds with its 95% interval, `mean - half_width` to `mean + half_width`."""
+
+    n: int
+    mean: float
+    sd: float | None
+    """Of single runs; None for one run."""
+    half_width: float | None
+    """By Student's t; None for one run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """The mean of one arm minus that of another, with its 95% interval and Welch's two-sided p-value."""
+
+    mean: float
+    half_width: float
+    p_value: float
+    standard_error: float
+    degrees_of_freedom: float
+
+
+def estimate(scores: Sequence[float], resolution: float) -> Estimate | None:
+    """Mean, spread and interval of an arm's scores, one per seed; None without scores.
+
+    Args:
+        scores: one per seed.
+        resolution: the smallest step of a score, above 0; a spread below it is not credited.
+    """
+    n = len(scores)
+    if n == 0:
+        return None
+    mean = math.fsum(scores) / n
+    if n == 1:
+        return Estimate(n=1, mean=mean, sd=None, half_width=None)
+    sd = _spread(scores, resolution)
+    half_width = float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * sd / math.sqrt(n)
+    return Estimate(n=n, mean=mean, sd=sd, half_width=half_width)
+
+
+def welch(a: Sequence[float], b: Sequence[float], resolution: float) -> Difference | None:
+    """Mean of `a` minus mean of `b`, without assuming equal spreads; None when either has fewer than two.
+
+    Args:
+        a: one arm's scores, one per seed.
+        b: the other's.
+        resolution: as in `estimate`: scores that agree to the last puzzle have no spread of their own, and
+            a test that believed it would take a difference of one puzzle for a certainty.
+    """
+    if min(len(a), len(b)) < 2:
+        return None
+    part_a, part_b = (_spread(scores, resolution) ** 2 / len(scores) for scores in (a, b))
+    error = math.sqrt(part_a + part_b)
+    freedom = (part_a + part_b) ** 2 / (part_a**2 / (len(a) - 1) + part_b**2 / (len(b) - 1))
+    mean = math.fsum(a) / len(a) - math.fsum(b) / len(b)
+    return Difference(
+        mean=mean,
+        half_width=float(stats.t.ppf(1 - ALPHA / 2, freedom)) * error,
+        p_value=float(2 * stats.t.sf(abs(mean) / error, freedom)),
+        standard_error=error,
+        degrees_of_freedom=freedom,
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values, in the given order: below `ALPHA` where the pair is told apart."""
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def detectable(difference: Difference, comparisons: int) -> float:
+    """The true difference that this n and spread would have found with a chance of 80%.
+
+    Args:
+        difference: whose standard error and degrees of freedom to take.
+        comparisons: of the metric; Holm's first and hardest step divides `ALPHA` by it.
+    """
+    freedom = difference.degrees_of_freedom
+    critical = float(stats.t.ppf(1 - ALPHA / comparisons / 2, freedom))
+    # Estimated over true standard error, at the midpoints of equally likely slices: the noncentral t's own
+    # functions fail where the threshold is far out.
+    errors = np.sqrt(stats.chi2.ppf((np.arange(2000) + 0.5) / 2000, freedom) / freedom)
+
+    def missing(shift: float) -> float:
+        found = special.ndtr(shift - critical * errors) + special.ndtr(-shift - critical * errors)
+        return float(np.mean(found)) - POWER
+
+    return float(optimize.brentq(missing, 0.0, critical * errors[-1] + 5)) * difference.standard_error
+
+
+def _spread(scores: Sequence[float], resolution: float) -> float:
+    """Sample standard deviation, at least `resolution`."""
+    assert resolution > 0
+    return max(float(np.std(scores, ddof=1)), resolution)
