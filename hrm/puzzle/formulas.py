@@ -1,0 +1,175 @@
+"""The formulas of counting: what one puzzle HRM has, executes and keeps.
+
+Every size is an int or an int64 array, so only arithmetic that means the same for both is used; a condition
+is a factor 0 or 1. Symbols: B sequences, T = P + S positions, H width, I inner width, V vocabulary. A segment
+makes N L-steps and an H update after every p-th and after the last; the last k L-steps carry gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+Number = Any
+"""An int, or an int64 array of one int per config."""
+
+FLOAT32 = 4
+INT32 = 4
+INT64 = 8
+BOOL = 1
+
+
+class Sizes(NamedTuple):
+    """What the formulas need to know of one config, or of many."""
+
+    H: Number
+    I: Number  # noqa: E741
+    heads: Number
+    H_layers: Number
+    L_layers: Number
+    N: Number
+    p: Number
+    """At most N."""
+    k: Number
+    """At most N."""
+    S: Number
+    P: Number
+    V: Number
+    num_puzzles: Number
+    ndim: Number
+    """Numbers in one puzzle's embedding."""
+    learned: Number
+    """1 with learned positions, 0 with RoPE."""
+    softmax: Number
+    """1 with the softmax loss, 0 with stablemax."""
+    halt_max_steps: Number
+    q_continue: Number
+    half: Number
+    """1 where the forward pass has 16 bits a number, 0 where 32."""
+
+    @property
+    def T(self) -> Number:  # noqa: N802
+        """Positions."""
+        return self.P + self.S
+
+    @property
+    def num_H_updates(self) -> Number:  # noqa: N802
+        """H updates of a segment."""
+        return -(-self.N // self.p)
+
+    @property
+    def num_gradient_H_updates(self) -> Number:  # noqa: N802
+        """H updates after or among the last k L-steps."""
+        return self.num_H_updates - (self.N - self.k) // self.p
+
+    @property
+    def forward_bytes(self) -> Number:
+        """Bytes of a number in the forward pass."""
+        return FLOAT32 - 2 * self.half
+
+
+def all_counts(s: Sizes, batch_size: int, ema: bool) -> dict[str, Number]:
+    """The fields of `hrm.counting.Counts`."""
+    trainable = trainable_params(s)
+    return {
+        "trainable_params": trainable,
+        "puzzle_embedding_params": s.num_puzzles * s.ndim,
+        "buffers": 2 * s.H,
+        "flops_per_step": training_flops(s, batch_size),
+        "eval_flops_per_batch": evaluation_flops(s, batch_size),
+        "weight_bytes": weight_bytes(s, trainable),
+        "gradient_bytes": FLOAT32 * (trainable + batch_size * s.ndim),
+        "optimizer_bytes": FLOAT32 * (2 + ema) * trainable,
+        "activation_bytes": activation_bytes(s, batch_size),
+    }
+
+
+def block_params(s: Sizes) -> Number:
+    """Query, key, value and output projections, and the three matrices of SwiGLU."""
+    return 4 * s.H * s.H + 3 * s.H * s.I
+
+
+def trainable_params(s: Sizes) -> Number:
+    """Blocks, token embedding and head (not tied), the Q head with its two biases, learned positions."""
+    blocks = (s.H_layers + s.L_layers) * block_params(s)
+    return blocks + 2 * s.V * s.H + 2 * s.H + 2 + s.learned * s.T * s.H
+
+
+def training_flops(s: Sizes, batch_size: int) -> Number:
+    """One optimizer step: a segment forward, twice its differentiated part backward, the extra Q forward.
+
+    That forward (for the target of continuing) makes a segment and the Q head, but not the cells' head.
+    """
+    L_step, H_update = _module_flops(s, batch_size)
+    segment = s.N * L_step + s.num_H_updates * H_update
+    gradient_part = s.k * L_step + s.num_gradient_H_updates * H_update
+    q_head, lm_head = _head_flops(s, batch_size)
+    extra_forward = _bootstraps(s) * (segment + q_head)
+    return segment + q_head + lm_head + 2 * (gradient_part + q_head + lm_head) + extra_forward
+
+
+def _bootstraps(s: Sizes) -> Number:
+    """1 where training makes the extra forward for the target of continuing."""
+    return s.q_continue * (s.halt_max_steps > 1)
+
+
+def evaluation_flops(s: Sizes, batch_size: int) -> Number:
+    """`halt_max_steps` segments, then both heads once."""
+    L_step, H_update = _module_flops(s, batch_size)
+    q_head, lm_head = _head_flops(s, batch_size)
+    return s.halt_max_steps * (s.N * L_step + s.num_H_updates * H_update) + q_head + lm_head
+
+
+def _module_flops(s: Sizes, batch_size: int) -> tuple[Number, Number]:
+    """Forward FLOPs of an L-step and of an H update."""
+    projections = 2 * batch_size * s.T * block_params(s)
+    attention = 4 * batch_size * s.T * s.T * s.H
+    block = projections + attention
+    return s.L_layers * block, s.H_layers * block
+
+
+def _head_flops(s: Sizes, batch_size: int) -> tuple[Number, Number]:
+    """Forward FLOPs of the Q head (one position, two values) and of the cells' head."""
+    return 4 * batch_size * s.H, 2 * batch_size * s.S * s.H * s.V
+
+
+def weight_bytes(s: Sizes, trainable: Number) -> Number:
+    """Float32 masters and puzzle embeddings, initial states, RoPE tables, and the copy cast for a segment."""
+    rope_tables = (1 - s.learned) * 2 * FLOAT32 * s.T * (s.H // s.heads)
+    cast_copy = s.half * 2 * trainable
+    masters = FLOAT32 * (trainable + s.num_puzzles * s.ndim)
+    return masters + s.forward_bytes * 2 * s.H + rope_tables + cast_copy
+
+
+def activation_bytes(s: Sizes, batch_size: int) -> Number:
+    """What autograd keeps for the backward of one training segment, each storage once, weights apart.
+
+    Holds for fused attention, which keeps one float32 a head and position instead of T x T scores, and for
+    the CPU's norms, which keep their input in float32. What lives only within a call is not in it.
+    """
+    x = s.H * s.forward_bytes
+    rotated = 2 * (1 - s.learned)  # RoPE makes new queries and keys, yet the values keep q, k, v alive
+    attention = (
+        1 + 3 + rotated + 1
+    ) * x + FLOAT32 * s.heads  # input; q, k, v; output; log-sums of the scores
+    mlp = x + 4 * s.I * s.forward_bytes  # input; gate and up; silu(gate); their product
+    norms = 2 * FLOAT32 * (s.H + 1)  # input and scale
+    block = batch_size * s.T * (attention + mlp + norms)
+    blocks = s.k * s.L_layers + s.num_gradient_H_updates * s.H_layers
+    return blocks * block + _heads_activation_bytes(s, batch_size) + _loss_activation_bytes(s, batch_size)
+
+
+def _heads_activation_bytes(s: Sizes, batch_size: int) -> Number:
+    """Token numbers for the embedding; z_H for both heads, the cells' part twice unless it is a view."""
+    is_copied = (s.P > 0) * (s.S > 1) * (batch_size > 1)
+    z_H = (s.T + is_copied * s.S) * s.H * s.forward_bytes
+    return batch_size * (INT32 * s.S + z_H)
+
+
+def _loss_activation_bytes(s: Sizes, batch_size: int) -> Number:
+    # Stablemax: logits, reciprocals and scores, and which logits are negative; then of each cell its label,
+    # score, sum, and whether it counts. Softmax: log-probabilities and labels, and one scalar a batch.
+    stablemax = s.S * (s.V * (3 * FLOAT32 + BOOL) + INT64 + 2 * FLOAT32 + BOOL)
+    softmax = s.S * (s.V * FLOAT32 + INT64)
+    # Number of labels, both Q values, and the target of each.
+    q_values = INT64 + 2 * FLOAT32 + FLOAT32 + FLOAT32 * _bootstraps(s)
+    return batch_size * ((1 - s.softmax) * stablemax + s.softmax * softmax + q_values) + s.softmax * FLOAT32
