@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from hrm.errors import UnknownNameError
-from hrm.tasks.base import TaskKind
+from hrm.tasks.base import Dataset, TaskKind
 from hrm.tasks.directory import DIRECTORY
 from hrm.tasks.sudoku import SUDOKU_KINDS
 from hrm.tasks.sudoku_csv import SUDOKU_CSV
@@ -21,9 +23,23 @@ def task_kind(name: str) -> TaskKind:
     """
     if name in TASKS:
         return TASKS[name]
-    path = Path(name)
+    path = Path(name).expanduser()
     if path.suffix == ".csv" or any(path.glob("*.csv")):
         return SUDOKU_CSV
     if path.exists() or "/" in name or "\\" in name:
         return DIRECTORY
     raise UnknownNameError.among("task", name, TASKS)
+
+
+def open_task(config: Any, progress: Callable[[int, int], None] | None = None) -> Dataset:
+    """The data of a task, prepared first where needed.
+
+    Args:
+        config: of the task's `config_class`.
+        progress: called with what is done and in all, while data are prepared.
+
+    Raises:
+        UserError: the data are missing, malformed, or cannot be made.
+    """
+    kind = task_kind(config.name)
+    return kind.open(config, kind.prepare(config, progress))

@@ -1,0 +1,149 @@
+"""`task=FOLDER`: a data set in the official directory format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hrm.errors import DataError
+from hrm.tasks.base import TaskKind
+from hrm.tasks.cache import cached, file_checksum
+from hrm.tasks.directory_dataset import SPLIT_FIELDS, TRAIN_GROUPS, DirectoryDataset
+from hrm.tasks.grid import GRIDS, Grid, are_solutions
+from hrm.tasks.official_format import LAYOUT, Half, read_metadata
+from hrm.tasks.sampling import epoch_generator
+from hrm.tasks.sudoku_config import require
+from hrm.tasks.sudoku_dataset import BLANK_TOKEN, VOCAB_SIZE
+from hrm.tasks.symmetry import fingerprints
+
+VERSION = 1
+"""Goes up when the same folder would be divided in another way; caches hold it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectoryConfig:
+    """A folder in the official format. A validation split is carved from its train/ by group.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    name: str = ""
+    """Path of the folder that holds train/ and test/; made absolute, so that it holds in every process."""
+    valid_fraction: float = 0.1
+    """Share of the training groups held out for validation, at least one of them."""
+    valid_puzzles: int = 256
+    """Most groups held out; each gives its first puzzle."""
+    test_puzzles: int = 1000
+    """Most test examples, a random sample where there are more."""
+    data_seed: int = 0
+    """Decides which groups and examples these are."""
+
+    def __post_init__(self) -> None:
+        require(self, "name", bool(self.name), "must be the path of a folder")
+        object.__setattr__(self, "name", str(Path(self.name).expanduser().absolute()))
+        require(self, "valid_fraction", 0 < self.valid_fraction < 1, "must lie between 0 and 1")
+        for name in ("valid_puzzles", "test_puzzles"):
+            require(self, name, getattr(self, name) >= 1, "must be at least 1")
+        require(self, "data_seed", self.data_seed >= 0, "must be 0 or more")
+
+
+def prepare(config: DirectoryConfig, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Checks the folder and divides it, on the first call; the files' sizes and times tell whether they changed.
+
+    Raises:
+        DataError: the folder is missing or malformed, or too small to divide.
+    """
+    root = Path(config.name)
+    if not root.is_dir():
+        raise DataError("task", config.name, "no such folder", LAYOUT)
+    train, test = Half(root / "train"), Half(root / "test")
+    if test.metadata.model_fields != train.metadata.model_fields:
+        raise DataError(
+            str(test.folder),
+            test.metadata.model_fields,
+            f"must agree with train/: {train.metadata.model_fields}",
+        )
+    files = [*train.files, *test.files]
+    stats = {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+    options = (config.valid_fraction, config.valid_puzzles, config.test_puzzles, config.data_seed)
+    key = {"version": VERSION, "files": stats, "options": options}
+
+    def build(folder: Path) -> None:
+        for done, half in enumerate((train, test)):
+            half.check_values()
+            if progress:
+                progress(done + 1, 2)
+        _divide(config, train, test, folder)
+        sources = {str(path.relative_to(root)): file_checksum(path) for path in files}
+        (folder / "sources.json").write_text(json.dumps(sources))
+
+    return cached("directory", key, build)
+
+
+def _divide(config: DirectoryConfig, train: Half, test: Half, folder: Path) -> None:
+    """Writes the groups to train on, and the validation and test examples."""
+    rng = epoch_generator(config.data_seed, 0)
+    test_examples = np.arange(test.num_examples)
+    if test.num_examples > config.test_puzzles:
+        test_examples = np.sort(rng.choice(test.num_examples, config.test_puzzles, replace=False))
+    grid = _sudoku_grid(train, test)
+    classes, test_classes = _classes(train, test, test_examples, grid)
+    groups = rng.permutation(train.num_groups)
+    groups = groups[~np.isin(classes[groups], test_classes)]
+    num_valid = min(config.valid_puzzles, max(1, round(config.valid_fraction * len(groups))))
+    held_out, rest = groups[:num_valid], groups[num_valid:]
+    train_groups = np.sort(rest[~np.isin(classes[rest], classes[held_out])])
+    if not len(train_groups):
+        raise DataError(str(train.folder), f"{train.num_groups} groups", "no group is left to train on once "
+                        "validation is held out and puzzles equal to test puzzles are dropped", "Give more groups")  # fmt: skip
+    first = train.puzzle_starts[train.group_starts[held_out]]
+    last = train.puzzle_starts[train.group_starts[held_out] + 1]
+    valid_examples = np.concatenate([np.arange(start, end) for start, end in zip(first, last)])
+    np.save(folder / TRAIN_GROUPS, train_groups)
+    np.save(folder / "blank_token.npy", BLANK_TOKEN if grid else 0)
+    for name, half, examples in (("valid", train, valid_examples), ("test", test, test_examples)):
+        for field, array in zip(SPLIT_FIELDS, (*half.examples(examples), half.identifiers(examples))):
+            np.save(folder / f"{name}_{field}.npy", array)
+
+
+def _classes(
+    train: Half, test: Half, test_examples: np.ndarray, grid: Grid | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What must not lie in two splits: symmetry classes of Sudoku puzzles; otherwise each group is its own."""
+    if grid is None:
+        return np.arange(train.num_groups), np.zeros(0, np.int64)
+    first_examples = train.puzzle_starts[train.group_starts[:-1]]
+    puzzles, test_puzzles = (half.examples(examples)[0] - 1
+                             for half, examples in ((train, first_examples), (test, test_examples)))  # fmt: skip
+    return fingerprints(puzzles, grid), fingerprints(test_puzzles, grid)
+
+
+def _sudoku_grid(train: Half, test: Half) -> Grid | None:
+    """The grid of a Sudoku set in our vocabulary; None for any other task."""
+    grid = GRIDS.get(train.metadata.seq_len)
+    if grid is None or train.metadata.vocab_size != VOCAB_SIZE:
+        return None
+    for half in (train, test):
+        inputs, labels = half.examples(np.arange(min(half.num_examples, 1000)))
+        if inputs.min() < 1 or inputs.max() > grid.size + 1 or not are_solutions(labels - 1, grid).all():
+            return None
+    return grid
+
+
+def _counted_fields(config: DirectoryConfig) -> dict[str, int]:
+    return read_metadata(Path(config.name) / "train").model_fields
+
+
+DIRECTORY = TaskKind(
+    config_class=DirectoryConfig,
+    family="puzzle",
+    prepare=prepare,
+    open=DirectoryDataset,
+    summary="a folder in the official directory format",
+    counted_fields=_counted_fields,
+)

@@ -1,0 +1,132 @@
+"""The generated Sudoku tasks: `sudoku4`, `sudoku6`, `sudoku9`."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from hrm.errors import DataError
+from hrm.tasks import sudoku_dataset
+from hrm.tasks.base import TaskKind
+from hrm.tasks.cache import cached
+from hrm.tasks.splitting import ClassSplitter
+from hrm.tasks.sudoku_config import Sudoku4Config, Sudoku6Config, Sudoku9Config, SudokuConfig
+from hrm.tasks.sudoku_cost import estimated_seconds, num_cores
+from hrm.tasks.sudoku_dataset import SudokuDataset
+from hrm.tasks.sudoku_generator import VERSION, generate
+from hrm.tasks.symmetry import fingerprints
+
+SECONDS_WORTH_A_MESSAGE = 15.0
+SECONDS_WORTH_A_PROCESS = 1.5
+MOST_DRAWS_PER_PUZZLE = 20
+CHUNK = 1024
+
+Progress = Callable[[int, int], None]
+Puzzles = tuple[np.ndarray, np.ndarray]
+
+log = logging.getLogger(__name__)
+
+
+def prepare(config: SudokuConfig, progress: Progress | None = None) -> Path:
+    """The folder of the generated set, made on the first call. Sets that take long say how long first.
+
+    Args:
+        config: what to generate.
+        progress: called with puzzles done and wanted.
+
+    Raises:
+        DataError: there are too few different puzzles of this kind, or the cache cannot be written.
+    """
+    key = {
+        "generator": VERSION,
+        "name": config.name,
+        "clues": config.clues,
+        "seed": config.data_seed,
+        **config.sizes,
+    }
+
+    def build(folder: Path) -> None:
+        sudoku_dataset.save_splits(_generate_splits(config, progress), folder)
+
+    return cached(config.name, key, build)
+
+
+def _generate_splits(config: SudokuConfig, progress: Progress | None) -> dict[str, Puzzles]:
+    splitter = ClassSplitter(config.sizes)
+    puzzles, solutions = [], []
+    for chunk_puzzles, chunk_solutions in _stream(config, splitter):
+        puzzles.append(chunk_puzzles)
+        solutions.append(chunk_solutions)
+        splitter.offer(chunk_puzzles, fingerprints(chunk_puzzles, config.grid))
+        if progress:
+            wanted = sum(config.sizes.values())
+            progress(wanted - splitter.num_missing, wanted)
+    if splitter.num_missing:
+        found = {name: len(members) for name, members in splitter.chosen.items()}
+        raise DataError(f"task {config.name}", config.sizes, f"only {found} different puzzles were found",
+                        "Ask for fewer puzzles, or for fewer clues")  # fmt: skip
+    all_puzzles, all_solutions = np.concatenate(puzzles), np.concatenate(solutions)
+    return {name: (all_puzzles[members], all_solutions[members]) for name, members in splitter.chosen.items()}
+
+
+def _stream(config: SudokuConfig, splitter: ClassSplitter) -> Iterator[Puzzles]:
+    """Puzzles 0, 1, 2, ... of the config's seed in chunks, until the splits are full or hope is gone.
+
+    What the splits take depends on the order alone, so neither the chunks nor the workers change the result.
+    """
+    total = sum(config.sizes.values())
+    seconds = estimated_seconds(config)
+    workers = min(num_cores(), int(seconds / SECONDS_WORTH_A_PROCESS))
+    if seconds / max(workers, 1) > SECONDS_WORTH_A_MESSAGE:
+        log.warning("Generating %d %s puzzles takes about %.0f s on %d cores, once: they are cached.",
+                    total, config.name, seconds / workers, workers)  # fmt: skip
+    work = functools.partial(generate, config.grid, config.clues, config.data_seed)
+    most_draws, drawn = MOST_DRAWS_PER_PUZZLE * total, 0
+    with _mapper(workers) as run:
+        while splitter.num_missing and drawn < most_draws:
+            taken = total - splitter.num_missing
+            hoped = 1.02 * splitter.num_missing * max(drawn, 1) / max(taken, 1)
+            draws = min(max(CHUNK // 4, int(hoped)), most_draws - drawn) if drawn else total
+            chunk = min(CHUNK, -(-draws // max(workers, 1)))
+            indices = np.arange(drawn, drawn + draws)
+            yield from run(work, [indices[start : start + chunk] for start in range(0, draws, chunk)])
+            drawn += draws
+
+
+@contextmanager
+def _mapper(workers: int) -> Iterator[Callable[..., Iterator[Puzzles]]]:
+    """A `map` over that many processes; the built-in one where one is enough."""
+    if workers < 2:
+        yield map
+    else:
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            yield pool.map
+
+
+def _counted_fields(config: SudokuConfig) -> dict[str, int]:
+    return sudoku_dataset.model_fields(config.grid.num_cells)
+
+
+def _kind(config_class: type[SudokuConfig], summary: str, supports_verdict: bool = True) -> TaskKind:
+    return TaskKind(
+        config_class=config_class,
+        family="puzzle",
+        prepare=prepare,
+        open=functools.partial(SudokuDataset, supports_verdict=supports_verdict),
+        summary=summary,
+        counted_fields=_counted_fields,
+    )
+
+
+SUDOKU_KINDS: dict[str, TaskKind] = {
+    "sudoku4": _kind(Sudoku4Config, "4x4 Sudoku, minimal clues: smoke tests only, never a verdict", False),
+    "sudoku6": _kind(Sudoku6Config, "6x6 Sudoku, 18 clues: tells architectures apart within minutes"),
+    "sudoku9": _kind(Sudoku9Config, "9x9 Sudoku, 30 clues"),
+}
