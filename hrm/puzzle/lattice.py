@@ -66,8 +66,8 @@ LATTICE = Lattice(
     width="hidden_size",
     inner_width="inner_size",
     weightless=frozenset(
-        ("num_heads", "H_cycles", "L_cycles", "h_update_period", "rms_norm_eps", "rope_theta", "halt_max_steps",
-         "halt_exploration_prob", "q_continue", "gradient_L_steps", "loss_type", "forward_dtype")
+        ("num_heads", "H_cycles", "L_cycles", "h_update_period", "rms_norm_eps", "rope_theta", "loss_type",
+         "halt_max_steps", "halt_exploration_prob", "q_continue", "gradient_L_steps", "forward_dtype")
     ),
     valid=valid,
     architectures=architectures,

@@ -1,0 +1,54 @@
+"""Equal rows of many columns, found by sorting one 64-bit key a row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def row_keys(columns: Mapping[str, Any]) -> np.ndarray:
+    """A uint64 key for each row, equal for equal rows.
+
+    Each column's value is mixed with a salt of the column's name by the finaliser of SplitMix64, and the
+    results are added. Unequal rows get equal keys with probability 2^-64 a pair: below 3e-6 for any pair
+    among 10 million rows.
+
+    Args:
+        columns: arrays of numbers of one length, or single values (numbers, text, None) for all rows.
+    """
+    total: Any = np.zeros(1, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for name, column in columns.items():
+            bits = _bits(column) if isinstance(column, np.ndarray) else np.array([_scalar_bits(column)])
+            total = total + _mixed(bits ^ _digest(name))
+    return total
+
+
+def _bits(column: np.ndarray) -> np.ndarray:
+    """64 bits that are equal where numbers are: 2 and 2.0 agree, as they do in Python."""
+    if column.dtype.kind == "f":
+        column = np.ascontiguousarray(column, dtype=np.float64)
+        whole = (column == np.floor(column)) & (np.abs(column) < 2.0**53)
+        return np.where(whole, np.where(whole, column, 0).astype(np.int64), column.view(np.int64)).astype(
+            np.uint64
+        )
+    return column.astype(np.int64).astype(np.uint64)
+
+
+def _scalar_bits(value: Any) -> np.uint64:
+    if isinstance(value, int | float | np.number | np.bool_):
+        return np.uint64(_bits(np.asarray([value]))[0])
+    return _digest(repr(value))
+
+
+def _digest(text: str) -> np.uint64:
+    return np.uint64(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little"))
+
+
+def _mixed(bits: np.ndarray) -> np.ndarray:
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
