@@ -24,7 +24,7 @@ def task_kind(name: str) -> TaskKind:
     if name in TASKS:
         return TASKS[name]
     path = Path(name).expanduser()
-    if path.suffix == ".csv" or any(path.glob("*.csv")):
+    if path.suffix == ".csv" or (any(path.glob("*.csv")) and not (path / "train").is_dir()):
         return SUDOKU_CSV
     if path.exists() or "/" in name or "\\" in name:
         return DIRECTORY

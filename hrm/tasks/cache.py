@@ -1,4 +1,4 @@
-"""A cache of prepared data: a folder per content hash, written atomically, believed only if its checksums hold."""
+"""A cache of prepared data: a folder per key, written atomically, believed only while its checksums hold."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def cached(kind: str, key: Mapping[str, Any], build: Callable[[Path], None]) -> 
 
 
 def content_fingerprint(folder: Path) -> str:
-    """Hash of the content of a cached folder: equal content, equal hash, wherever and whenever it was made."""
+    """Hash of the content of a cached folder: equal content, equal hash, wherever it was made."""
     checksums = json.loads((folder / MANIFEST).read_text())
     return hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -12,16 +12,18 @@ import numpy as np
 from hrm.errors import DataError
 from hrm.tasks.base import TaskKind
 from hrm.tasks.cache import cached, file_checksum
-from hrm.tasks.directory_dataset import SPLIT_FIELDS, TRAIN_GROUPS, DirectoryDataset
+from hrm.tasks.directory_dataset import ABOUT, SPLIT_FIELDS, TRAIN_GROUPS, DirectoryDataset
 from hrm.tasks.grid import GRIDS, Grid, are_solutions
 from hrm.tasks.official_format import LAYOUT, Half, read_metadata
+from hrm.tasks.options import require
 from hrm.tasks.sampling import epoch_generator
-from hrm.tasks.sudoku_config import require
 from hrm.tasks.sudoku_dataset import BLANK_TOKEN, VOCAB_SIZE
 from hrm.tasks.symmetry import fingerprints
 
 VERSION = 1
 """Goes up when the same folder would be divided in another way; caches hold it."""
+GRIDS_WITHOUT_VERDICT = (Grid(2, 2),)
+"""Too few different puzzles to decide between architectures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,21 +55,19 @@ class DirectoryConfig:
 
 
 def prepare(config: DirectoryConfig, progress: Callable[[int, int], None] | None = None) -> Path:
-    """Checks the folder and divides it, on the first call; the files' sizes and times tell whether they changed.
+    """Checks the folder and divides it, on the first call. Sizes and times tell whether files changed.
 
     Raises:
         DataError: the folder is missing or malformed, or too small to divide.
     """
     root = Path(config.name)
     if not root.is_dir():
-        raise DataError("task", config.name, "no such folder", LAYOUT)
+        found = "is not a folder" if root.exists() else "no such folder"
+        raise DataError(f"task={root}", found, LAYOUT, "Check the path of task=")
     train, test = Half(root / "train"), Half(root / "test")
-    if test.metadata.model_fields != train.metadata.model_fields:
-        raise DataError(
-            str(test.folder),
-            test.metadata.model_fields,
-            f"must agree with train/: {train.metadata.model_fields}",
-        )
+    fields = train.metadata.model_fields
+    if test.metadata.model_fields != fields:
+        raise DataError(str(test.folder), test.metadata.model_fields, f"must agree with train/: {fields}")
     files = [*train.files, *test.files]
     stats = {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
     options = (config.valid_fraction, config.valid_puzzles, config.test_puzzles, config.data_seed)
@@ -78,20 +78,24 @@ def prepare(config: DirectoryConfig, progress: Callable[[int, int], None] | None
             half.check_values()
             if progress:
                 progress(done + 1, 2)
-        _divide(config, train, test, folder)
-        sources = {str(path.relative_to(root)): file_checksum(path) for path in files}
-        (folder / "sources.json").write_text(json.dumps(sources))
+        grid = _sudoku_grid(train, test)
+        _divide(config, train, test, grid, folder)
+        about = {
+            "blank_token": BLANK_TOKEN if grid else None,
+            "supports_verdict": grid not in GRIDS_WITHOUT_VERDICT,
+            "sources": {str(path.relative_to(root)): file_checksum(path) for path in files},
+        }
+        (folder / ABOUT).write_text(json.dumps(about))
 
     return cached("directory", key, build)
 
 
-def _divide(config: DirectoryConfig, train: Half, test: Half, folder: Path) -> None:
+def _divide(config: DirectoryConfig, train: Half, test: Half, grid: Grid | None, folder: Path) -> None:
     """Writes the groups to train on, and the validation and test examples."""
     rng = epoch_generator(config.data_seed, 0)
     test_examples = np.arange(test.num_examples)
     if test.num_examples > config.test_puzzles:
         test_examples = np.sort(rng.choice(test.num_examples, config.test_puzzles, replace=False))
-    grid = _sudoku_grid(train, test)
     classes, test_classes = _classes(train, test, test_examples, grid)
     groups = rng.permutation(train.num_groups)
     groups = groups[~np.isin(classes[groups], test_classes)]
@@ -99,13 +103,12 @@ def _divide(config: DirectoryConfig, train: Half, test: Half, folder: Path) -> N
     held_out, rest = groups[:num_valid], groups[num_valid:]
     train_groups = np.sort(rest[~np.isin(classes[rest], classes[held_out])])
     if not len(train_groups):
-        raise DataError(str(train.folder), f"{train.num_groups} groups", "no group is left to train on once "
-                        "validation is held out and puzzles equal to test puzzles are dropped", "Give more groups")  # fmt: skip
-    first = train.puzzle_starts[train.group_starts[held_out]]
-    last = train.puzzle_starts[train.group_starts[held_out] + 1]
-    valid_examples = np.concatenate([np.arange(start, end) for start, end in zip(first, last)])
+        rule = "one must be left to train on beside validation, and apart from test puzzles' symmetries"
+        raise DataError(str(train.folder), f"{train.num_groups} group(s)", rule, "Give more groups")
     np.save(folder / TRAIN_GROUPS, train_groups)
-    np.save(folder / "blank_token.npy", BLANK_TOKEN if grid else 0)
+    first_puzzles = train.group_starts[held_out]
+    spans = zip(train.puzzle_starts[first_puzzles], train.puzzle_starts[first_puzzles + 1])
+    valid_examples = np.concatenate([np.arange(start, end) for start, end in spans])
     for name, half, examples in (("valid", train, valid_examples), ("test", test, test_examples)):
         for field, array in zip(SPLIT_FIELDS, (*half.examples(examples), half.identifiers(examples))):
             np.save(folder / f"{name}_{field}.npy", array)
@@ -114,13 +117,16 @@ def _divide(config: DirectoryConfig, train: Half, test: Half, folder: Path) -> N
 def _classes(
     train: Half, test: Half, test_examples: np.ndarray, grid: Grid | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What must not lie in two splits: symmetry classes of Sudoku puzzles; otherwise each group is its own."""
+    """What must not lie in two splits, for each training group and each test example.
+
+    Symmetry classes for Sudoku, those of a group's first puzzle; for other tasks each group is a class.
+    """
     if grid is None:
         return np.arange(train.num_groups), np.zeros(0, np.int64)
     first_examples = train.puzzle_starts[train.group_starts[:-1]]
-    puzzles, test_puzzles = (half.examples(examples)[0] - 1
-                             for half, examples in ((train, first_examples), (test, test_examples)))  # fmt: skip
-    return fingerprints(puzzles, grid), fingerprints(test_puzzles, grid)
+    puzzles, _ = train.examples(first_examples)
+    test_puzzles, _ = test.examples(test_examples)
+    return fingerprints(puzzles - 1, grid), fingerprints(test_puzzles - 1, grid)
 
 
 def _sudoku_grid(train: Half, test: Half) -> Grid | None:

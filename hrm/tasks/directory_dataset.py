@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,17 @@ from hrm.tasks.official_format import Half
 from hrm.tasks.sampling import epoch_generator, take_from_epochs
 
 TRAIN_GROUPS = "train_groups.npy"
+ABOUT = "about.json"
+"""`blank_token`, `supports_verdict`, and the checksums of the files that the set was made from."""
 SPLIT_FIELDS = ("inputs", "labels", "puzzle_identifiers")
 
 
 class GroupSampler:
-    """The training stream: each epoch shuffles the groups and takes, of a random puzzle of each, all examples.
+    """The training stream: each epoch shuffles the groups and takes all examples of a random puzzle of each.
 
-    As the official loader does, but for the seams: there a puzzle that does not fit into a batch is cut short and
-    an epoch's last partial batch is dropped; here the stream runs on from batch to batch, and each epoch is cut to
-    the fewest examples that any epoch has. So the position of a step needs no history.
+    As the official loader does, but for the seams: there a puzzle that does not fit into a batch is cut short
+    and an epoch's last partial batch is dropped; here the stream runs on from batch to batch, and each epoch
+    is cut to the fewest examples that any epoch has. So the position of a step needs no history.
 
     Args:
         half: the training half.
@@ -59,15 +62,14 @@ class DirectoryDataset(Dataset):
         folder: the prepared folder.
     """
 
-    supports_verdict = True
-
     def __init__(self, config: Any, folder: Path) -> None:
         self.config, self.folder = config, folder
         self.name = config.name
         self._train = Half(Path(config.name) / "train")
         self.model_fields = self._train.metadata.model_fields
         self.sampler = GroupSampler(self._train, np.load(folder / TRAIN_GROUPS))
-        self.blank_token = int(np.load(folder / "blank_token.npy")) or None
+        about = json.loads((folder / ABOUT).read_text())
+        self.blank_token, self.supports_verdict = about["blank_token"], about["supports_verdict"]
         self.valid, self.test = (self._split(name) for name in ("valid", "test"))
         self.fingerprint = content_fingerprint(folder)
 
@@ -78,7 +80,8 @@ class DirectoryDataset(Dataset):
 
     def _split(self, name: str) -> Split:
         arrays = (np.load(self.folder / f"{name}_{field}.npy", mmap_mode="r") for field in SPLIT_FIELDS)
-        return Split(*arrays, blank_token=self.blank_token)
+        inputs, labels, identifiers = arrays
+        return Split(inputs, labels, identifiers, self.blank_token)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.config, self.folder)

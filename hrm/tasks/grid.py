@@ -44,7 +44,7 @@ class Grid:
         return cells.reshape(self.num_bands, self.box_rows, self.num_stacks, self.box_cols, *cells.shape[2:])
 
     def units(self, cells: np.ndarray) -> Iterator[tuple[np.ndarray, tuple[int, ...]]]:
-        """Views of `cells` [size, size, ...] for rows, columns and boxes, with the axes that run within a unit."""
+        """Views of `cells` [size, size, ...] by row, column and box, with the axes that run within a unit."""
         yield cells, (1,)
         yield cells, (0,)
         yield self.boxes(cells), (1, 3)
@@ -60,8 +60,8 @@ def are_solutions(grids: np.ndarray, grid: Grid) -> np.ndarray:
     in_range = ((digits >= 1) & (digits <= grid.size)).all(axis=(0, 1))
     bits = np.left_shift(1, np.where(in_range, digits, 0).astype(np.int32))
     every_digit = (2 << grid.size) - 2
-    right = in_range
+    right = np.asarray(in_range)
     for view, axes in grid.units(bits):
         seen = np.bitwise_or.reduce(view, axis=axes)
-        right = right & (seen == every_digit).reshape(grid.size, -1, len(grids)).all(axis=(0, 1))
+        right &= (seen == every_digit).reshape(grid.size, -1, len(grids)).all(axis=(0, 1))
     return right

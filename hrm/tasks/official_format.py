@@ -1,7 +1,8 @@
 """Data sets in the official directory format: one half (`train` or `test`), read and checked.
 
-A half holds examples (rows of `inputs` and `labels`); consecutive examples make a puzzle, which has one identifier;
-consecutive puzzles make a group (one puzzle and its augmentations). Source: sapientinc/HRM, `puzzle_dataset.py`.
+A half holds examples (rows of `inputs` and `labels`); consecutive examples make a puzzle, which has one
+identifier; consecutive puzzles make a group (one puzzle and its augmentations). Source: sapientinc/HRM,
+`puzzle_dataset.py`.
 """
 
 from __future__ import annotations
@@ -164,10 +165,10 @@ def _read_set(half: Path, set_name: str, seq_len: int) -> dict[str, np.ndarray]:
         ndim = 2 if field in ("inputs", "labels") else 1
         require(field, array.ndim == ndim, f"shape {array.shape}", f"must have {ndim} dimension(s)")
         require(field, array.dtype.kind in "iu", f"dtype {array.dtype}", "must hold integers")
+    shape = (len(arrays["inputs"]), seq_len)
     for field in ("inputs", "labels"):
-        shape = (len(arrays["inputs"]), seq_len)
-        require(field, arrays[field].shape == shape, f"shape {arrays[field].shape}",
-                f"must be [examples, seq_len], here {shape}")  # fmt: skip
+        given = arrays[field].shape
+        require(field, given == shape, f"shape {given}", f"must be [examples, seq_len], here {shape}")
     puzzles = len(arrays["puzzle_identifiers"])
     for field, count, what in (
         ("puzzle_indices", shape[0], "examples"),
@@ -180,8 +181,9 @@ def _read_set(half: Path, set_name: str, seq_len: int) -> dict[str, np.ndarray]:
         require(
             field, bool(ascends), _ends(indices), f"must ascend without repeats from 0 to the {count} {what}"
         )
-    require("puzzle_indices", len(arrays["puzzle_indices"]) == puzzles + 1,
-            f"{len(arrays['puzzle_indices'])} entries", f"must have one more than the {puzzles} puzzle identifiers")  # fmt: skip
+    starts = len(arrays["puzzle_indices"])
+    rule = f"must have one more than the {puzzles} puzzle identifiers"
+    require("puzzle_indices", starts == puzzles + 1, f"{starts} entries", rule)
     return arrays
 
 
@@ -206,8 +208,8 @@ def _check_range(
         wrong &= values != also
     if wrong.any():
         place = np.argwhere(wrong)[0]
-        raise DataError(str(path), f"{values[tuple(place)]} in row {first_row + int(place[0])}",
-                        f"{what} must lie in 0..{limit - 1}")  # fmt: skip
+        given = f"{values[tuple(place)]} in row {first_row + int(place[0])}"
+        raise DataError(str(path), given, f"{what} must lie in 0..{limit - 1}")
 
 
 def _join(parts: list[np.ndarray]) -> np.ndarray:

@@ -5,14 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hrm.errors import ConfigError
 from hrm.tasks.grid import Grid
-
-
-def require(config: object, name: str, holds: bool, rule: str) -> None:
-    """Raises the ConfigError of a task's option `name` unless it `holds`."""
-    if not holds:
-        raise ConfigError(f"task.{name}", getattr(config, name), rule)
+from hrm.tasks.options import require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +42,13 @@ class SudokuConfig:
             require(self, name, getattr(self, name) >= 1, "must be at least 1")
         require(self, "data_seed", self.data_seed >= 0, "must be 0 or more")
         most = self.grid.num_cells - 1
-        require(self, "clues", self.clues is None or self.fewest_clues <= self.clues <= most,
-                f"must lie in {self.fewest_clues}..{most} for {self.name}, or null for minimal puzzles")  # fmt: skip
+        fits = self.clues is None or self.fewest_clues <= self.clues <= most
+        require(
+            self,
+            "clues",
+            fits,
+            f"must lie in {self.fewest_clues}..{most} for {self.name}, or null for minimal",
+        )
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -13,7 +13,7 @@ MILLISECONDS: dict[str, dict[int, float]] = {
     "sudoku6": {9: 3.9, 10: 0.92, 11: 0.61, 12: 0.48, 14: 0.36, 18: 0.20, 30: 0.18},
     "sudoku9": {23: 36.0, 24: 11.0, 25: 5.3, 26: 4.0, 28: 2.6, 30: 1.8, 34: 1.0, 40: 0.68, 60: 0.43},
 }
-"""Core time of a puzzle by clues, rejected draws included: 1,024 draws on one core of an Intel Xeon server."""
+"""Core time of a puzzle by clues, rejected draws included: of 1,024 draws on one core of a busy server."""
 MINIMAL_MILLISECONDS = {"sudoku4": 0.10, "sudoku6": 0.81, "sudoku9": 6.0}
 
 

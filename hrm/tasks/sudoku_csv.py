@@ -12,8 +12,8 @@ from hrm.errors import DataError
 from hrm.tasks import sudoku_dataset
 from hrm.tasks.base import TaskKind
 from hrm.tasks.cache import cached
+from hrm.tasks.options import require
 from hrm.tasks.splitting import ClassSplitter
-from hrm.tasks.sudoku_config import require
 from hrm.tasks.sudoku_csv_file import GRID, Progress, sample_rows
 from hrm.tasks.sudoku_dataset import SPLITS, SudokuDataset
 from hrm.tasks.symmetry import fingerprints
@@ -29,6 +29,8 @@ Puzzles = tuple[np.ndarray, np.ndarray]
 @dataclass(frozen=True, kw_only=True)
 class SudokuCsvConfig:
     """Puzzles of a CSV file `source,question,answer,rating`, or of a folder with train.csv and test.csv.
+
+    A single file is divided three ways; where it has fewer than asked, the splits shrink in proportion.
 
     Raises:
         ConfigError: a value is out of range.
@@ -66,7 +68,7 @@ class SudokuCsvConfig:
 
 
 def prepare(config: SudokuCsvConfig, progress: Progress | None = None) -> Path:
-    """Reads, checks and divides the puzzles on the first call; a file's size and time tell whether it changed.
+    """Reads, checks and divides the puzzles on the first call. Sizes and times tell whether files changed.
 
     Raises:
         DataError: a file is missing or malformed, or has too few puzzles to divide.
@@ -115,8 +117,10 @@ def _divide(config: SudokuCsvConfig, files: list[Path], progress: Progress | Non
     splits = fixed | {name: (puzzles[chosen], solutions[chosen]) for name, chosen in splitter.chosen.items()}
     for name in SPLITS:
         if not len(splits[name][0]):
-            raise DataError(config.name, f"no puzzles for {name}", "each split needs at least one puzzle that is "
-                            "not a symmetry of another split's", "Give more puzzles or a lower task.min_rating")  # fmt: skip
+            rule = "each split needs a puzzle that is no symmetry of another split's"
+            raise DataError(
+                config.name, f"no puzzles for {name}", rule, "Give more puzzles or lower task.min_rating"
+            )
     return splits
 
 

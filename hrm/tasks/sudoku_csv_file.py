@@ -19,6 +19,8 @@ HEADER = ["source", "question", "answer", "rating"]
 BLOCK_ROWS = 16384
 
 Progress = Callable[[int, int], None]
+_Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Random ranks uint64 [N], puzzles and solutions uint8 [N, 81]."""
 
 _UNREADABLE = 255
 _DIGIT_OF = np.full(256, _UNREADABLE, np.uint8)
@@ -56,20 +58,26 @@ def sample_rows(
     Raises:
         DataError: the file is missing or a line breaks a rule.
     """
-    kept_ranks = np.zeros(0, np.uint64)
-    puzzles, solutions = np.zeros((2, 0, GRID.num_cells), np.uint8)
+    kept: list[_Sample] = []
     num_rows = 0
     for rows in _blocks(path, progress):
-        block_puzzles, block_solutions = _parse(rows, path)
+        puzzles, solutions = _parse(rows, path)
         ranks = random_bits(seed, np.arange(num_rows, num_rows + len(rows.lines)))
         num_rows += len(rows.lines)
         wanted = np.asarray(rows.ratings) >= (min_rating or 0)
-        kept_ranks = np.concatenate([kept_ranks, ranks[wanted]])
-        best = np.argsort(kept_ranks)[:most]
-        kept_ranks = kept_ranks[best]
-        puzzles = np.concatenate([puzzles, block_puzzles[wanted]])[best]
-        solutions = np.concatenate([solutions, block_solutions[wanted]])[best]
-    return puzzles, solutions
+        kept.append((ranks[wanted], puzzles[wanted], solutions[wanted]))
+        if sum(len(part[0]) for part in kept) > 2 * most:
+            kept = [_lowest(kept, most)]
+    if not kept:
+        raise DataError(str(path), "no puzzles", "must hold at least one line below the header")
+    return _lowest(kept, most)[1:]
+
+
+def _lowest(parts: list[_Sample], most: int) -> _Sample:
+    """The `most` puzzles of lowest rank, by rank."""
+    ranks, puzzles, solutions = (np.concatenate(arrays) for arrays in zip(*parts))
+    lowest = np.argsort(ranks)[:most]
+    return ranks[lowest], puzzles[lowest], solutions[lowest]
 
 
 def _blocks(path: Path, progress: Progress | None) -> Iterator[_Rows]:

@@ -26,11 +26,12 @@ def model_fields(num_cells: int) -> dict[str, int]:
 
 
 def save_splits(splits: Mapping[str, tuple[np.ndarray, np.ndarray]], folder: Path) -> None:
-    """Writes puzzles and solutions (digits [N, cells]) of each of `SPLITS` as tokens, int32 where evaluated."""
+    """Writes puzzles and solutions (digits [N, cells]) of each of `SPLITS` as tokens."""
     for name in SPLITS:
         for field, grids in zip(("inputs", "labels"), splits[name]):
-            dtype = np.uint8 if name == "train" else np.int32
-            np.save(folder / f"{name}_{field}.npy", grids.astype(dtype) + dtype(1))
+            # Training tokens are converted batch by batch, the others are read as they lie.
+            tokens = (grids + 1).astype(np.uint8 if name == "train" else np.int32)
+            np.save(folder / f"{name}_{field}.npy", tokens)
 
 
 class SudokuDataset(Dataset):

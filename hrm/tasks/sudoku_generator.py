@@ -1,4 +1,7 @@
-"""Sudoku puzzles with one solution, many at once; puzzle i of a seed is the same whoever makes it with whom."""
+"""Sudoku puzzles with one solution, many at once.
+
+Puzzle i of a seed is the same in whatever company it is made: its random numbers depend on seed and i alone.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ import numpy as np
 from hrm.tasks.grid import Grid
 from hrm.tasks.mixing import random_bits
 from hrm.tasks.sudoku_solver import (
+    are_solved,
     have_solution,
-    is_single,
     propagate,
     select,
     tightest_cells,
@@ -80,7 +83,7 @@ def _fill_once(
         flat[chosen, columns] = _random_bit(flat[chosen, columns], draws[chosen, where])
         states, alive = propagate(states, grid)
         where = where[alive]
-        full = is_single(states).all(axis=(0, 1))
+        full = are_solved(states)
         finished.append((select(states, full), where[full]))
         states, where = select(states, ~full), where[~full]
     solved = np.concatenate([part for part, _ in finished], axis=2)
@@ -107,17 +110,18 @@ def dig(solutions: np.ndarray, order: np.ndarray, grid: Grid, num_clues: int | N
     every_digit = np.uint16((1 << grid.size) - 1)
     bits = to_bits(solutions.reshape(grid.size, grid.size, -1), grid).reshape(grid.num_cells, -1)
     is_clue = np.ones(solutions.shape, bool)
+    num_left = np.full(solutions.shape[1], grid.num_cells)
     working = np.arange(solutions.shape[1])
     for cells in order:
         if num_clues is not None:
-            working = working[is_clue[:, working].sum(axis=0) > num_clues]
+            working = working[num_left[working] > num_clues]
         if not working.size:
             break
         tried = cells[working]
         states = np.where(is_clue[:, working], bits[:, working], every_digit)
         # The puzzle without this clue has a second solution exactly when one differs in this very cell.
         states[tried, np.arange(working.size)] = every_digit ^ bits[tried, working]
-        second = have_solution(states.reshape(grid.size, grid.size, -1), grid)
-        spared = ~second
+        spared = ~have_solution(states.reshape(grid.size, grid.size, -1), grid)
         is_clue[tried[spared], working[spared]] = False
+        num_left[working[spared]] -= 1
     return is_clue

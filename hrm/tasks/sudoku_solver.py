@@ -33,6 +33,11 @@ def is_single(bits: np.ndarray) -> np.ndarray:
     return (bits & (bits - 1)) == 0
 
 
+def are_solved(states: np.ndarray) -> np.ndarray:
+    """Whether each state that is not contradictory has one digit left in every cell; bool [P]."""
+    return np.asarray(is_single(states).all(axis=(0, 1)))
+
+
 def select(states: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """The states where `kept` bool [P] holds. Contiguous, as indexing the last axis would not be."""
     return np.compress(kept, states, axis=2)
@@ -132,7 +137,7 @@ def have_solution(states: np.ndarray, grid: Grid) -> np.ndarray:
             states, owners = states[:, :, :WIDEST], owners[:WIDEST]
         states, alive = propagate(states, grid)
         owners = owners[alive]
-        solved = is_single(states).all(axis=(0, 1))
+        solved = are_solved(states)
         found[owners[solved]] = True
         stuck = ~solved
         if stuck.any():
