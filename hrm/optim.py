@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from hrm.puzzle.puzzle_embedding import PuzzleEmbedding
+if TYPE_CHECKING:  # the puzzle package imports this module
+    from hrm.puzzle.puzzle_embedding import PuzzleEmbedding
 
 
 def learning_rate(peak: float, step: int, total_steps: int, warmup_steps: int, min_ratio: float) -> float:
