@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 from omegaconf import OmegaConf
@@ -33,44 +35,62 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     """
     if not isinstance(values, Mapping):
         raise ConfigError(where, values, "must be a mapping of names to values")
-    types = get_type_hints(cls)
-    fields = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    for key in values:
-        if key not in fields:
-            raise UnknownNameError.among(where, str(key), fields)
-    config = OmegaConf.structured(cls)
-    OmegaConf.set_readonly(config, False)
+    kinds = _field_kinds(cls)
+    converted = {}
     for key, value in values.items():
-        _check_plain(f"{where}.{key}", value)
-        if isinstance(value, float) and value.is_integer() and _holds_int_only(types[key]):
-            value = int(value)
+        if key not in kinds:
+            raise UnknownNameError.among(where, str(key), kinds)
         try:
-            config[key] = value
-        except (OmegaConfBaseException, ValueError):
-            raise ConfigError(f"{where}.{key}", value, f"must be {_in_words(types[key])}") from None
-    instance = OmegaConf.to_object(config)
-    assert isinstance(instance, cls)
-    return instance
+            converted[key] = _convert(value, kinds[key])
+        except ValueError:
+            rule = " or ".join(_WORDS.get(kind, str(kind)) for kind in kinds[key])
+            raise ConfigError(f"{where}.{key}", value, f"must be {rule}") from None
+    return cls(**converted)
 
 
-def _check_plain(where: str, value: Any) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(where, value, "must be a finite number")
-    if isinstance(value, str) and ("${" in value or value == "???"):
-        raise ConfigError(where, value, "must be plain: no interpolation, no placeholder")
+_WORDS = {
+    int: "a whole number",
+    float: "a finite number",
+    bool: "true or false",
+    str: "text",
+    type(None): "null",
+}
+_BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
-def _holds_int_only(hint: Any) -> bool:
-    return int in _alternatives(hint) and not {float, str} & set(_alternatives(hint))
+@functools.cache
+def _field_kinds(cls: type) -> dict[str, tuple[Any, ...]]:
+    """Field names to the types that they may hold."""
+    hints = get_type_hints(cls)
+    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    return {
+        name: get_args(hints[name]) if isinstance(hints[name], UnionType) else (hints[name],)
+        for name in names
+    }
 
 
-def _in_words(hint: Any) -> str:
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
-    return " or ".join(names.get(kind, str(kind)) for kind in _alternatives(hint))
+def _convert(value: Any, kinds: tuple[Any, ...]) -> Any:
+    """`value` as the first of `kinds` that loses nothing, its own type first; ValueError where all do."""
+    for kind in sorted(kinds, key=lambda kind: kind is not type(value)):
+        with contextlib.suppress(ValueError):
+            return _as_kind(value, kind)
+    raise ValueError(value)
 
 
-def _alternatives(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if isinstance(hint, UnionType) else (hint,)
+def _as_kind(value: Any, kind: Any) -> Any:
+    given = type(value)
+    if kind is int and (given is str or (given is float and value.is_integer())):
+        return int(value)
+    if kind is float and given in (int, float, str):
+        if math.isfinite(float(value)):
+            return float(value)
+    elif kind is bool and str(value).lower() in _BOOLS:
+        return _BOOLS[str(value).lower()]
+    elif kind is str and given in (int, float):
+        return str(value)
+    elif given is (get_origin(kind) or kind):
+        return value
+    raise ValueError(value)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class RunningMeans:
         return {name: _mean(value, sequences.get(name, halted)) for name, value in values.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"steps": self._steps, "sums": self._sums}
+        return {"steps": self._steps, "sums": dict(self._sums)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._steps, self._sums = state["steps"], state["sums"]
