@@ -1,0 +1,91 @@
+"""An Optuna journal that shows each decision a history which does not depend on which worker was faster.
+
+A decision on trial i (its parameters, or whether it is pruned) sees
+- trials up to i - lag as they are: all have ended, because trial i is not asked for before;
+- trials between i - lag and i as running ones that have said nothing, whether or not they have ended by now
+  (their parameters are known, so that a constant liar avoids them);
+- trial i itself as it is, and none after it.
+With lag 1 that is what a sequential search sees.
+
+Every way in which Optuna's samplers and pruners read other trials ends in `get_all_trials`, through
+`Study.get_trials`, `Study._get_trials` or Hyperband's filtered study; so this is the one place for the view.
+What is written goes to the journal at once and whole, and the file opens as any Optuna journal.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+
+from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalBackend
+from optuna.trial import FrozenTrial, TrialState
+
+
+class AsOfStorage(JournalStorage):
+    """A journal of one study, read as of a trial while `deciding` on it.
+
+    Args:
+        backend: where the journal lives.
+        lag: how far behind trial i the last result lies that it sees, 1 or more; None shows everything.
+    """
+
+    def __init__(self, backend: BaseJournalBackend, lag: int | None) -> None:
+        super().__init__(backend)
+        self.lag = lag
+        self._deciding: int | None = None
+
+    @contextmanager
+    def deciding(self, number: int) -> Iterator[None]:
+        """Within, reads show the history as of trial `number`."""
+        self._deciding = number
+        try:
+            yield
+        finally:
+            self._deciding = None
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        number = self._deciding
+        if number is None or self.lag is None:
+            return super().get_all_trials(study_id, deepcopy, states)
+        trials = super().get_all_trials(study_id, deepcopy=False)
+        seen = [_as_of(trial, number, self.lag) for trial in trials if trial.number <= number]
+        chosen = [trial for trial in seen if states is None or trial.state in states]
+        return copy.deepcopy(chosen) if deepcopy else chosen
+
+
+class MemoryBackend(BaseJournalBackend):
+    """A journal in memory, for simulations: nothing outlives the process."""
+
+    def __init__(self) -> None:
+        self._logs: list[dict] = []
+
+    def read_logs(self, log_number_from: int) -> list[dict]:
+        return self._logs[log_number_from:]
+
+    def append_logs(self, logs: list[dict]) -> None:
+        self._logs.extend(logs)
+
+
+def _as_of(trial: FrozenTrial, number: int, lag: int) -> FrozenTrial:
+    if trial.number == number:
+        return trial
+    if trial.number <= number - lag:
+        assert trial.state.is_finished(), f"trial {number} was asked for before trial {trial.number} ended"
+        return trial
+    return FrozenTrial(
+        number=trial.number,
+        trial_id=trial._trial_id,
+        state=TrialState.RUNNING,
+        value=None,
+        datetime_start=trial.datetime_start,
+        datetime_complete=None,
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs=trial.user_attrs,
+        system_attrs={},
+        intermediate_values={},
+    )

@@ -1,0 +1,30 @@
+"""Seeds derived from the sweep's own: reproducible, and independent of the order of events.
+
+All search trials train with the sweep's seed itself (common random numbers): none wins the search by a
+luckier seed than its rivals. Baselines and confirmations have seeds of their own: no run repeats another.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_SUGGESTION, _BASELINE, _CONFIRMATION = range(3)
+
+
+def suggestion_seed(seed: int, trial: int) -> int:
+    """Of the sampler for one trial."""
+    return _derive(seed, _SUGGESTION, trial)
+
+
+def baseline_seed(seed: int, round_index: int) -> int:
+    """Training seed of the baselines; the round counts how often a preset has met the same learning rate."""
+    return _derive(seed, _BASELINE, round_index)
+
+
+def confirmation_seeds(seed: int, count: int) -> list[int]:
+    """Fresh training seeds of the confirmations, the same for every arm; a larger count begins alike."""
+    return [_derive(seed, _CONFIRMATION, index) for index in range(count)]
+
+
+def _derive(seed: int, purpose: int, index: int) -> int:
+    return int(np.random.SeedSequence([seed, purpose, index]).generate_state(1)[0])
