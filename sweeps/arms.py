@@ -10,11 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from sweeps.budget import Budget
 from sweeps.results.context import Context
 from sweeps.results.schema import PARAMETER_PREFIX, metric_columns
-
-ISO_PARAMETER_FULLNESS = 0.95
-"""Only arms fuller than this share of the budget are called iso-parameter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +23,9 @@ class Arm:
     is_baseline: bool
     params: int
     fullness: float | None
+    """Share of the budget; None without one."""
+    iso_parameter: bool
+    """Full enough to be compared as equal in parameters."""
     inner_over_width: float | None
     train_flops: float | None
     """Mean over its completed runs."""
@@ -38,10 +39,6 @@ class Arm:
     config: dict[str, Any]
     """Of the first seed's run."""
 
-    @property
-    def iso_parameter(self) -> bool:
-        return self.fullness is not None and self.fullness > ISO_PARAMETER_FULLNESS
-
     def values_of(self, metric: str) -> list[float]:
         """Scores in the order of their seeds."""
         return [score for _, score in sorted(self.scores.get(metric, {}).items())]
@@ -51,7 +48,7 @@ class Arm:
         return math.fsum(scores) / len(scores) if scores else None
 
 
-def read_arms(trials: pa.Table) -> list[Arm]:
+def read_arms(trials: pa.Table, budget: Budget) -> list[Arm]:
     """The arms that have confirmation runs, finalists first, in the order of their first runs."""
     rows = trials.to_pylist()
     metrics = ["objective", *metric_columns(trials)]
@@ -60,7 +57,7 @@ def read_arms(trials: pa.Table) -> list[Arm]:
     for row in rows:
         if row["kind"] == "confirm":
             confirmations.setdefault(row["arm"], []).append(row)
-    arms = [_arm(name, runs, name in presets, metrics) for name, runs in confirmations.items()]
+    arms = [_arm(name, runs, name in presets, metrics, budget) for name, runs in confirmations.items()]
     return sorted(arms, key=lambda arm: arm.is_baseline)
 
 
@@ -73,7 +70,7 @@ def best_arm(arms: Sequence[Arm], context: Context) -> Arm | None:
     return min(scored, key=lambda pair: context.goal.best_first(pair[0]))[1] if scored else None
 
 
-def _arm(name: str, runs: list[dict[str, Any]], is_baseline: bool, metrics: list[str]) -> Arm:
+def _arm(name: str, runs: list[dict[str, Any]], is_baseline: bool, metrics: list[str], budget: Budget) -> Arm:
     first = runs[0]
     completed = [row for row in runs if row["status"] == "completed"]
     flops = [row["train_flops"] for row in completed if row["train_flops"] is not None]
@@ -81,7 +78,8 @@ def _arm(name: str, runs: list[dict[str, Any]], is_baseline: bool, metrics: list
         name=name,
         is_baseline=is_baseline,
         params=first["params"],
-        fullness=first["fullness"],
+        fullness=budget.fullness(first["params"]),
+        iso_parameter=budget.is_iso_parameter(first["params"]),
         inner_over_width=first["inner_over_width"],
         train_flops=sum(flops) / len(flops) if flops else None,
         architecture=first["architecture"],

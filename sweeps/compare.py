@@ -67,7 +67,7 @@ class Comparisons:
 
 def compare(trials: pa.Table, context: Context) -> Comparisons:
     """Every finalist against every baseline, in the objective's test metric and in exact accuracy."""
-    arms = read_arms(trials)
+    arms = read_arms(trials, context.budget)
     metrics = list(dict.fromkeys([context.goal.test_metric, EXACT]))
     found = [entry for metric in metrics for entry in _compare_metric(metric, arms, context)]
     return Comparisons(arms=arms, metrics=metrics, all=found, best=best_arm(arms, context))

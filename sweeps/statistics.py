@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, special, stats
 
 ALPHA = 0.05
 """Chance, in each metric, that arms which do not differ are told apart."""
@@ -51,6 +50,8 @@ def estimate(scores: Sequence[float], resolution: float) -> Estimate | None:
         scores: one per seed.
         resolution: the smallest step of a score, above 0; a spread below it is not credited.
     """
+    from scipy import stats
+
     n = len(scores)
     if n == 0:
         return None
@@ -71,6 +72,8 @@ def welch(a: Sequence[float], b: Sequence[float], resolution: float) -> Differen
         resolution: as in `estimate`: scores that agree to the last puzzle have no spread of their own, and
             a test that believed it would take a difference of one puzzle for a certainty.
     """
+    from scipy import stats
+
     if min(len(a), len(b)) < 2:
         return None
     part_a, part_b = (_spread(scores, resolution) ** 2 / len(scores) for scores in (a, b))
@@ -103,6 +106,8 @@ def detectable(difference: Difference, comparisons: int) -> float:
         difference: whose standard error and degrees of freedom to take.
         comparisons: of the metric; Holm's first and hardest step divides `ALPHA` by it.
     """
+    from scipy import optimize, special, stats
+
     freedom = difference.degrees_of_freedom
     critical = float(stats.t.ppf(1 - ALPHA / comparisons / 2, freedom))
     # Estimated over true standard error, at the midpoints of equally likely slices: the noncentral t's own

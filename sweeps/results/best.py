@@ -45,7 +45,7 @@ def write_best(out: Path) -> Path | None:
 
 
 def _confirmed(trials: pa.Table, context: Context) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    arms = read_arms(trials)
+    arms = read_arms(trials, context.budget)
     best = best_arm(arms, context)
     if best is None:
         return None

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from sweeps.budget import Budget
 from sweeps.objective import Objective
 from sweeps.results.files import write_atomically
-from sweeps.results.provenance import Provenance
+from sweeps.results.provenance import Provenance, space_hash
 from sweeps.results.schema import SCHEMA_VERSION
+from sweeps.statistics import TEST_NAME
+
+if TYPE_CHECKING:
+    from hrm.tasks.base import Dataset
+    from sweeps.candidates import Candidates
+    from sweeps.config import SweepConfig
+    from sweeps.plan import Plan
 
 FILE_NAME = "sweep.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PresetPlace:
+class PresetEntry:
     """What became of a preset: a baseline, or left out for a reason."""
 
     name: str
@@ -55,10 +65,16 @@ class Context:
     space_hash: str
     space_counts: dict[str, int | None]
     """Of the space: tuples, architectures, feasible ones; null where not finite."""
-    presets: list[PresetPlace]
+    presets: list[PresetEntry]
     provenance: Provenance
     started_at: str
     """UTC, ISO 8601."""
+    notes: list[str] = field(default_factory=list)
+    """What was worth saying of the sweep's course, in sentences; known when it ends."""
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(self.max_params, self.min_params)
 
     @property
     def goal(self) -> Objective:
@@ -68,6 +84,51 @@ class Context:
     def value_names(self) -> list[str]:
         """Names of the `p.` columns."""
         return [*self.parameters, *self.derived]
+
+
+def describe(
+    config: SweepConfig, candidates: Candidates, plan: Plan, dataset: Dataset, command: Sequence[str]
+) -> Context:
+    """The context of a sweep that is about to start.
+
+    Args:
+        command: arguments of `run_sweep.py` that start the same sweep again.
+    """
+    space = candidates.space
+    entries = [
+        PresetEntry(name=name, params=preset.num_params, left_out=None)
+        for name, preset in plan.presets.items()
+    ]
+    entries += [
+        PresetEntry(name=place.name, params=place.num_params, left_out=place.misfit)
+        for place in plan.left_out
+    ]
+    return Context(
+        name=space.name,
+        question=space.question,
+        command=list(command),
+        objective=config.objective,
+        test_name=TEST_NAME,
+        task=dataset.name,
+        supports_verdict=dataset.supports_verdict,
+        data_fingerprint=dataset.fingerprint,
+        num_valid=len(dataset.valid),
+        num_test=len(dataset.test),
+        max_params=candidates.budget.max_params,
+        min_params=candidates.budget.min_params,
+        parameters=list(space.parameters),
+        derived=[*([space.filled] if space.filled else []), *space.derived],
+        space_hash=space_hash(config.space),
+        space_counts={
+            "tuples": candidates.num_tuples,
+            "architectures": candidates.num_architectures,
+            "feasible_architectures": candidates.num_feasible_architectures,
+            "feasible_trials": candidates.num_feasible_trials,
+        },
+        presets=entries,
+        provenance=Provenance.collect(),
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
 
 
 def write(context: Context, out: Path) -> None:
@@ -80,7 +141,7 @@ def read(out: Path) -> Context:
     """The context that `write` left in the folder."""
     values: dict[str, Any] = json.loads((out / FILE_NAME).read_text())
     del values["schema_version"]
-    presets = [PresetPlace(**preset) for preset in values.pop("presets")]
+    presets = [PresetEntry(**preset) for preset in values.pop("presets")]
     return Context(presets=presets, provenance=Provenance(**values.pop("provenance")), **values)
 
 

@@ -36,9 +36,7 @@ class Column:
 TRIAL_COLUMNS = (
     Column("number", pa.int64(), "job number, unique in the sweep, in the order of starting"),
     Column("kind", pa.string(), "search, baseline or confirm"),
-    Column(
-        "arm", pa.string(), "the configuration it stands for: `trial N` (search job N) or a preset's name"
-    ),
+    Column("arm", pa.string(), "the configuration it stands for: `trial <Optuna number>` or a preset's name"),
     Column("status", pa.string(), "completed, pruned or failed"),
     Column("error", pa.string(), "reason of a failure"),
     Column("trial", pa.int64(), "number in the Optuna study; null outside the search"),
@@ -46,7 +44,12 @@ TRIAL_COLUMNS = (
     Column("trainable_params", pa.int64(), "parameters of the dense optimizer", "parameters"),
     Column("puzzle_embedding_params", pa.int64(), "parameters of the sparse optimizer", "parameters"),
     Column("fullness", pa.float64(), "params over the budget; null without a budget", "fraction"),
-    Column("inner_over_width", pa.float64(), "SwiGLU's inner width over hidden_size; null without", "ratio"),
+    Column(
+        "inner_over_width",
+        pa.float64(),
+        "inner width of the feed-forward layers over the model's width",
+        "ratio",
+    ),
     Column("flops_per_step", pa.int64(), "training FLOPs of one optimizer step", "FLOPs"),
     Column("steps", pa.int64(), "optimizer steps made, at the last report", "steps"),
     Column("steps_planned", pa.int64(), "optimizer steps of the whole run", "steps"),

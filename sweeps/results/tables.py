@@ -65,7 +65,8 @@ class Tables(Listener):
 
     def _row(self, job: Job, outcome: Outcome) -> dict[str, Any]:
         context, model = self._context, job.run.model
-        counts = family(job.run.family).counts(model, job.run.train.batch_size)
+        kind = family(job.run.family)
+        counts = kind.counts(model, job.run.train.batch_size)
         last = outcome.reports[-1] if outcome.reports else None
         row = {
             "number": job.number,
@@ -77,8 +78,8 @@ class Tables(Listener):
             "params": job.num_params,
             "trainable_params": counts.trainable_params,
             "puzzle_embedding_params": counts.puzzle_embedding_params,
-            "fullness": job.num_params / context.max_params if context.max_params else None,
-            "inner_over_width": _inner_over_width(model),
+            "fullness": context.budget.fullness(job.num_params),
+            "inner_over_width": getattr(model, kind.lattice.inner_width) / getattr(model, kind.lattice.width),
             "flops_per_step": job.flops_per_step,
             "steps_planned": job.run.train.steps,
             "objective": self._goal.value(outcome.reports),
@@ -137,11 +138,6 @@ def _spent(report: Report) -> dict[str, Any]:
         "train_seconds": report.train_seconds,
         "eval_seconds": report.eval_seconds,
     }
-
-
-def _inner_over_width(model: Any) -> float | None:
-    inner, width = getattr(model, "inner_size", None), getattr(model, "hidden_size", None)
-    return inner / width if inner and width else None
 
 
 def _write(content: pa.Table, path: Path) -> None:

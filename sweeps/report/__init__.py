@@ -1,0 +1,23 @@
+"""The report of a sweep: `report.md` and `figures/`, a pure function of the folder that the sweep left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sweeps.results.files import write_atomically
+
+
+def write(out: Path) -> str:
+    """Writes the figures and the report; returns the few lines that a terminal should end with."""
+    from sweeps.report import figures, markdown, wording
+    from sweeps.report.folder import Folder
+
+    folder = Folder.read(out)
+    drawn = figures.write(folder, out / "figures")
+    text = markdown.document(folder, drawn)
+    write_atomically(out / "report.md", lambda path: _write_text(path, text))
+    return "\n".join(wording.closing(folder, out))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,47 @@
+"""A sweep's folder, read once for all that is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweeps.compare import Comparisons, compare
+from sweeps.results import context as setting
+from sweeps.results.context import Context
+from sweeps.results.tables import read_curves, read_trials
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    context: Context
+    trials: list[Row]
+    """Rows of `trials.parquet`."""
+    curves: dict[int, list[Row]]
+    """Rows of `curves/`, by job."""
+    comparisons: Comparisons
+
+    @classmethod
+    def read(cls, out: Path) -> Folder:
+        context, trials = setting.read(out), read_trials(out)
+        curves: dict[int, list[Row]] = {}
+        for row in read_curves(out).to_pylist():
+            curves.setdefault(row["number"], []).append(row)
+        return cls(
+            context=context,
+            trials=trials.to_pylist(),
+            curves=curves,
+            comparisons=compare(trials, context),
+        )
+
+    def of(self, kind: str, status: str | None = None) -> list[Row]:
+        """Trials of a kind, and of a status when given."""
+        return [row for row in self.trials if row["kind"] == kind and status in (None, row["status"])]
+
+    def ranked(self, rows: Iterable[Row]) -> list[Row]:
+        """Completed rows that have an objective, best first."""
+        scored = [row for row in rows if row["status"] == "completed" and row["objective"] is not None]
+        return sorted(scored, key=lambda row: self.context.goal.best_first(row["objective"]))

@@ -1,0 +1,144 @@
+"""What the comparisons mean, in sentences."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hrm.errors import UnknownNameError
+from hrm.run_config import qualify
+from sweeps.arms import Arm, best_arm
+from sweeps.compare import Comparison, score_resolution
+from sweeps.report.folder import Folder, Row
+from sweeps.report.numbers import assignments, percent, plus_minus
+from sweeps.results.values import short
+from sweeps.statistics import Estimate, estimate
+
+
+def headline(folder: Folder) -> list[str]:
+    """The verdict in sentences, the first of which stands alone."""
+    context, found = folder.context, folder.comparisons
+    if not context.supports_verdict:
+        return [
+            f"No verdict: {context.task} is a smoke test, too small to decide between architectures. "
+            "Its figures only show that everything runs."
+        ]
+    finalist = leading_finalist(folder)
+    if finalist is None:
+        return ["No verdict: no searched configuration was confirmed on fresh seeds."]
+    sentences = [_sentence(folder, pair) for pair in found.of(finalist, found.metrics[0])]
+    for metric in found.metrics[1:]:
+        sentences += [_short_sentence(folder, pair) for pair in found.of(finalist, metric)]
+    if not sentences:
+        sentences = [f"No verdict: there is no confirmed baseline to hold {finalist.name} against."]
+    if found.best and found.best.is_baseline:
+        sentences.append(
+            f"On the validation split the best arm was the preset {found.best.name} itself: "
+            f"no confirmed find had a better {context.objective}."
+        )
+    return sentences + [note for arm in found.arms if (note := failure_note(arm))]
+
+
+def leading_finalist(folder: Folder) -> Arm | None:
+    """The finalist with the best objective on fresh seeds, on the validation split."""
+    return best_arm([arm for arm in folder.comparisons.arms if not arm.is_baseline], folder.context)
+
+
+def confirmed(folder: Folder, arm: Arm, metric: str) -> Estimate | None:
+    """An arm's mean and interval in a metric."""
+    return estimate(arm.values_of(metric), score_resolution(folder.context))
+
+
+def same_architecture_note(comparison: Comparison) -> str | None:
+    """Says, where both arms are one architecture, what a difference can be credited to."""
+    if not comparison.same_architecture:
+        return None
+    finalist, baseline = comparison.finalist, comparison.baseline
+    changed = [
+        f"{name} ({short(value)} against {short(baseline.values.get(name))})"
+        for name, value in finalist.values.items()
+        if _is_training_value(name) and value != baseline.values.get(name)
+    ]
+    if not changed:
+        return f"{finalist.name} is {baseline.name} itself: the same architecture and training values."
+    return (
+        f"{finalist.name} has the architecture of {baseline.name}: "
+        f"a difference is to the credit of {', '.join(changed)}, not of the shape."
+    )
+
+
+def size_note(arms: Iterable[Arm]) -> str | None:
+    """Says, where it is so, which arms leave more of the budget unused than iso-parameter allows."""
+    small = [arm for arm in arms if arm.fullness is not None and not arm.iso_parameter]
+    if not small:
+        return None
+    sizes = " and ".join(f"{arm.name} fills {percent(arm.fullness)}" for arm in small)
+    return f"Not iso-parameter: {sizes} of the budget."
+
+
+def failure_note(arm: Arm) -> str | None:
+    """Says, where it is so, that an arm's mean is over fewer runs than planned."""
+    if not arm.failures:
+        return None
+    planned = len(arm.failures) + len(arm.scores["objective"])
+    reasons = "; ".join(sorted(set(arm.failures)))
+    return f"{len(arm.failures)} of {planned} confirmation runs of {arm.name} failed ({reasons})."
+
+
+def failure_reasons(rows: Iterable[Row]) -> Counter[str]:
+    """Reasons of failed rows, with how often each came."""
+    return Counter(row["error"] or "no reason given" for row in rows if row["status"] == "failed")
+
+
+def closing(folder: Folder, out: Path) -> list[str]:
+    """The lines that a terminal ends with."""
+    shown = Path(os.path.relpath(out)) if out.resolve().is_relative_to(Path.cwd()) else out
+    lines = ["", *headline(folder), f"Report: {shown / 'report.md'}"]
+    if (out / "best.yaml").exists():
+        lines.append(f"Train the best configuration again: python -m hrm.train config={shown / 'best.yaml'}")
+    return lines
+
+
+def arm_values(folder: Folder, arm: Arm) -> str:
+    return assignments({name: arm.values.get(name) for name in folder.context.value_names})
+
+
+def _sentence(folder: Folder, pair: Comparison) -> str:
+    finalist, baseline = pair.finalist, pair.baseline
+    n, m = pair.counts
+    if pair.detectable is None:
+        return f"Not enough evidence: {finalist.name} has {n} completed confirmations, {baseline.name} {m}."
+    claim = pair.verdict if pair.verdict in ("better", "worse") else "not distinguishable"
+    link = "from" if claim == "not distinguishable" else "than"
+    runs = f"{n} fresh seeds each" if n == m else f"{n} and {m} fresh seeds"
+    text = (
+        f"{finalist.name} ({arm_values(folder, finalist)}) is {claim} {link} {baseline.name}: "
+        f"{pair.metric} {_mean(folder, finalist, pair)} against {_mean(folder, baseline, pair)}, {runs}."
+    )
+    if claim == "not distinguishable":
+        text += f" A true difference of {pair.detectable:.3f} would have been found four times in five."
+    notes = (same_architecture_note(pair), size_note((finalist, baseline)))
+    return " ".join([text, *(note for note in notes if note)])
+
+
+def _short_sentence(folder: Folder, pair: Comparison) -> str:
+    if pair.difference is None:
+        return f"{pair.metric}: {pair.verdict}."
+    means = f"{_mean(folder, pair.finalist, pair)} against {_mean(folder, pair.baseline, pair)}"
+    return f"{pair.metric}: {means} of {pair.baseline.name}, {pair.verdict}."
+
+
+def _mean(folder: Folder, arm: Arm, pair: Comparison) -> str:
+    found = confirmed(folder, arm, pair.metric)
+    assert found is not None
+    return plus_minus(found.mean, found.half_width)
+
+
+def _is_training_value(name: Any) -> bool:
+    try:
+        return qualify(name).startswith("train.")
+    except UnknownNameError:
+        return False

@@ -1,0 +1,44 @@
+"""Where results come from: commits, versions, hardware, hashes."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from sweeps.results.provenance import Provenance, git_state, space_hash
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    done = subprocess.run(
+        ["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def test_commit_and_dirtiness(tmp_path: Path) -> None:
+    file = tmp_path / "code.py"
+    file.write_text("a = 1\n")
+    assert git_state(file) == (None, None)
+    _git(tmp_path, "init")
+    assert git_state(file) == (None, None), "a file that the repository does not track"
+    _git(tmp_path, "add", "code.py")
+    _git(tmp_path, "commit", "-m", "first")
+    commit = _git(tmp_path, "rev-parse", "HEAD")
+    assert git_state(file) == (commit, False)
+    (tmp_path / "untracked").write_text("results")
+    assert git_state(file) == (commit, False)
+    file.write_text("a = 2\n")
+    assert git_state(file) == (commit, True)
+
+
+def test_this_machine() -> None:
+    found = Provenance.collect()
+    assert found.versions["python"] and found.versions["torch"] and found.versions["numpy"]
+    assert found.hardware["cores"] >= 1 and found.hardware["memory_bytes"] > 2**28 and found.hardware["cpu"]
+    assert set(found.columns()) == {"commit", "dirty", "versions", "hardware"}
+
+
+def test_space_hash_depends_on_values_alone() -> None:
+    assert space_hash({"a": 1, "b": [1, 2]}) == space_hash({"b": [1, 2], "a": 1})
+    assert space_hash({"a": 1}) != space_hash({"a": 2})

@@ -1,0 +1,148 @@
+"""A sweep's folder as a real one leaves it, made in a second.
+
+The plan, its candidates, the dispatcher and the tables are real; learning curves are made up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hrm.tasks.base import Batch, Dataset, Split
+from sweeps.candidates import Candidates
+from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
+from sweeps.dispatch import Dispatcher
+from sweeps.jobs import Job, Report
+from sweeps.listener import Listener
+from sweeps.plan import Done, Plan, Wait
+from sweeps.results import context as setting
+from sweeps.results.context import Context
+from sweeps.results.tables import Tables
+
+SPACE: dict[str, Any] = {
+    "name": "depth_vs_width",
+    "question": "Deep or wide at the Tiny Demo preset's size?",
+    "parameters": {
+        "H_layers": {"int": [1, 8]},
+        "L_layers": {"int": [1, 8]},
+        "lr": {"log": [1e-4, 1e-2], "num": 5},
+    },
+    "derived": {"hidden_size": "fill", "num_heads": "hidden_size // head_size"},
+    "fixed": {"H_cycles": 1, "L_cycles": 1, "mlp_multiple": 32},
+}
+MODEL_FIELDS = {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1}
+
+Curve = Callable[[Job, float], float]
+"""Blank-cell accuracy of a job at a fraction of its run; may raise."""
+ListenerFactory = Callable[[Context, Plan], Listener]
+
+
+class Puzzles(Dataset):
+    """A data set by its sizes alone."""
+
+    name = "sudoku6"
+    model_fields = MODEL_FIELDS
+    fingerprint = "0123456789abcdef"
+    supports_verdict = True
+
+    def __init__(self, num_valid: int = 400, num_test: int = 1000) -> None:
+        self.valid, self.test = _split(num_valid), _split(num_test)
+
+    def train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
+        raise NotImplementedError
+
+
+def plausible(job: Job, fraction: float) -> float:
+    """Best with few wide layers and a middling rate, with a spread between seeds."""
+    depth = job.run.model.H_layers + job.run.model.L_layers
+    ceiling = 0.9 - 0.035 * abs(depth - 5) - 0.09 * abs(math.log10(job.run.train.lr / 2e-3))
+    luck = np.random.default_rng([job.run.seed, depth]).normal(0, 0.012)
+    return float(np.clip(0.3 + (ceiling + luck - 0.3) * (1 - math.exp(-4 * fraction)), 0, 1))
+
+
+def sweep_config(**overrides: Any) -> SweepConfig:
+    values: dict[str, Any] = {
+        "space": SPACE,
+        "task": {"name": "sudoku6"},
+        "train": SweepTrainConfig(steps=600, num_reports=10),
+        "num_trials": 24,
+        "sampler": {"name": "random"},
+        "budget": BudgetConfig(max_params="tiny_demo", min_params=0.8),
+        "confirm": ConfirmConfig(finalists=2, seeds=3),
+        "baseline": BaselineConfig(presets=None, trials=3),
+    }
+    return SweepConfig(**(values | overrides))
+
+
+def run_sweep(
+    out: Path,
+    curve: Curve = plausible,
+    listeners: ListenerFactory | None = None,
+    dataset: Dataset | None = None,
+    **overrides: Any,
+) -> Path:
+    """Runs a made-up sweep in two slots, by turns; returns its folder."""
+    config, dataset = sweep_config(**overrides), dataset or Puzzles()
+    candidates = Candidates(config, dataset.model_fields)
+    plan = Plan(config, candidates, None, slots=2)
+    context = setting.describe(config, candidates, plan, dataset, ["space=depth_vs_width"])
+    out.mkdir(parents=True, exist_ok=True)
+    setting.write(context, out)
+    told = [Tables(out, context, plan.trial_numbers.get)]
+    told += [listeners(context, plan)] if listeners else []
+    _drive(Dispatcher(plan, told), curve)
+    for listener in told:
+        listener.close()
+    return out
+
+
+def _drive(dispatcher: Dispatcher, curve: Curve) -> None:
+    running: dict[int, tuple[Job, int]] = {}
+    while True:
+        job = dispatcher.next_job() if len(running) < 2 else None
+        if isinstance(job, Done):
+            return
+        if isinstance(job, Job):
+            running[job.number] = (job, 0)
+            dispatcher.started(job.number)
+        if job is None or isinstance(job, Wait):
+            for number, (running_job, index) in list(running.items()):
+                running[number] = (running_job, index + 1)
+                if _advance(dispatcher, running_job, index + 1, curve):
+                    del running[number]
+
+
+def _advance(dispatcher: Dispatcher, job: Job, index: int, curve: Curve) -> bool:
+    try:
+        report = make_report(job, index, curve)
+    except Exception as error:
+        dispatcher.failed(job.number, f"{type(error).__name__}: {error}")
+        return True
+    return dispatcher.reported(job.number, report)
+
+
+def make_report(job: Job, index: int, curve: Curve = plausible) -> Report:
+    """The job's report at an index, from 1."""
+    step = job.run.train.report_steps()[index - 1]
+    blank = curve(job, step / job.run.train.steps)
+    metrics: dict[str, float | None] = {"train/loss": 2.5 * (1 - blank), "train/lm_loss": None}
+    metrics |= {"valid/" + name: value for name, value in _scores(blank).items()}
+    if job.read_test and index == job.run.train.num_reports:
+        metrics |= {"test/" + name: value for name, value in _scores(blank - 0.01).items()}
+    flops = job.flops_per_step * step
+    return Report(index=index, step=step, train_flops=flops, train_seconds=flops / 2e10,
+                  eval_seconds=0.1 * index, metrics=metrics)  # fmt: skip
+
+
+def _scores(blank: float) -> dict[str, float | None]:
+    return {"blank_accuracy": blank, "cell_accuracy": 0.5 + blank / 2, "exact_accuracy": max(blank, 0) ** 6,
+            "loss": 2 * (1 - blank)}  # fmt: skip
+
+
+def _split(size: int) -> Split:
+    tokens = np.zeros((size, 36), np.int32)
+    return Split(inputs=tokens, labels=tokens, puzzle_identifiers=np.zeros(size, np.int32), blank_token=1)
