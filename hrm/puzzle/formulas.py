@@ -26,11 +26,10 @@ class Sizes(NamedTuple):
     heads: Number
     H_layers: Number
     L_layers: Number
-    N: Number
-    p: Number
-    """At most N."""
-    k: Number
-    """At most N."""
+    L_steps: Number
+    H_updates: Number
+    gradient_L_steps: Number
+    gradient_H_updates: Number
     S: Number
     P: Number
     V: Number
@@ -52,19 +51,15 @@ class Sizes(NamedTuple):
         return self.P + self.S
 
     @property
-    def num_H_updates(self) -> Number:  # noqa: N802
-        """H updates of a segment."""
-        return -(-self.N // self.p)
-
-    @property
-    def num_gradient_H_updates(self) -> Number:  # noqa: N802
-        """H updates after or among the last k L-steps."""
-        return self.num_H_updates - (self.N - self.k) // self.p
-
-    @property
     def forward_bytes(self) -> Number:
         """Bytes of a number in the forward pass."""
         return FLOAT32 - 2 * self.half
+
+
+def h_updates(N: Number, p: Number, k: Number) -> tuple[Number, Number]:
+    """H updates of a segment, and those among its last k L-steps; p and k at most N."""
+    total = -(-N // p)
+    return total, total - (N - k) // p
 
 
 def all_counts(s: Sizes, batch_size: int, ema: bool) -> dict[str, Number]:
@@ -100,8 +95,8 @@ def training_flops(s: Sizes, batch_size: int) -> Number:
     That forward (for the target of continuing) makes a segment and the Q head, but not the cells' head.
     """
     L_step, H_update = _module_flops(s, batch_size)
-    segment = s.N * L_step + s.num_H_updates * H_update
-    gradient_part = s.k * L_step + s.num_gradient_H_updates * H_update
+    segment = s.L_steps * L_step + s.H_updates * H_update
+    gradient_part = s.gradient_L_steps * L_step + s.gradient_H_updates * H_update
     q_head, lm_head = _head_flops(s, batch_size)
     extra_forward = _bootstraps(s) * (segment + q_head)
     return segment + q_head + lm_head + 2 * (gradient_part + q_head + lm_head) + extra_forward
@@ -116,7 +111,7 @@ def evaluation_flops(s: Sizes, batch_size: int) -> Number:
     """`halt_max_steps` segments, then both heads once."""
     L_step, H_update = _module_flops(s, batch_size)
     q_head, lm_head = _head_flops(s, batch_size)
-    return s.halt_max_steps * (s.N * L_step + s.num_H_updates * H_update) + q_head + lm_head
+    return s.halt_max_steps * (s.L_steps * L_step + s.H_updates * H_update) + q_head + lm_head
 
 
 def _module_flops(s: Sizes, batch_size: int) -> tuple[Number, Number]:
@@ -154,7 +149,7 @@ def activation_bytes(s: Sizes, batch_size: int) -> Number:
     mlp = x + 4 * s.I * s.forward_bytes  # input; gate and up; silu(gate); their product
     norms = 2 * FLOAT32 * (s.H + 1)  # input and scale
     block = batch_size * s.T * (attention + mlp + norms)
-    blocks = s.k * s.L_layers + s.num_gradient_H_updates * s.H_layers
+    blocks = s.gradient_L_steps * s.L_layers + s.gradient_H_updates * s.H_layers
     return blocks * block + _heads_activation_bytes(s, batch_size) + _loss_activation_bytes(s, batch_size)
 
 
