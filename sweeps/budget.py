@@ -31,9 +31,9 @@ class Budget:
     def misfit(self, num_params: int) -> str | None:
         """Why a model of that size is out of the budget; None when it is within."""
         if self.max_params is not None and num_params > self.max_params:
-            return f"{num_params:,} parameters exceed budget.max_params={self.max_params:,}"
+            return f"exceeds budget.max_params={self.max_params:,}"
         if self.min_params is not None and num_params < self.min_params:
-            return f"{num_params:,} parameters are below budget.min_params={self.min_params:,}"
+            return f"is below budget.min_params={self.min_params:,}"
         return None
 
     def fullness(self, num_params: int) -> float | None:

@@ -91,7 +91,7 @@ class Builder:
         self._config = config
         self._family = family(config.family)
         self.rules = model_rules(config, Fields(config.family), model_fields)
-        self._task = reader.build(
+        self._task: Any = reader.build(
             task_kind(str(config.task.get("name", DEFAULT_TASK))).config_class, config.task, "task"
         )
         self.train = TrainConfig(
@@ -143,7 +143,7 @@ class Builder:
         if candidate is None:
             counts = self._family.counts(model, train.batch_size, train)
             reason = self.compute.misfit(counts.flops_per_step)
-            raise SpaceError("preset", name, f"{reason}; it has {counts.params:,} parameters",
+            raise SpaceError("preset", name, f"{reason} (it has {counts.params:,} parameters)",
                              "Raise train.steps, or compare at train.equal=steps.")  # fmt: skip
         return candidate
 
@@ -183,7 +183,7 @@ class Builder:
             raise SpaceError(
                 "preset", name, f"is of the family {preset.family}, the sweep of {self._family.name}"
             )
-        model = reader.build(self._family.config_class, {**preset.model, **self.rules}, f"preset {name}")
+        model: Any = reader.build(self._family.config_class, {**preset.model, **self.rules}, f"preset {name}")
         return dict(preset.model), model
 
     def _allowance(self) -> int | None:

@@ -115,7 +115,7 @@ class Candidates:
             train = TrainConfig(**{name: values[name] for name in TrainConfig.__dataclass_fields__})
         except ConfigError:
             return None
-        own = (*self.space.parameters, *self.space.derived, *filter(None, (self.space.filled,)))
+        own = (*self.space.parameters, *filter(None, [self.space.filled]), *self.space.derived)
         candidate = self._builder.build(model, train, dict(params), {name: values[name] for name in own})
         return None if candidate is None or self.budget.misfit(candidate.num_params) else candidate
 
@@ -159,6 +159,19 @@ class Candidates:
     def all(self) -> Sequence[Candidate] | None:
         """Every distinct feasible candidate in lattice order, built when looked at; None: not enumerated."""
         return None if self.num_feasible_trials is None else self._everything()
+
+    def each_shape(self) -> Iterator[Candidate]:
+        """A candidate of each distinct feasible shape, in lattice order; of free values the first.
+
+        Raises:
+            AssertionError: the shapes are not enumerated (`shapes` is None).
+        """
+        assert self.shapes is not None
+        free = {name: parameter.extremes()[0] for name, parameter in self._free.items()}
+        for index in self.shapes.distinct:
+            candidate = self.candidate(self._in_order(point(self._shaping, int(index)) | free))
+            assert candidate is not None, f"enumerated as feasible: {index}"
+            yield candidate
 
     def preset(self, name: str, lr: float | None = None) -> Candidate:
         """A preset under the sweep's task, rules and compute, whether or not the budget allows it.

@@ -33,5 +33,5 @@ class Compute:
         most = self.most_flops_per_step
         if most is None or flops_per_step <= most:
             return None
-        return (f"equal compute leaves it {self.steps_for(flops_per_step)} steps, "
-                f"too few for train.num_reports={self.num_reports}")  # fmt: skip
+        steps = self.steps_for(flops_per_step)
+        return f"has only {steps:,} steps at equal compute, below train.num_reports={self.num_reports}"

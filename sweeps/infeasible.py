@@ -52,7 +52,7 @@ def nothing_fits(
         int(block.flops_per_step[_in_budget(block, budget)].min(initial=2**63 - 1)) for block in blocks
     )
     return SpaceError(
-        where, "no point to train", f"for its cheapest model within the budget, {compute.misfit(cheapest)}",
+        where, "no point to train", f"even its cheapest model within the budget {compute.misfit(cheapest)}",
         "Raise train.steps, lower train.num_reports, or compare at train.equal=steps.",
     )  # fmt: skip
 

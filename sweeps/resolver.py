@@ -82,6 +82,9 @@ class Resolver:
             for field in dataclasses.fields(cls)
         }
         self._model_names = tuple(name for name in space.fields if space.fields.section(name) == "model")
+        self._defaults = {name: defaults[name] for name in self._model_names}
+        self._bearing = [name for name in self._model_names
+                         if name not in family.lattice.weightless and name != family.lattice.width]  # fmt: skip
         self.base: Values = defaults | space.fixed | rules
         after = space.reading(space.filled) if space.filled else frozenset()
         self._before = {name: value for name, value in space.derived.items() if name not in after}
@@ -101,7 +104,7 @@ class Resolver:
         values = self.base | {name: self._typed(name, value) for name, value in searched.items()}
         holds = self._derive(self._before, values)
         if self.space.filled:
-            width, fits = (self.space.constants["head_size"], True) if narrowest else self._fill(values)
+            width, fits = (int(self.space.constants["head_size"]), True) if narrowest else self._fill(values)
             values[self.space.filled] = width
             holds = holds & fits & self._derive(self._after, values)
         return values, holds
@@ -126,31 +129,34 @@ class Resolver:
 
     def _fill(self, values: Values) -> tuple[Any, Any]:
         """The largest multiple of `head_size` within the budget, and whether there is one."""
-        lattice = self._family.lattice
-        bearing = {name: value for name, value in self.model_of(values).items()
-                   if name not in lattice.weightless and name != lattice.width}  # fmt: skip
+        bearing = {name: values[name] for name in self._bearing}
+        # Whatever can be wrong with these fields is wrong at any width; a model cannot be counted with them.
+        valid = self._family.lattice.valid(self._defaults | bearing)
         columns = {name: value for name, value in bearing.items() if isinstance(value, np.ndarray)}
         if not columns:
             key = tuple(bearing.values())
             if key not in self._widths:
-                self._widths[key] = int(self._widest(bearing, 1)[0])
-            width = self._widths[key]
-            return max(width, 1), width > 0
-        _, first, inverse = np.unique(row_keys(columns), return_index=True, return_inverse=True)
-        distinct = bearing | {name: column[first] for name, column in columns.items()}
-        width = self._widest(distinct, len(first))[inverse]
-        return np.maximum(width, 1), width > 0
+                self._widths[key] = int(self._widest(bearing, 1)[0]) if valid else 0
+            one_width = self._widths[key]
+            return max(one_width, 1), one_width > 0
+        sound = {name: np.where(valid, column, self._defaults[name]) for name, column in columns.items()}
+        _, first, inverse = np.unique(row_keys(sound), return_index=True, return_inverse=True)
+        width = self._widest(bearing | {name: column[first] for name, column in sound.items()}, len(first))[
+            inverse
+        ]
+        return np.maximum(width, 1), (width > 0) & valid
 
     def _widest(self, fields: Values, size: int) -> np.ndarray:
         """For each of `size` models the largest width within the budget, 0 where there is none.
 
         Exact: parameters grow with the width (`Lattice.width`), so bisection finds the last that fits.
         """
-        step = self.space.constants["head_size"]
+        step = int(self.space.constants["head_size"])
 
-        def fits(multiple: np.ndarray) -> Any:
+        def fits(multiple: np.ndarray) -> np.ndarray:
             counts = self._family.count_arrays(fields | {self._family.lattice.width: multiple * step})
-            return counts["params"] <= self._max_params
+            inside: np.ndarray = counts["params"] <= self._max_params
+            return inside
 
         low, high = np.zeros(size, dtype=np.int64), np.ones(size, dtype=np.int64)
         growing = fits(high)

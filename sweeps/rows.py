@@ -27,6 +27,12 @@ def row_keys(columns: Mapping[str, Any]) -> np.ndarray:
     return total
 
 
+def distinct(keys: np.ndarray) -> np.ndarray:
+    """The different keys, ascending. (numpy's own `unique` hashes, several times as slow as sorting here.)"""
+    ascending = np.sort(keys)
+    return ascending[np.concatenate([[True], ascending[1:] != ascending[:-1]])] if len(keys) else ascending
+
+
 def _bits(column: np.ndarray) -> np.ndarray:
     """64 bits that are equal where numbers are: 2 and 2.0 agree, as they do in Python."""
     if column.dtype.kind == "f":

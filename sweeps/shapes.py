@@ -6,12 +6,13 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from sweeps.judge import Judge, Judged
 from sweeps.parameters import Parameter
+from sweeps.rows import distinct
 
 LARGEST_LATTICE = 10_000_000
 """Points that are enumerated; larger lattices are sampled, as continuous spaces are."""
@@ -32,33 +33,25 @@ def num_points(parameters: Mapping[str, Parameter]) -> int | None:
 
 
 @dataclass(frozen=True)
-class Range:
-    """The least and the greatest of some counts, both included."""
-
-    least: int
-    greatest: int
-
-
-@dataclass(frozen=True)
 class Shapes:
     """The feasible points of a lattice, by their index in lattice order (the last parameter moves fastest).
 
     Args:
         feasible: every feasible point, ascending.
         distinct: the first point of each feasible model (with the training values judged), ascending.
+        num_params, flops_per_step: of each distinct point.
         num_points, num_valid: points of the lattice, and those that are models at all.
         num_architectures, num_feasible_architectures: distinct among the valid and the feasible points.
-        num_params, flops_per_step: of the feasible points; None where there are none.
     """
 
     feasible: np.ndarray
     distinct: np.ndarray
+    num_params: np.ndarray
+    flops_per_step: np.ndarray
     num_points: int
     num_valid: int
     num_architectures: int
     num_feasible_architectures: int
-    num_params: Range | None
-    flops_per_step: Range | None
 
 
 def point(parameters: Mapping[str, Parameter], index: int) -> dict[str, Any]:
@@ -73,23 +66,19 @@ def point(parameters: Mapping[str, Parameter], index: int) -> dict[str, Any]:
 def enumerate_shapes(judge: Judge, parameters: Mapping[str, Parameter]) -> Shapes:
     """The lattice of `parameters`, judged whole: seconds and a few hundred MB at `LARGEST_LATTICE` points."""
     chunks = [_summary(points, judged) for points, judged in judged_chunks(judge, parameters)]
-    valid_architectures = np.unique(np.concatenate([chunk.valid_architectures for chunk in chunks]))
-    points, keys, architectures, num_params, flops = (
-        np.concatenate([getattr(chunk, name) for chunk in chunks])
-        for name in ("points", "keys", "architectures", "num_params", "flops_per_step")
-    )
-    order = np.argsort(points, kind="stable")
-    points, keys = points[order], keys[order]
-    _, first = np.unique(keys, return_index=True)
+    merged = {name: np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in _Chunk.ARRAYS}
+    order = np.argsort(merged["points"], kind="stable")
+    _, first = np.unique(merged["keys"][order], return_index=True)
+    firsts = order[np.sort(first)]
     return Shapes(
-        feasible=points,
-        distinct=np.sort(points[first]),
+        feasible=merged["points"][order],
+        distinct=merged["points"][firsts],
+        num_params=merged["num_params"][firsts],
+        flops_per_step=merged["flops_per_step"][firsts],
         num_points=math.prod(sizes_of(parameters)),
         num_valid=sum(chunk.num_valid for chunk in chunks),
-        num_architectures=len(valid_architectures),
-        num_feasible_architectures=len(np.unique(architectures)),
-        num_params=_range(num_params),
-        flops_per_step=_range(flops),
+        num_architectures=len(distinct(merged["architectures"])),
+        num_feasible_architectures=len(distinct(merged["feasible_architectures"])),
     )
 
 
@@ -149,11 +138,22 @@ def _grid(parameter: Parameter) -> Sequence[Any]:
 
 @dataclass(frozen=True)
 class _Chunk:
+    """Of one chunk: its distinct architectures, and its feasible points."""
+
+    ARRAYS: ClassVar = (
+        "points",
+        "keys",
+        "num_params",
+        "flops_per_step",
+        "architectures",
+        "feasible_architectures",
+    )
+
     num_valid: int
-    valid_architectures: np.ndarray
+    architectures: np.ndarray
+    feasible_architectures: np.ndarray
     points: np.ndarray
     keys: np.ndarray
-    architectures: np.ndarray
     num_params: np.ndarray
     flops_per_step: np.ndarray
 
@@ -162,18 +162,10 @@ def _summary(points: np.ndarray, judged: Judged) -> _Chunk:
     feasible = judged.feasible
     return _Chunk(
         num_valid=len(judged.positions),
-        valid_architectures=np.unique(judged.architectures),
+        architectures=distinct(judged.architectures),
+        feasible_architectures=distinct(judged.architectures[feasible]),
         points=points[judged.positions[feasible]],
         keys=judged.keys[feasible],
-        architectures=np.unique(judged.architectures[feasible]),
-        num_params=_ends(judged.num_params[feasible]),
-        flops_per_step=_ends(judged.flops_per_step[feasible]),
+        num_params=judged.num_params[feasible],
+        flops_per_step=judged.flops_per_step[feasible],
     )
-
-
-def _ends(counts: np.ndarray) -> np.ndarray:
-    return np.array([counts.min(), counts.max()]) if len(counts) else counts
-
-
-def _range(ends: np.ndarray) -> Range | None:
-    return Range(int(ends.min()), int(ends.max())) if len(ends) else None

@@ -87,7 +87,7 @@ class Space:
 
     def _check_one_source_each(self, where: str) -> None:
         sources = {"parameters": set(self.parameters), "fixed": set(self.fixed),
-                   "derived": set(self.derived) | {self.filled} - {None}}  # fmt: skip
+                   "derived": {*self.derived, *filter(None, [self.filled])}}  # fmt: skip
         for first, second in (("parameters", "fixed"), ("parameters", "derived"), ("fixed", "derived")):
             for name in sorted(sources[first] & sources[second], key=str):
                 raise SpaceError(f"{where}: {second}.{name}", name, f"already stands under {first}",
@@ -217,7 +217,7 @@ def _derived(
     given: Mapping[str, Any], fields: Fields, constants: Mapping[str, float], where: str
 ) -> dict[str, Expression]:
     expressions: dict[str, Expression] = {}
-    known = {*constants, *fields} - {"steps"}
+    known = set(constants).union(fields) - {"steps"}
     for name, value in given.items():
         if value == FILL:
             continue
