@@ -40,7 +40,8 @@ def small_config() -> MakeConfig:
     """Makes the small run's config, with dotted overrides: `small_config(**{"train.ema": 0.9})`."""
 
     def make(**overrides: Any) -> RunConfig:
-        values = {"model": SMALL_MODEL, "task": SMALL_TASK, "train": SMALL_TRAIN, "device": "cpu"}
+        values = {"model": SMALL_MODEL, "task": SMALL_TASK, "train": SMALL_TRAIN}
+        values |= {"device": "cpu", "threads": 1}
         return RunConfig.from_dict(values).replace(**overrides)
 
     return make
