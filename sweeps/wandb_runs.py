@@ -25,6 +25,8 @@ from sweeps.results.values import space_values
 
 DRAIN_SECONDS = 120.0
 """Most that the end of a sweep waits for runs to be written."""
+CONNECT_SECONDS = 20.0
+"""Most that an online run waits for the server before all runs are kept offline."""
 
 
 def check_mode(config: WandbConfig) -> str:
@@ -109,12 +111,12 @@ class WandbRuns(Listener):
             if self._mode != "online":
                 raise
             self._mode = "offline"
-            self._warn(
-                f"W&B cannot be reached: {_one_line(error)}. Its runs are kept offline in {self._out}/wandb"
-            )
-            self._runs[job.number] = self._init(job)
+            kept = f"Its runs are kept offline in {self._out}/wandb"
+            self._warn(f"W&B cannot be reached: {_one_line(error)}. {kept}")
+            # W&B's service process goes on holding the id of the run that failed.
+            self._runs[job.number] = self._init(job, "-offline")
 
-    def _init(self, job: Job) -> Any:
+    def _init(self, job: Job, suffix: str = "") -> Any:
         import wandb
 
         context = self._context
@@ -125,7 +127,7 @@ class WandbRuns(Listener):
             disable_code=True,
             x_disable_stats=True,
             x_disable_meta=True,
-            init_timeout=20.0,
+            init_timeout=CONNECT_SECONDS,
             finish_timeout=8.0,
             # The log reaches the disk every second instead of every 15, for the sake of killed sweeps.
             x_transaction_log_flush_interval=1.0,
@@ -134,7 +136,7 @@ class WandbRuns(Listener):
             mode=self._mode,  # type: ignore[arg-type]
             project=self._config.project,
             entity=self._config.entity,
-            id=f"{self._sweep_id}-{job.number}",
+            id=f"{self._sweep_id}-{job.number}{suffix}",
             name=f"{job.arm} (job {job.number})",
             group=f"{context.name}-{self._sweep_id}",
             job_type=job.kind,
