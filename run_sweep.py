@@ -1,0 +1,9 @@
+"""Finds the best HRM under a budget: `python run_sweep.py space=depth_vs_width`; `--help` lists the rest."""
+
+import sys
+
+from hrm import door
+from sweeps.cli import main
+
+if __name__ == "__main__":
+    sys.exit(door.run(main))

@@ -1,0 +1,74 @@
+"""From the values that Hydra composed to a checked `SweepConfig`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, get_type_hints
+
+from hrm import config as reader
+from hrm.errors import ConfigError, UnknownNameError
+from hrm.families import family
+from hrm.run_config import ALIASES, DEVICES
+from hrm.tasks import task_kind
+from sweeps.config import SweepConfig
+
+_TOP = "configuration"
+
+
+def sweep_config(values: Mapping[str, Any]) -> SweepConfig:
+    """The configuration in nested plain values.
+
+    Raises:
+        UserError: an unknown key or name, or a value that breaks its rule.
+    """
+    hints = get_type_hints(SweepConfig)
+    merged = dict(values)
+    for alias, section in ALIASES.items():
+        if alias in merged:
+            merged[section] = {**merged.get(section, {}), **merged.pop(alias)}
+    for key in merged:
+        if key not in hints:
+            raise _unknown(key, hints)
+    sections = {name: cls for name, cls in hints.items() if dataclasses.is_dataclass(cls)}
+    merged |= {name: reader.build(cls, merged.get(name, {}), name) for name, cls in sections.items()}  # type: ignore[arg-type]
+    try:
+        config = reader.build(SweepConfig, merged, _TOP)
+    except ConfigError as error:
+        raise ConfigError(error.where.removeprefix(f"{_TOP}."), *error.args[1:]) from None
+    _check(config)
+    return config
+
+
+def _check(config: SweepConfig) -> None:
+    """What the sections' own types do not know of each other."""
+    kind = family(config.family)
+    known = [field.name for field in dataclasses.fields(kind.config_class)]
+    for name in config.model:
+        if name not in known:
+            raise UnknownNameError.among("model", name, known)
+    if config.device not in DEVICES:
+        raise ConfigError("device", config.device, f"must be one of: {', '.join(DEVICES)}")
+    task = task_kind(str(config.task["name"]))
+    reader.build(task.config_class, config.task, "task")
+    if task.family != config.family:
+        raise ConfigError(
+            "task", config.task["name"], f"fits the {task.family} family, not family={config.family}"
+        )
+
+
+def _unknown(key: str, hints: Mapping[str, Any]) -> UnknownNameError:
+    """The error for a key that no sweep has; a field of a section is recognised without its section."""
+    for name in _section_fields(hints):
+        if name.partition(".")[2] == key:
+            return UnknownNameError(
+                _TOP, key, "is no option of a sweep by this name", f"Did you mean {name!r}?"
+            )
+    return UnknownNameError.among(_TOP, key, hints)
+
+
+def _section_fields(hints: Mapping[str, Any]) -> Iterator[str]:
+    classes = {name: cls for name, cls in hints.items() if dataclasses.is_dataclass(cls)}
+    for section, cls in {**classes, "model": family("puzzle").config_class}.items():
+        for field in dataclasses.fields(cls):
+            yield f"{section}.{field.name}"

@@ -1,0 +1,88 @@
+"""One job, trained: from its resolved configuration to its reports, or to the reason of its failure."""
+
+from __future__ import annotations
+
+import gc
+import traceback
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+from hrm.device import is_out_of_memory
+from hrm.errors import UserError
+from hrm.tasks import open_task
+from hrm.tasks.base import Dataset
+from hrm.trainer import Diverged, Trainer
+from sweeps.jobs import Job, Outcome, Report
+
+_datasets: dict[str, Dataset] = {}
+"""Data opened in this process, by task config: the trials that a process runs share the memory maps."""
+
+
+def run(job: Job) -> Generator[Report | Outcome]:
+    """Trains the job, one report at a time; nothing is trained between two calls of `next`.
+
+    Yields:
+        Each report; or, in place of the first one that cannot be had, a failed `Outcome` with the reason in
+        one line, and then nothing more. Nothing that the training does is raised: the process goes on to its
+        next job.
+    """
+    reports: list[Report] = []
+    try:
+        for report in _train(job):
+            reports.append(report)
+            yield report
+    except Exception as error:
+        failure = Outcome(status="failed", error=describe(error), reports=tuple(reports))
+    else:
+        return
+    _release_memory()
+    yield failure
+
+
+def _train(job: Job) -> Iterator[Report]:
+    dataset = _open(job.run.task)
+    trainer = Trainer(job.run, dataset)
+    while not trainer.finished:
+        values = trainer.next_report()
+        metrics = dict(values.metrics)
+        if trainer.finished and job.read_test:
+            test = trainer.evaluate(dataset.test)
+            metrics |= {f"test/{name}": value for name, value in test.items()}
+        yield Report(
+            index=values.index,
+            step=values.step,
+            train_flops=values.train_flops,
+            train_seconds=trainer.train_seconds,
+            eval_seconds=trainer.eval_seconds,
+            metrics=metrics,
+        )
+
+
+def _open(task: Any) -> Dataset:
+    key = repr(task)
+    if key not in _datasets:
+        _datasets[key] = open_task(task)
+    return _datasets[key]
+
+
+def describe(error: BaseException) -> str:
+    """What went wrong, in one line: kind, message, and for a fault of the program the place."""
+    message = next(iter(str(error).strip().splitlines()), "")
+    if is_out_of_memory(error):
+        return f"OutOfMemory: {message or 'the machine has no memory left'}"
+    name = type(error).__name__
+    text = f"{name}: {message}" if message else name
+    if isinstance(error, Diverged | UserError):
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else text
+
+
+def _release_memory() -> None:
+    # A failed trainer lives on in reference cycles, and CUDA's cache holds what other processes may need.
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
