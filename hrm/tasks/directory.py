@@ -30,6 +30,9 @@ GRIDS_WITHOUT_VERDICT = (Grid(2, 2),)
 class DirectoryConfig:
     """A folder in the official format. A validation split is carved from its train/ by group.
 
+    Where each puzzle has its own identifier, a held-out group's embedding is never trained: validation then
+    measures puzzles that the model has never met.
+
     Raises:
         ConfigError: a value is out of range.
     """

@@ -24,9 +24,13 @@ from hrm.tasks.sudoku_generator import VERSION, generate
 from hrm.tasks.symmetry import fingerprints
 
 SECONDS_WORTH_A_MESSAGE = 15.0
+"""Sets that take longer say so first."""
 SECONDS_WORTH_A_PROCESS = 1.5
+"""Core seconds of work that repay the start of one more process."""
 MOST_DRAWS_PER_PUZZLE = 20
+"""Four times what the rarest allowed number of clues needs."""
 CHUNK = 1024
+"""Most puzzles made at once: more no longer speed numpy up."""
 
 Progress = Callable[[int, int], None]
 Puzzles = tuple[np.ndarray, np.ndarray]
@@ -70,8 +74,9 @@ def _generate_splits(config: SudokuConfig, progress: Progress | None) -> dict[st
             progress(wanted - splitter.num_missing, wanted)
     if splitter.num_missing:
         found = {name: len(members) for name, members in splitter.chosen.items()}
-        raise DataError(f"task {config.name}", config.sizes, f"only {found} different puzzles were found",
-                        "Ask for fewer puzzles, or for fewer clues")  # fmt: skip
+        rule = f"only {found} different puzzles were found"
+        mend = "Ask for fewer puzzles, or for other task.clues"
+        raise DataError(f"task {config.name}", config.sizes, rule, mend)
     all_puzzles, all_solutions = np.concatenate(puzzles), np.concatenate(solutions)
     return {name: (all_puzzles[members], all_solutions[members]) for name, members in splitter.chosen.items()}
 
@@ -83,21 +88,27 @@ def _stream(config: SudokuConfig, splitter: ClassSplitter) -> Iterator[Puzzles]:
     """
     total = sum(config.sizes.values())
     seconds = estimated_seconds(config)
-    workers = min(num_cores(), int(seconds / SECONDS_WORTH_A_PROCESS))
-    if seconds / max(workers, 1) > SECONDS_WORTH_A_MESSAGE:
-        log.warning("Generating %d %s puzzles takes about %.0f s on %d cores, once: they are cached.",
-                    total, config.name, seconds / workers, workers)  # fmt: skip
+    workers = max(1, min(num_cores(), int(seconds / SECONDS_WORTH_A_PROCESS)))
+    if seconds / workers > SECONDS_WORTH_A_MESSAGE:
+        message = "Generating %d %s puzzles takes about %.0f s on %d core(s), once: they are cached."
+        log.warning(message, total, config.name, seconds / workers, workers)
     work = functools.partial(generate, config.grid, config.clues, config.data_seed)
-    most_draws, drawn = MOST_DRAWS_PER_PUZZLE * total, 0
+    drawn = 0
     with _mapper(workers) as run:
-        while splitter.num_missing and drawn < most_draws:
-            taken = total - splitter.num_missing
-            hoped = 1.02 * splitter.num_missing * max(drawn, 1) / max(taken, 1)
-            draws = min(max(CHUNK // 4, int(hoped)), most_draws - drawn) if drawn else total
-            chunk = min(CHUNK, -(-draws // max(workers, 1)))
+        while splitter.num_missing and drawn < MOST_DRAWS_PER_PUZZLE * total:
+            draws = _num_draws(total, splitter.num_missing, drawn)
+            chunk = min(CHUNK, -(-draws // workers))
             indices = np.arange(drawn, drawn + draws)
             yield from run(work, [indices[start : start + chunk] for start in range(0, draws, chunk)])
             drawn += draws
+
+
+def _num_draws(total: int, missing: int, drawn: int) -> int:
+    """How many to draw next: what is missing, at the yield so far, and a little more."""
+    if not drawn:
+        return total
+    hoped = int(1.02 * missing * drawn / max(total - missing, 1))
+    return min(max(hoped, CHUNK // 16), MOST_DRAWS_PER_PUZZLE * total - drawn)
 
 
 @contextmanager

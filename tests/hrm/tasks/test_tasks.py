@@ -1,0 +1,46 @@
+"""Tasks by name and by path."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hrm.errors import UnknownNameError
+from hrm.tasks import TASKS, task_kind
+from hrm.tasks.directory import DIRECTORY
+from hrm.tasks.sudoku_csv import SUDOKU_CSV
+
+
+def test_tasks_that_ship() -> None:
+    assert list(TASKS) == ["sudoku4", "sudoku6", "sudoku9"]
+    assert all(task_kind(name) is kind and kind.summary for name, kind in TASKS.items())
+
+
+def test_an_unknown_name_names_the_nearest() -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        task_kind("sudoku16")
+    assert str(caught.value).startswith("task: given 'sudoku16'; must be one of: sudoku4, sudoku6, sudoku9")
+    assert "Did you mean 'sudoku6'?" in str(caught.value)
+
+
+def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "official" / "train").mkdir(parents=True)
+    (tmp_path / "official" / "notes.csv").write_text("")
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "train.csv").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert task_kind("official") is DIRECTORY
+    assert task_kind("./nowhere") is DIRECTORY
+    assert task_kind("tables") is SUDOKU_CSV
+    assert task_kind("nowhere.csv") is SUDOKU_CSV
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert task_kind("~/tables") is SUDOKU_CSV
+
+
+def test_tasks_start_without_torch() -> None:
+    """Generator processes import the tasks: torch would cost each of them seconds."""
+    code = "import sys, hrm.tasks; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
