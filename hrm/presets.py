@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +11,42 @@ from hrm import config as reader
 from hrm.errors import ConfigError, UnknownNameError
 
 FOLDER = Path(__file__).parent / "preset_files"
-_OWN_KEYS = ("summary", "place", "claim", "family", "model")
+_CLAIM = re.compile(r"~(?P<low>\d+(\.\d+)?)(–(?P<high>\d+(\.\d+)?))?M")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """A named model."""
+    """A named model.
+
+    Raises:
+        ConfigError: the model is missing, or the claim names no number of parameters.
+    """
 
     name: str
-    family: str
-    model: dict[str, Any]
+    family: str = "puzzle"
+    model: dict[str, Any] = field(default_factory=dict)
     """The model fields it sets; all others keep the family's defaults."""
-    summary: str
+    summary: str = ""
     """What it is for, in a line."""
-    place: str | None
+    place: str | None = None
     """Where the size guide has it."""
-    claim: str | None
+    claim: str | None = None
     """What the size guide says of its parameters, in its words; None where it says nothing."""
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise ConfigError(f"preset {self.name}: model", self.model, "must hold the model's fields")
+        if self.claim is not None and not _CLAIM.fullmatch(self.claim):
+            raise ConfigError(f"preset {self.name}: claim", self.claim, "must read like ~25M or ~7–8M")
+
+    @property
+    def claimed_params(self) -> tuple[float, float] | None:
+        """The lowest and the highest number of parameters that the claim allows."""
+        if self.claim is None:
+            return None
+        match = _CLAIM.fullmatch(self.claim)
+        assert match
+        return float(match["low"]) * 1e6, float(match["high"] or match["low"]) * 1e6
 
 
 def preset_names() -> list[str]:
@@ -38,19 +58,9 @@ def load_preset(name: str) -> Preset:
     """The preset of that name.
 
     Raises:
-        UnknownNameError: there is none, or its file has a key that presets do not have.
-        ConfigError: its file is not a preset.
+        UserError: there is none, or its file is not a preset.
     """
     if name not in preset_names():
         raise UnknownNameError.among("preset", name, preset_names())
     path = FOLDER / f"{name}.yaml"
-    values = reader.read_yaml(path)
-    for key in values:
-        if key not in _OWN_KEYS:
-            raise UnknownNameError.among(str(path), key, _OWN_KEYS)
-    model = values.get("model")
-    if not isinstance(model, dict):
-        raise ConfigError(f"{path}: model", model, "must hold the model's fields")
-    described = {key: values.get(key) for key in ("place", "claim")}
-    family = values.get("family", "puzzle")
-    return Preset(name=name, family=family, model=model, summary=values.get("summary", ""), **described)
+    return reader.build(Preset, {**reader.read_yaml(path), "name": name}, str(path))

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
-from hrm.presets import load_preset, preset_names
+from hrm.presets import Preset, load_preset, preset_names
 from hrm.puzzle.config import PuzzleHRMConfig
-
-_CLAIM = re.compile(r"~(?P<low>[\d.]+)(?:[–-](?P<high>[\d.]+))?M")
 
 
 def estimate(config: PuzzleHRMConfig) -> int:
@@ -24,32 +20,23 @@ def estimate(config: PuzzleHRMConfig) -> int:
     return round(blocks + 2 * config.vocab_size * H + puzzle + 2 * H)
 
 
-def claim_of(config: PuzzleHRMConfig) -> str | None:
-    """The guide's claim for a model with the parameters of `config`, in its words; None where it has none.
+def claimed_preset(config: PuzzleHRMConfig) -> Preset | None:
+    """The preset whose claim covers `config`: the guide says how many parameters models of its shape have.
 
     Heads, cycles, halting and types change no parameter, so a claim covers every model of its shape.
     """
-    for name in preset_names():
-        preset = load_preset(name)
-        if preset.claim and preset.family == "puzzle":
-            claimed = PuzzleHRMConfig(**preset.model)
-            if _shape(claimed) == _shape(config):
-                return preset.claim
+    for preset in map(load_preset, preset_names()):
+        is_claimed = preset.claim is not None and preset.family == "puzzle"
+        if is_claimed and _shape(PuzzleHRMConfig(**preset.model)) == _shape(config):
+            return preset
     return None
 
 
-def claimed_range(claim: str) -> tuple[float, float]:
-    """The parameters that a claim such as `~25M` or `~7–8M` names: lowest and highest."""
-    match = _CLAIM.fullmatch(claim)
-    assert match, claim
-    return float(match["low"]) * 1e6, float(match["high"] or match["low"]) * 1e6
-
-
-def claim_error(claim: str, params: int) -> float:
-    """How far the exact count lies above (+) or below (-) the claim, as a fraction; 0 within its range."""
-    low, high = claimed_range(claim)
-    nearest = min(max(params, low), high)
-    return params / nearest - 1
+def claim_error(preset: Preset, params: int) -> float:
+    """How far `params` lie above (+) or below (-) what the preset's claim allows, as a fraction of it."""
+    assert preset.claimed_params is not None
+    low, high = preset.claimed_params
+    return params / min(max(params, low), high) - 1
 
 
 def _shape(config: PuzzleHRMConfig) -> tuple[object, ...]:

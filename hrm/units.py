@@ -1,0 +1,27 @@
+"""Large numbers as people read them."""
+
+from __future__ import annotations
+
+
+def scaled(number: float) -> str:
+    """Three digits and a decimal prefix: 27275778 to `27.3M`, 1.2e12 to `1.2T`."""
+    return _with_prefix(number, 1000, ("", "k", "M", "G", "T", "P", "E"))
+
+
+def in_bytes(number: float) -> str:
+    """Three digits and a binary prefix: 1048576 to `1 MiB`."""
+    return _with_prefix(number, 1024, (" bytes", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"))
+
+
+def percent(fraction: float) -> str:
+    """A signed percentage: 0.0912 to `+9.1%`."""
+    return "0%" if fraction == 0 else f"{fraction:+.1%}"
+
+
+def _with_prefix(number: float, base: int, prefixes: tuple[str, ...]) -> str:
+    power = 0
+    # Rounded before it is compared: 999.9 is 1k.
+    while abs(round(number)) >= base and power < len(prefixes) - 1:
+        number, power = number / base, power + 1
+    shown = f"{number:.3g}" if abs(number) < 999.5 else f"{number:.0f}"
+    return f"{shown}{prefixes[power]}"
