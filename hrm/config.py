@@ -35,7 +35,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     """
     if not isinstance(values, Mapping):
         raise ConfigError(where, values, "must be a mapping of names to values")
-    kinds = _field_kinds(cls)
+    kinds = _field_kinds(cls)  # type: ignore[arg-type]  # classes are hashable
     converted = {}
     for key, value in values.items():
         if key not in kinds:
@@ -62,7 +62,7 @@ _BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "o
 def _field_kinds(cls: type) -> dict[str, tuple[Any, ...]]:
     """Field names to the types that they may hold."""
     hints = get_type_hints(cls)
-    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    names = [field.name for field in dataclasses.fields(cls)]
     return {
         name: get_args(hints[name]) if isinstance(hints[name], UnionType) else (hints[name],)
         for name in names

@@ -11,7 +11,7 @@ from typing import Any
 from hrm import config as reader
 from hrm.errors import ConfigError, UnknownNameError
 from hrm.families import family
-from hrm.tasks import task_kind
+from hrm.tasks import TASKS, task_kind
 from hrm.train_config import TrainConfig
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -62,11 +62,15 @@ class RunConfig:
                 raise UnknownNameError.among("configuration", key, fields)
         kind = family(str(values.get("family", "puzzle")))
         model, task, train = (_section(values, name) for name in SECTIONS)
-        task_name = task.setdefault("name", DEFAULT_TASK)
+        task_name = str(task.get("name", DEFAULT_TASK))
+        task_class = task_kind(task_name).config_class
+        if task_name not in TASKS:
+            # A dumped config must find its data from any folder.
+            task_name = str(Path(task_name).expanduser().absolute())
         tops = reader.build(_Tops, {k: values[k] for k in _TOP_FIELDS if k in values}, "configuration")
         return cls(
             model=reader.build(kind.config_class, model, "model"),
-            task=reader.build(task_kind(str(task_name)).config_class, task, "task"),
+            task=reader.build(task_class, {**task, "name": task_name}, "task"),
             train=reader.build(TrainConfig, train, "train"),
             **dataclasses.asdict(tops),
         )

@@ -28,11 +28,15 @@ class TrainConfig:
     lr_min_ratio: float = 1.0
     """The cosine after warm-up ends at `lr * lr_min_ratio`; 1 is constant."""
     weight_decay: float = 0.1
+    """Decoupled weight decay of AdamATan2, as a multiple of the learning rate."""
     beta1: float = 0.9
+    """Decay of AdamATan2's average of the gradient."""
     beta2: float = 0.95
+    """Decay of AdamATan2's average of the squared gradient."""
     puzzle_emb_lr: float = 1e-2
     """Learning rate of the puzzle embeddings' SignSGD, under the same schedule."""
     puzzle_emb_weight_decay: float = 0.1
+    """Decoupled weight decay of the puzzle embeddings in a batch, as a multiple of their rate."""
     ema: float = 0.0
     """Decay of an exponential moving average of the weights, used to evaluate; 0 is off."""
     num_reports: int = 10

@@ -74,9 +74,13 @@ class Trainer:
     and torch's global generator is neither read nor moved. Nothing is printed here; who drives the trainer
     decides when to report, save and stop.
 
+    There is no loss scaling: with `forward_dtype=float16` small gradients underflow and large activations end
+    the run as `Diverged`. Prefer bfloat16, which has float32's range.
+
     Attributes:
         config: the run's config with the model's fields that the data decide filled in.
         step: optimizer steps made; also the position in the data.
+        reports_made: index of the last report; 0 before the first.
         train_seconds: monotonic seconds inside training steps.
         eval_seconds: monotonic seconds inside evaluations.
         eval_flops: FLOPs spent on evaluations, exact.
@@ -106,7 +110,7 @@ class Trainer:
         self._exploration.manual_seed(stream_seed(config.seed, "exploration"))
         self._means = RunningMeans(train.batch_size)
         self._bad_step = torch.zeros((), dtype=torch.int32, device=self.device)
-        self._reports_made = 0
+        self.reports_made = 0
         self.step = 0
         self.train_seconds = 0.0
         self.eval_seconds = 0.0
@@ -126,12 +130,7 @@ class Trainer:
     @property
     def finished(self) -> bool:
         """Whether every report of the run has been made."""
-        return self._reports_made == self.config.train.num_reports
-
-    @property
-    def reports_made(self) -> int:
-        """Index of the last report; 0 before the first."""
-        return self._reports_made
+        return self.reports_made == self.config.train.num_reports
 
     def train_to(self, step: int, on_step: Callable[[int], object] | None = None) -> Metrics:
         """Trains until `step` optimizer steps have been made in all.
@@ -169,10 +168,10 @@ class Trainer:
         """
         assert not self.finished
         steps = self.config.train.report_steps()
-        index = next(i for i, step in enumerate(steps, 1) if i > self._reports_made and step >= self.step)
+        index = next(i for i, step in enumerate(steps, 1) if i > self.reports_made and step >= self.step)
         train = self.train_to(steps[index - 1], on_step)
         valid = self.evaluate(self.dataset.valid)
-        self._reports_made = index
+        self.reports_made = index
         return ReportValues(
             index=index,
             step=self.step,
@@ -249,7 +248,7 @@ class Trainer:
             "exploration": self._exploration.get_state(),
             "means": self._means.state_dict(),
             "bad_step": self._bad_step,
-            "reports_made": self._reports_made,
+            "reports_made": self.reports_made,
             "step": self.step,
             "train_seconds": self.train_seconds,
             "eval_seconds": self.eval_seconds,
@@ -279,7 +278,7 @@ class Trainer:
             self._exploration.manual_seed(stream_seed(self.config.seed, f"exploration after {state['step']}"))
         self._means.load_state_dict(_to(state["means"], self.device))
         self._bad_step = state["bad_step"].to(self.device)
-        self._reports_made = state["reports_made"]
+        self.reports_made = state["reports_made"]
         self.step = state["step"]
         self.train_seconds = state["train_seconds"]
         self.eval_seconds = state["eval_seconds"]
@@ -347,7 +346,10 @@ class Trainer:
         return self._family.counts(self.config.model, batch_size, self.config.train).eval_flops_per_batch
 
     def _to_device(self, batch: Batch) -> TensorBatch:
-        return {name: torch.tensor(array, device=self.device) for name, array in batch.items()}
+        tensors = {name: torch.tensor(array) for name, array in batch.items()}
+        if self.device.type == "cuda":  # a copy from pageable memory would wait for the queue
+            tensors = {name: tensor.pin_memory() for name, tensor in tensors.items()}
+        return {name: tensor.to(self.device, non_blocking=True) for name, tensor in tensors.items()}
 
     @contextmanager
     def _evaluation_weights(self) -> Iterator[None]:

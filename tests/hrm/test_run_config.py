@@ -120,6 +120,14 @@ def test_the_task_named_in_the_overrides_decides_its_options() -> None:
     assert RunConfig.from_dict({"task": "sudoku4"}).task.name == "sudoku4"
 
 
+def test_data_on_disk_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "puzzles").mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = RunConfig.from_dict({"task": "puzzles"})
+    assert config.task.name == str(tmp_path / "puzzles")
+    assert RunConfig.from_dict(config.to_dict()) == config
+
+
 def test_merge_does_not_touch_what_it_is_given() -> None:
     values = {"model": {"hidden_size": 64}, "train": None}
     merge(values, {"hidden_size": 32, "lr": 1.0})

@@ -1,0 +1,56 @@
+"""Help text of configuration: each dataclass field with its default and its docstring."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import textwrap
+from collections.abc import Collection
+
+
+def field_docs(cls: type) -> dict[str, str]:
+    """The string under each field in the source of a dataclass, its bases first; "" where there is none."""
+    docs: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if dataclasses.is_dataclass(base):
+            docs |= _own_field_docs(base)
+    return {field.name: docs.get(field.name, "") for field in dataclasses.fields(cls)}
+
+
+def _own_field_docs(cls: type) -> dict[str, str]:
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    assert isinstance(definition, ast.ClassDef)
+    docs = {}
+    for field, below in zip(definition.body, definition.body[1:]):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(below, ast.Expr)
+            and isinstance(below.value, ast.Constant)
+        ):
+            docs[field.target.id] = " ".join(str(below.value.value).split())
+    return docs
+
+
+def option_lines(cls: type, section: str = "", skip: Collection[str] = (), width: int = 100) -> str:
+    """A paragraph a field not in `skip`: `section.name=default`, docstring; `width` characters wide."""
+    docs = field_docs(cls)
+    prefix = f"{section}." if section else ""
+    lines = []
+    for field in dataclasses.fields(cls):
+        if field.name in skip:
+            continue
+        default = "null" if field.default is None else field.default
+        head = f"  {prefix}{field.name}={default}"
+        lines.append(
+            textwrap.fill(docs[field.name], width, initial_indent=f"{head:<38}  ", subsequent_indent=" " * 40)
+            or head
+        )
+    return "\n".join(lines)
+
+
+def listing(entries: dict[str, str]) -> str:
+    """One line a name with what it is."""
+    width = max(map(len, entries), default=0)
+    return "\n".join(f"  {name:<{width}}  {summary}" for name, summary in entries.items())

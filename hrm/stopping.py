@@ -1,0 +1,51 @@
+"""Stopping a run between two steps when the system asks for it, so that it can be saved."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(Exception):  # noqa: N818 - a wish of the user, not a fault
+    """A signal asked the run to stop."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.name = signal.Signals(number).name
+        self.exit_code = 128 + number
+        """As shells report a process that the signal ended."""
+
+
+class StopSignals:
+    """Within, Ctrl-C (SIGINT) and SIGTERM are noted down for `check` instead of striking at once.
+
+    The first signal puts the former handlers back, so a second one acts as it always does.
+    """
+
+    def __init__(self) -> None:
+        self._received: int | None = None
+        self._former: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._restore()
+
+    def check(self) -> None:
+        """Raises `Stopped` once a signal has come."""
+        if self._received is not None:
+            raise Stopped(self._received)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._received = number
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+        self._former = {}

@@ -1,0 +1,46 @@
+"""The help of `hrm.train`: presets, tasks, and every option with its meaning and default."""
+
+from __future__ import annotations
+
+from hrm.families import family
+from hrm.option_help import listing, option_lines
+from hrm.presets import load_preset, preset_names
+from hrm.run_config import DEFAULT_TASK, RunConfig
+from hrm.tasks import TASKS, task_kind
+from hrm.train_config import TrainConfig
+
+_USAGE = """\
+Trains one model and leaves its checkpoint, metrics, config and weights in a folder.
+
+  python -m hrm.train preset=tiny_demo task=sudoku4
+  python -m hrm.train preset=tiny_demo task=sudoku6 hidden_size=96 num_heads=6 train.steps=2000 lr=1e-3
+  python -m hrm.train config=best.yaml seed=1      train a dumped config, or a sweep's winner, again
+  python -m hrm.train resume=DIR                   go on from a run's checkpoint
+
+Options are name=value. A field's name may stand alone (hidden_size=96) or with its section
+(model.hidden_size=96; arch.hidden_size=96 is the same).
+
+  preset=NAME      start from a preset's model (default: the official defaults)
+  config=FILE      start from a config file
+  resume=DIR       go on with the run in DIR; only out, read_test, device and threads may be changed
+  out=DIR          where to write (default: outputs/train/<model>-<task>-<time>)
+  read_test=true   evaluate the test split, once, after the last step (default: false)
+"""
+
+
+def help_text() -> str:
+    """Everything that the command line takes."""
+    presets = {name: load_preset(name).summary for name in preset_names()}
+    tasks = {name: kind.summary for name, kind in TASKS.items()}
+    tasks["PATH"] = "a folder in the official data format, or a Sudoku-Extreme CSV"
+    return "\n".join(
+        [
+            _USAGE,
+            "Presets:\n" + listing(presets) + "\n",
+            f"Tasks (default {DEFAULT_TASK}):\n" + listing(tasks) + "\n",
+            "Run:\n" + option_lines(RunConfig, skip=("family", "model", "task", "train")) + "\n",
+            "Training:\n" + option_lines(TrainConfig, "train") + "\n",
+            f"Task ({DEFAULT_TASK}):\n" + option_lines(task_kind(DEFAULT_TASK).config_class, "task") + "\n",
+            "Model:\n" + option_lines(family("puzzle").config_class, "model"),
+        ]
+    )

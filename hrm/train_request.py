@@ -1,0 +1,130 @@
+"""From the command line of `hrm.train` to a trainer, ready or resumed, and the folder of its run."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hrm import checkpoint, run_config
+from hrm import config as reader
+from hrm.errors import ConfigError
+from hrm.presets import load_preset
+from hrm.run_config import RunConfig, merge, qualify
+from hrm.run_folder import RunFolder
+from hrm.tasks import open_task
+from hrm.tasks.base import Dataset
+from hrm.train_progress import DataProgress
+from hrm.trainer import FREE_ON_RESUME, Trainer
+
+SOURCES = ("preset", "config", "resume")
+"""What a run starts from; at most one is given."""
+OUTPUTS = Path("outputs/train")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the command line asks for."""
+
+    label: str
+    """What is trained, in a word: a preset's name, a config file's, ..."""
+    trainer: Trainer
+    folder: RunFolder
+    read_test: bool
+
+
+def read_request(arguments: list[str]) -> Request:
+    """Reads the command line, opens the data and builds the trainer.
+
+    Raises:
+        UserError: see the message.
+    """
+    options = reader.parse_dotlist(arguments)
+    read_test = options.pop("read_test", False)
+    if not isinstance(read_test, bool):
+        raise ConfigError("read_test", read_test, "must be true or false")
+    out = options.pop("out", None)
+    new_folder = None if out is None else Path(str(out))
+    if new_folder is not None:
+        RunFolder.check_new(new_folder)
+    given = [name for name in SOURCES if name in options]
+    if len(given) > 1:
+        raise ConfigError(" and ".join(given), "both", f"at most one of {', '.join(SOURCES)} may be given")
+    sources = {name: str(options.pop(name)) for name in given}
+    if "resume" in sources:
+        label, trainer, folder = _resume(Path(sources["resume"]), options, new_folder)
+    else:
+        label, trainer, folder = _start(sources, options, new_folder)
+    return Request(label=label, trainer=trainer, folder=folder, read_test=read_test)
+
+
+def _start(
+    sources: Mapping[str, str], overrides: Mapping[str, Any], new_folder: Path | None
+) -> tuple[str, Trainer, RunFolder]:
+    label, config = _new_config(sources, overrides)
+    dataset = open_data(config)
+    _check_data_decide(config, overrides, dataset)
+    trainer = Trainer(config, dataset)
+    folder = RunFolder.create(new_folder or _default_folder(label, dataset))
+    folder.write_config(trainer.config)
+    return label, trainer, folder
+
+
+def _new_config(sources: Mapping[str, str], overrides: Mapping[str, Any]) -> tuple[str, RunConfig]:
+    if "config" in sources:
+        path = Path(sources["config"])
+        return path.stem, RunConfig.from_dict(merge(run_config.read(path), overrides))
+    if "preset" in sources:
+        preset = load_preset(sources["preset"])
+        values = {"family": preset.family, "model": preset.model}
+        return preset.name, RunConfig.from_dict(merge(values, overrides))
+    return "model", RunConfig.from_dict(merge({}, overrides))
+
+
+def _check_data_decide(config: RunConfig, overrides: Mapping[str, Any], dataset: Dataset) -> None:
+    for name, value in overrides.items():
+        section, _, field = qualify(name, config.family, config.task.name).partition(".")
+        if section == "model" and dataset.model_fields.get(field, value) != value:
+            raise ConfigError(
+                name,
+                value,
+                f"must be {dataset.model_fields[field]}, as the task's data decide",
+                "Leave it out",
+            )
+
+
+def _resume(
+    source: Path, overrides: Mapping[str, Any], new_folder: Path | None
+) -> tuple[str, Trainer, RunFolder]:
+    for name, value in overrides.items():
+        if name not in FREE_ON_RESUME:
+            raise ConfigError(
+                name, value, f"only out, read_test, {', '.join(FREE_ON_RESUME)} may be given with resume",
+                f"To train anew with other values, start from config={source / 'config.yaml'}",
+            )  # fmt: skip
+    state = checkpoint.load(source)
+    config = RunConfig.from_dict(merge(state["config"], overrides))
+    trainer = Trainer(config, open_data(config))
+    trainer.load_state_dict(state)
+    folder = RunFolder(source) if new_folder is None else RunFolder.create(new_folder)
+    folder.write_reports(RunFolder(source).reports(last=trainer.reports_made))
+    folder.write_config(trainer.config)
+    return source.name, trainer, folder
+
+
+def open_data(config: RunConfig) -> Dataset:
+    """The run's data, made on first use."""
+    with DataProgress() as progress:
+        return open_task(config.task, progress)
+
+
+def _default_folder(label: str, dataset: Dataset) -> Path:
+    name = re.sub(r"[^\w.-]+", "-", f"{label}-{dataset.name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    folder, number = OUTPUTS / name, 1
+    while folder.exists():
+        number += 1
+        folder = OUTPUTS / f"{name}-{number}"
+    return folder
