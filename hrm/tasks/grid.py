@@ -1,9 +1,9 @@
-"""Sudoku grids: their sizes, and views of an array of cells by row, column and box."""
+"""Sudoku grids: their sizes, their rows, columns and boxes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -43,11 +43,17 @@ class Grid:
         """View of `cells` [size, size, ...] as [bands, box_rows, stacks, box_cols, ...]."""
         return cells.reshape(self.num_bands, self.box_rows, self.num_stacks, self.box_cols, *cells.shape[2:])
 
-    def units(self, cells: np.ndarray) -> Iterator[tuple[np.ndarray, tuple[int, ...]]]:
-        """Views of `cells` [size, size, ...] by row, column and box, with the axes that run within a unit."""
-        yield cells, (1,)
-        yield cells, (0,)
-        yield self.boxes(cells), (1, 3)
+    @cached_property
+    def units(self) -> np.ndarray:
+        """The cells of each row, then each column, then each box; int [3 * size, size]."""
+        cells = np.arange(self.num_cells).reshape(self.size, self.size)
+        boxes = self.boxes(cells).swapaxes(1, 2).reshape(self.size, self.size)
+        return np.concatenate([cells, cells.T, boxes])
+
+    @cached_property
+    def units_of(self) -> np.ndarray:
+        """The row, the column and the box of each cell, as indices into `units`; int [3, cells]."""
+        return np.argsort(self.units.reshape(3, -1), axis=1) // self.size + np.arange(3)[:, None] * self.size
 
 
 GRIDS = {grid.num_cells: grid for grid in (Grid(2, 2), Grid(2, 3), Grid(3, 3))}
@@ -56,12 +62,7 @@ GRIDS = {grid.num_cells: grid for grid in (Grid(2, 2), Grid(2, 3), Grid(3, 3))}
 
 def are_solutions(grids: np.ndarray, grid: Grid) -> np.ndarray:
     """Whether each of `grids` [P, cells] holds every digit once in each row, column and box; bool [P]."""
-    digits = grids.T.reshape(grid.size, grid.size, -1)
-    in_range = ((digits >= 1) & (digits <= grid.size)).all(axis=(0, 1))
-    bits = np.left_shift(1, np.where(in_range, digits, 0).astype(np.int32))
+    in_range = (grids >= 1) & (grids <= grid.size)
+    bits = np.left_shift(1, np.where(in_range, grids, 0), dtype=np.int32)
     every_digit = (2 << grid.size) - 2
-    right = np.asarray(in_range)
-    for view, axes in grid.units(bits):
-        seen = np.bitwise_or.reduce(view, axis=axes)
-        right &= (seen == every_digit).reshape(grid.size, -1, len(grids)).all(axis=(0, 1))
-    return right
+    return (np.bitwise_or.reduce(bits[:, grid.units], axis=2) == every_digit).all(axis=1)

@@ -9,12 +9,12 @@ import numpy as np
 from hrm.tasks.sudoku_config import SudokuConfig
 
 MILLISECONDS: dict[str, dict[int, float]] = {
-    "sudoku4": {4: 0.18, 6: 0.07, 10: 0.02},
-    "sudoku6": {9: 3.9, 10: 0.92, 11: 0.61, 12: 0.48, 14: 0.36, 18: 0.20, 30: 0.18},
-    "sudoku9": {23: 36.0, 24: 11.0, 25: 5.3, 26: 4.0, 28: 2.6, 30: 1.8, 34: 1.0, 40: 0.68, 60: 0.43},
+    "sudoku4": {4: 0.08, 6: 0.04, 10: 0.02},
+    "sudoku6": {9: 2.3, 10: 0.43, 11: 0.22, 12: 0.17, 14: 0.12, 18: 0.11, 24: 0.07, 30: 0.05},
+    "sudoku9": {23: 19.0, 24: 6.1, 25: 3.0, 26: 1.8, 28: 1.1, 30: 1.0, 34: 0.78, 40: 0.60, 60: 0.34},
 }
-"""Core time of a puzzle by clues, rejected draws included: of 1,024 draws on one core of a busy server."""
-MINIMAL_MILLISECONDS = {"sudoku4": 0.10, "sudoku6": 0.81, "sudoku9": 6.0}
+"""Core time of a puzzle by clues, rejected draws included: of 1,024 draws on one busy core (Intel Xeon)."""
+MINIMAL_MILLISECONDS = {"sudoku4": 0.06, "sudoku6": 0.29, "sudoku9": 4.6}
 
 
 def estimated_seconds(config: SudokuConfig) -> float:

@@ -73,21 +73,20 @@ def _fill_once(
     cells = np.arange(grid.num_cells)[:, None]
     draws = random_bits(seed, _FILL, indices[None, :], attempts[None, :], cells)
     tie_break = (draws >> np.uint64(56)).astype(np.uint8)
-    blank = np.zeros((grid.size, grid.size, len(indices)), np.uint8)
-    states, where = to_bits(blank, grid), np.arange(len(indices))
+    states = to_bits(np.zeros((grid.num_cells, len(indices)), np.uint8), grid)
+    where = np.arange(len(indices))
     finished: list[tuple[np.ndarray, np.ndarray]] = []
     while where.size:
         columns = np.arange(where.size)
-        flat = states.reshape(grid.num_cells, -1)
         chosen = tightest_cells(states, tie_break[:, where])
-        flat[chosen, columns] = _random_bit(flat[chosen, columns], draws[chosen, where])
+        states[chosen, columns] = _random_bit(states[chosen, columns], draws[chosen, where])
         states, alive = propagate(states, grid)
         where = where[alive]
         full = are_solved(states)
         finished.append((select(states, full), where[full]))
         states, where = select(states, ~full), where[~full]
-    solved = np.concatenate([part for part, _ in finished], axis=2)
-    return to_digits(solved).reshape(grid.num_cells, -1), np.concatenate([part for _, part in finished])
+    solved = np.concatenate([part for part, _ in finished], axis=1)
+    return to_digits(solved), np.concatenate([part for _, part in finished])
 
 
 def _random_bit(choices: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -108,7 +107,7 @@ def dig(solutions: np.ndarray, order: np.ndarray, grid: Grid, num_clues: int | N
         num_clues: stop at this many; None tries every cell.
     """
     every_digit = np.uint16((1 << grid.size) - 1)
-    bits = to_bits(solutions.reshape(grid.size, grid.size, -1), grid).reshape(grid.num_cells, -1)
+    bits = to_bits(solutions, grid)
     is_clue = np.ones(solutions.shape, bool)
     num_left = np.full(solutions.shape[1], grid.num_cells)
     working = np.arange(solutions.shape[1])
@@ -121,7 +120,7 @@ def dig(solutions: np.ndarray, order: np.ndarray, grid: Grid, num_clues: int | N
         states = np.where(is_clue[:, working], bits[:, working], every_digit)
         # The puzzle without this clue has a second solution exactly when one differs in this very cell.
         states[tried, np.arange(working.size)] = every_digit ^ bits[tried, working]
-        spared = ~have_solution(states.reshape(grid.size, grid.size, -1), grid)
+        spared = ~have_solution(states, grid)
         is_clue[tried[spared], working[spared]] = False
         num_left[working[spared]] -= 1
     return is_clue
