@@ -141,7 +141,8 @@ def _figures(figures: Sequence[Drawn]) -> str:
 
 
 def _search(folder: Folder) -> str:
-    best = folder.ranked(folder.of("search"))[:NUM_BEST]
+    ranked = folder.ranked(folder.of("search"))
+    best = ranked[:NUM_BEST]
     if not best:
         return "## Search\n\nNo search trial was completed."
     twins = {row["architecture"]: row["arm"] for row in folder.of("baseline")}
@@ -167,7 +168,8 @@ def _search(folder: Folder) -> str:
         ]
         for row in best
     ]
-    return f"## Search: the best {len(best)} trials\n\nOne seed each.\n\n{table(header, rows)}"
+    lead = f"The best {len(best)} of {len(ranked)} completed trials, one seed each."
+    return f"## Search\n\n{lead}\n\n{table(header, rows)}"
 
 
 def _ended(folder: Folder) -> str:

@@ -78,7 +78,14 @@ def _draw_panel(panel: Axes, axis: Axis, colour: Axis, folder: Folder, trials: S
         found = wording.confirmed(folder, arm, "objective")
         if found is not None:
             shade = style.INK if arm.is_baseline else style.ARM_COLOURS[i % len(style.ARM_COLOURS)]
-            look: dict[str, Any] = {"fmt": "s", "ms": 9, "mfc": "none", "mew": 1.6, "capsize": 4, "color": shade}
+            look: dict[str, Any] = {
+                "fmt": "s",
+                "ms": 9,
+                "mfc": "none",
+                "mew": 1.6,
+                "capsize": 4,
+                "color": shade,
+            }
             label = f"{arm.name} confirmed, n = {found.n}"
             panel.errorbar(axis.of(arm.config), found.mean, yerr=found.half_width, label=label, **look)
     if axis.log:

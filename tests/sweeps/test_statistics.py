@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -19,6 +19,7 @@ def spread_out(values: list[float]) -> bool:
     return bool(np.std(values, ddof=1) >= RESOLUTION)
 
 
+@settings(deadline=None)
 @given(scores)
 def test_interval_is_students(values: list[float]) -> None:
     found = estimate(values, RESOLUTION)
@@ -36,6 +37,7 @@ def test_one_run_has_no_interval_and_none_no_estimate() -> None:
     assert estimate([], RESOLUTION) is None
 
 
+@settings(deadline=None)
 @given(scores, scores)
 def test_welch_is_scipys(a: list[float], b: list[float]) -> None:
     found = welch(a, b, RESOLUTION)
@@ -49,6 +51,7 @@ def test_welch_is_scipys(a: list[float], b: list[float]) -> None:
         assert found.mean + found.half_width == pytest.approx(high)
 
 
+@settings(deadline=None)
 @given(scores, scores)
 def test_welch_is_antisymmetric(a: list[float], b: list[float]) -> None:
     forward, backward = welch(a, b, RESOLUTION), welch(b, a, RESOLUTION)
@@ -57,6 +60,7 @@ def test_welch_is_antisymmetric(a: list[float], b: list[float]) -> None:
     assert forward.p_value == pytest.approx(backward.p_value)
 
 
+@settings(deadline=None)
 @given(scores)
 def test_an_arm_does_not_differ_from_itself(values: list[float]) -> None:
     found = welch(values, values, RESOLUTION)
@@ -81,6 +85,7 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
+@settings(deadline=None)
 @given(p_values)
 def test_holm_lies_between_none_and_bonferroni_and_keeps_the_order(values: list[float]) -> None:
     adjusted = holm(values)

@@ -1,0 +1,273 @@
+"""The report says what the tables hold, in every state a sweep can end in."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from hrm.config import read_yaml
+from hrm.run_config import load
+from sweeps import report
+from sweeps.config import BudgetConfig, ConfirmConfig, SweepTrainConfig
+from sweeps.jobs import Job
+from sweeps.report.folder import Folder
+from sweeps.report.numbers import flops, percent
+from sweeps.report.wording import headline
+from sweeps.results.best import write_best
+from sweeps.results.tables import read_trials
+from tests.sweeps.confirmed_table import context, trials
+from tests.sweeps.synthetic_sweep import Puzzles, plausible, run_sweep
+
+FIGURES = ["best_so_far.png", "confirmed.png", "learning_curves.png", "shape.png"]
+
+
+def failing(job: Job, fraction: float) -> float:
+    if job.kind == "search" and job.number in (5, 9):
+        raise RuntimeError("loss is nan at step 37")
+    return plausible(job, fraction)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = run_sweep(tmp_path_factory.mktemp("sweep"), failing)
+    write_best(folder)
+    report.write(folder)
+    return folder
+
+
+def section(text: str, title: str) -> str:
+    return re.split(r"^## ", text, flags=re.MULTILINE)[[*_titles(text)].index(title) + 1]
+
+
+def _titles(text: str) -> list[str]:
+    return re.findall(r"^## (.*)$", text, flags=re.MULTILINE)
+
+
+def cells(text: str) -> list[list[str]]:
+    """The rows of the Markdown tables in a text, headers and rules left out."""
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    rules = [i for i, line in enumerate(lines) if set(line[0]) == {"-"}]
+    return [line for i, line in enumerate(lines) if i not in rules and i + 1 not in rules]
+
+
+def test_sections(out: Path) -> None:
+    text = (out / "report.md").read_text()
+    assert text.startswith("# Deep or wide at the Tiny Demo preset's size?\n")
+    assert _titles(text) == [
+        "Verdict", "How to read this", "Figures", "Search", "How the runs ended",
+        "Compute spent", "Presets left out", "Where this comes from", "Again",
+    ]  # fmt: skip
+    assert "527,490 parameters" in text.split("##")[0]
+
+
+def test_the_verdict_table_is_the_comparison(out: Path) -> None:
+    folder, text = Folder.read(out), section((out / "report.md").read_text(), "Verdict")
+    rows = cells(text)
+    arms = folder.comparisons.arms
+    assert [row[0] for row in rows[:3]] == [arms[0].name, arms[1].name, "tiny_demo (preset)"]
+    for row, arm in zip(rows, arms):
+        mean = arm.mean("test/blank_accuracy")
+        assert mean is not None and row[1].startswith(f"{mean:.3f} ± ")
+        assert row[4] == "3" and row[5] == f"{arm.params:,}"
+        assert row[6].endswith(" iso") == arm.iso_parameter
+    assert [row[-1] for row in rows[3:]] == [f"**{pair.verdict}**" for pair in folder.comparisons.all]
+    assert folder.context.test_name in text
+
+
+def test_search_failures_compute_and_presets(out: Path) -> None:
+    text, rows = (out / "report.md").read_text(), read_trials(out).to_pylist()
+    best = cells(section(text, "Search"))
+    search = [row for row in rows if row["kind"] == "search"]
+    values = sorted((row["objective"] for row in search if row["status"] == "completed"), reverse=True)
+    assert [row[1] for row in best] == [f"{value:.3f}" for value in values[:10]]
+    ended = section(text, "How the runs ended")
+    statuses = ("completed", "pruned", "failed")
+    assert cells(ended)[0][1:] == [
+        str(sum(row["kind"] == "search" and row["status"] == status for row in rows)) for status in statuses
+    ]
+    assert "- failed 2 time(s): RuntimeError: loss is nan at step 37" in ended
+    spent = {row[0]: row[2] for row in cells(section(text, "Compute spent"))}
+    for kind in ("search", "baseline", "confirm"):
+        assert spent[kind] == flops(sum(row["train_flops"] or 0 for row in rows if row["kind"] == kind))
+    assert ["small_sudoku", "3,414,274"] in [row[:2] for row in cells(section(text, "Presets left out"))]
+
+
+def test_figures_are_there_and_show_something(out: Path) -> None:
+    text = (out / "report.md").read_text()
+    assert sorted(path.name for path in (out / "figures").iterdir()) == FIGURES
+    for name in FIGURES:
+        image = matplotlib.image.imread(out / "figures" / name)
+        assert min(image.shape[:2]) > 300
+        ink = np.mean(np.any(image[..., :3] < 0.9, axis=-1))
+        assert 0.005 < ink < 0.5, "neither blank nor flooded"
+        assert f"](figures/{name})" in text
+
+
+def test_the_report_is_a_pure_function_of_the_folder(out: Path, tmp_path: Path) -> None:
+    before = {path.name: path.read_bytes() for path in [out / "report.md", *(out / "figures").iterdir()]}
+    moved = shutil.copytree(out, tmp_path / "elsewhere")
+    shutil.rmtree(moved / "figures")
+    report.write(moved)
+    assert before == {
+        path.name: path.read_bytes() for path in [moved / "report.md", *(moved / "figures").iterdir()]
+    }
+
+
+def test_the_closing_lines_say_verdict_and_paths(out: Path) -> None:
+    closing = report.write(out)
+    assert "test/blank_accuracy" in closing and str(out / "report.md") in closing
+    assert closing.splitlines()[-1].endswith(f"python -m hrm.train config={out / 'best.yaml'}")
+
+
+def test_best_yaml_is_the_best_arm_and_says_so(out: Path) -> None:
+    best = Folder.read(out).comparisons.best
+    assert best is not None
+    run, written = load(out / "best.yaml"), read_yaml(out / "best.yaml")["sweep"]
+    assert run.to_dict() == best.config
+    assert written["arm"] == best.name and written["n"] == 3
+    assert written["means"]["test/exact_accuracy"] == best.mean("test/exact_accuracy")
+    assert run.seed in written["seeds"]
+
+
+def _presets_win(job: Job, fraction: float) -> float:
+    return plausible(job, fraction) + (0.2 if job.arm == "tiny_demo" else -0.2)
+
+
+def test_a_preset_that_wins_is_not_called_a_find(tmp_path: Path) -> None:
+    run_sweep(tmp_path, _presets_win, num_trials=6)
+    write_best(tmp_path)
+    what = read_yaml(tmp_path / "best.yaml")["sweep"]["what"]
+    assert what == "the preset tiny_demo itself: no searched configuration scored better on fresh seeds"
+    closing = report.write(tmp_path)
+    assert "is worse than tiny_demo" in closing
+    assert "the best arm was the preset tiny_demo itself" in closing
+
+
+def test_without_confirmations_the_best_search_trial_is_kept(tmp_path: Path) -> None:
+    run_sweep(tmp_path, num_trials=6, confirm=ConfirmConfig(finalists=0))
+    write_best(tmp_path)
+    assert "not confirmed" in read_yaml(tmp_path / "best.yaml")["sweep"]["what"]
+    assert "No verdict: no searched configuration was confirmed on fresh seeds." in report.write(tmp_path)
+    assert "confirmed.png" not in (tmp_path / "report.md").read_text()
+
+
+def test_a_sweep_in_which_everything_fails_still_reports(tmp_path: Path) -> None:
+    def fail(job: Job, fraction: float) -> float:
+        raise MemoryError("out of memory")
+
+    run_sweep(tmp_path, fail, num_trials=4)
+    assert write_best(tmp_path) is None
+    assert "No verdict" in report.write(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert (
+        "- failed 7 time(s): MemoryError: out of memory" in text and "No search trial was completed." in text
+    )
+    assert not any((tmp_path / "figures").iterdir())
+
+
+def test_a_smoke_test_gives_no_verdict(tmp_path: Path) -> None:
+    class Smoke(Puzzles):
+        name = "sudoku4"
+        supports_verdict = False
+
+    run_sweep(tmp_path, dataset=Smoke(), num_trials=4)
+    assert "No verdict: sudoku4 is a smoke test" in report.write(tmp_path)
+    rows = cells(section((tmp_path / "report.md").read_text(), "Verdict"))
+    assert {row[-1] for row in rows if row[-1].startswith("**")} == {"**no verdict**"}
+
+
+OTHER_SPACES = {
+    "cycles": {
+        "parameters": {"H_cycles": {"int": [1, 3]}, "L_cycles": {"int": [1, 3]}, "lr": [1e-3, 3e-3]},
+        "fixed": {"hidden_size": 64, "num_heads": 4, "H_layers": 1, "L_layers": 1},
+    },
+    "mixed": {
+        "parameters": {
+            "expansion": {"float": [1, 4]}, "pos_encodings": ["rope", "learned"], "q_continue": [True, False],
+            "lr": {"log": [1e-4, 1e-2]},
+        },
+        "fixed": {"hidden_size": 64, "num_heads": 4, "H_layers": 1, "L_layers": 1, "mlp_multiple": 32},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "objective"), [("cycles", "valid/loss"), ("mixed", "valid/exact_accuracy_auc")]
+)
+def test_other_spaces_and_objectives_are_drawn(tmp_path: Path, name: str, objective: str) -> None:
+    space = {"name": name, "question": "What helps?", **OTHER_SPACES[name]}
+    run_sweep(tmp_path, space=space, objective=objective, num_trials=8, train=SweepTrainConfig(steps=200),
+              budget=BudgetConfig(), pruner={"name": "none"})  # fmt: skip
+    report.write(tmp_path)
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == FIGURES
+
+
+def _headline(arms: dict, **changes: object) -> list[str]:
+    from sweeps.compare import compare
+
+    table, setting = trials(arms, **changes), context()  # type: ignore[arg-type]
+    folder = Folder(context=setting, trials=table.to_pylist(), curves={}, comparisons=compare(table, setting))
+    return headline(folder)
+
+
+GOOD, POOR = [0.90, 0.91, 0.92], [0.70, 0.71, 0.72]
+
+
+def test_words_for_the_presets_own_architecture() -> None:
+    same = {"trial 1": "preset"}
+    arms = {"trial 1": GOOD, "preset": POOR}
+    lead, *_ = _headline(arms, architecture=same, **{"p.lr": {"trial 1": 3e-3}})
+    assert "trial 1 has the architecture of preset: a difference is to the credit of lr" in lead
+    assert "lr (0.003 against 0.001), not of the shape." in lead
+    lead, *_ = _headline(arms, architecture=same)
+    assert "trial 1 is preset itself: the same architecture and training values." in lead
+
+
+BETTER = (
+    "trial 1 (H_layers=1 lr=0.001) is better than preset: "
+    "test/blank_accuracy 0.910 ± 0.025 against 0.710 ± 0.025, 3 fresh seeds each."
+)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        (GOOD, POOR, BETTER),
+        (GOOD, POOR, "test/exact_accuracy: 0.910 ± 0.025 against 0.710 ± 0.025 of preset, better."),
+        (POOR, POOR, "A true difference of 0.031 would have been found four times in five."),
+        ([0.9, None], POOR, "Not enough evidence: trial 1 has 1 completed confirmations, preset 3."),
+        (GOOD, None, "No verdict: there is no confirmed baseline to hold trial 1 against."),
+        ([0.9, 0.91, None], POOR, "1 of 3 confirmation runs of trial 1 failed (Diverged: loss is nan)."),
+    ],
+)
+def test_words_for_every_outcome(first: list, second: list | None, said: str) -> None:
+    arms = {"trial 1": first} if second is None else {"trial 1": first, "preset": second}
+    assert said in " ".join(_headline(arms))
+
+
+def test_unequal_sizes_are_pointed_out() -> None:
+    lead, *_ = _headline({"trial 1": GOOD, "preset": POOR}, params={"trial 1": 843})
+    assert "Not iso-parameter: trial 1 fills 84.3% of the budget." in lead
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0 FLOPs"),
+        (999, "999 FLOPs"),
+        (1234, "1.23 kFLOPs"),
+        (3.09e12, "3.09 TFLOPs"),
+        (9.996e14, "1 PFLOPs"),
+    ],
+)
+def test_flops_have_at_most_three_digits(value: float, text: str) -> None:
+    assert flops(value) == text
+
+
+def test_fullness_is_never_rounded_up() -> None:
+    assert percent(0.94999) == "94.9%" and percent(1.0) == "100.0%" and percent(None) == "–"
