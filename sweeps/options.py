@@ -7,6 +7,7 @@ defaults, so that adding an entry to a registry takes one function and one line.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_type_hints
@@ -26,9 +27,9 @@ def call_named(
         UnknownNameError: no such name in the registry, or no such option.
         ConfigError: an option's type or range is wrong.
     """
-    name = section.get("name")
+    name = str(section.get("name"))
     if name not in registry:
-        raise UnknownNameError.among(f"{where}.name", str(name), registry)
+        raise UnknownNameError.among(f"{where}.name", name, registry)
     given = {key: value for key, value in section.items() if key != "name"}
     options = _checked(registry[name], given, where)
     try:
@@ -38,24 +39,32 @@ def call_named(
 
 
 def at_least(where: str, value: int, least: int) -> None:
-    """Raises:
-    ConfigError: `value` is below `least`.
+    """Checks a lower bound.
+
+    Raises:
+        ConfigError: `value` is below `least`.
     """
     if value < least:
         raise ConfigError(where, value, f"must be at least {least}")
 
 
 def _checked(function: Callable[..., Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    schema = _schema(function)
+    names = [field.name for field in dataclasses.fields(schema)]
+    if given and not names:
+        option = next(iter(given))
+        raise ConfigError(f"{where}.{option}", given[option], f"{function.__name__} takes no options")
+    options: Any = build(schema, given, where)
+    return {name: getattr(options, name) for name in names}
+
+
+@functools.cache
+def _schema(function: Callable[..., Any]) -> type:
+    """The function's keyword-only parameters as a dataclass."""
     hints = get_type_hints(function)
     fields = [
         (parameter.name, hints[parameter.name], dataclasses.field(default=parameter.default))
         for parameter in inspect.signature(function).parameters.values()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     ]
-    if given and not fields:
-        option = next(iter(given))
-        raise ConfigError(
-            f"{where}.{option}", given[option], "this one takes no options", f"Leave out {option!r}."
-        )
-    options = build(dataclasses.make_dataclass("Options", fields), given, where)
-    return {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    return dataclasses.make_dataclass("Options", fields)

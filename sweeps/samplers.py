@@ -127,13 +127,12 @@ class GridSampler(BaseSampler):
     """
 
     def __init__(self, candidates: Candidates, seed: int) -> None:
-        everything = candidates.all()
-        if everything is None:
+        if candidates.all() is None:
             raise ConfigError(
                 "sampler.name", "grid", "needs a finite space, and this one has a continuous parameter",
                 "Give that parameter `num` values, or take another sampler.",
             )  # fmt: skip
-        self._everything = everything
+        self._candidates = candidates
         self._seed = seed
 
     def infer_relative_search_space(
@@ -144,8 +143,10 @@ class GridSampler(BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: optuna.trial.FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        order = np.random.default_rng(self._seed).permutation(len(self._everything))
-        return dict(self._everything[int(order[trial.number])].params)
+        everything = self._candidates.all()
+        assert everything is not None
+        order = np.random.default_rng(self._seed).permutation(len(everything))
+        return dict(everything[int(order[trial.number])].params)
 
     def sample_independent(
         self,

@@ -1,0 +1,96 @@
+"""A small real space and ready sweeps of it, for the tests of the search."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from sweeps.candidates import Candidates
+from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
+from sweeps.plan import Plan
+from sweeps.simulator import Simulation, Simulator, Slowness, Train
+from sweeps.synthetic import SyntheticCurves
+
+MODEL_FIELDS = {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1}
+
+SPACE: dict[str, Any] = {
+    "name": "small",
+    "question": "Where do the layers go?",
+    "parameters": {
+        "H_layers": {"int": [1, 4]},
+        "L_layers": [1, 2, 3, 4],
+        "lr": {"log": [1e-4, 1e-2], "num": 5},
+    },
+    "fixed": {"hidden_size": 80, "num_heads": 5, "H_cycles": 1, "L_cycles": 1, "mlp_multiple": 32},
+}
+"""Feasible are 4 to 6 layers in all: 10 shapes of 16, 50 trials."""
+
+CONTINUOUS_SPACE: dict[str, Any] = SPACE | {
+    "name": "continuous",
+    "parameters": SPACE["parameters"] | {"lr": {"log": [1e-4, 1e-2]}},
+}
+
+TINY_SPACE: dict[str, Any] = {
+    "name": "tiny",
+    "question": "Where do the layers go, quickly?",
+    "parameters": {"H_layers": [2, 3], "lr": [1e-3, 3e-3]},
+    "fixed": SPACE["fixed"] | {"L_layers": 2},
+}
+
+PRESET_SPACE: dict[str, Any] = {
+    "name": "preset",
+    "question": "Which learning rate suits the Tiny Demo preset?",
+    "parameters": {"H_layers": [1, 2], "lr": [1e-3, 3e-3]},
+    "fixed": {"hidden_size": 128, "num_heads": 4, "L_layers": 1, "H_cycles": 1, "L_cycles": 1},
+}
+"""Only the preset's own architecture fits."""
+
+NO_BASELINES = BaselineConfig(presets=[])
+NO_CONFIRMATION = ConfirmConfig(finalists=0)
+
+
+def sweep_config(**overrides: Any) -> SweepConfig:
+    values: dict[str, Any] = {
+        "space": SPACE,
+        "task": {"name": "sudoku6"},
+        "train": SweepTrainConfig(steps=200, num_reports=5),
+        "num_trials": 10,
+        "budget": BudgetConfig(max_params="tiny_demo", min_params=0.6),
+    }
+    return SweepConfig(**(values | overrides))
+
+
+def candidates_of(config: SweepConfig) -> Candidates:
+    """The candidates of one of the spaces above, made once."""
+    return _candidates(config.space["name"], config.train.num_reports)
+
+
+@functools.cache
+def _candidates(name: str, num_reports: int) -> Candidates:
+    space = next(
+        space for space in (SPACE, TINY_SPACE, PRESET_SPACE, CONTINUOUS_SPACE) if space["name"] == name
+    )
+    train = SweepTrainConfig(steps=200, num_reports=num_reports)
+    return Candidates(sweep_config(space=space, train=train), MODEL_FIELDS)
+
+
+def make_plan(slots: int = 1, journal: Path | None = None, **overrides: Any) -> Plan:
+    config = sweep_config(**overrides)
+    return Plan(config, candidates_of(config), journal, slots)
+
+
+def simulate(
+    plan: Plan, slots: int = 1, train: Train | None = None, slowness: Slowness | None = None
+) -> Simulation:
+    return Simulator(plan, train or SyntheticCurves(world=1), slots, slowness).run()
+
+
+def decisions(plan: Plan) -> list[tuple[Any, ...]]:
+    """All that a plan decided and learned: every job in full, how it ended and what it reported."""
+    return [(job, plan.outcomes[number], plan.trial_numbers.get(number)) for number, job in plan.jobs.items()]
+
+
+def search_jobs(plan: Plan) -> list[int]:
+    """Numbers of the search jobs, in the order of starting."""
+    return [number for number, job in plan.jobs.items() if job.kind == "search"]
