@@ -238,13 +238,14 @@ class Candidates:
     def _why_invalid(self) -> str:
         params = {name: parameter.extremes()[0] for name, parameter in self.space.parameters.items()}
         values, holds = self._resolver.resolve(params, narrowest=True)
+        if not holds:
+            return f"nowhere are the derived values ({', '.join(self.space.derived)}) what their fields take"
         try:
             self._family.config_class(**self._resolver.model_of(values))
+            TrainConfig(**{name: values[name] for name in TrainConfig.__dataclass_fields__})
         except ConfigError as error:
             return f"no point is a valid model; the first fails with: {error}"
-        derived = ", ".join(self.space.derived)
-        assert not holds
-        return f"at no point are the derived values ({derived}) all numbers that their fields take"
+        raise AssertionError(f"judged as invalid, but built: {params}")
 
 
 class _Everything(Sequence[Candidate]):

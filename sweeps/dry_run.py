@@ -1,4 +1,4 @@
-"""What `dry_run=true` prints: the space, its counts, each preset's place and the runs that a sweep would make."""
+"""What `dry_run=true` prints: the space, its counts, each preset's place, the runs of the sweep."""
 
 from __future__ import annotations
 
@@ -96,7 +96,10 @@ def _counts(candidates: Candidates) -> list[str]:
     if most is not None:
         sizes = shapes.num_params
         num_iso = sum(candidates.budget.is_iso_parameter(int(size)) for size in sizes)
-        lines += _line("share of the budget used", f"{sizes.min() / most:.1%} to {sizes.max() / most:.1%}")
+        lines += _line(
+            "share of the budget used",
+            " to ".join(dict.fromkeys(f"{size / most:.1%}" for size in (sizes.min(), sizes.max()))),
+        )
         lines += _line(
             "iso-parameter shapes", f"{num_iso:,} of {len(sizes):,} use more than 95% of the budget"
         )

@@ -76,15 +76,15 @@ class Resolver:
             if name in model_fields:
                 raise SpaceError(f"space {space.name}", name, f"the task sets it to {model_fields[name]}",
                                  "Leave it out.")  # fmt: skip
-        defaults = {
+        defaults: Values = {
             field.name: getattr(train, field.name) if section == "train" else field.default
             for section, cls in space.fields.classes.items()
             for field in dataclasses.fields(cls)
         }
         self._model_names = tuple(name for name in space.fields if space.fields.section(name) == "model")
         self._defaults = {name: defaults[name] for name in self._model_names}
-        self._bearing = [name for name in self._model_names
-                         if name not in family.lattice.weightless and name != family.lattice.width]  # fmt: skip
+        sizeless = {family.lattice.width, *family.lattice.weightless}
+        self._bearing = [name for name in self._model_names if name not in sizeless]
         self.base: Values = defaults | space.fixed | rules
         after = space.reading(space.filled) if space.filled else frozenset()
         self._before = {name: value for name, value in space.derived.items() if name not in after}
@@ -139,7 +139,10 @@ class Resolver:
                 self._widths[key] = int(self._widest(bearing, 1)[0]) if valid else 0
             one_width = self._widths[key]
             return max(one_width, 1), one_width > 0
-        sound = {name: np.where(valid, column, self._defaults[name]) for name, column in columns.items()}
+        if not np.any(valid):
+            return 1, False
+        some = int(np.argmax(np.broadcast_to(valid, len(next(iter(columns.values()))))))
+        sound = {name: np.where(valid, column, column[some]) for name, column in columns.items()}
         _, first, inverse = np.unique(row_keys(sound), return_index=True, return_inverse=True)
         width = self._widest(bearing | {name: column[first] for name, column in sound.items()}, len(first))[
             inverse

@@ -1,0 +1,105 @@
+"""The spaces that ship: each loads, each asks something, each has enough to compare."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from sweeps.candidates import Candidates
+from sweeps.config import BudgetConfig, SweepConfig, SweepTrainConfig
+from sweeps.space import SPACES_FOLDER, Space, find_spaces, load_space
+from tests.sweeps.small_sweep import task_fields
+
+SHIPPED = ("cycles", "depth_vs_width", "expansion", "full", "h_update_period")
+
+
+def as_shipped(name: str) -> tuple[SweepConfig, Candidates]:
+    """The space under its own `run` section."""
+    asked = load_space(name)
+    run: dict[str, Any] = asked.pop("run")
+    config = SweepConfig(
+        space=asked,
+        task={"name": run["task"]},
+        model=run["model"],
+        train=SweepTrainConfig(**run["train"]),
+        budget=BudgetConfig(**run["budget"]),
+    )
+    return config, Candidates(config, task_fields())
+
+
+def test_these_ship() -> None:
+    assert tuple(find_spaces()) == SHIPPED
+    assert SPACES_FOLDER.name == "search_spaces"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_each_has_at_least_six_feasible_architectures(name: str) -> None:
+    _, found = as_shipped(name)
+    assert (found.num_feasible_architectures or 0) >= 6
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_each_states_its_question_and_its_defaults(name: str) -> None:
+    asked = load_space(name)
+    assert asked["name"] == name and asked["question"].endswith("?")
+    assert {"task", "budget", "train"} <= set(asked["run"])
+    assert asked["run"]["train"]["steps"] > 0
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_each_searches_the_learning_rate_on_a_log_grid_of_five(name: str) -> None:
+    rates = Space.parse(load_space(name)).parameters["lr"].grid
+    assert rates is not None and len(rates) == 5
+    ratios = [after / before for before, after in itertools.pairwise(rates)]
+    assert ratios == pytest.approx([ratios[0]] * 4, rel=1e-4) and ratios[0] > 1
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_each_has_a_baseline_that_fits(name: str) -> None:
+    _, found = as_shipped(name)
+    assert found.place("tiny_demo").misfit is None
+
+
+def test_depth_vs_width_is_as_the_issue_has_it() -> None:
+    config, found = as_shipped("depth_vs_width")
+    assert list(found.space.parameters["H_layers"].grid or ()) == list(range(1, 9))
+    assert list(found.space.parameters["L_layers"].grid or ()) == list(range(1, 9))
+    assert found.space.filled == "hidden_size" and found.space.constants["head_size"] == 16
+    assert (config.budget.max_params, config.budget.min_params) == ("tiny_demo", 0.8)
+    assert (found.budget.max_params, found.budget.min_params) == (527_490, 421_992)
+
+
+def test_cycles_change_compute_only() -> None:
+    _, found = as_shipped("cycles")
+    assert {one.num_params for one in found.each_shape()} == {527_490}
+    assert len({one.flops_per_step for one in found.each_shape()}) > 6
+
+
+def test_expansion_rounds_to_a_multiple_of_32() -> None:
+    _, found = as_shipped("expansion")
+    assert {one.run.model.mlp_multiple for one in found.each_shape()} == {32}
+    assert found.num_feasible_architectures == len(found.space.parameters["expansion"].grid or ())
+
+
+def test_update_periods_are_those_of_eight_steps() -> None:
+    _, found = as_shipped("h_update_period")
+    models = [one.run.model for one in found.each_shape()]
+    assert {model.num_L_steps for model in models} == {8}
+    assert [model.effective_period for model in models] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_full_searches_all_five_dimensions() -> None:
+    _, found = as_shipped("full")
+    dimensions = {
+        "hidden_size",
+        "H_layers",
+        "L_layers",
+        "H_cycles",
+        "L_cycles",
+        "expansion",
+        "h_update_period",
+    }
+    assert dimensions <= set(found.space.parameters)
+    assert {one.run.model.mlp_multiple for one in (found.all() or [])[:3]} == {32}
