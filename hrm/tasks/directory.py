@@ -40,9 +40,9 @@ class DirectoryConfig:
     name: str = ""
     """Path of the folder that holds train/ and test/; made absolute, so that it holds in every process."""
     valid_fraction: float = 0.1
-    """Share of the training groups held out for validation, at least one of them."""
+    """Share of the training groups held out for validation (of Sudoku: of symmetry classes), at least one."""
     valid_puzzles: int = 256
-    """Most groups held out; each gives its first puzzle."""
+    """Most validation puzzles: the first of each group, or class, held out."""
     test_puzzles: int = 1000
     """Most test examples, a random sample where there are more."""
     data_seed: int = 0
@@ -102,12 +102,16 @@ def _divide(config: DirectoryConfig, train: Half, test: Half, grid: Grid | None,
     classes, test_classes = _classes(train, test, test_examples, grid)
     groups = rng.permutation(train.num_groups)
     groups = groups[~np.isin(classes[groups], test_classes)]
-    num_valid = min(config.valid_puzzles, max(1, round(config.valid_fraction * len(groups))))
-    held_out, rest = groups[:num_valid], groups[num_valid:]
-    train_groups = np.sort(rest[~np.isin(classes[rest], classes[held_out])])
+    _, first_of_class = np.unique(classes[groups], return_index=True)
+    distinct = groups[np.sort(first_of_class)]
+    num_valid = min(config.valid_puzzles, max(1, round(config.valid_fraction * len(distinct))))
+    held_out = distinct[:num_valid]
+    train_groups = np.sort(groups[~np.isin(classes[groups], classes[held_out])])
     if not len(train_groups):
-        rule = "one must be left to train on beside validation, and apart from test puzzles' symmetries"
-        raise DataError(str(train.folder), f"{train.num_groups} group(s)", rule, "Give more groups")
+        num_dropped = train.num_groups - len(groups)
+        found = f"{train.num_groups} group(s), {num_dropped} of them symmetries of test puzzles"
+        rule = "some must be left to train on beside validation, and apart from test puzzles' symmetries"
+        raise DataError(str(train.folder), found, rule, "Give more groups")
     np.save(folder / TRAIN_GROUPS, train_groups)
     first_puzzles = train.group_starts[held_out]
     spans = zip(train.puzzle_starts[first_puzzles], train.puzzle_starts[first_puzzles + 1])

@@ -12,12 +12,14 @@ import pytest
 
 from hrm.errors import ConfigError, DataError
 from hrm.tasks import open_task, task_kind
+from hrm.tasks.augment import augment
 from hrm.tasks.base import IGNORED_LABEL
 from hrm.tasks.directory import DIRECTORY, DirectoryConfig
 from hrm.tasks.directory_dataset import DirectoryDataset
 from hrm.tasks.grid import Grid
 from hrm.tasks.official_format import Half
 from hrm.tasks.sudoku_generator import generate
+from hrm.tasks.symmetry import fingerprints
 
 WriteFolder = Callable[[Path], Path]
 
@@ -137,6 +139,22 @@ def test_symmetries_of_test_puzzles_are_not_trained_on(sudoku: Path) -> None:
     assert data.sampler.groups.min() >= 10
 
 
+def test_images_of_one_puzzle_are_held_out_together(
+    tmp_path: Path, write_half: Callable[..., None], puzzles9: tuple[np.ndarray, np.ndarray]
+) -> None:
+    rng = np.random.default_rng(0)
+    images = [augment(puzzles9[0][:20], puzzles9[1][:20], Grid(3, 3), rng) for _ in range(4)]
+    inputs, labels = (np.concatenate(grids) + 1 for grids in zip(*images))
+    write_half(tmp_path / "images" / "train", inputs, labels, [1] * 80, [1] * 80)
+    write_half(tmp_path / "images" / "test", puzzles9[0][20:] + 1, puzzles9[1][20:] + 1, [1] * 100, [1] * 100)
+    data = _open(tmp_path / "images")
+    assert len(data.valid) == 2
+    assert len(data.sampler.groups) == 72
+    train = set(fingerprints(inputs[data.sampler.groups] - 1, Grid(3, 3)))
+    assert len(train) == 18
+    assert not train & set(fingerprints(data.valid.inputs - 1, Grid(3, 3)))
+
+
 def test_changed_files_are_read_again(sudoku: Path) -> None:
     before = _open(sudoku)
     path = sudoku / "test" / "all__inputs.npy"
@@ -221,5 +239,7 @@ def test_one_group_cannot_be_divided(tmp_path: Path, arc: Path, write_half: Call
         arc / "train", np.ones((3, 20)), np.ones((3, 20)), [3], [1], vocab_size=12, num_puzzle_identifiers=9
     )
     message = _message(arc)
-    assert message.startswith(f"{arc}/train: given '1 group(s)'; one must be left to train on")
+    assert message.startswith(
+        f"{arc}/train: given '1 group(s), 0 of them symmetries of test puzzles'; some must be left"
+    )
     assert message.endswith("Give more groups")

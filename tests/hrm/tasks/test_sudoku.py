@@ -142,6 +142,12 @@ def test_workers_do_not_change_the_set(tmp_path: Path, monkeypatch: pytest.Monke
     assert together.fingerprint == alone.fingerprint
 
 
+def test_golden_set() -> None:
+    """Another set for the same config needs a new generator VERSION, or caches would mix old and new."""
+    config = Sudoku6Config(train_puzzles=30, valid_puzzles=5, test_puzzles=5)
+    assert _open(config).fingerprint == "cfd1f3d519ffc3d9"
+
+
 def test_progress_is_told() -> None:
     told: list[tuple[int, int]] = []
     config = Sudoku6Config(train_puzzles=30, valid_puzzles=5, test_puzzles=5)
