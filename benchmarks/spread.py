@@ -1,0 +1,172 @@
+"""Do architectures differ by more than seeds do? What the default run's task, length and objective rest on.
+
+    python benchmarks/spread.py --task sudoku6 --clues 24 --steps 800 --seeds 4 --out spread.jsonl
+    python benchmarks/spread.py --table spread.jsonl
+
+Trains shapes of `depth_vs_width` and the Tiny Demo preset at equal training FLOPs, one learning rate, several
+seeds. For each objective: the standard deviation between architectures (that of seeds taken out), between
+seeds of one architecture, their ratio, and the F statistic with its p-value (one-way analysis of variance).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import multiprocessing
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from hrm.run_config import RunConfig
+from hrm.tasks import open_task, task_kind
+from sweeps.candidates import Candidates
+from sweeps.config import BudgetConfig, SweepConfig, SweepTrainConfig
+from sweeps.objective import Objective, objective_names
+from sweeps.space import load_space
+
+SHAPES = [(1, 1), (1, 3), (3, 1), (2, 2), (4, 4), (8, 8)]
+"""H_layers and L_layers; the width follows from the budget."""
+PRESET = "tiny_demo"
+
+
+def main(arguments: Sequence[str]) -> None:
+    options = parse(arguments)
+    if options.table:
+        print(table([json.loads(line) for line in options.table.read_text().splitlines()]))
+        return
+    jobs = [
+        (name, dataclasses.replace(run, seed=seed, threads=1))
+        for name, run in runs(options)
+        for seed in range(100, 100 + options.seeds)
+    ]
+    open_task(jobs[0][1].task)
+    with multiprocessing.get_context("spawn").Pool(options.processes) as pool, options.out.open("a") as out:
+        for row in pool.imap_unordered(train, jobs):
+            print(json.dumps(row | {"label": options.label or label(options)}), file=out, flush=True)
+            print(row["arm"], row["seed"], f"{row['seconds']:.1f} s", row["metrics"][-1], file=sys.stderr)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--table", type=Path, help="print the table of stored rows and train nothing")
+    parser.add_argument("--task", default="sudoku6")
+    parser.add_argument("--clues", type=int)
+    parser.add_argument(
+        "--steps", type=int, default=800, help="of the preset; its FLOPs are everyone's allowance"
+    )
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--halt-max-steps", type=int, default=2)
+    parser.add_argument("--q-continue", action="store_true")
+    parser.add_argument("--shapes", nargs="*", help="for example 1+1 4+4; none given: six and the preset")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--label", help="what to call this candidate in the table")
+    parser.add_argument("--out", type=Path, default=Path("spread.jsonl"))
+    return parser.parse_args(arguments)
+
+
+def label(options: argparse.Namespace) -> str:
+    clues = "" if options.clues is None else f", {options.clues} clues"
+    return f"{options.task}{clues}, {options.steps} steps"
+
+
+def runs(options: argparse.Namespace) -> list[tuple[str, RunConfig]]:
+    """The arms: shapes at the budget, and the preset."""
+    space = {name: value for name, value in load_space("depth_vs_width").items() if name != "run"}
+    task: dict[str, Any] = {"name": options.task} | (
+        {} if options.clues is None else {"clues": options.clues}
+    )
+    config = SweepConfig(
+        space=space,
+        task=task,
+        model={
+            "halt_max_steps": options.halt_max_steps,
+            "q_continue": options.q_continue,
+            "forward_dtype": "float32",
+        },
+        train=SweepTrainConfig(steps=options.steps, batch_size=options.batch_size, lr=options.lr),
+        budget=BudgetConfig(max_params=PRESET, min_params=0.8),
+    )
+    kind = task_kind(options.task)
+    fields = kind.counted_fields(kind.config_class(**task))
+    assert fields is not None, "a generated task"
+    candidates = Candidates(config, fields)
+    arms = []
+    wanted = [tuple(map(int, shape.split("+"))) for shape in options.shapes] if options.shapes else SHAPES
+    for H_layers, L_layers in wanted:
+        one = candidates.candidate({"H_layers": H_layers, "L_layers": L_layers, "lr": options.lr})
+        assert one is not None, f"{H_layers}+{L_layers} does not fit"
+        arms.append((f"{H_layers}+{L_layers} layers, width {one.run.model.hidden_size}", one.run))
+    if not options.shapes:
+        arms.append((PRESET, candidates.preset(PRESET, options.lr).run))
+    return arms
+
+
+def train(job: tuple[str, RunConfig]) -> dict[str, Any]:
+    """One run to its end, in a process of its own share."""
+    from hrm.trainer import Trainer
+
+    arm, run = job
+    began = time.monotonic()
+    trainer = Trainer(run, open_task(run.task))
+    metrics = []
+    while not trainer.finished:
+        report = trainer.next_report()
+        metrics.append({name: value for name, value in report.metrics.items() if name.startswith("valid/")})
+    return {
+        "arm": arm,
+        "seed": run.seed,
+        "steps": run.train.steps,
+        "seconds": time.monotonic() - began,
+        "metrics": metrics,
+    }
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a line per candidate and objective, candidates in the order of the file."""
+    lines = [
+        "| candidate | objective | arms x seeds | mean | SD of architectures | SD of seeds | ratio | F | p |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    labels = list(dict.fromkeys(row["label"] for row in rows))
+    for name in labels:
+        for objective in objective_names():
+            lines.append(line(name, objective, [row for row in rows if row["label"] == name]))
+    return "\n".join(lines)
+
+
+def line(name: str, objective: str, rows: Sequence[dict[str, Any]]) -> str:
+    goal = Objective.parse(objective)
+    arms = defaultdict(list)
+    for row in rows:
+        curve = [point[goal.metric] for point in row["metrics"]]
+        arms[row["arm"]].append(math.fsum(curve) / len(curve) if goal.over_curve else curve[-1])
+    groups = list(arms.values())
+    within = float(np.sqrt(np.mean([np.var(group, ddof=1) for group in groups])))
+    n = float(np.mean([len(group) for group in groups]))
+    between = math.sqrt(max(0.0, float(np.var([np.mean(g) for g in groups], ddof=1)) - within**2 / n))
+    if within == 0:
+        ratio, f, p = "-", "-", "-"
+    else:
+        result = stats.f_oneway(*groups)
+        ratio, f, p = f"{between / within:.2f}", f"{result.statistic:.1f}", f"{result.pvalue:.1g}"
+    mean = np.mean([value for group in groups for value in group])
+    size = f"{len(groups)} x {n:.0f}"
+    return (
+        f"| {name} | {objective} | {size} | {mean:.3f} | {between:.3f} | {within:.3f} | {ratio} | {f} | {p} |"
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
