@@ -187,6 +187,7 @@ class Builder:
         return dict(preset.model), model
 
     def _allowance(self) -> int | None:
+        load_preset(self._config.train.reference)
         if self._config.train.equal == "steps":
             return None
         _, reference = self._preset_model(self._config.train.reference)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, overload
+from typing import Any, NoReturn, overload
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -35,6 +35,8 @@ __all__ = ["Candidate", "Candidates", "PresetPlace", "fullness", "is_iso_paramet
 LEARNING_RATE = "lr"
 NUM_LEARNING_RATES = 5
 """Baseline learning rates over a continuous range."""
+WIDTHS_TRIED = 64
+"""Multiples of `head_size` among which a space that fills a budget must have a valid width."""
 DRAWS = 20_000
 """Points drawn from a space that is not enumerated before it counts as exhausted."""
 
@@ -107,6 +109,7 @@ class Candidates:
 
     def candidate(self, params: Mapping[str, Any]) -> Candidate | None:
         """The configuration with these searched values; None where it is no valid model or does not fit."""
+        assert params.keys() == self.space.parameters.keys(), f"not the space's parameters: {sorted(params)}"
         values, holds = self._resolver.resolve(params)
         if not holds:
             return None
@@ -122,7 +125,7 @@ class Candidates:
     def sample(self, rng: np.random.Generator, exclude: Collection[str] = ()) -> Candidate | None:
         """A feasible candidate whose key is not excluded, each as likely as the others; None if none is left.
 
-        Of a space that is not enumerated, None after `DRAWS` points without one.
+        Of a space that is not enumerated, each point is as likely; None after `DRAWS` points in vain.
         """
         total = self.num_feasible_trials
         if self.shapes is not None and total is not None and total <= 2 * len(exclude):
@@ -224,20 +227,29 @@ class Candidates:
         if count is not None and count <= LARGEST_LATTICE:
             shapes = enumerate_shapes(judge, self._shaping)
             if not len(shapes.feasible):
-                self._refuse(lambda narrowest: _judged(judged_chunks(judge, self._shaping, narrowest)), "")
+                self._refuse(lambda multiple: _judged(judged_chunks(judge, self._shaping, multiple)), "")
             return shapes
         if not any(block.feasible.any() for block in judged_probes(judge, self._shaping)):
-            self._refuse(lambda narrowest: judged_probes(judge, self._shaping, narrowest), "about ")
+            self._refuse(lambda multiple: judged_probes(judge, self._shaping, multiple), "about ")
         return None
 
-    def _refuse(self, points: Callable[[bool], Iterator[Judged]], about: str) -> None:
-        if not any(len(block.positions) for block in points(True)):
-            raise SpaceError(f"space {self.space.name}", "no point to train", self._why_invalid())
-        raise nothing_fits(self.space.name, points(False), points(True), self.budget, self.compute, about)
+    def _refuse(self, judged: Callable[[int | None], Iterator[Judged]], about: str) -> NoReturn:
+        """Says why nothing is feasible.
+
+        Args:
+            judged: gives the points, with widths that fill the budget or of so many `head_size`.
+        """
+        for multiple in range(1, WIDTHS_TRIED + 1) if self.space.filled else (None,):
+            sizes = [int(block.num_params.min()) for block in judged(multiple) if len(block.positions)]
+            if sizes:
+                raise nothing_fits(
+                    self.space.name, min(sizes), judged(None), self.budget, self.compute, about
+                )
+        raise SpaceError(f"space {self.space.name}", "no point to train", self._why_invalid())
 
     def _why_invalid(self) -> str:
         params = {name: parameter.extremes()[0] for name, parameter in self.space.parameters.items()}
-        values, holds = self._resolver.resolve(params, narrowest=True)
+        values, holds = self._resolver.resolve(params, multiple=1)
         if not holds:
             return f"nowhere are the derived values ({', '.join(self.space.derived)}) what their fields take"
         try:

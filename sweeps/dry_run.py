@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from hrm.presets import preset_names
 from sweeps.baselines import choose_presets, num_baseline_trials
 from sweeps.candidates import Candidate, Candidates
@@ -57,8 +59,11 @@ def _space(candidates: Candidates, config: SweepConfig) -> list[str]:
     fixed = {name: value for name, value in space.fixed.items() if name not in config.model}
     if fixed:
         lines += _line("fixed in the search", _settings(fixed))
-    if config.model:
-        lines += _line("same in every arm", _settings(config.model))
+    own = {*space.parameters, *space.derived, space.filled}
+    rules = {name: value for name, value in config.model.items() if name not in own}
+    overridden = {name: value for name, value in config.model.items() if name in own}
+    lines += _line("same in every arm", _settings(rules)) if rules else []
+    lines += _line("same in every preset", _settings(overridden)) if overridden else []
     return lines
 
 
@@ -95,7 +100,9 @@ def _counts(candidates: Candidates) -> list[str]:
     most = candidates.budget.max_params
     if most is not None:
         sizes = shapes.num_params
-        num_iso = sum(candidates.budget.is_iso_parameter(int(size)) for size in sizes)
+        kinds, times = np.unique(sizes, return_counts=True)
+        iso = [candidates.budget.is_iso_parameter(int(size)) for size in kinds]
+        num_iso = int(times[iso].sum())
         lines += _line(
             "share of the budget used",
             " to ".join(dict.fromkeys(f"{size / most:.1%}" for size in (sizes.min(), sizes.max()))),

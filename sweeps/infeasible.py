@@ -14,8 +14,8 @@ from sweeps.judge import Judged
 
 def nothing_fits(
     space: str,
+    smallest: int,
     points: Iterable[Judged],
-    narrowest: Iterable[Judged],
     budget: Budget,
     compute: Compute,
     about: str,
@@ -23,20 +23,24 @@ def nothing_fits(
     """The error for a space without a feasible point, though it has valid ones.
 
     Args:
+        smallest: parameters of the smallest valid model, whatever the budget.
         points: the valid points, widths filled.
-        narrowest: the same with the filled width at its least.
         about: `about ` where the points are a sample, else empty.
     """
     where = f"space {space}"
-    blocks = list(points)
-    sizes = np.unique(np.concatenate([block.num_params for block in blocks]))
-    smallest = min(int(block.num_params.min()) for block in narrowest if len(block.num_params))
     most, least = budget.max_params, budget.min_params
     if most is not None and smallest > most:
         return BudgetError(
             "budget.max_params", most,
             f"the smallest model that {where} reaches has {about}{smallest:,} parameters",
             f"Raise the budget to at least {smallest:,}, or search a space of smaller models.",
+        )  # fmt: skip
+    blocks = list(points)
+    sizes = np.unique(np.concatenate([block.num_params for block in blocks]))
+    if not len(sizes):
+        return SpaceError(
+            where, "no point to train", "no width that fills the budget makes a valid model",
+            "Derive from the width what has to divide it.",
         )  # fmt: skip
     within = sizes if most is None else sizes[sizes <= most]
     if least is not None and not (within >= least).any():

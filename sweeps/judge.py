@@ -49,22 +49,20 @@ class Judge:
         self._derived_training = [name for name in space.derived if space.fields.section(name) == "train"]
         self._training = [name for name in space.parameters if space.fields.section(name) == "train"]
 
-    def judge(self, searched: Mapping[str, Any], size: int, narrowest: bool = False) -> Judged:
+    def judge(self, searched: Mapping[str, Any], size: int, multiple: int | None = None) -> Judged:
         """Judges `size` points.
 
         Args:
             searched: an array of `size` numbers, or one value for all points, for each searched name.
-            narrowest: as for `Resolver.resolve`.
+            multiple: as for `Resolver.resolve`.
         """
-        values, holds = self._resolver.resolve(searched, narrowest)
+        values, holds = self._resolver.resolve(searched, multiple)
         model = self._resolver.model_of(values)
         valid = np.broadcast_to(holds & self._family.lattice.valid(model) & self._trainable(values), size)
         positions = np.flatnonzero(valid)
         model, values = _taken(model, positions), _taken(values, positions)
         architectures = _full(row_keys(self._family.lattice.architectures(model)), len(positions))
-        training = {
-            name: values[name] for name in (*self._training, *self._derived_training) if name in values
-        }
+        training = {name: values[name] for name in (*self._training, *self._derived_training)}
         keys = architectures + row_keys(training) if training else architectures
         num_params, flops = self._counts(model, architectures)
         flops = flops * values["batch_size"]

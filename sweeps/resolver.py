@@ -89,22 +89,23 @@ class Resolver:
         after = space.reading(space.filled) if space.filled else frozenset()
         self._before = {name: value for name, value in space.derived.items() if name not in after}
         self._after = {name: value for name, value in space.derived.items() if name in after}
+        self.width_step = int(space.constants["head_size"])
         self._check_readable()
         self._widths: dict[tuple[Any, ...], int] = {}
 
-    def resolve(self, searched: Mapping[str, Any], narrowest: bool = False) -> tuple[Values, Any]:
+    def resolve(self, searched: Mapping[str, Any], multiple: int | None = None) -> tuple[Values, Any]:
         """All fields of the points with these searched values, and whether each point has them.
 
         A point lacks them where a derived value is not a number of its field's type, or where even the
         narrowest filling exceeds the budget; its fields then hold harmless numbers.
 
         Args:
-            narrowest: give a width that fills the budget its least value, one `head_size`, instead.
+            multiple: give a width that fills the budget this many `head_size` instead.
         """
         values = self.base | {name: self._typed(name, value) for name, value in searched.items()}
         holds = self._derive(self._before, values)
         if self.space.filled:
-            width, fits = (int(self.space.constants["head_size"]), True) if narrowest else self._fill(values)
+            width, fits = self._fill(values) if multiple is None else (multiple * self.width_step, True)
             values[self.space.filled] = width
             holds = holds & fits & self._derive(self._after, values)
         return values, holds
@@ -154,7 +155,7 @@ class Resolver:
 
         Exact: parameters grow with the width (`Lattice.width`), so bisection finds the last that fits.
         """
-        step = int(self.space.constants["head_size"])
+        step = self.width_step
 
         def fits(multiple: np.ndarray) -> np.ndarray:
             counts = self._family.count_arrays(fields | {self._family.lattice.width: multiple * step})

@@ -40,7 +40,6 @@ class Shapes:
         feasible: every feasible point, ascending.
         distinct: the first point of each feasible model (with the training values judged), ascending.
         num_params, flops_per_step: of each distinct point.
-        num_points, num_valid: points of the lattice, and those that are models at all.
         num_architectures, num_feasible_architectures: distinct among the valid and the feasible points.
     """
 
@@ -48,8 +47,6 @@ class Shapes:
     distinct: np.ndarray
     num_params: np.ndarray
     flops_per_step: np.ndarray
-    num_points: int
-    num_valid: int
     num_architectures: int
     num_feasible_architectures: int
 
@@ -75,15 +72,13 @@ def enumerate_shapes(judge: Judge, parameters: Mapping[str, Parameter]) -> Shape
         distinct=merged["points"][firsts],
         num_params=merged["num_params"][firsts],
         flops_per_step=merged["flops_per_step"][firsts],
-        num_points=math.prod(sizes_of(parameters)),
-        num_valid=sum(chunk.num_valid for chunk in chunks),
         num_architectures=len(distinct(merged["architectures"])),
         num_feasible_architectures=len(distinct(merged["feasible_architectures"])),
     )
 
 
 def judged_chunks(
-    judge: Judge, parameters: Mapping[str, Parameter], narrowest: bool = False
+    judge: Judge, parameters: Mapping[str, Parameter], multiple: int | None = None
 ) -> Iterator[tuple[np.ndarray, Judged]]:
     """The lattice in chunks: the lattice indices of the points, and what was judged of them.
 
@@ -104,11 +99,11 @@ def judged_chunks(
             places = np.unravel_index(flat, [sizes[name] for name in moving]) if moving else ()
             arrays = {name: parameters[name].at(place) for name, place in zip(moving, places, strict=True)}
             points = offset + sum(strides[name] * place for name, place in zip(moving, places, strict=True))
-            yield np.broadcast_to(points, len(flat)), judge.judge(fixed | arrays, len(flat), narrowest)
+            yield np.broadcast_to(points, len(flat)), judge.judge(fixed | arrays, len(flat), multiple)
 
 
 def judged_probes(
-    judge: Judge, parameters: Mapping[str, Parameter], narrowest: bool = False
+    judge: Judge, parameters: Mapping[str, Parameter], multiple: int | None = None
 ) -> Iterator[Judged]:
     """A look at a space that is not enumerated: the corners of its ranges, and points drawn from them."""
     rng = np.random.default_rng(0)
@@ -122,7 +117,7 @@ def judged_probes(
             corners = np.where(corner_bits >> bit & 1, max(ends), min(ends))
             arrays[name] = np.concatenate([corners, [parameter.draw(rng) for _ in range(NUM_PROBES)]])
         yield judge.judge(
-            dict(zip(still, values, strict=True)) | arrays, len(corner_bits) + NUM_PROBES, narrowest
+            dict(zip(still, values, strict=True)) | arrays, len(corner_bits) + NUM_PROBES, multiple
         )
 
 
@@ -149,7 +144,6 @@ class _Chunk:
         "feasible_architectures",
     )
 
-    num_valid: int
     architectures: np.ndarray
     feasible_architectures: np.ndarray
     points: np.ndarray
@@ -161,7 +155,6 @@ class _Chunk:
 def _summary(points: np.ndarray, judged: Judged) -> _Chunk:
     feasible = judged.feasible
     return _Chunk(
-        num_valid=len(judged.positions),
         architectures=distinct(judged.architectures),
         feasible_architectures=distinct(judged.architectures[feasible]),
         points=points[judged.positions[feasible]],

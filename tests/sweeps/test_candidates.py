@@ -347,6 +347,19 @@ def test_a_space_without_a_valid_model_says_why() -> None:
         candidates(space({"hidden_size": [33, 35]}, derived={"num_heads": "hidden_size / 2"}))
 
 
+def test_a_filled_width_that_heads_never_divide_says_so() -> None:
+    fixed = {"num_heads": 96, "H_layers": 1, "mlp_multiple": 32}
+    asked = space({"L_layers": [1, 2]}, derived={"hidden_size": "fill"}, fixed=fixed)
+    narrow = PuzzleHRMConfig(**fixed | {"hidden_size": 192, "L_layers": 1}, **task_fields())
+    wider = dataclasses.replace(narrow, hidden_size=208, num_heads=1)
+    with pytest.raises(SpaceError, match="no width that fills the budget makes a valid model"):
+        candidates(asked, max_params=count(wider).params)
+    size = count(narrow).params
+    with pytest.raises(BudgetError, match=rf"the smallest model that space asked reaches has {size:,} param"):
+        candidates(asked, max_params=size - 1)
+    assert candidates(asked, max_params=size).num_feasible_architectures == 1
+
+
 def test_a_derived_value_that_reads_no_number_is_refused() -> None:
     with pytest.raises(SpaceError, match=r"reads h_update_period, which is None here, not a number"):
         candidates(space({"H_layers": [1, 2]}, derived={"L_cycles": "h_update_period"}))
