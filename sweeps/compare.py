@@ -11,7 +11,7 @@ import pyarrow as pa
 from sweeps.arms import Arm, best_arm, read_arms
 from sweeps.objective import DIRECTIONS
 from sweeps.results.context import Context
-from sweeps.statistics import ALPHA, Difference, detectable, holm, welch
+from sweeps.statistics import ALPHA, Difference, Estimate, detectable, estimate, holm, welch
 
 EXACT = "test/exact_accuracy"
 
@@ -87,18 +87,23 @@ def _compare_metric(metric: str, arms: Sequence[Arm], context: Context) -> list[
     comparisons = []
     for (finalist, baseline), difference in zip(pairs, differences, strict=True):
         p_adjusted = None if difference is None else next(adjusted)
-        comparisons.append(
-            Comparison(
-                metric=metric,
-                finalist=finalist,
-                baseline=baseline,
-                difference=difference,
-                p_adjusted=p_adjusted,
-                detectable=None if difference is None else detectable(difference, len(tested)),
-                verdict=_verdict(metric, difference, p_adjusted, context),
-            )
+        means = [estimate(arm.values_of(metric), resolution) for arm in (finalist, baseline)]
+        comparison = Comparison(
+            metric=metric,
+            finalist=finalist,
+            baseline=baseline,
+            difference=difference,
+            p_adjusted=p_adjusted,
+            detectable=_detectable(means, len(tested)),
+            verdict=_verdict(metric, difference, p_adjusted, context),
         )
+        comparisons.append(comparison)
     return comparisons
+
+
+def _detectable(means: Sequence[Estimate | None], comparisons: int) -> float | None:
+    a, b = means
+    return detectable(a, b, comparisons) if a and b and min(a.n, b.n) > 1 else None
 
 
 def _verdict(

@@ -99,26 +99,39 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def detectable(difference: Difference, comparisons: int) -> float:
-    """The true difference that this n and spread would have found with a chance of 80%.
+def detectable(a: Estimate, b: Estimate, comparisons: int) -> float:
+    """The true difference that Welch's test would find with a chance of 80%, were these the true spreads.
+
+    Counts with what the test itself has to do: estimate both spreads, and its degrees of freedom from them,
+    from as few seeds. Only the seeds' scores are taken to be normal.
 
     Args:
-        difference: whose standard error and degrees of freedom to take.
+        a: one arm, of two runs or more.
+        b: the other.
         comparisons: of the metric; Holm's first and hardest step divides `ALPHA` by it.
     """
     from scipy import optimize, special, stats
 
-    freedom = difference.degrees_of_freedom
-    critical = float(stats.t.ppf(1 - ALPHA / comparisons / 2, freedom))
-    # Estimated over true standard error, at the midpoints of equally likely slices: the noncentral t's own
-    # functions fail where the threshold is far out.
-    errors = np.sqrt(stats.chi2.ppf((np.arange(2000) + 0.5) / 2000, freedom) / freedom)
+    assert a.sd is not None and b.sd is not None
+    true_a, true_b = a.sd**2 / a.n, b.sd**2 / b.n
+    part_a = true_a * _equally_likely_variances(a.n)[:, None]
+    part_b = true_b * _equally_likely_variances(b.n)[None, :]
+    error = np.sqrt(part_a + part_b)
+    freedom = (part_a + part_b) ** 2 / (part_a**2 / (a.n - 1) + part_b**2 / (b.n - 1))
+    true_error = math.sqrt(true_a + true_b)
+    threshold = stats.t.ppf(1 - ALPHA / comparisons / 2, freedom) * error / true_error
 
     def missing(shift: float) -> float:
-        found = special.ndtr(shift - critical * errors) + special.ndtr(-shift - critical * errors)
-        return float(np.mean(found)) - POWER
+        return float(np.mean(special.ndtr(shift - threshold) + special.ndtr(-shift - threshold))) - POWER
 
-    return float(optimize.brentq(missing, 0.0, critical * errors[-1] + 5)) * difference.standard_error
+    return float(optimize.brentq(missing, 0.0, float(threshold.max()) + 5)) * true_error
+
+
+def _equally_likely_variances(n: int, slices: int = 60) -> np.ndarray:
+    """Estimated over true variance of `n` normal scores, at the midpoints of equally likely slices."""
+    from scipy import stats
+
+    return stats.chi2.ppf((np.arange(slices) + 0.5) / slices, n - 1) / (n - 1)
 
 
 def _spread(scores: Sequence[float], resolution: float) -> float:

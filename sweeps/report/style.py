@@ -40,6 +40,12 @@ def legend(axes: Axes) -> None:
         axes.legend(fontsize=8.5, framealpha=0.85, edgecolor="none", loc="best")
 
 
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """A legend outside of the panels, for figures with data in every corner."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8.5, frameon=False)
+
+
 def metric_label(name: str) -> str:
     """`valid/blank_accuracy_auc` as an axis says it, with its unit."""
     split, _, metric = name.partition("/")
@@ -48,4 +54,4 @@ def metric_label(name: str) -> str:
     unit = "nats" if metric.endswith("loss") else "fraction"
     words = metric.replace("_", " ").replace("q halt", "Q-halt")
     where = {"valid": "validation", "test": "test", "train": "training"}.get(split, split)
-    return f"{words}, {where} ({unit}{', mean over the run' if over_curve else ''})"
+    return f"{words}, {where}\n(mean over the run, {unit})" if over_curve else f"{words}, {where} ({unit})"

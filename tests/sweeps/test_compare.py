@@ -51,7 +51,7 @@ def test_several_comparisons_are_corrected_within_their_metric() -> None:
         assert pairs[smallest].p_adjusted == pytest.approx(4 * raw[smallest])
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(scores, scores)
 def test_verdicts_are_antisymmetric(a: list[float], b: list[float]) -> None:
     forward = verdicts({"trial 1": a, "preset": b})
@@ -59,13 +59,13 @@ def test_verdicts_are_antisymmetric(a: list[float], b: list[float]) -> None:
     assert backward == {metric: OPPOSITE.get(verdict, verdict) for metric, verdict in forward.items()}  # type: ignore[call-overload]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(scores)
 def test_identical_scores_are_never_told_apart(values: list[float]) -> None:
     assert set(verdicts({"trial 1": values, "preset": values}).values()) == {"not distinguishable"}
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(scores, scores, st.integers(2, 5))
 def test_more_comparisons_never_sharpen_a_verdict(a: list[float], b: list[float], copies: int) -> None:
     alone = verdicts({"trial 1": a, "preset": b})

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from sweeps.statistics import ALPHA, detectable, estimate, holm, welch
+from sweeps.statistics import ALPHA, Estimate, detectable, estimate, holm, welch
 
 RESOLUTION = 1e-3
 scores = st.lists(st.integers(0, 1000).map(lambda hits: hits / 1000), min_size=2, max_size=8)
@@ -96,20 +96,16 @@ def test_holm_lies_between_none_and_bonferroni_and_keeps_the_order(values: list[
 
 
 @pytest.mark.parametrize("comparisons", [1, 4])
-@pytest.mark.parametrize("n", [3, 6])
-def test_a_detectable_difference_is_found_four_times_in_five(n: int, comparisons: int) -> None:
-    """Simulated with the very spread that `detectable` was told of; 0.8 within 4 standard errors."""
-    rng = np.random.default_rng(n)
-    spread = 0.05
-    typical = welch(_with_spread(n, spread), _with_spread(n, spread), RESOLUTION)
-    assert typical is not None
-    shift = detectable(typical, comparisons)
-    runs = 4000
-    a, b = rng.normal(0.5 + shift, spread, (runs, n)), rng.normal(0.5, spread, (runs, n))
-    found = float(np.mean(stats.ttest_ind(a, b, axis=1).pvalue < ALPHA / comparisons))
-    assert found == pytest.approx(0.8, abs=4 * (0.8 * 0.2 / runs) ** 0.5)
-
-
-def _with_spread(n: int, spread: float) -> list[float]:
-    values = np.arange(n, dtype=float)
-    return list(0.5 + spread * (values - values.mean()) / values.std(ddof=1))
+@pytest.mark.parametrize("sizes", [(3, 3), (2, 4), (6, 6)])
+@pytest.mark.parametrize("spreads", [(0.05, 0.05), (0.01, 0.05)])
+def test_a_detectable_difference_is_found_four_times_in_five(
+    sizes: tuple[int, int], spreads: tuple[float, float], comparisons: int
+) -> None:
+    """Simulated with the very spreads that `detectable` was told of; 0.8 within 4 standard errors."""
+    rng = np.random.default_rng(7)
+    a, b = (Estimate(n=n, mean=0.5, sd=spread, half_width=None) for n, spread in zip(sizes, spreads))
+    shift, runs = detectable(a, b, comparisons), 4000
+    first = rng.normal(0.5 + shift, spreads[0], (runs, sizes[0]))
+    second = rng.normal(0.5, spreads[1], (runs, sizes[1]))
+    p_values = stats.ttest_ind(first, second, axis=1, equal_var=False).pvalue
+    assert np.mean(p_values < ALPHA / comparisons) == pytest.approx(0.8, abs=4 * (0.8 * 0.2 / runs) ** 0.5)

@@ -1,0 +1,136 @@
+"""How often the verdict is right: identical arms told apart, and planted differences found.
+
+    python benchmarks/verdict_power.py [--sweep OUTPUT_FOLDER] [--sweeps 2000] [--seeds 3 5 8]
+
+Draws the scores of two finalists and a baseline over and over and gives them to the verdict's own test.
+Rates come with their 95% interval (Wilson). With `--sweep` the spread is that of the sweep's confirmed arms.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from sweeps.arms import read_arms
+from sweeps.results import context as setting
+from sweeps.results.tables import read_trials
+from sweeps.statistics import ALPHA, TEST_NAME, Estimate, detectable, holm, welch
+
+NUM_FINALISTS = 2
+NUM_PUZZLES = 1000
+SPREAD = 0.03
+LEVEL = 0.7
+
+Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+"""Noise of mean 0 and standard deviation 1."""
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.standard_normal(shape)
+
+
+def skewed(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Most seeds a little above the mean, a few far below, as near a ceiling."""
+    return 1 - rng.exponential(1.0, shape)
+
+
+def two_peaks(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Half of the seeds take off and half do not."""
+    return 0.954 * rng.choice([-1.0, 1.0], shape) + 0.3 * rng.standard_normal(shape)
+
+
+NOISES: dict[str, Draw] = {"normal": normal, "skewed": skewed, "two peaks": two_peaks}
+
+
+@dataclass(frozen=True)
+class Rate:
+    hits: int
+    of: int
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.hits / self.of:6.1%} ({low:.1%} to {high:.1%})"
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        found = stats.binomtest(self.hits, self.of).proportion_ci(0.95, method="wilson")
+        return float(found.low), float(found.high)
+
+
+def told_apart(scores: np.ndarray) -> list[bool]:
+    """The verdict's own decision for each finalist.
+
+    Args:
+        scores: [arms, seeds]; the last arm is the baseline.
+    """
+    *finalists, baseline = scores.tolist()
+    found = [welch(finalist, baseline, 1 / NUM_PUZZLES) for finalist in finalists]
+    return [p < ALPHA for p in holm([difference.p_value for difference in found if difference])]
+
+
+def simulate(
+    noise: Draw, seeds: int, planted: float, shared: float, spread: float, sweeps: int
+) -> tuple[Rate, Rate]:
+    """How often any finalist is told from the baseline, and how often the first is.
+
+    Args:
+        noise: of one run.
+        seeds: fresh seeds of each arm.
+        planted: how much better the first finalist truly is.
+        shared: share of the variance that the arms have in common under one seed, 0 to 1.
+        spread: standard deviation of single runs.
+        sweeps: simulated confirmations.
+    """
+    rng = np.random.default_rng([seeds, sweeps])
+    shape = (sweeps, NUM_FINALISTS + 1, seeds)
+    own, common = noise(rng, shape), noise(rng, (sweeps, 1, seeds))
+    scores = LEVEL + spread * (np.sqrt(1 - shared) * own + np.sqrt(shared) * common)
+    scores[:, 0] += planted
+    decisions = [told_apart(one) for one in scores]
+    return Rate(sum(map(any, decisions)), sweeps), Rate(sum(found[0] for found in decisions), sweeps)
+
+
+def detectable_difference(seeds: int, spread: float) -> float:
+    """The difference that the report would name for arms of this spread."""
+    arm = Estimate(n=seeds, mean=LEVEL, sd=spread, half_width=None)
+    return detectable(arm, arm, NUM_FINALISTS)
+
+
+def measured_spread(out: Path) -> float:
+    """Pooled standard deviation of single runs in a sweep's confirmed arms, in the verdict's first metric."""
+    context = setting.read(out)
+    arms = [arm.values_of(context.goal.test_metric) for arm in read_arms(read_trials(out), context.budget)]
+    spread = [(np.var(scores, ddof=1), len(scores) - 1) for scores in arms if len(scores) > 1]
+    return float(np.sqrt(np.average([v for v, _ in spread], weights=[n for _, n in spread])))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sweep", type=Path, help="take the spread of this sweep's confirmed arms")
+    parser.add_argument("--sweeps", type=int, default=2000, help="simulated sweeps a row")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[3, 5, 8], help="seeds of an arm")
+    given = parser.parse_args()
+    spread = SPREAD if given.sweep is None else measured_spread(given.sweep)
+    print(f"{TEST_NAME}\n{NUM_FINALISTS} finalists, one baseline, spread of single runs {spread:.4f}, "
+          f"{given.sweeps} simulated sweeps a row\n")  # fmt: skip
+    print(f"{'noise':10} {'shared':>6} {'n':>2}  {'identical arms told apart':27} {'planted':>7}  found")
+    for name, noise in NOISES.items():
+        for shared in (0.0, 0.5):
+            for seeds in given.seeds:
+                planted = detectable_difference(seeds, spread)
+                identical, _ = simulate(noise, seeds, 0.0, shared, spread, given.sweeps)
+                _, found = simulate(noise, seeds, planted, shared, spread, given.sweeps)
+                print(
+                    f"{name:10} {shared:6.0%} {seeds:2}  {identical!s:27} {planted:7.4f}  {found}", flush=True
+                )
+
+
+if __name__ == "__main__":
+    main()

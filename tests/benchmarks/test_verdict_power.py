@@ -1,0 +1,29 @@
+"""The verdict keeps its promises: it seldom tells identical arms apart and finds what it says it finds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.verdict_power import NOISES, SPREAD, detectable_difference, simulate, told_apart
+
+SWEEPS = 400
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_noise_has_the_spread_it_is_said_to_have(noise: str) -> None:
+    drawn = NOISES[noise](np.random.default_rng(0), (100_000,))
+    assert abs(drawn.mean()) < 0.02 and drawn.std() == pytest.approx(1, abs=0.02)
+
+
+def test_identical_arms_are_seldom_told_apart_and_planted_ones_found() -> None:
+    """Each rate's 95% interval must hold the promise: at most 5%, and 80%."""
+    identical, _ = simulate(NOISES["normal"], 3, 0.0, 0.0, SPREAD, SWEEPS)
+    assert identical.interval[0] <= 0.05
+    _, found = simulate(NOISES["normal"], 3, detectable_difference(3, SPREAD), 0.0, SPREAD, SWEEPS)
+    assert found.interval[0] <= 0.8 <= found.interval[1] or found.hits / found.of > 0.8
+
+
+def test_the_decision_is_made_for_each_finalist() -> None:
+    near, far, baseline = [0.70, 0.71, 0.72], [0.90, 0.91, 0.92], [0.70, 0.71, 0.73]
+    assert told_apart(np.array([near, far, baseline])) == [False, True]
