@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
+from hrm.errors import UnknownNameError
 from sweeps.config import BudgetConfig
 from sweeps.errors import BudgetError
 
@@ -92,7 +93,12 @@ def _least(given: Any, most: int | None, count_preset: Callable[[str], int]) -> 
 
 def _bound(given: Any, count_preset: Callable[[str], int], where: str) -> int:
     is_name = isinstance(given, str) and re.match(r"\s*[A-Za-z_]", given)
-    return count_preset(given.strip()) if is_name else parse_count(given, where)
+    if not is_name:
+        return parse_count(given, where)
+    try:
+        return count_preset(given.strip())
+    except UnknownNameError as error:
+        raise UnknownNameError(where, given, f"{error.rule}, or a number", error.mend) from None
 
 
 def _decimal(given: Any) -> Decimal | None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hrm import config as reader
-from hrm.errors import UserError
+from hrm.errors import ConfigError, UnknownNameError, UserError
 from hrm.families import family
-from hrm.presets import load_preset
+from hrm.presets import load_preset, preset_names
 from hrm.run_config import DEFAULT_TASK, RunConfig
 from hrm.tasks import task_kind
 from hrm.train_config import TrainConfig
@@ -183,14 +183,20 @@ class Builder:
             raise SpaceError(
                 "preset", name, f"is of the family {preset.family}, the sweep of {self._family.name}"
             )
-        model: Any = reader.build(self._family.config_class, {**preset.model, **self.rules}, f"preset {name}")
+        try:
+            model: Any = reader.build(self._family.config_class, {**preset.model, **self.rules}, "model")
+        except ConfigError as error:
+            where = f"preset {name} under this sweep's rules: {error.where}"
+            raise ConfigError(where, error.given, error.rule, error.mend) from None
         return dict(preset.model), model
 
     def _allowance(self) -> int | None:
-        load_preset(self._config.train.reference)
+        name = self._config.train.reference
+        if name not in preset_names():
+            raise UnknownNameError.among("train.reference", name, preset_names())
         if self._config.train.equal == "steps":
             return None
-        _, reference = self._preset_model(self._config.train.reference)
+        _, reference = self._preset_model(name)
         counts = self._family.counts(reference, self.train.batch_size, self.train)
         flops: int = counts.flops_per_step
         return flops * self.train.steps

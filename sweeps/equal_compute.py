@@ -34,4 +34,5 @@ class Compute:
         if most is None or flops_per_step <= most:
             return None
         steps = self.steps_for(flops_per_step)
-        return f"has only {steps:,} steps at equal compute, below train.num_reports={self.num_reports}"
+        word = "step" if steps == 1 else "steps"
+        return f"has only {steps:,} {word} at equal compute, below train.num_reports={self.num_reports}"

@@ -299,12 +299,25 @@ def test_what_the_task_decides_is_nobody_elses() -> None:
             ConfigError,
             r"model\.halt_max_steps: given 'x'; must be a whole number",
         ),
-        ({"max_params": "tiny"}, UnknownNameError, "Did you mean 'tiny_demo'"),
-        ({"train": {"reference": "tiny_dem"}}, UnknownNameError, "Did you mean 'tiny_demo'"),
+        (
+            {"max_params": "tiny"},
+            UnknownNameError,
+            r"budget\.max_params: .*or a number\. Did you mean 'tiny_demo'",
+        ),
+        (
+            {"train": {"reference": "tiny_dem"}},
+            UnknownNameError,
+            r"train\.reference: .*Did you mean 'tiny_demo'",
+        ),
         (
             {"max_params": None},
             BudgetError,
             r"budget\.max_params: given None; asked fills the budget with hidden_size",
+        ),
+        (
+            {"model": {"num_heads": 3}},
+            ConfigError,
+            r"preset tiny_demo under this sweep's rules: model\.num_heads",
         ),
         ({"family": "pzzle"}, UnknownNameError, "Did you mean 'puzzle'"),
     ],
