@@ -19,6 +19,9 @@ from sweeps.parameters import is_number
 from sweeps.rows import row_keys
 from sweeps.space import Space
 
+MOST_WIDTHS_KEPT = 100_000
+"""Filled widths of an enumeration that are kept, so that building a candidate need not search for its own."""
+
 Values = dict[str, Any]
 """Field name to a value or an array of numbers."""
 
@@ -145,9 +148,14 @@ class Resolver:
         some = int(np.argmax(np.broadcast_to(valid, len(next(iter(columns.values()))))))
         sound = {name: np.where(valid, column, column[some]) for name, column in columns.items()}
         _, first, inverse = np.unique(row_keys(sound), return_index=True, return_inverse=True)
-        width = self._widest(bearing | {name: column[first] for name, column in sound.items()}, len(first))[
-            inverse
-        ]
+        distinct = bearing | {name: column[first] for name, column in sound.items()}
+        widths = self._widest(distinct, len(first))
+        if len(first) <= MOST_WIDTHS_KEPT:
+            rows = zip(
+                *(np.broadcast_to(value, len(first)).tolist() for value in distinct.values()), strict=True
+            )
+            self._widths.update(zip(rows, widths.tolist(), strict=True))
+        width = widths[inverse]
         return np.maximum(width, 1), (width > 0) & valid
 
     def _widest(self, fields: Values, size: int) -> np.ndarray:
