@@ -112,7 +112,7 @@ def counts_text(label: str, config: RunConfig) -> str:
     sections = {
         "Parameters": _parameter_rows(config.model, counts),
         f"FLOPs, batch of {batch_size}": [(name, f"{n:,}", scaled(n)) for name, n in flops.items()],
-        f"Bytes of training, batch of {batch_size}, {config.model.forward_dtype} forward": [
+        f"Bytes of training on a CPU, batch of {batch_size}, {config.model.forward_dtype} forward": [
             (name, f"{n:,}", in_bytes(n)) for name, n in memory.items()
         ],
     }
@@ -167,7 +167,7 @@ def presets_text() -> str:
     notes = (
         "claimed: by the size guide, for every model of that shape",
         "exact: trainable + puzzle embedding parameters, vocabulary 11, one puzzle identifier",
-        f"FLOPs and bytes: a training step of {batch_size} sequences of 81 cells, bfloat16 forward",
+        f"FLOPs and bytes: a training step of {batch_size} sequences of 81 cells, bfloat16 forward, on a CPU",
     )
     return "\n".join([table, "", *notes])
 

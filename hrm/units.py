@@ -14,8 +14,10 @@ def in_bytes(number: float) -> str:
 
 
 def percent(fraction: float) -> str:
-    """A signed percentage: 0.0912 to `+9.1%`."""
-    return "0%" if fraction == 0 else f"{fraction:+.1%}"
+    """A signed percentage of one decimal, or one digit where that would be none: 0.0912 to `+9.1%`."""
+    if fraction == 0:
+        return "0%"
+    return f"{fraction:+.1%}" if abs(fraction) >= 0.0005 else f"{100 * fraction:+.1g}%"
 
 
 def _with_prefix(number: float, base: int, prefixes: tuple[str, ...]) -> str:

@@ -34,9 +34,14 @@ def count(config: PuzzleHRMConfig, batch_size: int = 1, train: TrainConfig | Non
         batch_size: sequences of a training step, and of the evaluation batch that is counted.
         train: the training rules; only `ema` matters (an average of the weights takes memory). None: no EMA.
     """
+    return Counts(**all_counts(sizes_of(config), batch_size, _has_ema(train)))
+
+
+def sizes_of(config: PuzzleHRMConfig) -> Sizes:
+    """What the formulas need of one config."""
     gradient_L_steps = min(config.gradient_L_steps, config.num_L_steps)
     H_updates, gradient_H_updates = h_updates(config.num_L_steps, config.effective_period, gradient_L_steps)
-    sizes = Sizes(
+    return Sizes(
         H=config.hidden_size,
         I=config.inner_size,
         heads=config.num_heads,
@@ -57,7 +62,6 @@ def count(config: PuzzleHRMConfig, batch_size: int = 1, train: TrainConfig | Non
         q_continue=config.q_continue,
         half=config.forward_dtype != "float32",
     )
-    return Counts(**all_counts(sizes, batch_size, _has_ema(train)))
 
 
 def count_arrays(

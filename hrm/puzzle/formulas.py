@@ -94,10 +94,10 @@ def training_flops(s: Sizes, batch_size: int) -> Number:
 
     That forward (for the target of continuing) makes a segment and the Q head, but not the cells' head.
     """
-    L_step, H_update = _module_flops(s, batch_size)
+    L_step, H_update = module_flops(s, batch_size)
     segment = s.L_steps * L_step + s.H_updates * H_update
     gradient_part = s.gradient_L_steps * L_step + s.gradient_H_updates * H_update
-    q_head, lm_head = _head_flops(s, batch_size)
+    q_head, lm_head = head_flops(s, batch_size)
     extra_forward = _bootstraps(s) * (segment + q_head)
     return segment + q_head + lm_head + 2 * (gradient_part + q_head + lm_head) + extra_forward
 
@@ -109,43 +109,46 @@ def _bootstraps(s: Sizes) -> Number:
 
 def evaluation_flops(s: Sizes, batch_size: int) -> Number:
     """`halt_max_steps` segments, then both heads once."""
-    L_step, H_update = _module_flops(s, batch_size)
-    q_head, lm_head = _head_flops(s, batch_size)
+    L_step, H_update = module_flops(s, batch_size)
+    q_head, lm_head = head_flops(s, batch_size)
     return s.halt_max_steps * (s.L_steps * L_step + s.H_updates * H_update) + q_head + lm_head
 
 
-def _module_flops(s: Sizes, batch_size: int) -> tuple[Number, Number]:
+def module_flops(s: Sizes, batch_size: int) -> tuple[Number, Number]:
     """Forward FLOPs of an L-step and of an H update."""
-    projections = 2 * batch_size * s.T * block_params(s)
-    attention = 4 * batch_size * s.T * s.T * s.H
-    block = projections + attention
+    block = sum(block_flops(s, batch_size))
     return s.L_layers * block, s.H_layers * block
 
 
-def _head_flops(s: Sizes, batch_size: int) -> tuple[Number, Number]:
+def block_flops(s: Sizes, batch_size: int) -> tuple[Number, Number]:
+    """Forward FLOPs of a block: its projections, and attention's scores and mix."""
+    return 2 * batch_size * s.T * block_params(s), 4 * batch_size * s.T * s.T * s.H
+
+
+def head_flops(s: Sizes, batch_size: int) -> tuple[Number, Number]:
     """Forward FLOPs of the Q head (one position, two values) and of the cells' head."""
     return 4 * batch_size * s.H, 2 * batch_size * s.S * s.H * s.V
 
 
 def weight_bytes(s: Sizes, trainable: Number) -> Number:
     """Float32 masters and puzzle embeddings, initial states, RoPE tables, and the copy cast for a segment."""
-    rope_tables = (1 - s.learned) * 2 * FLOAT32 * s.T * (s.H // s.heads)
+    rope_tables = (1 - s.learned) * FLOAT32 * s.T * (s.H // s.heads)
     cast_copy = s.half * 2 * trainable
     masters = FLOAT32 * (trainable + s.num_puzzles * s.ndim)
     return masters + s.forward_bytes * 2 * s.H + rope_tables + cast_copy
 
 
 def activation_bytes(s: Sizes, batch_size: int) -> Number:
-    """What autograd keeps for the backward of one training segment, each storage once, weights apart.
+    """What autograd keeps for a segment's backward on a CPU, each storage once, weights apart.
 
-    Holds for fused attention, which keeps one float32 a head and position instead of T x T scores, and for
-    the CPU's norms, which keep their input in float32. What lives only within a call is not in it.
+    Attention is fused, which keeps one float32 a head and position instead of T x T scores, and there it and
+    the norms work in float32 whatever the forward type. What lives only within a call is not in it.
     """
     x = s.H * s.forward_bytes
-    rotated = 2 * (1 - s.learned)  # RoPE makes new queries and keys, yet the values keep q, k, v alive
-    attention = (
-        1 + 3 + rotated + 1
-    ) * x + FLOAT32 * s.heads  # input; q, k, v; output; log-sums of the scores
+    # Casts make copies of q, k and v; without one, RoPE makes new q and k while v keeps the old ones alive.
+    rotated = 2 * (1 - s.learned) * (1 - s.half)
+    qkv_and_output = (3 + rotated + 1) * s.H * FLOAT32
+    attention = x + qkv_and_output + s.half * x + FLOAT32 * s.heads  # input; ...; output cast; log-sums
     mlp = x + 4 * s.I * s.forward_bytes  # input; gate and up; silu(gate); their product
     norms = 2 * FLOAT32 * (s.H + 1)  # input and scale
     block = batch_size * s.T * (attention + mlp + norms)

@@ -36,7 +36,7 @@ def test_a_preset(capsys: pytest.CaptureFixture[str]) -> None:
         "the size guide's estimate 27,275,776 -2",
         "the size guide's claim ~25M exact is +9.1%",
         "FLOPs, batch of 32",
-        "Bytes of training, batch of 32, bfloat16 forward",
+        "Bytes of training on a CPU, batch of 32, bfloat16 forward",
     ):
         assert line in lines
 

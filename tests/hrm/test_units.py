@@ -38,4 +38,4 @@ def test_binary_prefixes(number: float, shown: str) -> None:
 
 
 def test_percentages_have_a_sign_but_for_zero() -> None:
-    assert [percent(x) for x in (0.319, -0.001, 0.0)] == ["+31.9%", "-0.1%", "0%"]
+    assert [percent(x) for x in (0.319, -0.001, -0.000004, 0.0)] == ["+31.9%", "-0.1%", "-0.0004%", "0%"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,15 @@ from hrm.puzzle.config import LOSS_TYPES, POS_ENCODINGS, PuzzleHRMConfig
 from hrm.puzzle.counting import count, count_arrays
 from hrm.puzzle.model import PuzzleHRM
 from hrm.train_config import TrainConfig
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Models this small are slower on several."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
 
 
 @st.composite
