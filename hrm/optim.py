@@ -57,10 +57,13 @@ class AdamATan2(Optimizer):
             parameters = [p for p in group["params"] if p.grad is not None]
             if parameters:
                 group["step"] += 1
-                self._step_group(group, parameters)
+                # A GPU wants few kernels, a CPU each parameter in its cache for all eight passes.
+                on_cpu = parameters[0].device.type == "cpu"
+                for together in [[p] for p in parameters] if on_cpu else [parameters]:
+                    self._update(together, group)
         return loss
 
-    def _step_group(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
+    def _update(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         for p in parameters:
             if not self.state[p]:
                 self.state[p] = {"m": torch.zeros_like(p), "v": torch.zeros_like(p)}
@@ -73,10 +76,9 @@ class AdamATan2(Optimizer):
         torch._foreach_addcmul_(v, gradients, gradients, 1 - beta2)
         scales = torch._foreach_sqrt(v)
         torch._foreach_div_(scales, math.sqrt(1 - beta2 ** group["step"]))
-        for scale, mean in zip(scales, m):
-            torch.atan2(mean, scale, out=scale)
+        directions = [torch.atan2(mean, scale, out=scale) for mean, scale in zip(m, scales)]
         torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(parameters, scales, alpha=-group["lr"] / (1 - beta1 ** group["step"]))
+        torch._foreach_add_(parameters, directions, alpha=-group["lr"] / (1 - beta1 ** group["step"]))
 
 
 class SparseSignSGD(Optimizer):
