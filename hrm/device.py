@@ -68,5 +68,5 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     # The CPU and MPS allocators raise a bare RuntimeError.
-    signs = ("can't allocate memory", "out of memory")
+    signs = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)

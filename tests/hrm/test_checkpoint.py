@@ -74,7 +74,7 @@ def _run(trainer: Trainer, folder: Path, dataset: Dataset, stops: tuple[int, ...
     [
         {},
         {"train.ema": 0.9},
-        {"puzzle_emb_ndim": 0, "threads": 2},
+        {"puzzle_emb_ndim": 0},
         {"puzzle_emb_ndim": 20, "q_continue": False, "train.ema": 0.5, "gradient_L_steps": 2},
         {"forward_dtype": "bfloat16", "pos_encodings": "learned", "loss_type": "softmax_cross_entropy"},
     ],
