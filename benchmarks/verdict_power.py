@@ -2,8 +2,10 @@
 
     python benchmarks/verdict_power.py [--sweep OUTPUT_FOLDER] [--sweeps 2000] [--seeds 3 5 8]
 
-Draws the scores of two finalists and a baseline over and over and gives them to the verdict's own test.
-Rates come with their 95% interval (Wilson). With `--sweep` the spread is that of the sweep's confirmed arms.
+Draws the scores of two finalists and a baseline over and over and gives them to the verdict's own test. A
+false alarm is any finalist told apart when none differs; `found` is how often a finalist that differs by
+`planted` is. Rates come with their 95% interval (Wilson); `shared` is the variance that arms share under one
+seed. With `--sweep` the spread is that of the sweep's confirmed arms.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ LEVEL = 0.7
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 """Noise of mean 0 and standard deviation 1."""
+Decide = Callable[[np.ndarray], list[bool]]
+"""From the scores of one confirmation, [arms, seeds] with the baseline last, to which finalists differ."""
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -54,7 +58,11 @@ class Rate:
 
     def __str__(self) -> str:
         low, high = self.interval
-        return f"{self.hits / self.of:6.1%} ({low:.1%} to {high:.1%})"
+        return f"{self.share:5.1%} ({low:.1%} to {high:.1%})"
+
+    @property
+    def share(self) -> float:
+        return self.hits / self.of
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -73,10 +81,15 @@ def told_apart(scores: np.ndarray) -> list[bool]:
     return [p < ALPHA for p in holm([difference.p_value for difference in found if difference])]
 
 
-def simulate(
+def told_apart_in_pairs(scores: np.ndarray) -> list[bool]:
+    """What a t-test paired by seed would have decided."""
+    return [p < ALPHA for p in holm(stats.ttest_rel(scores[:-1], scores[-1:], axis=1).pvalue.tolist())]
+
+
+def draw_scores(
     noise: Draw, seeds: int, planted: float, shared: float, spread: float, sweeps: int
-) -> tuple[Rate, Rate]:
-    """How often any finalist is told from the baseline, and how often the first is.
+) -> np.ndarray:
+    """Scores [sweeps, arms, seeds] of simulated confirmations, the baseline last.
 
     Args:
         noise: of one run.
@@ -84,15 +97,24 @@ def simulate(
         planted: how much better the first finalist truly is.
         shared: share of the variance that the arms have in common under one seed, 0 to 1.
         spread: standard deviation of single runs.
-        sweeps: simulated confirmations.
+        sweeps: how many.
     """
     rng = np.random.default_rng([seeds, sweeps])
-    shape = (sweeps, NUM_FINALISTS + 1, seeds)
-    own, common = noise(rng, shape), noise(rng, (sweeps, 1, seeds))
+    own = noise(rng, (sweeps, NUM_FINALISTS + 1, seeds))
+    common = noise(rng, (sweeps, 1, seeds))
     scores = LEVEL + spread * (np.sqrt(1 - shared) * own + np.sqrt(shared) * common)
     scores[:, 0] += planted
-    decisions = [told_apart(one) for one in scores]
-    return Rate(sum(map(any, decisions)), sweeps), Rate(sum(found[0] for found in decisions), sweeps)
+    return scores
+
+
+def any_apart(scores: np.ndarray, decide: Decide = told_apart) -> Rate:
+    """How often at least one finalist is told from the baseline."""
+    return Rate(sum(any(decide(one)) for one in scores), len(scores))
+
+
+def first_apart(scores: np.ndarray, decide: Decide = told_apart) -> Rate:
+    """How often the first finalist is told from the baseline."""
+    return Rate(sum(decide(one)[0] for one in scores), len(scores))
 
 
 def detectable_difference(seeds: int, spread: float) -> float:
@@ -120,16 +142,20 @@ def main() -> None:
     spread = SPREAD if given.sweep is None else measured_spread(given.sweep)
     print(f"{TEST_NAME}\n{NUM_FINALISTS} finalists, one baseline, spread of single runs {spread:.4f}, "
           f"{given.sweeps} simulated sweeps a row\n")  # fmt: skip
-    print(f"{'noise':10} {'shared':>6} {'n':>2}  {'identical arms told apart':27} {'planted':>7}  found")
+    print(f"{'':62}{'a paired test instead':>31}")
+    print(
+        f"{'noise':9} {'shared':>6} {'n':>2} {'planted':>8}  {'false alarms':23} {'found':24} alarms   found"
+    )
     for name, noise in NOISES.items():
         for shared in (0.0, 0.5):
             for seeds in given.seeds:
                 planted = detectable_difference(seeds, spread)
-                identical, _ = simulate(noise, seeds, 0.0, shared, spread, given.sweeps)
-                _, found = simulate(noise, seeds, planted, shared, spread, given.sweeps)
-                print(
-                    f"{name:10} {shared:6.0%} {seeds:2}  {identical!s:27} {planted:7.4f}  {found}", flush=True
-                )
+                same = draw_scores(noise, seeds, 0.0, shared, spread, given.sweeps)
+                moved = draw_scores(noise, seeds, planted, shared, spread, given.sweeps)
+                rates = f"{any_apart(same)!s:23} {first_apart(moved)!s:24}"
+                pairs = any_apart(same, told_apart_in_pairs), first_apart(moved, told_apart_in_pairs)
+                paired = "  ".join(f"{rate.share:6.1%}" for rate in pairs)
+                print(f"{name:9} {shared:6.0%} {seeds:2} {planted:8.4f}  {rates} {paired}", flush=True)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from sweeps.results.context import Context
 from sweeps.statistics import ALPHA, Difference, Estimate, detectable, estimate, holm, welch
 
 EXACT = "test/exact_accuracy"
+LOSS_ROUNDING = 1e-6
 
 Verdict = Literal["better", "worse", "not distinguishable", "not enough evidence", "no verdict"]
 
@@ -73,14 +74,16 @@ def compare(trials: pa.Table, context: Context) -> Comparisons:
     return Comparisons(arms=arms, metrics=metrics, all=found, best=best_arm(arms, context))
 
 
-def score_resolution(context: Context) -> float:
-    """The smallest step of an accuracy on the test split: one puzzle. For a loss it bounds rounding noise."""
-    return 1 / max(context.num_test, 1)
+def score_resolution(metric: str, context: Context) -> float:
+    """The spread that no arm is credited to be below: of an accuracy one puzzle, of a loss its rounding."""
+    if metric.endswith("loss") or (metric == "objective" and context.goal.metric.endswith("loss")):
+        return LOSS_ROUNDING
+    return 1 / max(context.num_test if metric.startswith("test/") else context.num_valid, 1)
 
 
 def _compare_metric(metric: str, arms: Sequence[Arm], context: Context) -> list[Comparison]:
     pairs = [(a, b) for a in arms if not a.is_baseline for b in arms if b.is_baseline]
-    resolution = score_resolution(context)
+    resolution = score_resolution(metric, context)
     differences = [welch(a.values_of(metric), b.values_of(metric), resolution) for a, b in pairs]
     tested = [difference for difference in differences if difference is not None]
     adjusted = iter(holm([difference.p_value for difference in tested]))

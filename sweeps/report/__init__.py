@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweeps.results.files import write_atomically
+from sweeps.results.files import write_text_atomically
 
 
 def write(out: Path) -> str:
@@ -14,10 +14,5 @@ def write(out: Path) -> str:
 
     folder = Folder.read(out)
     drawn = figures.write(folder, out / "figures")
-    text = markdown.document(folder, drawn)
-    write_atomically(out / "report.md", lambda path: _write_text(path, text))
+    write_text_atomically(out / "report.md", markdown.document(folder, drawn))
     return "\n".join(wording.closing(folder, out))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

@@ -10,6 +10,10 @@ from matplotlib.figure import Figure
 from sweeps.report import style
 from sweeps.report.folder import Folder, Row
 
+MARKERS = {"pruned": "x", "failed": "v"}
+"""Where a curve ends before its time."""
+MARK_NAMES = {"pruned": " (×)", "failed": " (▼)"}
+
 
 def draw(folder: Folder) -> tuple[Figure, str] | None:
     """The objective's metric at each report; None where no report holds one."""
@@ -46,13 +50,13 @@ def _draw_curve(axes: Axes, row: Row, curve: Sequence[Row], metric: str, shown: 
     if row["kind"] == "baseline":
         name, colour, width = "preset", style.INK, 1.3
     else:
-        name = f"search, {row['status']}"
+        name = f"search, {row['status']}{MARK_NAMES.get(row['status'], '')}"
         colour = {"completed": style.SKY, "pruned": style.ORANGE, "failed": style.VERMILION}[row["status"]]
         width = 1.0
     line = "--" if row["kind"] == "baseline" else "-"
     axes.plot(x, y, line, color=colour, linewidth=width, label=None if name in shown else name)
     shown.add(name)
-    marker = {"pruned": "x", "failed": "v"}.get(row["status"])
+    marker = MARKERS.get(row["status"])
     if marker:
         axes.plot(x[-1], y[-1], marker, color=colour, ms=6, mew=1.8)
 

@@ -11,13 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 
 from sweeps.report import style, wording
 from sweeps.report.folder import Folder, Row
 from sweeps.results.schema import PARAMETER_PREFIX
 
 MAX_PANELS = 4
+MAX_TICKS = 6
+"""Values of a grid that are written out, each at its place."""
 LEARNING_RATE = "lr"
 MERGED = ("H_layers", "L_layers", "H_cycles", "L_cycles")
 """Fields that are drawn as the one number that they make."""
@@ -47,7 +49,7 @@ def draw(folder: Folder) -> tuple[Figure, str] | None:
         _draw_trials(panel, axis, _colours(trials, colour), colour, trials)
         _draw_presets(panel, axis, folder)
         _draw_confirmed(panel, axis, folder)
-        _finish(panel, axis, trials)
+        _finish(panel, axis, [*trials, *folder.of("baseline")])
     panels[0].set_ylabel(style.metric_label(folder.context.objective))
     style.title(panels[0], f"{folder.context.task}, {len(trials)} completed search trials, one seed each")
     figure.colorbar(_colours(trials, colour), ax=list(panels), label=colour.label, pad=0.02, aspect=30)
@@ -98,10 +100,15 @@ def _draw_confirmed(panel: Axes, axis: Axis, folder: Folder) -> None:
                        label=f"{arm.name} confirmed, n = {found.n}", **look)  # fmt: skip
 
 
-def _finish(panel: Axes, axis: Axis, trials: Sequence[Row]) -> None:
-    values = [axis.of(_config(row)) for row in trials]
+def _finish(panel: Axes, axis: Axis, rows: Sequence[Row]) -> None:
+    values = [axis.of(_config(row)) for row in rows]
     if axis.log:
         panel.set_xscale("log")
+        panel.xaxis.set_minor_formatter(NullFormatter())
+        grid = sorted(set(values))
+        if len(grid) <= MAX_TICKS:
+            panel.set_xticks(grid, [f"{value:.2g}" for value in grid])
+            panel.xaxis.set_minor_locator(NullLocator())
     elif all(isinstance(value, int) for value in values):
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     elif any(isinstance(value, str) for value in values):

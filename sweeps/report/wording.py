@@ -49,7 +49,7 @@ def leading_finalist(folder: Folder) -> Arm | None:
 
 def confirmed(folder: Folder, arm: Arm, metric: str) -> Estimate | None:
     """An arm's mean and interval in a metric."""
-    return estimate(arm.values_of(metric), score_resolution(folder.context))
+    return estimate(arm.values_of(metric), score_resolution(metric, folder.context))
 
 
 def same_architecture_note(comparison: Comparison) -> str | None:

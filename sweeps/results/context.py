@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.budget import Budget
 from sweeps.objective import Objective
-from sweeps.results.files import write_atomically
+from sweeps.results.files import write_text_atomically
 from sweeps.results.provenance import Provenance, space_hash
 from sweeps.results.schema import SCHEMA_VERSION
 from sweeps.statistics import TEST_NAME
@@ -134,7 +134,7 @@ def describe(
 def write(context: Context, out: Path) -> None:
     """Writes `sweep.json` into the sweep's folder."""
     text = json.dumps({"schema_version": SCHEMA_VERSION, **dataclasses.asdict(context)}, indent=2)
-    write_atomically(out / FILE_NAME, lambda path: _write_text(path, text))
+    write_text_atomically(out / FILE_NAME, text + "\n")
 
 
 def read(out: Path) -> Context:
@@ -143,7 +143,3 @@ def read(out: Path) -> Context:
     del values["schema_version"]
     presets = [PresetEntry(**preset) for preset in values.pop("presets")]
     return Context(presets=presets, provenance=Provenance(**values.pop("provenance")), **values)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text + "\n", encoding="utf-8")

@@ -22,3 +22,12 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """`write_atomically` of a text, in UTF-8."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)

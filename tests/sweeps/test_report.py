@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 from pathlib import Path
@@ -18,6 +19,7 @@ from sweeps.jobs import Job
 from sweeps.report.folder import Folder
 from sweeps.report.numbers import flops, percent
 from sweeps.report.wording import headline
+from sweeps.results import context as setting
 from sweeps.results.best import write_best
 from sweeps.results.tables import read_trials
 from tests.sweeps.confirmed_table import context, trials
@@ -134,6 +136,14 @@ def test_best_yaml_is_the_best_arm_and_says_so(out: Path) -> None:
     assert run.seed in written["seeds"]
 
 
+def test_notes_on_the_course_of_the_sweep_are_reported(out: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(out, tmp_path / "noted")
+    note = "The sweep was interrupted after 7 of about 36 jobs."
+    setting.write(dataclasses.replace(setting.read(moved), notes=[note]), moved)
+    report.write(moved)
+    assert note in section((moved / "report.md").read_text(), "Verdict")
+
+
 def _presets_win(job: Job, fraction: float) -> float:
     return plausible(job, fraction) + (0.2 if job.arm == "tiny_demo" else -0.2)
 
@@ -210,8 +220,8 @@ def test_other_spaces_and_objectives_are_drawn(tmp_path: Path, name: str, object
 def _headline(arms: dict, **changes: object) -> list[str]:
     from sweeps.compare import compare
 
-    table, setting = trials(arms, **changes), context()  # type: ignore[arg-type]
-    folder = Folder(context=setting, trials=table.to_pylist(), curves={}, comparisons=compare(table, setting))
+    table, given = trials(arms, **changes), context()  # type: ignore[arg-type]
+    folder = Folder(context=given, trials=table.to_pylist(), curves={}, comparisons=compare(table, given))
     return headline(folder)
 
 
