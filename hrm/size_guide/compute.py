@@ -124,8 +124,8 @@ token's, so they say nothing of batch and cells; its cycles are read as the prod
 {_attention_table()}
 
 Activations are what autograd keeps for one segment's backward on a CPU, each storage once, as held against
-the tensors that it saves there: fused attention, so no T×T scores; attention and the norms' inputs in float32,
-which other devices may keep in the forward type.
+the tensors that it saves there: fused attention, so no T×T scores; attention and the norms' inputs in
+float32, which other devices may keep in the forward type.
 """
     wider, deeper, longer = (
         DOUBLED[what][0]

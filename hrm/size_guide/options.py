@@ -91,7 +91,7 @@ def options() -> Section:
 - **Halting** has no parameters beyond the Q head's, and exploration costs nothing. `halt_max_steps=1` drops
   the Q-continue forward, {cheaper} FLOPs a step. Evaluation always makes `halt_max_steps` segments, by
   default {model().halt_max_steps}: {scaled(base.eval_flops_per_batch)} FLOPs a batch.
-- **bfloat16** nearly halves the activations, but a step casts the float32 weights to a second copy. It saves
+- **bfloat16** makes activations smaller, but a step casts the float32 weights to a second copy. It saves
   memory only where activations outweigh weights:
 
 {_precision_table()}
