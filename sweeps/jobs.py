@@ -16,7 +16,8 @@ class Job:
     """One training run that a sweep asks for."""
 
     number: int
-    """Unique in the sweep, counting from 0 in the order of starting."""
+    """Unique in the sweep, counting from 0: baselines first, then search trials, then confirmations, whatever
+    the order in which slots came free for them."""
     kind: Kind
     arm: str
     """Which configuration it stands for: `trial 7` for a search trial and its confirmations, a preset's

@@ -1,4 +1,9 @@
-"""All decisions of a sweep, in order: baselines, search, confirmations. Runs nothing and knows no clock."""
+"""All decisions of a sweep: search, baselines, confirmations. Runs nothing and knows no clock.
+
+A free slot goes to the search when its next trial may be asked for; else to a baseline, for these depend on
+nothing and so fill what would be idle while a deterministic search waits for a slow trial; and when both have
+ended, to the confirmations.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
-from sweeps.baselines import baseline_jobs, choose_presets, num_baseline_trials
+from sweeps.baselines import baseline_jobs, choose_presets
 from sweeps.candidates import Candidate, Candidates, PresetPlace
 from sweeps.config import SweepConfig
 from sweeps.confirmation import Entrant, best_baselines, confirmation_jobs, finalists
@@ -53,7 +58,8 @@ class Plan:
     ) -> None:
         assert slots >= 1
         self.jobs: dict[int, Job] = {}
-        """Started so far, by number."""
+        """Started so far, by number, in the order of starting. Numbers do not depend on that order: baselines
+        have the first, then search trials, then confirmations."""
         self.outcomes: dict[int, Outcome] = {}
         """Ended so far, by job number."""
         self.trial_numbers: dict[int, int] = {}
@@ -70,6 +76,7 @@ class Plan:
         self._study = SweepStudy(config, candidates, journal, slots)
         self._num_feasible = candidates.num_feasible_trials
         self._queue = deque(baseline_jobs(config, candidates, self._presets))
+        self._num_baselines = len(self._queue)
         self._searched: dict[int, Candidate] = {}
         self._search_over = False
         self._confirming = False
@@ -78,18 +85,19 @@ class Plan:
 
     def next_job(self) -> Job | Wait | Done:
         """The next job to start, once for every free slot; WAIT comes only while jobs are running."""
+        if self._may_search():
+            return self._start_search()
         if self._queue:
             return self._start(self._queue.popleft())
-        if self._search_goes_on():
-            return self._start_search() if self._study.ready() else self._wait()
         if self._num_running:
-            return self._wait()
-        if not self._confirming:
-            self._confirming = True
-            self.arms = self._choose_arms()
-            self._queue.extend(confirmation_jobs(self._config, self.arms, len(self.jobs)))
-            return self.next_job()
-        return DONE
+            return WAIT
+        assert self._search_over, "nothing runs that could end the wait"
+        if self._confirming:
+            return DONE
+        self._confirming = True
+        self.arms = self._choose_arms()
+        self._queue.extend(confirmation_jobs(self._config, self.arms, len(self.jobs)))
+        return self.next_job()
 
     def report(self, number: int, report: Report) -> bool:
         """Takes a report of a running job, in order. True: stop the job, it is pruned."""
@@ -135,8 +143,7 @@ class Plan:
             num_search = min(self._config.num_trials, self._num_feasible or self._config.num_trials)
         confirm = self._config.confirm
         num_arms = min(confirm.finalists, num_search) + len(self._presets) if confirm.finalists else 0
-        num_baselines = len(self._presets) * num_baseline_trials(self._config)
-        return num_baselines + num_search + num_arms * confirm.seeds
+        return self._num_baselines + num_search + num_arms * confirm.seeds
 
     @property
     def presets(self) -> Mapping[str, Candidate]:
@@ -147,14 +154,13 @@ class Plan:
     def _num_running(self) -> int:
         return len(self.jobs) - len(self.outcomes)
 
-    def _wait(self) -> Wait:
-        assert self._num_running, "nothing runs that could end the wait"
-        return WAIT
-
-    def _search_goes_on(self) -> bool:
-        if not self._search_over and len(self._searched) >= self._config.num_trials:
+    def _may_search(self) -> bool:
+        """Whether a search trial can start now; notices the end of the search."""
+        if self._search_over or not self._study.ready():
+            return False
+        if len(self._searched) >= self._config.num_trials:
             self._search_over = True
-        elif not self._search_over and self._study.exhausted():
+        elif self._study.exhausted():
             self._search_over = True
             self.notes.append(
                 f"The search ended after {len(self._searched)} of {self._config.num_trials} trials: "
@@ -163,13 +169,13 @@ class Plan:
         return not self._search_over
 
     def _start(self, job: Job) -> Job:
-        assert job.number == len(self.jobs)
+        assert job.number not in self.jobs
         self.jobs[job.number] = job
         self._reports[job.number] = []
         return job
 
     def _start_search(self) -> Job:
-        number = len(self.jobs)
+        number = self._num_baselines + len(self._searched)
         trial, candidate = self._study.ask(number)
         self.trial_numbers[number] = trial
         self._searched[number] = candidate

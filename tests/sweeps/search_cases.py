@@ -87,8 +87,9 @@ def simulate(
 
 
 def decisions(plan: Plan) -> list[tuple[Any, ...]]:
-    """All that a plan decided and learned: every job in full, how it ended and what it reported."""
-    return [(job, plan.outcomes[number], plan.trial_numbers.get(number)) for number, job in plan.jobs.items()]
+    """All that a plan decided and learned: every job in full, how it ended and what it reported, by number."""
+    numbers = sorted(plan.jobs)
+    return [(plan.jobs[number], plan.outcomes[number], plan.trial_numbers.get(number)) for number in numbers]
 
 
 def search_jobs(plan: Plan) -> list[int]:

@@ -1,0 +1,88 @@
+"""The same command and seed give the same decisions, whatever the speed of the workers."""
+
+from __future__ import annotations
+
+import functools
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweeps.jobs import Job, Report
+from sweeps.plan import Plan
+from sweeps.pruners import PRUNERS
+from sweeps.samplers import SAMPLERS
+from sweeps.simulator import Slowness
+from sweeps.synthetic import SyntheticCurves
+from tests.sweeps.search_cases import decisions, make_plan, search_jobs, simulate
+
+CURVES = SyntheticCurves(world=3, noise=0.05)
+
+
+def sometimes_failing(job: Job, index: int) -> Report:
+    """Every seventh job fails, at a report that depends on the job: some before their first."""
+    if job.number % 7 == 3 and index > job.number % 3:
+        raise RuntimeError("out of memory")
+    return CURVES(job, index)
+
+
+def erratic(seed: int) -> Slowness:
+    """Workers up to 400 times slower than each other, and a different one slow at every report."""
+
+    def slowness(job: Job, index: int) -> float:
+        return 20 ** random.Random(f"{seed} {job.number} {index}").uniform(-1, 1)
+
+    return slowness
+
+
+def sweep(slots: int, slowness: Slowness | None, **overrides: Any) -> Plan:
+    plan = make_plan(slots, num_trials=9, **overrides)
+    simulate(plan, slots, sometimes_failing, slowness)
+    return plan
+
+
+@functools.cache
+def with_equal_workers(slots: int, sampler: str, pruner: str) -> list[tuple[Any, ...]]:
+    return decisions(sweep(slots, None, sampler={"name": sampler}, pruner={"name": pruner}))
+
+
+@pytest.mark.parametrize("pruner", PRUNERS)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_decisions_do_not_depend_on_which_worker_was_faster(sampler: str, pruner: str) -> None:
+    @settings(max_examples=1 if sampler == "gp" else 4, deadline=None, derandomize=True, database=None)
+    @given(slots=st.integers(2, 4), seed=st.integers(0, 10**6))
+    def check(slots: int, seed: int) -> None:
+        erratically = sweep(slots, erratic(seed), sampler={"name": sampler}, pruner={"name": pruner})
+        assert decisions(erratically) == with_equal_workers(slots, sampler, pruner)
+
+    check()
+
+
+@settings(max_examples=10, deadline=None, derandomize=True, database=None)
+@given(seed=st.integers(0, 10**6))
+def test_one_slot_needs_no_determinism(seed: int) -> None:
+    free = sweep(1, erratic(seed), deterministic=False)
+    assert decisions(free) == with_equal_workers(1, "tpe", "hyperband")
+
+
+def test_without_determinism_the_speed_of_workers_does_matter() -> None:
+    """What the mode is for: were this not so, the tests above would show nothing."""
+    runs = {str(decisions(sweep(3, erratic(seed), deterministic=False))) for seed in range(4)}
+    assert len(runs) > 1
+
+
+def test_the_search_is_not_blind_to_its_results() -> None:
+    """Nor would they if decisions depended on the seed alone."""
+    plans = []
+    for world in (3, 4):
+        plan = make_plan(2, num_trials=9)
+        simulate(plan, 2, SyntheticCurves(world))
+        plans.append([plan.jobs[number].params for number in search_jobs(plan)])
+    assert plans[0][:3] == plans[1][:3] and plans[0] != plans[1]
+
+
+def test_another_seed_gives_another_search() -> None:
+    first, second = (sweep(2, None, seed=seed) for seed in (0, 1))
+    assert [job.params for job in first.jobs.values()] != [job.params for job in second.jobs.values()]
