@@ -40,7 +40,7 @@ class _Door:
 
     def open(self) -> int:
         import hydra
-        from hydra.errors import HydraException
+        from hydra.errors import HydraException, OverrideParseException
         from omegaconf.errors import OmegaConfBaseException
 
         from sweeps.groups import CONFIG_NAME
@@ -51,9 +51,12 @@ class _Door:
         sys.argv = [before[0], *rewrite(self._arguments)]
         try:
             hydra.main(version_base="1.3", config_path=None, config_name=CONFIG_NAME)(self._run)()
+        except OverrideParseException as error:
+            given = error.override.removeprefix("++")
+            raise ConfigError("command line", given, f"cannot be read: {_one_line(error)}",
+                              "Quote a value that holds special characters, as in 'name=\"a, b\"'") from None  # fmt: skip
         except (HydraException, OmegaConfBaseException) as error:
-            message = " ".join(str(error).split("See https://")[0].split())
-            raise ConfigError("command line", " ".join(self._arguments), message) from None
+            raise ConfigError("command line", " ".join(self._arguments), _one_line(error)) from None
         finally:
             sys.argv = before
         return self._code
@@ -71,6 +74,10 @@ class _Door:
                 sweep.run(config, command=arguments)
 
         self._code = max(self._code, door.run(run, self._arguments))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split("See https://")[0].split())
 
 
 def rewrite(arguments: Sequence[str]) -> list[str]:
@@ -95,6 +102,8 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
             argument = f"{match['key']}={_choices(groups, match['key'], match['value'])}"
         elif match and not match["prefix"] and not match["key"].startswith("hydra"):
             argument = f"++{argument}"
+        elif not match and not argument.startswith(("-", "~")) and "=" not in argument[1:]:
+            raise ConfigError("command line", argument, "must read name=value")
         rewritten.append(argument)
     if "space" not in chosen:
         names = ", ".join(groups.questions)

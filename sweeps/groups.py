@@ -48,9 +48,9 @@ class Groups:
         for name in TASKS:
             self._add_task(name, name)
         for name, entry in SAMPLERS.items():
-            self._store.store(group="sampler", name=name, node={"name": name, **_defaults(entry.build)})
+            self._store.store(group="sampler", name=name, node={"name": name, **defaults(entry.build)})
         for name, build in PRUNERS.items():
-            self._store.store(group="pruner", name=name, node={"name": name, **_defaults(build)})
+            self._store.store(group="pruner", name=name, node={"name": name, **defaults(build)})
         for name, path in find_spaces(folder).items():
             try:
                 self._add_space(name, load_space(str(path), folder))
@@ -143,7 +143,7 @@ def _primary() -> dict[str, Any]:
     return {"defaults": [*chosen, "_self_", {"space": "???"}, *options, *silence], **plain, "hydra": hydra}
 
 
-def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
+def defaults(function: Callable[..., Any]) -> dict[str, Any]:
     """Options of a sampler or pruner with their defaults: its keyword-only parameters."""
     parameters = inspect.signature(function).parameters.values()
     return {one.name: one.default for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}

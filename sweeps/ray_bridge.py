@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ os.environ.update(_ENVIRONMENT)  # Ray reads it when it is imported
 
 import ray  # noqa: E402
 from ray import cloudpickle, tune  # noqa: E402
+from ray._private import services  # noqa: E402
 from ray.exceptions import OutOfMemoryError, RayActorError  # noqa: E402
 from ray.tune.error import TuneError  # noqa: E402
 from ray.tune.experiment import Trial  # noqa: E402
@@ -104,18 +106,29 @@ def _start_local(machine: Machine, scratch: Path) -> None:
 def _join(address: str) -> None:
     code = [str(Path(__file__).parents[1] / package) for package in ("hrm", "sweeps")]
     try:
+        _reach(address)
         ray.init(
             address=address,
             log_to_driver=False,
             logging_level=logging.CRITICAL,
             runtime_env={"py_modules": code},
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ResourceError(
             "ray.address", address, f"no such Ray cluster ({reason})",
             "Start one with `ray start --head`, or leave ray.address out for a local Ray",
         ) from None  # fmt: skip
+
+
+def _reach(address: str) -> None:
+    """Raises:
+    OSError, ValueError: nothing answers there. Ray itself would try for two minutes and end the process.
+    """
+    if "://" in address:
+        raise ValueError("run the sweep on a machine of the cluster, with ray.address=auto")
+    host, _, port = str(services.canonicalize_bootstrap_address(address)).rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
 
 
 def _short_temporary_folder() -> str | None:
