@@ -7,12 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from hrm.families import family
 from hrm.presets import preset_names
-from sweeps.candidates import Candidate, Candidates, PresetPlace
+from sweeps.candidates import LEARNING_RATE, Candidate, Candidates, PresetPlace
 from sweeps.config import SweepConfig
 from sweeps.jobs import Job
 from sweeps.seeds import baseline_seed
-
-LEARNING_RATE = "lr"
 
 
 def choose_presets(

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from sweeps.baselines import LEARNING_RATE
-from sweeps.candidates import Candidate
+from sweeps.candidates import LEARNING_RATE, Candidate
 from sweeps.config import SweepConfig
 from sweeps.jobs import Job, Outcome
 from sweeps.objective import Objective

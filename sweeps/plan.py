@@ -201,6 +201,10 @@ class Plan:
         if not best:
             self.notes.append("No search trial was completed: only the baselines are confirmed.")
         confirmed = best_baselines(self._study.objective, self.jobs, self.outcomes)
-        for name in self._presets.keys() - {arm.name for arm in confirmed}:
-            self.notes.append(f"Every trial of the baseline {name} failed: it is not confirmed.")
+        names = {arm.name for arm in confirmed}
+        self.notes += [
+            f"Every trial of the baseline {name} failed: it is not confirmed."
+            for name in self._presets
+            if name not in names
+        ]
         return best + confirmed

@@ -49,7 +49,7 @@ class SweepStudy:
         self._candidates = candidates
         build_sampler(config, candidates, 0)
         build_pruner(config.pruner, config.train.num_reports)
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # the terminal belongs to our own progress
         backend: BaseJournalBackend = JournalFileBackend(str(journal)) if journal else MemoryBackend()
         self._storage = AsOfStorage(backend, lag=slots if config.deterministic else None)
         self._study = optuna.create_study(
@@ -68,9 +68,13 @@ class SweepStudy:
         return len(self._study.get_trials(deepcopy=False))
 
     def exhausted(self) -> bool:
-        """True when every feasible configuration has been tried."""
-        tried = tried_keys(self._study, self.num_asked)
-        return self._candidates.sample(np.random.default_rng(0), tried) is None
+        """True when every feasible configuration has been tried.
+
+        Of a space that is not enumerated: when the draws that the next trial would make find no new one.
+        """
+        number = self.num_asked
+        rng = np.random.default_rng(suggestion_seed(self._config.seed, number))
+        return self._candidates.sample(rng, tried_keys(self._study, number)) is None
 
     def ready(self) -> bool:
         """True when the next trial's history is complete: all trials that it must see have ended."""
