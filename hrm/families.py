@@ -42,6 +42,7 @@ class Family:
         counts: config, batch size and training config to `hrm.counting.Counts`, exact, in microseconds.
         count_arrays: the same over arrays: field name to value or array, to a dict of arrays.
         lattice: validity and identity over arrays.
+        official_names: a model's `state_dict` under the names of the family's reference implementation.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Family:
     counts: Callable[..., Any]
     count_arrays: Callable[..., Any]
     lattice: Lattice
+    official_names: Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 def family(name: str) -> Family:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hrm import door
 from hrm.device import is_out_of_memory
+from hrm.families import family
 from hrm.metrics import Metrics
 from hrm.run_folder import RunFolder
 from hrm.stopping import Stopped, StopSignals
@@ -60,6 +61,7 @@ def run(trainer: Trainer, folder: RunFolder, read_test: bool) -> int:
         folder.write_result(_result(trainer, folder, "diverged", str(diverged)))
         print(f"diverged: {diverged}; try a smaller train.lr. Saved in {folder.path}", file=sys.stderr)
         return FAILED
+    folder.write_weights(family(trainer.config.family).official_names(trainer.evaluation_state()))
     result = _result(trainer, folder, "completed", None, test)
     folder.write_result(result)
     print(_closing(result, folder))
