@@ -33,7 +33,7 @@ class Candidate:
     values: dict[str, Any]
     """Searched and derived values by name; a preset's are its own model fields."""
     run: RunConfig
-    """Complete but for seed and threads: the model is built for the task, `train.steps` is its own length."""
+    """Complete but for the seed: the model is built for the task, `train.steps` is its own length."""
     num_params: int
     """Trainable plus puzzle-embedding parameters, exact."""
     flops_per_step: int
@@ -116,7 +116,8 @@ class Builder:
             return None
         train = dataclasses.replace(train, steps=self.compute.steps_for(counts.flops_per_step))
         run = RunConfig(family=self._family.name, model=model, task=self._task, train=train,
-                        device=self._config.device)  # fmt: skip
+                        device=self._config.device,
+                        threads=self._config.resources.cpus_per_trial)  # fmt: skip
         architecture = _digest([self._family.name, model.architecture])
         return Candidate(
             params=params,

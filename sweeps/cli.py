@@ -53,8 +53,8 @@ class _Door:
             hydra.main(version_base="1.3", config_path=None, config_name=CONFIG_NAME)(self._run)()
         except OverrideParseException as error:
             given = error.override.removeprefix("++")
-            raise ConfigError("command line", given, f"cannot be read: {_one_line(error)}",
-                              "Quote a value that holds special characters, as in 'name=\"a, b\"'") from None  # fmt: skip
+            mend = "Quote a value that holds special characters, as in 'name=\"a, b\"'"
+            raise ConfigError("command line", given, f"cannot be read: {_one_line(error)}", mend) from None
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError("command line", " ".join(self._arguments), _one_line(error)) from None
         finally:
