@@ -1,8 +1,8 @@
 """Checkpoints of the official trainer: its names to ours and back.
 
-Our network has the official names; the official trainer saves them as `_orig_mod.model.inner.<name>` (compiled
-model, loss head, ACT wrapper; without `_orig_mod.` under DISABLE_COMPILE), we as `inner.<name>`. An official
-checkpoint holds `H_init`, `L_init` and `puzzle_emb.weights` too, but neither optimizers nor schedule.
+Our network has the official names. The official trainer saves them as `_orig_mod.model.inner.<name>`
+(compiled model, loss head, ACT wrapper; without `_orig_mod.` under DISABLE_COMPILE), ours saves
+`inner.<name>`. An official checkpoint holds `H_init`, `L_init` and `puzzle_emb.weights` too, but no optimizers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names of `PuzzleHRM.state_dict` to those that the official trainer saves and its `evaluate.py` loads."""
+    """Names of `PuzzleHRM.state_dict` to those that the official trainer saves and evaluates."""
     return {OFFICIAL_PREFIX + _bare(name): tensor for name, tensor in state.items()}
 
 

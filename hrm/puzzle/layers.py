@@ -74,7 +74,9 @@ class RotaryEmbedding(nn.Module):
 
     def __init__(self, head_size: int, num_positions: int, theta: float) -> None:
         super().__init__()
-        frequencies = theta ** -(torch.arange(0, head_size, 2, dtype=torch.float32, device="cpu") / head_size)
+        frequencies = 1 / theta ** (
+            torch.arange(0, head_size, 2, dtype=torch.float32, device="cpu") / head_size
+        )
         positions = torch.arange(num_positions, dtype=torch.float32, device="cpu")
         angles = torch.outer(positions, frequencies).unsqueeze(1)
         self.register_buffer("cos", angles.cos(), persistent=False)
@@ -88,8 +90,7 @@ def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     """Queries or keys [B, S, heads, d] turned by their positions, in float32."""
     cos, sin = rotation
     first, second = x.float().chunk(2, dim=-1)
-    turned = torch.addcmul(first * cos, second, sin, value=-1), torch.addcmul(second * cos, first, sin)
-    return torch.cat(turned, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
 class Attention(nn.Module):

@@ -53,7 +53,7 @@ class PuzzleHRM(Model):
         """See `Model`. Metrics ending in `loss` are sums over all sequences; the others over halted ones:
         `count`, `cell_accuracy`, `exact_accuracy`, `q_halt_accuracy`, `steps`."""
         carry, outputs = self.forward_segment(carry, batch, generator)
-        loss, metrics = self._loss(carry, outputs)
+        loss, metrics = self.loss(carry, outputs)
         return carry, loss, metrics
 
     def forward_segment(
@@ -84,7 +84,7 @@ class PuzzleHRM(Model):
         new_carry = {"z_H": state[0], "z_L": state[1], "steps": steps, "halted": halted, "data": data}
         return new_carry, outputs
 
-    def _loss(self, carry: Carry, outputs: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, carry: Carry, outputs: Outputs) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum over sequences of the mean loss of a label + 0.5 (halt + continue), and the metrics."""
         labels, q_halt = carry["data"]["labels"], outputs["q_halt_logits"]
         correct = Correctness.of(outputs["logits"], labels)
