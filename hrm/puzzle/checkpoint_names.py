@@ -2,7 +2,7 @@
 
 Our network has the official names. The official trainer saves them as `_orig_mod.model.inner.<name>`
 (compiled model, loss head, ACT wrapper; without `_orig_mod.` under DISABLE_COMPILE), ours saves
-`inner.<name>`. An official checkpoint holds `H_init`, `L_init` and `puzzle_emb.weights` too, but no optimizers.
+`inner.<name>`. An official checkpoint holds `H_init`, `L_init` and `puzzle_emb.weights` too, no optimizers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Golden files: numbers of the official HRM, one `.npz` a model. `hrm.puzzle.parity` holds ours against them."""
+"""Golden files: numbers of the official HRM, one `.npz` a model (see `hrm.puzzle.parity`)."""
 
 from __future__ import annotations
 
