@@ -66,6 +66,10 @@ class Dispatcher:
             for listener in self._listeners:
                 listener.on_start(running.job)
 
+    def has_started(self, number: int) -> bool:
+        """Whether the job runs and has reached a slot."""
+        return number in self._running and self._running[number].started
+
     def reported(self, number: int, report: Report) -> bool:
         """Passes a report on.
 

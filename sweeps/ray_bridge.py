@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,7 @@ os.environ.update(_ENVIRONMENT)  # Ray reads it when it is imported
 import ray  # noqa: E402
 from ray import cloudpickle, tune  # noqa: E402
 from ray._private import services  # noqa: E402
-from ray.exceptions import OutOfMemoryError, RayActorError  # noqa: E402
+from ray.exceptions import ActorDiedError, OutOfMemoryError  # noqa: E402
 from ray.tune.error import TuneError  # noqa: E402
 from ray.tune.experiment import Trial  # noqa: E402
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler  # noqa: E402
@@ -193,6 +194,9 @@ class _Hooks:
         self.signals = signals
         self.error: Exception | None = None
         """What a hook raised, before Tune wrapped it."""
+        self.again: deque[Job] = deque()
+        """Jobs whose worker was dead before they began."""
+        self._given_again: set[int] = set()
 
     @contextmanager
     def noting_errors(self) -> Iterator[Dispatcher]:
@@ -201,6 +205,14 @@ class _Hooks:
         except Exception as error:
             self.error = self.error or error
             raise
+
+    def fail(self, job: Job, reason: str) -> None:
+        """Ends a job whose worker has died; one that had not begun is given to another worker, once."""
+        if self.dispatcher.has_started(job.number) or job.number in self._given_again:
+            self.dispatcher.failed(job.number, reason)
+        elif job.number in self.dispatcher.running:
+            self._given_again.add(job.number)
+            self.again.append(job)
 
 
 class _Suggestions(Searcher):
@@ -213,16 +225,18 @@ class _Suggestions(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         with self._hooks.noting_errors() as dispatcher:
-            job = dispatcher.next_job()
+            job = self._hooks.again.popleft() if self._hooks.again else dispatcher.next_job()
         if isinstance(job, Job):
             self._numbers[trial_id] = job.number
             return {"job": job}
         return Searcher.FINISHED if job is DONE else None
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-        # The scheduler has told of every ordinary end; this catches what Tune gave up by itself.
-        with self._hooks.noting_errors() as dispatcher:
-            dispatcher.failed(self._numbers[trial_id], "lost: Ray gave the trial up")
+        # The scheduler has told of every ordinary end: this one is of what Tune gave up without telling.
+        number = self._numbers.pop(trial_id)
+        if all(job.number != number for job in self._hooks.again):
+            with self._hooks.noting_errors() as dispatcher:
+                dispatcher.failed(number, "lost: Ray gave the trial up")
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: what must survive lives in the study and the tables."""
@@ -260,8 +274,8 @@ class _Decisions(FIFOScheduler):
         return TrialScheduler.STOP if ended else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        with self._hooks.noting_errors() as dispatcher:
-            dispatcher.failed(_number(trial), _describe(_error_of(trial)))
+        with self._hooks.noting_errors():
+            self._hooks.fail(trial.config["job"], _describe(_error_of(trial)))
 
 
 class _Starts(tune.Callback):
@@ -298,9 +312,9 @@ def _error_of(trial: Trial) -> Exception | None:
 
 def _describe(error: Exception | None) -> str:
     """Why a worker process ended, in one line."""
-    if isinstance(error, OutOfMemoryError) or "memory" in str(error).lower().split("some common causes")[0]:
+    text = str(error).strip()
+    if isinstance(error, OutOfMemoryError) or "memory" in text.split("Some common causes")[0]:
         return "OutOfMemory: the worker process was ended because the machine's memory ran out"
-    if isinstance(error, RayActorError):
-        return "WorkerDied: the worker process was killed, crashed or lost its machine"
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[-1]}" if lines else "WorkerDied: no reason known"
+    if isinstance(error, ActorDiedError) and error.actor_init_failed:
+        return f"WorkerDied: it could not start ({text.splitlines()[-1]})"
+    return "WorkerDied: the worker process was killed, crashed or lost its machine"

@@ -1,0 +1,36 @@
+"""Jobs that train in a fraction of a second, and ways for them to fail."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from hrm.families import family
+from hrm.run_config import RunConfig
+from sweeps.jobs import Job
+
+MODEL: dict[str, Any] = {
+    "hidden_size": 16, "num_heads": 2, "H_layers": 1, "L_layers": 1, "H_cycles": 1, "L_cycles": 1,
+    "mlp_multiple": 16, "halt_max_steps": 1, "forward_dtype": "float32", "seq_len": 16,
+}  # fmt: skip
+TASK: dict[str, Any] = {"name": "sudoku4", "train_puzzles": 32, "valid_puzzles": 16, "test_puzzles": 16}
+TRAIN: dict[str, Any] = {"steps": 8, "num_reports": 4, "batch_size": 8, "lr": 1e-3}
+
+
+def small_job(number: int, **changes: Any) -> Job:
+    """Four reports of two steps each. Dotted names change its run, for example `{"train.lr": 1e30}`."""
+    of_job = {name: changes.pop(name) for name in ("read_test", "kind", "may_prune") if name in changes}
+    task = changes.pop("task", TASK)
+    run = RunConfig.from_dict({"model": MODEL, "task": task, "train": TRAIN, "seed": number, "threads": 1})
+    run = run.replace(**changes)
+    counts = family(run.family).counts(run.model, run.train.batch_size, run.train)
+    return dataclasses.replace(
+        Job(number=number, kind="search", arm=f"trial {number}", params={}, run=run,
+            num_params=counts.params, flops_per_step=counts.flops_per_step),
+        **of_job,
+    )  # fmt: skip
+
+
+RAISES = {"task": {"name": "/nowhere/at/all"}}
+DIVERGES = {"train.lr": 1e30}
+NEEDS_TOO_MUCH_MEMORY = {"model.hidden_size": 2**21, "model.num_heads": 2**20}
