@@ -94,22 +94,26 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
     groups = Groups()
     if any(argument.startswith(("-sc", "--shell", "--hydra-help", "--version")) for argument in arguments):
         return list(arguments)
-    rewritten, chosen = [], set()
-    for argument in arguments:
+    overrides, flags, chosen = [], [], set()
+    for before, argument in zip(["", *arguments], arguments):
         match = _ASSIGNMENT.fullmatch(argument)
         if match and match["key"] in GROUPS:
             chosen.add(match["key"])
-            argument = f"{match['key']}={_choices(groups, match['key'], match['value'])}"
+            overrides.append(f"{match['key']}={_choices(groups, match['key'], match['value'])}")
         elif match and not match["prefix"] and not match["key"].startswith("hydra"):
-            argument = f"++{argument}"
-        elif not match and not argument.startswith(("-", "~")) and "=" not in argument[1:]:
+            overrides.append(f"++{argument}")
+        elif match or argument.startswith("~"):
+            overrides.append(argument)
+        elif argument.startswith("-") or before.startswith("-"):
+            flags.append(argument)
+        else:
             raise ConfigError("command line", argument, "must read name=value")
-        rewritten.append(argument)
     if "space" not in chosen:
         names = ", ".join(groups.questions)
         raise ConfigError("command line", " ".join(arguments), f"must choose a space: {names}",
                           "For example: python run_sweep.py space=depth_vs_width")  # fmt: skip
-    return rewritten
+    # argparse wants the overrides in one piece, wherever the user put the flags.
+    return [*overrides, *flags]
 
 
 def _choices(groups: Any, group: str, given: str) -> str:

@@ -26,6 +26,8 @@ from sweeps.space import SPACES_FOLDER, find_spaces, load_space
 
 CONFIG_NAME = "sweep"
 GROUPS = ("space", *NAMED)
+NO_SPACE = "none"
+"""Stands where no space is chosen: --multirun composes once before it chooses."""
 _OPTIONS = "{group}_of_space"
 """Group of the options that spaces give to their own choice in `group`."""
 
@@ -45,6 +47,7 @@ class Groups:
         self.broken: dict[str, UserError] = {}
         self._num_paths = 0
         self._store.store(name=CONFIG_NAME, node=_primary())
+        self._store.store(group="space", name=NO_SPACE, node={})
         for name in TASKS:
             self._add_task(name, name)
         for name, entry in SAMPLERS.items():
@@ -140,7 +143,7 @@ def _primary() -> dict[str, Any]:
         "output_subdir": None,
         "job": {"chdir": False},
     }
-    return {"defaults": [*chosen, "_self_", {"space": "???"}, *options, *silence], **plain, "hydra": hydra}
+    return {"defaults": [*chosen, "_self_", {"space": NO_SPACE}, *options, *silence], **plain, "hydra": hydra}
 
 
 def defaults(function: Callable[..., Any]) -> dict[str, Any]:
