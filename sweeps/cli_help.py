@@ -33,7 +33,7 @@ _MODEL = "fields of the model that hold in every arm, presets included; python -
 
 def help_text() -> str:
     hints = get_type_hints(SweepConfig)
-    sections = {name: cls for name, cls in hints.items() if dataclasses.is_dataclass(cls)}
+    sections = [name for name, cls in hints.items() if dataclasses.is_dataclass(cls)]
     samplers = {name: entry.build for name, entry in SAMPLERS.items()}
     tasks = {name: kind.summary for name, kind in TASKS.items()}
     tasks["PATH"] = "a folder in the official format, a CSV file of Sudoku-Extreme, or a folder of those"
@@ -47,7 +47,7 @@ def help_text() -> str:
             f"Samplers (sampler=...)\n{listing(_summaries(samplers))}",
             f"Pruners (pruner=...)\n{listing(_summaries(PRUNERS))}",
             f"Options\n{option_lines(SweepConfig, skip=(*GROUPS, 'model', *sections))}",
-            *(f"{name}.*\n{option_lines(cls, name)}" for name, cls in sections.items()),
+            *(f"{name}.*\n{option_lines(hints[name], name)}" for name in sections),
             f"sampler.*\n{listing(_options(samplers))}",
             f"pruner.*\n{listing(_options(PRUNERS))}",
             f"task.* of sudoku6\n{option_lines(TASKS['sudoku6'].config_class, 'task', skip=['name'])}",

@@ -21,6 +21,7 @@ from typing import Any
 _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a share of a GPU sees none
     "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # Ray's C++ side writes its lesser errors to the terminal
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a task's path may be relative to where the user stands
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -107,9 +108,8 @@ def _start_local(machine: Machine, scratch: Path) -> None:
 def _join(address: str) -> None:
     code = [str(Path(__file__).parents[1] / package) for package in ("hrm", "sweeps")]
     try:
-        _reach(address)
         ray.init(
-            address=address,
+            address=_reached(address),
             log_to_driver=False,
             logging_level=logging.CRITICAL,
             runtime_env={"py_modules": code},
@@ -122,14 +122,18 @@ def _join(address: str) -> None:
         ) from None  # fmt: skip
 
 
-def _reach(address: str) -> None:
-    """Raises:
-    OSError, ValueError: nothing answers there. Ray itself would try for two minutes and end the process.
+def _reached(address: str) -> str:
+    """The cluster's host and port.
+
+    Raises:
+        OSError, ValueError: nothing answers there. Ray itself would try for two minutes and end the process.
     """
     if "://" in address:
         raise ValueError("run the sweep on a machine of the cluster, with ray.address=auto")
-    host, _, port = str(services.canonicalize_bootstrap_address(address)).rpartition(":")
+    found = str(services.canonicalize_bootstrap_address(address))
+    host, _, port = found.rpartition(":")
     socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    return found
 
 
 def _short_temporary_folder() -> str | None:

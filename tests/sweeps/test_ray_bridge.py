@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +23,12 @@ from sweeps.jobs import Job, Outcome, Report
 from sweeps.listener import Listener
 from sweeps.plan import DONE, WAIT, Done, Plan, Wait
 from sweeps.resources import Machine, Shares
+from sweeps.results.tables import read_trials
 from sweeps.simulator import Simulator
 from tests.sweeps.search_cases import decisions
 from tests.sweeps.small_jobs import DIVERGES, MODEL, NEEDS_TOO_MUCH_MEMORY, RAISES, TASK, small_job
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
@@ -164,6 +170,33 @@ def test_two_slots_decide_alike_each_time_and_as_the_simulator_does(ray: Any) ->
     simulated = make_plan()
     Simulator(simulated, lambda job, index: curves[job.number][index - 1], SHARES.slots).run()
     assert told(simulated) == told(first)
+
+
+def test_a_running_cluster_is_joined_with_our_code_sent_along(ray: Any, tmp_path: Path) -> None:
+    """From another process and another folder, as `ray.address=auto` finds it."""
+    address = ray.ray.get_runtime_context().gcs_address
+    space = tmp_path / "mine.yaml"
+    space.write_text(json.dumps(SPACE | {"run": {"task": TASK, "budget": {"max_params": "1M"}}}))
+    options = [
+        "model.halt_max_steps=1",
+        "model.forward_dtype=float32",
+        "train.steps=8",
+        "train.num_reports=2",
+    ]
+    options += [
+        "num_trials=2",
+        "baseline.presets=[]",
+        "confirm.finalists=0",
+        "wandb.mode=disabled",
+        "out=found",
+    ]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run_sweep.py"), f"space={space}", "ray.address=auto", *options],
+        cwd=tmp_path, env=os.environ | {"RAY_ADDRESS": address}, capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "in 2 slots" in done.stderr
+    assert [row["status"] for row in read_trials(tmp_path / "found").to_pylist()] == ["completed"] * 2
 
 
 def test_what_a_listener_raises_comes_out_as_it_is(ray: Any) -> None:
