@@ -21,7 +21,6 @@ from typing import Any
 _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a share of a GPU sees none
     "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # Ray's C++ side writes its lesser errors to the terminal
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a task's path may be relative to where the user stands
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -32,9 +31,8 @@ _ENVIRONMENT = {
 os.environ.update(_ENVIRONMENT)  # Ray reads it when it is imported
 
 import ray  # noqa: E402
-from ray import cloudpickle, tune  # noqa: E402
+from ray import tune  # noqa: E402
 from ray._private import services  # noqa: E402
-from ray.exceptions import ActorDiedError, OutOfMemoryError  # noqa: E402
 from ray.tune.error import TuneError  # noqa: E402
 from ray.tune.experiment import Trial  # noqa: E402
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler  # noqa: E402
@@ -279,7 +277,7 @@ class _Decisions(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         with self._hooks.noting_errors():
-            self._hooks.fail(trial.config["job"], _describe(_error_of(trial)))
+            self._hooks.fail(trial.config["job"], why_ended(trial.error_file))
 
 
 class _Starts(tune.Callback):
@@ -304,21 +302,15 @@ def _number(trial: Trial) -> int:
     return trial.config["job"].number
 
 
-def _error_of(trial: Trial) -> Exception | None:
-    # Trial.get_pickled_error looks where the file is copied to later; this is where Tune has just written it.
-    path = trial.pickled_error_file
-    if path is None:
-        return None
-    error = cloudpickle.loads(Path(path).read_bytes())
-    assert isinstance(error, Exception)
-    return error
+def why_ended(error_file: str | None) -> str:
+    """Why a worker process ended, in one line.
 
-
-def _describe(error: Exception | None) -> str:
-    """Why a worker process ended, in one line."""
-    text = str(error).strip()
-    if isinstance(error, OutOfMemoryError) or "memory" in text.split("Some common causes")[0]:
+    Args:
+        error_file: where Tune has written of it; None where it has not.
+    """
+    text = Path(error_file).read_text(encoding="utf-8").strip() if error_file else ""
+    if "memory" in text.split("Some common causes")[0]:
         return "OutOfMemory: the worker process was ended because the machine's memory ran out"
-    if isinstance(error, ActorDiedError) and error.actor_init_failed:
+    if "creation task" in text:
         return f"WorkerDied: it could not start ({text.splitlines()[-1]})"
     return "WorkerDied: the worker process was killed, crashed or lost its machine"

@@ -224,3 +224,29 @@ def test_a_cluster_that_is_not_there(address: str, part: str) -> None:
         ray_bridge.connect(address, Machine(num_cpus=1, num_gpus=0)),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("1 worker(s) were killed due to the node running low on memory.", "OutOfMemory: "),
+        (
+            "The actor died because of an error raised in its creation task\nImportError: no torch",
+            "WorkerDied: it could not start (ImportError: no torch)",
+        ),
+        (
+            "The actor died. Some common causes include: (1) the process was killed by the OOM killer due to "
+            "high memory usage",
+            "WorkerDied: the worker process was killed",
+        ),
+        ("", "WorkerDied: "),
+    ],
+)
+def test_why_a_worker_ended(tmp_path: Path, text: str, reason: str) -> None:
+    from sweeps import ray_bridge
+
+    written = tmp_path / "error.txt"
+    written.write_text(text)
+    assert ray_bridge.why_ended(str(written)).startswith(reason)
+    assert "\n" not in ray_bridge.why_ended(str(written))
+    assert ray_bridge.why_ended(None).startswith("WorkerDied: ")
