@@ -3,7 +3,7 @@
 import sys
 
 from hrm import door
-from sweeps.cli import main
+from sweeps.doors.command_line import main
 
 if __name__ == "__main__":
     sys.exit(door.run(main))

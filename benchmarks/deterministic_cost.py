@@ -16,13 +16,13 @@ from statistics import fmean
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from sweeps.candidates import Candidates
 from sweeps.config import BudgetConfig, SweepConfig
 from sweeps.jobs import Job
-from sweeps.plan import Plan
-from sweeps.simulator import Simulator
-from sweeps.space import load_space
-from sweeps.synthetic import SyntheticCurves
+from sweeps.search.plan import Plan
+from sweeps.search.simulator import Simulator
+from sweeps.search.synthetic import SyntheticCurves
+from sweeps.space.candidates import Candidates
+from sweeps.space.space import load_space
 
 MODEL_FIELDS = {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1}
 SPREADS = ((0.9, 1.1), (0.5, 2.0))

@@ -23,8 +23,8 @@ from hrm.presets import load_preset
 from hrm.run_config import RunConfig
 from hrm.tasks import open_task
 from hrm.trainer import Trainer
-from sweeps.space import load_space
-from sweeps.statistics import ALPHA, TEST_NAME, detectable, welch
+from sweeps.space.space import load_space
+from sweeps.verdict.statistics import ALPHA, TEST_NAME, detectable, welch
 
 METRICS = ("exact_accuracy", "blank_accuracy")
 

@@ -27,10 +27,10 @@ from scipy import stats
 
 from hrm.run_config import RunConfig
 from hrm.tasks import open_task, task_kind
-from sweeps.candidates import Candidates
 from sweeps.config import BudgetConfig, SweepConfig, SweepTrainConfig
-from sweeps.objective import Objective, objective_names
-from sweeps.space import load_space
+from sweeps.search.objective import Objective, objective_names
+from sweeps.space.candidates import Candidates
+from sweeps.space.space import load_space
 
 SHAPES = [(1, 1), (1, 3), (3, 1), (2, 2), (4, 4), (8, 8)]
 """H_layers and L_layers; the width follows from the budget."""

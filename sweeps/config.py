@@ -1,4 +1,4 @@
-"""A sweep's configuration: one tree of dataclasses, composed by Hydra (see `sweeps.cli`)."""
+"""A sweep's configuration: one tree of dataclasses, composed by Hydra (see `sweeps.doors.command_line`)."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class SweepConfig:
     """
 
     space: dict[str, Any]
-    """The space as its YAML has it: name, question, parameters, derived, fixed (see `sweeps.space`)."""
+    """The space as its YAML has it: name, question, parameters, derived, fixed (see `sweeps.space.space`)."""
     task: dict[str, Any] = field(default_factory=dict)
     """`name` and the task's own options."""
     model: dict[str, Any] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class SweepConfig:
     num_trials: int = 16
     """Search trials to start; baselines and confirmations come on top."""
     objective: str = "valid/blank_accuracy"
-    """The metric that the search maximises (see `sweeps.objective`)."""
+    """The metric that the search maximises (see `sweeps.search.objective`)."""
     seed: int = 0
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     sampler: dict[str, Any] = field(default_factory=lambda: {"name": "tpe"})
@@ -110,10 +110,14 @@ class SweepConfig:
     def __post_init__(self) -> None:
         _require("num_trials", self.num_trials, self.num_trials >= 1, "must be at least 1")
         _require("seed", self.seed, self.seed >= 0, "must be 0 or more")
-        _require("train.equal", self.train.equal, self.train.equal in EQUAL, f"must be one of: {', '.join(EQUAL)}")
+        _require(
+            "train.equal", self.train.equal, self.train.equal in EQUAL, f"must be one of: {', '.join(EQUAL)}"
+        )
         _require("wandb.mode", self.wandb.mode, self.wandb.mode in WANDB_MODES,
                  f"must be one of: {', '.join(WANDB_MODES)}")  # fmt: skip
-        _require("confirm.finalists", self.confirm.finalists, self.confirm.finalists >= 0, "must be 0 or more")
+        _require(
+            "confirm.finalists", self.confirm.finalists, self.confirm.finalists >= 0, "must be 0 or more"
+        )
         _require("confirm.seeds", self.confirm.seeds, self.confirm.seeds >= 2,
                  "must be at least 2: one run has no spread")  # fmt: skip
         _require("baseline.trials", self.baseline.trials, self.baseline.trials is None or self.baseline.trials >= 1,

@@ -12,18 +12,19 @@ from typing import Any
 from hrm import config as reader
 from hrm.tasks import open_task, task_kind
 from hrm.train_progress import DataProgress
-from sweeps import output, report
-from sweeps.candidates import Candidates
+from sweeps import report
 from sweeps.config import SweepConfig
+from sweeps.doors import output
+from sweeps.faces.progress import progress
+from sweeps.faces.wandb_runs import WandbRuns, check_mode
 from sweeps.listener import Listener
-from sweeps.plan import Plan
-from sweeps.progress import progress
-from sweeps.resources import Machine, Shares, share
 from sweeps.results import context as setting
 from sweeps.results.best import write_best
 from sweeps.results.context import Context
 from sweeps.results.tables import Tables
-from sweeps.wandb_runs import WandbRuns, check_mode
+from sweeps.running.resources import Machine, Shares, share
+from sweeps.search.plan import Plan
+from sweeps.space.candidates import Candidates
 
 
 def describe(config: SweepConfig) -> str:
@@ -32,7 +33,7 @@ def describe(config: SweepConfig) -> str:
     Raises:
         UserError: the configuration is at fault.
     """
-    from sweeps import dry_run
+    from sweeps.space import dry_run
 
     return dry_run.describe(_candidates(config), config)
 
@@ -54,7 +55,7 @@ def run(config: SweepConfig, command: Sequence[str] = ()) -> Path:
     machine = _check_machine(config)
     with DataProgress() as show:
         dataset = open_task(_task(config), show)
-    from sweeps import ray_bridge
+    from sweeps.running import ray_bridge
 
     with ray_bridge.connect(config.ray.address, machine) as there:
         shares = share(config, there)

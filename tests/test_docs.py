@@ -10,8 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-SHORT_SWEEP = "num_trials=2 train.steps=20 train.num_reports=2 baseline.trials=1 confirm.finalists=1 confirm.seeds=2"
-SHORT_SWEEP += " task.train_puzzles=64 task.valid_puzzles=32 task.test_puzzles=32 wandb.mode=disabled max_concurrent=1"
+SHORT_SWEEP = (
+    "num_trials=2 train.steps=20 train.num_reports=2 baseline.trials=1 confirm.finalists=1 confirm.seeds=2"
+)
+SHORT_SWEEP += (
+    " task.train_puzzles=64 task.valid_puzzles=32 task.test_puzzles=32 wandb.mode=disabled max_concurrent=1"
+)
 SHORT_TRAINING = "train.steps=10 train.num_reports=2 device=cpu"
 TOUCHES_THE_MACHINE = ("make", "conda", "git", "pip", "ray", "optuna-dashboard", "wandb", "cd", "source")
 """Commands that change an environment or need a server; `make` is what runs these tests (see .ci/run)."""
@@ -61,7 +65,11 @@ def test_command_runs(command: str, tmp_path: Path, documented_files: dict[str, 
     for name, path in documented_files.items():
         command = command.replace(name, str(path))
     result = subprocess.run(
-        shortened(command, tmp_path / "out"), cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        shortened(command, tmp_path / "out"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
     )
     assert result.returncode == 0, f"{command}\n{result.stdout[-2000:]}\n{result.stderr[-2000:]}"
     assert "Traceback" not in result.stderr

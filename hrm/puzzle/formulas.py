@@ -46,7 +46,7 @@ class Sizes(NamedTuple):
     """1 where the forward pass has 16 bits a number, 0 where 32."""
 
     @property
-    def T(self) -> Number:  # noqa: N802
+    def T(self) -> Number:
         """Positions."""
         return self.P + self.S
 

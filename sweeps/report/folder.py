@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeps.compare import Comparisons, compare
 from sweeps.results import context as setting
 from sweeps.results.context import Context
 from sweeps.results.tables import read_curves, read_trials
+from sweeps.verdict.compare import Comparisons, compare
 
 Row = dict[str, Any]
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from sweeps.arms import Arm
-from sweeps.budget import ISO_PARAMETER
-from sweeps.compare import Comparison
 from sweeps.report import wording
 from sweeps.report.figures import Drawn
 from sweeps.report.folder import Folder, Row
@@ -25,6 +22,9 @@ from sweeps.report.numbers import (
 )
 from sweeps.results.schema import PARAMETER_PREFIX
 from sweeps.results.values import short
+from sweeps.space.budget import ISO_PARAMETER
+from sweeps.verdict.arms import Arm
+from sweeps.verdict.compare import Comparison
 
 NUM_BEST = 10
 STATUSES = ("completed", "pruned", "failed")

@@ -10,12 +10,12 @@ from typing import Any
 
 from hrm.errors import UnknownNameError
 from hrm.run_config import qualify
-from sweeps.arms import Arm, best_arm
-from sweeps.compare import Comparison, score_resolution
 from sweeps.report.folder import Folder, Row
 from sweeps.report.numbers import assignments, percent, plus_minus
 from sweeps.results.values import short
-from sweeps.statistics import Estimate, estimate
+from sweeps.verdict.arms import Arm, best_arm
+from sweeps.verdict.compare import Comparison, score_resolution
+from sweeps.verdict.statistics import Estimate, estimate
 
 
 def headline(folder: Folder) -> list[str]:

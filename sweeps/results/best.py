@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from hrm.config import write_yaml
 from hrm.run_config import PROVENANCE
-from sweeps.arms import Arm, best_arm, read_arms
 from sweeps.results import context as setting
 from sweeps.results.context import Context
 from sweeps.results.files import write_atomically
 from sweeps.results.tables import read_trials
+from sweeps.verdict.arms import Arm, best_arm, read_arms
 
 FILE_NAME = "best.yaml"
 

@@ -10,18 +10,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeps.budget import Budget
-from sweeps.objective import Objective
 from sweeps.results.files import write_text_atomically
 from sweeps.results.provenance import Provenance, space_hash
 from sweeps.results.schema import SCHEMA_VERSION
-from sweeps.statistics import TEST_NAME
+from sweeps.search.objective import Objective
+from sweeps.space.budget import Budget
+from sweeps.verdict.statistics import TEST_NAME
 
 if TYPE_CHECKING:
     from hrm.tasks.base import Dataset
-    from sweeps.candidates import Candidates
     from sweeps.config import SweepConfig
-    from sweeps.plan import Plan
+    from sweeps.search.plan import Plan
+    from sweeps.space.candidates import Candidates
 
 FILE_NAME = "sweep.json"
 

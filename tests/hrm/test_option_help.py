@@ -34,7 +34,7 @@ def test_docs_of_a_class_and_its_bases() -> None:
 
 def test_option_lines() -> None:
     lines = option_lines(Base, "train").splitlines()
-    assert lines[0].split() == "train.a=1 What a is, over two lines.".split()
+    assert lines[0].split() == ["train.a=1", "What", "a", "is,", "over", "two", "lines."]
     assert lines[1].rstrip() == "  train.b=null"
     assert option_lines(Base, skip=("a",)).rstrip() == "  b=null"
     assert max(len(line) for line in option_lines(TrainConfig, "train", width=80).splitlines()) <= 80

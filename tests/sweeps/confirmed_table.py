@@ -11,7 +11,7 @@ import pyarrow as pa
 from sweeps.results.context import Context
 from sweeps.results.provenance import Provenance
 from sweeps.results.schema import TRIAL_COLUMNS, table
-from sweeps.statistics import TEST_NAME
+from sweeps.verdict.statistics import TEST_NAME
 
 BUDGET = 1000
 

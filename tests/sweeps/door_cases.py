@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hrm import door
-from sweeps.cli import main
+from sweeps.doors.command_line import main
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from sweeps.candidates import Candidates
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
-from sweeps.plan import Plan
-from sweeps.simulator import Simulation, Simulator, Slowness, Train
-from sweeps.synthetic import SyntheticCurves
+from sweeps.search.plan import Plan
+from sweeps.search.simulator import Simulation, Simulator, Slowness, Train
+from sweeps.search.synthetic import SyntheticCurves
+from sweeps.space.candidates import Candidates
 
 MODEL_FIELDS = {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1}
 

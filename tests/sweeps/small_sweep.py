@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hrm.tasks import task_kind
-from sweeps.candidates import Candidates
 from sweeps.config import BaselineConfig, BudgetConfig, SweepConfig, SweepTrainConfig
+from sweeps.space.candidates import Candidates
 
 TASK = {"name": "sudoku6"}
 

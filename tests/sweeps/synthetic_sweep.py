@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from hrm.tasks.base import Batch, Dataset, Split
-from sweeps.candidates import Candidates
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
-from sweeps.dispatch import Dispatcher
 from sweeps.jobs import Job, Report
 from sweeps.listener import Listener
-from sweeps.plan import Done, Plan, Wait
 from sweeps.results import context as setting
 from sweeps.results.context import Context
 from sweeps.results.tables import Tables
+from sweeps.search.dispatch import Dispatcher
+from sweeps.search.plan import Done, Plan, Wait
+from sweeps.space.candidates import Candidates
 
 SPACE: dict[str, Any] = {
     "name": "depth_vs_width",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweeps.groups import Groups
+from sweeps.doors.groups import Groups
 from tests.sweeps.door_cases import call, contents
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeps.jobs import Job, Report
-from sweeps.plan import Plan
-from sweeps.pruners import PRUNERS
-from sweeps.samplers import SAMPLERS
-from sweeps.simulator import Slowness
-from sweeps.synthetic import SyntheticCurves
+from sweeps.search.plan import Plan
+from sweeps.search.pruners import PRUNERS
+from sweeps.search.samplers import SAMPLERS
+from sweeps.search.simulator import Slowness
+from sweeps.search.synthetic import SyntheticCurves
 from tests.sweeps.search_cases import decisions, make_plan, search_jobs, simulate
 
 CURVES = SyntheticCurves(world=3, noise=0.05)

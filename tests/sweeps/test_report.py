@@ -218,7 +218,7 @@ def test_other_spaces_and_objectives_are_drawn(tmp_path: Path, name: str, object
 
 
 def _headline(arms: dict, **changes: object) -> list[str]:
-    from sweeps.compare import compare
+    from sweeps.verdict.compare import compare
 
     table, given = trials(arms, **changes), context()  # type: ignore[arg-type]
     folder = Folder(context=given, trials=table.to_pylist(), curves={}, comparisons=compare(table, given))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sweeps.candidates import Candidates
 from sweeps.config import BudgetConfig, SweepConfig, SweepTrainConfig
-from sweeps.space import SPACES_FOLDER, Space, find_spaces, load_space
+from sweeps.space.candidates import Candidates
+from sweeps.space.space import SPACES_FOLDER, Space, find_spaces, load_space
 from tests.sweeps.small_sweep import task_fields
 
 SHIPPED = ("cycles", "depth_vs_width", "expansion", "full", "h_update_period")

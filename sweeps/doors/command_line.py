@@ -1,0 +1,138 @@
+"""The door of a sweep: Hydra composes the configuration, every fault of the user becomes one message."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from hrm.errors import ConfigError
+from sweeps.config import SweepConfig
+
+_ASSIGNMENT = re.compile(r"(?P<prefix>\+{0,2})(?P<key>[^+~=\s][^=\s]*)=(?P<value>.*)", re.DOTALL)
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the sweeps that the command line asks for, or prints what Hydra's flags ask for.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UserError: the command line or what it names is at fault; nothing has been started or written.
+    """
+    if {"-h", "--help"} & set(arguments):
+        from sweeps.doors.help import help_text
+
+        print(help_text())
+        return 0
+    return _Door(arguments).open()
+
+
+class _Door:
+    """One call of the program."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._arguments = arguments
+        self._code = 0
+
+    def open(self) -> int:
+        import hydra
+        from hydra.errors import HydraException, OverrideParseException
+        from omegaconf.errors import OmegaConfBaseException
+
+        from sweeps.doors.groups import CONFIG_NAME
+
+        # Hydra then raises what it would print with exit code 1.
+        os.environ["HYDRA_FULL_ERROR"] = "1"
+        before = sys.argv
+        sys.argv = [before[0], *rewrite(self._arguments)]
+        try:
+            hydra.main(version_base="1.3", config_path=None, config_name=CONFIG_NAME)(self._run)()
+        except OverrideParseException as error:
+            given = error.override.removeprefix("++")
+            mend = "Quote a value that holds special characters, as in 'name=\"a, b\"'"
+            raise ConfigError("command line", given, f"cannot be read: {_one_line(error)}", mend) from None
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError("command line", " ".join(self._arguments), _one_line(error)) from None
+        finally:
+            sys.argv = before
+        return self._code
+
+    def _run(self, composed: Any) -> None:
+        """One sweep. Hydra would print a line of its own about what is raised here, so nothing is."""
+        from hrm import door
+        from sweeps import sweep
+
+        def run(arguments: list[str]) -> None:
+            config = _read(composed)
+            if config.dry_run:
+                print(sweep.describe(config))
+            else:
+                sweep.run(config, command=arguments)
+
+        self._code = max(self._code, door.run(run, self._arguments))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split("See https://")[0].split())
+
+
+def rewrite(arguments: Sequence[str]) -> list[str]:
+    """The command line as Hydra is to read it.
+
+    Choices are checked, and paths among them registered under names. Other assignments may add keys: whether
+    there is such a key is judged later, by its owner, whose message names the nearest.
+
+    Raises:
+        UserError: a choice that is not there, or no space.
+    """
+    from sweeps.doors.groups import GROUPS, Groups
+
+    groups = Groups()
+    if any(argument.startswith(("-sc", "--shell", "--hydra-help", "--version")) for argument in arguments):
+        return list(arguments)
+    overrides, flags, chosen = [], [], set()
+    for before, argument in zip(["", *arguments], arguments):
+        match = _ASSIGNMENT.fullmatch(argument)
+        if match and match["key"] in GROUPS:
+            chosen.add(match["key"])
+            overrides.append(f"{match['key']}={_choices(groups, match['key'], match['value'])}")
+        elif match and not match["prefix"] and not match["key"].startswith("hydra"):
+            overrides.append(f"++{argument}")
+        elif match or argument.startswith("~"):
+            overrides.append(argument)
+        elif argument.startswith("-") or before.startswith("-"):
+            flags.append(argument)
+        else:
+            raise ConfigError("command line", argument, "must read name=value")
+    if "space" not in chosen:
+        names = ", ".join(groups.questions)
+        raise ConfigError("command line", " ".join(arguments), f"must choose a space: {names}",
+                          "For example: python run_sweep.py space=depth_vs_width")  # fmt: skip
+    # argparse wants the overrides in one piece, wherever the user put the flags.
+    return [*overrides, *flags]
+
+
+def _choices(groups: Any, group: str, given: str) -> str:
+    """One choice, or several for --multirun."""
+    given = given.strip("'\"")
+    if "," not in given or os.path.exists(given):
+        return groups.choose(group, given)
+    return ",".join(groups.choose(group, one.strip()) for one in given.split(","))
+
+
+def _read(composed: Any) -> SweepConfig:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from sweeps.doors.compose import sweep_config
+
+    try:
+        values = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError("configuration", str(error.full_key), str(error).splitlines()[0]) from None
+    assert isinstance(values, dict)
+    return sweep_config({str(key): value for key, value in values.items()})

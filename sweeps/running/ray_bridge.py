@@ -1,0 +1,316 @@
+"""How jobs run: one Ray Tune trial each, on worker processes that are used again. Ray decides nothing.
+
+The only module that knows Ray. A `Dispatcher` says what to run and what to stop; Tune's hooks carry its
+words: a Searcher asks it for jobs, a Scheduler brings it reports and failures, a Callback tells when a job
+has reached its worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_ENVIRONMENT = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a share of a GPU sees none
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a task's path may be relative to where the user stands
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours also ends the tables
+    "TUNE_GLOBAL_CHECKPOINT_S": "inf",  # the study and the tables are what survives, not Ray's snapshots
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+}
+os.environ.update(_ENVIRONMENT)  # Ray reads it when it is imported
+
+import ray  # noqa: E402
+from ray import tune  # noqa: E402
+from ray._private import services  # noqa: E402
+from ray.tune.error import TuneError  # noqa: E402
+from ray.tune.experiment import Trial  # noqa: E402
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler  # noqa: E402
+from ray.tune.search import Searcher  # noqa: E402
+
+from hrm.stopping import Stopped, StopSignals  # noqa: E402
+from sweeps.errors import ResourceError  # noqa: E402
+from sweeps.jobs import Job, Outcome, Report  # noqa: E402
+from sweeps.listener import Listener  # noqa: E402
+from sweeps.running.ray_worker import Worker  # noqa: E402
+from sweeps.running.resources import Machine, Shares  # noqa: E402
+from sweeps.search.dispatch import Decides, Dispatcher  # noqa: E402
+from sweeps.search.plan import DONE  # noqa: E402
+
+_OBJECT_STORE_BYTES = 128 * 2**20
+"""Small: only configs and reports travel between processes."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or SIGTERM: the sweep has been asked to stop."""
+
+
+@contextmanager
+def connect(address: str | None, machine: Machine) -> Iterator[Machine]:
+    """A running Ray: a private local one that takes itself to be `machine`, or the cluster at `address`.
+
+    It is left on exit, a local one ended.
+
+    Yields:
+        What the cluster offers; `machine` itself without one.
+
+    Raises:
+        ResourceError: there is no such cluster.
+    """
+    _quiet()
+    scratch = Path(tempfile.mkdtemp(prefix="hrm-ray-", dir=_short_temporary_folder()))
+    try:
+        if address is None:
+            _start_local(machine, scratch)
+            yield machine
+        else:
+            _join(address)
+            offered = ray.cluster_resources()
+            yield Machine(num_cpus=int(offered.get("CPU", 0)), num_gpus=int(offered.get("GPU", 0)))
+    finally:
+        ray.shutdown()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _quiet() -> None:
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    # `log_to_driver=False` still lets the raylet's own messages through, for example of a dead worker.
+    ray._private.worker._worker_logs_enabled = False
+
+
+def _start_local(machine: Machine, scratch: Path) -> None:
+    ray.init(
+        address="local",
+        num_cpus=machine.num_cpus,
+        num_gpus=machine.num_gpus,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.CRITICAL,
+        # What Tune sets for its actors: workers that Ray starts ahead of time then fit them.
+        runtime_env={"env_vars": {"PL_DISABLE_FORK": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0"}},
+        _temp_dir=str(scratch),
+    )
+
+
+def _join(address: str) -> None:
+    code = [str(Path(__file__).parents[1] / package) for package in ("hrm", "sweeps")]
+    try:
+        ray.init(
+            address=_reached(address),
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            runtime_env={"py_modules": code},
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ResourceError(
+            "ray.address", address, f"no such Ray cluster ({reason})",
+            "Start one with `ray start --head`, or leave ray.address out for a local Ray",
+        ) from None  # fmt: skip
+
+
+def _reached(address: str) -> str:
+    """The cluster's host and port.
+
+    Raises:
+        OSError, ValueError: nothing answers there. Ray itself would try for two minutes and end the process.
+    """
+    if "://" in address:
+        raise ValueError("run the sweep on a machine of the cluster, with ray.address=auto")
+    found = str(services.canonicalize_bootstrap_address(address))
+    host, _, port = found.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    return found
+
+
+def _short_temporary_folder() -> str | None:
+    # Ray keeps sockets there, and a socket's path has at most 107 bytes (103 on macOS).
+    return "/tmp" if os.path.isdir("/tmp") else None
+
+
+def run(plan: Decides, shares: Shares, listeners: Sequence[Listener]) -> None:
+    """Runs a plan's jobs to its end on the connected Ray.
+
+    Raises:
+        Interrupted: a signal came; the jobs that ran have been ended as failed, and told so.
+    """
+    dispatcher = Dispatcher(plan, listeners)
+    storage = tempfile.mkdtemp(prefix="hrm-tune-")
+    with StopSignals() as signals:
+        hooks = _Hooks(dispatcher, shares.slots, signals)
+        try:
+            _tune(hooks, shares, storage)
+        except TuneError as error:
+            # Tune wraps what its hooks raise in a text; ours is the cause.
+            raise hooks.error or error from None
+        except Interrupted:
+            _fail_running(dispatcher, "interrupted: the sweep was asked to stop")
+            raise
+        finally:
+            shutil.rmtree(storage, ignore_errors=True)
+    _fail_running(dispatcher, "lost: Ray ended without it")
+
+
+def _tune(hooks: _Hooks, shares: Shares, storage: str) -> None:
+    tune.run(
+        Worker,
+        name="sweep",
+        storage_path=storage,
+        num_samples=-1,
+        search_alg=_Suggestions(hooks),
+        scheduler=_Decisions(hooks),
+        callbacks=[_Starts(hooks)],
+        max_concurrent_trials=shares.slots,
+        resources_per_trial={"cpu": shares.cpus_per_trial, "gpu": shares.gpus_per_trial},
+        reuse_actors=True,
+        max_failures=0,
+        raise_on_failed_trial=False,
+        trial_name_creator=lambda trial: f"job-{_number(trial)}",
+        trial_dirname_creator=lambda trial: f"job-{_number(trial)}",
+        verbose=0,
+    )
+
+
+def _fail_running(dispatcher: Dispatcher, reason: str) -> None:
+    for number in dispatcher.running:
+        dispatcher.failed(number, reason)
+
+
+class _Hooks:
+    """What the three hooks of Tune share."""
+
+    def __init__(self, dispatcher: Dispatcher, slots: int, signals: StopSignals) -> None:
+        self.dispatcher = dispatcher
+        self.slots = slots
+        self.signals = signals
+        self.error: Exception | None = None
+        """What a hook raised, before Tune wrapped it."""
+        self.again: deque[Job] = deque()
+        """Jobs whose worker was dead before they began."""
+        self._given_again: set[int] = set()
+
+    @contextmanager
+    def noting_errors(self) -> Iterator[Dispatcher]:
+        try:
+            yield self.dispatcher
+        except Exception as error:
+            self.error = self.error or error
+            raise
+
+    def fail(self, job: Job, reason: str) -> None:
+        """Ends a job whose worker has died; one that had not begun is given to another worker, once."""
+        if self.dispatcher.has_started(job.number) or job.number in self._given_again:
+            self.dispatcher.failed(job.number, reason)
+        elif job.number in self.dispatcher.running:
+            self._given_again.add(job.number)
+            self.again.append(job)
+
+
+class _Suggestions(Searcher):
+    """Asks for jobs. Tune asks again within a tenth of a second after a None."""
+
+    def __init__(self, hooks: _Hooks) -> None:
+        super().__init__()
+        self._hooks = hooks
+        self._numbers: dict[str, int] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        with self._hooks.noting_errors() as dispatcher:
+            job = self._hooks.again.popleft() if self._hooks.again else dispatcher.next_job()
+        if isinstance(job, Job):
+            self._numbers[trial_id] = job.number
+            return {"job": job}
+        return Searcher.FINISHED if job is DONE else None
+
+    def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
+        # The scheduler has told of every ordinary end: this one is of what Tune gave up without telling.
+        number = self._numbers.pop(trial_id)
+        if all(job.number != number for job in self._hooks.again):
+            with self._hooks.noting_errors() as dispatcher:
+                dispatcher.failed(number, "lost: Ray gave the trial up")
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: what must survive lives in the study and the tables."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing, likewise."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError
+
+
+class _Decisions(FIFOScheduler):
+    """Brings reports and failures to the dispatcher, and stops what has ended."""
+
+    def __init__(self, hooks: _Hooks) -> None:
+        super().__init__()
+        self._hooks = hooks
+        self._keeps_workers = False
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        if not self._keeps_workers:
+            # Tune keeps one idle worker and ends the others, though a plan that waits for the slowest of
+            # several jobs will need them all again: a new worker costs seconds.
+            cache = tune_controller._tune_controller._actor_cache
+            cache.increase_max(trial.placement_group_factory, self._hooks.slots)
+            self._keeps_workers = True
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict) -> str:
+        message: Report | Outcome = result["message"]
+        with self._hooks.noting_errors() as dispatcher:
+            if isinstance(message, Outcome):
+                dispatcher.failed(_number(trial), message.error or "unknown")
+                return TrialScheduler.STOP
+            ended = dispatcher.reported(_number(trial), message)
+        return TrialScheduler.STOP if ended else TrialScheduler.CONTINUE
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        with self._hooks.noting_errors():
+            self._hooks.fail(trial.config["job"], why_ended(trial.error_file))
+
+
+class _Starts(tune.Callback):
+    """Tells when a job has reached its worker, and ends the run when a signal has come."""
+
+    def __init__(self, hooks: _Hooks) -> None:
+        self._hooks = hooks
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        try:
+            self._hooks.signals.check()
+        except Stopped as stopped:
+            # Not an Exception, for which Tune would wait for its workers: they end with the connection.
+            raise Interrupted(stopped.name) from None
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        with self._hooks.noting_errors() as dispatcher:
+            dispatcher.started(_number(trial))
+
+
+def _number(trial: Trial) -> int:
+    return trial.config["job"].number
+
+
+def why_ended(error_file: str | None) -> str:
+    """Why a worker process ended, in one line.
+
+    Args:
+        error_file: where Tune has written of it; None where it has not.
+    """
+    text = Path(error_file).read_text(encoding="utf-8").strip() if error_file else ""
+    if "memory" in text.split("Some common causes")[0]:
+        return "OutOfMemory: the worker process was ended because the machine's memory ran out"
+    if "creation task" in text:
+        return f"WorkerDied: it could not start ({text.splitlines()[-1]})"
+    return "WorkerDied: the worker process was killed, crashed or lost its machine"

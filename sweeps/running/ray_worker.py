@@ -1,0 +1,29 @@
+"""A Ray worker process: it trains one job after another. Light to import: new workers wait for it."""
+
+from __future__ import annotations
+
+from ray import tune
+
+
+class Worker(tune.Trainable):
+    """One job at a time, a step being all that lies between two reports.
+
+    Each step returns a `Report` or a failed `Outcome` as `message`. The scheduler stops the trial when either
+    says that the job has ended; a finished job is therefore never asked for one step more.
+    """
+
+    def setup(self, config: dict) -> None:
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict) -> bool:
+        from sweeps.running import trial
+
+        self._messages = trial.run(new_config["job"])
+        self.config = {}  # Tune would send it back with every report
+        return True
+
+    def step(self) -> dict:
+        return {"message": next(self._messages)}
+
+    def cleanup(self) -> None:
+        self._messages.close()

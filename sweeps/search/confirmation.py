@@ -1,0 +1,106 @@
+"""After the search: which configurations are rerun on fresh seeds, and as which jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from sweeps.config import SweepConfig
+from sweeps.jobs import Job, Outcome
+from sweeps.search.objective import Objective
+from sweeps.search.seeds import confirmation_seeds
+from sweeps.space.candidates import LEARNING_RATE, Candidate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entrant:
+    """One configuration of the confirmation.
+
+    Args:
+        name: `trial 7`, or a preset's name.
+        job: the search or baseline job that it reruns.
+        objective: what that job reached; a baseline's mean where its rate was trained more than once.
+        preset: for a finalist, the baseline whose architecture it has, if any: its win credits the learning
+            rate only.
+    """
+
+    name: str
+    job: Job
+    objective: float
+    preset: str | None = None
+
+
+def finalists(
+    config: SweepConfig,
+    objective: Objective,
+    jobs: Mapping[int, Job],
+    outcomes: Mapping[int, Outcome],
+    searched: Mapping[int, Candidate],
+    presets: Mapping[str, Candidate],
+) -> list[Entrant]:
+    """The best completed search trials, best first, the earlier one where two are equal.
+
+    Args:
+        searched: the candidate of each search job; no two share a key.
+        presets: the candidate of each baseline.
+    """
+    twins = {candidate.architecture: name for name, candidate in presets.items()}
+    arms = []
+    for number, candidate in searched.items():
+        value = _reached(objective, outcomes[number])
+        if value is not None:
+            job = jobs[number]
+            arms.append(
+                Entrant(name=job.arm, job=job, objective=value, preset=twins.get(candidate.architecture))
+            )
+    arms.sort(key=lambda arm: (objective.best_first(arm.objective), arm.job.number))
+    return arms[: config.confirm.finalists]
+
+
+def best_baselines(
+    objective: Objective, jobs: Mapping[int, Job], outcomes: Mapping[int, Outcome]
+) -> list[Entrant]:
+    """Each preset at its best learning rate; a preset whose every trial failed is left out.
+
+    A rate of which a trial failed comes behind those of which none did.
+    """
+    trials: dict[str, dict[float, list[Job]]] = defaultdict(lambda: defaultdict(list))
+    for job in jobs.values():
+        if job.kind == "baseline":
+            trials[job.arm][job.params[LEARNING_RATE]].append(job)
+    arms = []
+    for name, rates in trials.items():
+        ranked = []
+        for same_rate in rates.values():
+            values = [_reached(objective, outcomes[job.number]) for job in same_rate]
+            reached = [value for value in values if value is not None]
+            if reached:
+                mean = fmean(reached)
+                rank = (len(values) - len(reached), objective.best_first(mean), same_rate[0].number)
+                ranked.append((rank, Entrant(name=name, job=same_rate[0], objective=mean)))
+        if ranked:
+            arms.append(min(ranked, key=lambda pair: pair[0])[1])
+    return arms
+
+
+def confirmation_jobs(config: SweepConfig, arms: Sequence[Entrant], first_number: int) -> Iterator[Job]:
+    """The arms' jobs on the same fresh seeds: every arm at the first seed, then at the second, ..."""
+    number = first_number
+    for seed in confirmation_seeds(config.seed, config.confirm.seeds):
+        for arm in arms:
+            yield dataclasses.replace(
+                arm.job,
+                number=number,
+                kind="confirm",
+                run=dataclasses.replace(arm.job.run, seed=seed),
+                read_test=True,
+                may_prune=False,
+            )
+            number += 1
+
+
+def _reached(objective: Objective, outcome: Outcome) -> float | None:
+    return objective.value(outcome.reports) if outcome.status == "completed" else None

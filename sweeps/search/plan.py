@@ -1,0 +1,210 @@
+"""All decisions of a sweep: search, baselines, confirmations. Runs nothing and knows no clock.
+
+A free slot goes to the search when its next trial may be asked for; else to a baseline, for these depend on
+nothing and so fill what would be idle while a deterministic search waits for a slow trial; and when both have
+ended, to the confirmations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+
+from sweeps.config import SweepConfig
+from sweeps.jobs import Job, Outcome, Report
+from sweeps.search.baselines import baseline_jobs, choose_presets
+from sweeps.search.confirmation import Entrant, best_baselines, confirmation_jobs, finalists
+from sweeps.search.study import SweepStudy
+from sweeps.space.candidates import Candidate, Candidates, PresetPlace
+
+
+class Wait:
+    """No job can start before one of the running ones has reported or ended."""
+
+
+class Done:
+    """Every job of the sweep has ended."""
+
+
+WAIT, DONE = Wait(), Done()
+
+
+class Plan:
+    """What to run next, what to stop, and what to rerun at the end.
+
+    Asked by whoever has a free slot; told of every report and end. Under `deterministic` its answers depend
+    on what the jobs reported and on the number of slots, never on which of them was faster.
+
+    Args:
+        config: the sweep.
+        candidates: the space within its budget.
+        journal: file of the Optuna journal; None keeps it in memory.
+        slots: jobs that run at once.
+        memory_bytes: what one trial may use; presets beyond are left out. None is no bound.
+
+    Raises:
+        UserError: an unknown sampler, pruner, objective, preset or option.
+    """
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        candidates: Candidates,
+        journal: Path | None,
+        slots: int,
+        memory_bytes: int | None = None,
+    ) -> None:
+        assert slots >= 1
+        self.jobs: dict[int, Job] = {}
+        """Started so far, by number, in the order of starting. Numbers do not depend on that order: baselines
+        have the first, then search trials, then confirmations."""
+        self.outcomes: dict[int, Outcome] = {}
+        """Ended so far, by job number."""
+        self.trial_numbers: dict[int, int] = {}
+        """Optuna's trial number of each search job."""
+        self.arms: list[Entrant] = []
+        """What is confirmed, finalists first; empty until the search has ended."""
+        self.notes: list[str] = []
+        """What the report should say of the course of the sweep, in sentences."""
+        self.left_out: list[PresetPlace]
+        """Presets that are not trained, `misfit` saying why."""
+        self._presets: dict[str, Candidate]
+        self._config = config
+        self._presets, self.left_out = choose_presets(config.baseline.presets, candidates, memory_bytes)
+        self._study = SweepStudy(config, candidates, journal, slots)
+        self._num_feasible = candidates.num_feasible_trials
+        self._queue = deque(baseline_jobs(config, candidates, self._presets))
+        self._num_baselines = len(self._queue)
+        self._searched: dict[int, Candidate] = {}
+        self._search_over = False
+        self._confirming = False
+        self._reports: dict[int, list[Report]] = {}
+        self._stopped: set[int] = set()
+
+    def next_job(self) -> Job | Wait | Done:
+        """The next job to start, once for every free slot; WAIT comes only while jobs are running."""
+        if self._may_search():
+            return self._start_search()
+        if self._queue:
+            return self._start(self._queue.popleft())
+        if self._num_running:
+            return WAIT
+        assert self._search_over, "nothing runs that could end the wait"
+        if self._confirming:
+            return DONE
+        self._confirming = True
+        self.arms = self._choose_arms()
+        self._queue.extend(confirmation_jobs(self._config, self.arms, len(self.jobs)))
+        return self.next_job()
+
+    def report(self, number: int, report: Report) -> bool:
+        """Takes a report of a running job, in order. True: stop the job, it is pruned."""
+        assert number in self.jobs and number not in self.outcomes, f"job {number} is not running"
+        if number in self._stopped:
+            return True
+        reports = self._reports[number]
+        reports.append(report)
+        job = self.jobs[number]
+        value = self._study.objective.value(reports)
+        if job.kind != "search" or value is None:
+            return False
+        trial = self.trial_numbers[number]
+        self._study.report(trial, report.index, value)
+        is_last = report.index == job.run.train.num_reports
+        if job.may_prune and not is_last and self._study.should_prune(trial):
+            self._stopped.add(number)
+            return True
+        return False
+
+    def end(self, number: int, outcome: Outcome) -> None:
+        """Takes the end of a running job. One that was to be stopped counts as pruned however it ended."""
+        assert number in self.jobs and number not in self.outcomes, f"job {number} is not running"
+        if number in self._stopped and outcome.status != "pruned":
+            outcome = dataclasses.replace(outcome, status="pruned", error=None)
+        self.outcomes[number] = outcome
+        if self.jobs[number].kind != "search":
+            return
+        value = self._study.objective.value(self._reports[number])
+        trial = self.trial_numbers[number]
+        if outcome.status == "completed" and value is None:
+            self._study.tell(trial, "failed", error=f"no finite {self._config.objective} was reported")
+        else:
+            self._study.tell(trial, outcome.status, value, outcome.error)
+
+    @property
+    def num_jobs_expected(self) -> int:
+        """Jobs of the whole sweep: an upper bound until the search has ended, then exact."""
+        if self._confirming:
+            return len(self.jobs) + len(self._queue)
+        num_search = len(self._searched)
+        if not self._search_over:
+            num_search = min(self._config.num_trials, self._num_feasible or self._config.num_trials)
+        confirm = self._config.confirm
+        num_arms = min(confirm.finalists, num_search) + len(self._presets) if confirm.finalists else 0
+        return self._num_baselines + num_search + num_arms * confirm.seeds
+
+    @property
+    def presets(self) -> Mapping[str, Candidate]:
+        """The presets that are trained as baselines, by name."""
+        return self._presets
+
+    @property
+    def _num_running(self) -> int:
+        return len(self.jobs) - len(self.outcomes)
+
+    def _may_search(self) -> bool:
+        """Whether a search trial can start now; notices the end of the search."""
+        if self._search_over or not self._study.ready():
+            return False
+        if len(self._searched) >= self._config.num_trials:
+            self._search_over = True
+        elif self._study.exhausted():
+            self._search_over = True
+            self.notes.append(
+                f"The search ended after {len(self._searched)} of {self._config.num_trials} trials: "
+                "it had tried every distinct configuration within the budget."
+            )
+        return not self._search_over
+
+    def _start(self, job: Job) -> Job:
+        assert job.number not in self.jobs
+        self.jobs[job.number] = job
+        self._reports[job.number] = []
+        return job
+
+    def _start_search(self) -> Job:
+        number = self._num_baselines + len(self._searched)
+        trial, candidate = self._study.ask(number)
+        self.trial_numbers[number] = trial
+        self._searched[number] = candidate
+        return self._start(
+            Job(
+                number=number,
+                kind="search",
+                arm=f"trial {trial}",
+                params=candidate.values,
+                run=dataclasses.replace(candidate.run, seed=self._config.seed),
+                num_params=candidate.num_params,
+                flops_per_step=candidate.flops_per_step,
+                may_prune=self._config.pruner["name"] != "none",
+            )
+        )
+
+    def _choose_arms(self) -> list[Entrant]:
+        if self._config.confirm.finalists == 0:
+            return []
+        best = finalists(
+            self._config, self._study.objective, self.jobs, self.outcomes, self._searched, self._presets
+        )
+        if not best:
+            self.notes.append("No search trial was completed: only the baselines are confirmed.")
+        confirmed = best_baselines(self._study.objective, self.jobs, self.outcomes)
+        names = {arm.name for arm in confirmed}
+        self.notes += [
+            f"Every trial of the baseline {name} failed: it is not confirmed."
+            for name in self._presets
+            if name not in names
+        ]
+        return best + confirmed

@@ -1,0 +1,128 @@
+"""The pruners: Optuna's own, with their resource counted in reports. To add one: a function and a line.
+
+A trial's resource at a report is the report's index, 1 to `num_reports`; reports lie at equal fractions of
+a trial's own length, so trials of unequal step counts are compared at the same fraction of their compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    PercentilePruner,
+    SuccessiveHalvingPruner,
+)
+
+from hrm.errors import ConfigError
+from sweeps.search.options import at_least, call_named
+
+
+def build_pruner(section: Mapping[str, Any], num_reports: int) -> BasePruner:
+    """The pruner of a config section.
+
+    Args:
+        section: `name` and that pruner's options.
+        num_reports: reports of a whole trial.
+
+    Raises:
+        UnknownNameError: no such pruner or option.
+        ConfigError: an option is out of range.
+    """
+    return call_named(PRUNERS, section, "pruner", num_reports)
+
+
+def grace(num_reports: int) -> int:
+    """The first report at which a trial may be pruned unless told otherwise: a fifth of a run, rounded up.
+
+    Before it lies the warm-up (a tenth by default), and deep recurrence starts slowly.
+    """
+    return -(-num_reports // 5)
+
+
+def hyperband(
+    num_reports: int, *, min_resource: int | None = None, reduction_factor: int = 3, bootstrap_count: int = 0
+) -> BasePruner:
+    """Brackets of successive halving with different patience (Li et al., arXiv 1603.06560)."""
+    first = grace(num_reports) if min_resource is None else min_resource
+    at_least("pruner.min_resource", first, 1)
+    at_least("pruner.reduction_factor", reduction_factor, 2)
+    if first > num_reports:
+        raise ConfigError("pruner.min_resource", first, f"must be at most train.num_reports={num_reports}")
+    return HyperbandPruner(
+        min_resource=first,
+        max_resource=num_reports,
+        reduction_factor=reduction_factor,
+        bootstrap_count=bootstrap_count,
+    )
+
+
+def successive_halving(
+    num_reports: int,
+    *,
+    min_resource: int | None = None,
+    reduction_factor: int = 3,
+    min_early_stopping_rate: int = 0,
+    bootstrap_count: int = 0,
+) -> BasePruner:
+    """Asynchronous successive halving (Li et al., arXiv 1810.05934)."""
+    return SuccessiveHalvingPruner(
+        min_resource=grace(num_reports) if min_resource is None else min_resource,
+        reduction_factor=reduction_factor,
+        min_early_stopping_rate=min_early_stopping_rate,
+        bootstrap_count=bootstrap_count,
+    )
+
+
+def median(
+    num_reports: int,
+    *,
+    n_startup_trials: int = 5,
+    n_warmup_steps: int | None = None,
+    interval_steps: int = 1,
+    n_min_trials: int = 1,
+) -> BasePruner:
+    """Stops a trial whose best value is worse than the median of the completed ones at the same report."""
+    return MedianPruner(
+        n_startup_trials=n_startup_trials,
+        n_warmup_steps=grace(num_reports) if n_warmup_steps is None else n_warmup_steps,
+        interval_steps=interval_steps,
+        n_min_trials=n_min_trials,
+    )
+
+
+def percentile(
+    num_reports: int,
+    *,
+    percentile: float = 25.0,
+    n_startup_trials: int = 5,
+    n_warmup_steps: int | None = None,
+    interval_steps: int = 1,
+    n_min_trials: int = 1,
+) -> BasePruner:
+    """Keeps a trial while its best value is within the best `percentile` percent of the completed ones."""
+    return PercentilePruner(
+        percentile,
+        n_startup_trials=n_startup_trials,
+        n_warmup_steps=grace(num_reports) if n_warmup_steps is None else n_warmup_steps,
+        interval_steps=interval_steps,
+        n_min_trials=n_min_trials,
+    )
+
+
+def none(num_reports: int) -> BasePruner:
+    """Trains every trial to its end."""
+    return NopPruner()
+
+
+PRUNERS: dict[str, Callable[..., BasePruner]] = {
+    "hyperband": hyperband,
+    "successive_halving": successive_halving,
+    "median": median,
+    "percentile": percentile,
+    "none": none,
+}

@@ -1,0 +1,156 @@
+"""The one Optuna study of a sweep: it suggests, prunes and remembers, in a journal.
+
+All that it knows lies in the journal. Sampler and pruner are built afresh for each decision from the sweep's
+configuration, the trial's number and the history as of that trial (`sweeps.search.asof_storage`); so a decision does
+not depend on how often anyone asked before, and a reopened journal goes on as if it had never been closed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
+from optuna.trial import TrialState
+
+from sweeps.config import SweepConfig
+from sweeps.jobs import Status
+from sweeps.results.provenance import space_hash
+from sweeps.search.asof_storage import AsOfStorage, MemoryBackend
+from sweeps.search.budgeted_sampler import KEY, BudgetedSampler, tried_keys
+from sweeps.search.objective import Objective
+from sweeps.search.pruners import build_pruner
+from sweeps.search.samplers import build_sampler
+from sweeps.search.seeds import suggestion_seed
+from sweeps.space.candidates import Candidate, Candidates
+
+STATES = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+class SweepStudy:
+    """Ask, report, should_prune, tell.
+
+    Args:
+        config: names sampler, pruner and objective.
+        candidates: the feasible configurations.
+        journal: the journal's file, made or opened; None keeps it in memory.
+        slots: trials running at once.
+
+    Raises:
+        UserError: an unknown sampler, pruner, objective or option.
+    """
+
+    def __init__(self, config: SweepConfig, candidates: Candidates, journal: Path | None, slots: int) -> None:
+        self.objective = Objective.parse(config.objective)
+        self._config = config
+        self._candidates = candidates
+        build_sampler(config, candidates, 0)
+        build_pruner(config.pruner, config.train.num_reports)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # the terminal belongs to our own progress
+        backend: BaseJournalBackend = JournalFileBackend(str(journal)) if journal else MemoryBackend()
+        self._storage = AsOfStorage(backend, lag=slots if config.deterministic else None)
+        self._study = optuna.create_study(
+            storage=self._storage,
+            study_name=study_name(config),
+            direction=self.objective.direction,
+            load_if_exists=True,
+        )
+        for name, value in _study_attributes(config).items():
+            if name not in self._study.user_attrs:
+                self._study.set_user_attr(name, value)
+
+    @property
+    def num_asked(self) -> int:
+        """Trials asked for so far: the number of the next one."""
+        return len(self._study.get_trials(deepcopy=False))
+
+    def exhausted(self) -> bool:
+        """True when every feasible configuration has been tried.
+
+        Of a space that is not enumerated: when the draws that the next trial would make find no new one.
+        """
+        number = self.num_asked
+        rng = np.random.default_rng(suggestion_seed(self._config.seed, number))
+        return self._candidates.sample(rng, tried_keys(self._study, number)) is None
+
+    def ready(self) -> bool:
+        """True when the next trial's history is complete: all trials that it must see have ended."""
+        trials = self._study.get_trials(deepcopy=False)
+        if self._storage.lag is None:
+            return True
+        seen = trials[: max(0, len(trials) - self._storage.lag + 1)]
+        return all(trial.state.is_finished() for trial in seen)
+
+    def ask(self, job: int) -> tuple[int, Candidate]:
+        """The next trial's number and configuration; call only when `ready` and not `exhausted`.
+
+        Args:
+            job: the sweep's number of the job that will train it.
+        """
+        number = self.num_asked
+        inner, draws = build_sampler(self._config, self._candidates, number)
+        seed = suggestion_seed(self._config.seed, number)
+        self._study.sampler = BudgetedSampler(self._candidates, inner, draws, seed)
+        self._study.pruner = self._pruner()
+        with self._storage.deciding(number):
+            trial = self._study.ask(dict(self._candidates.distributions))
+        assert trial.number == number
+        candidate = self._candidates.candidate(trial.params)
+        assert candidate is not None, f"trial {number} breaks the budget: {trial.params}"
+        for name, value in _trial_attributes(job, candidate).items():
+            trial.set_user_attr(name, value)
+        return number, candidate
+
+    def report(self, number: int, index: int, value: float) -> None:
+        """Tells the objective's value at a report; `index` counts from 1."""
+        self._trial(number).report(value, index)
+
+    def should_prune(self, number: int) -> bool:
+        """The pruner's answer after the latest report."""
+        self._study.pruner = self._pruner()
+        trial = self._trial(number)
+        with self._storage.deciding(number):
+            return trial.should_prune()
+
+    def tell(self, number: int, status: Status, value: float | None = None, error: str | None = None) -> None:
+        """Ends a trial. A pruned one keeps its last value, as Optuna has it; a failed one has none."""
+        if error is not None:
+            self._trial(number).set_user_attr("error", error)
+        self._study.tell(number, value if status == "completed" else None, STATES[status])
+
+    def _pruner(self) -> optuna.pruners.BasePruner:
+        return build_pruner(self._config.pruner, self._config.train.num_reports)
+
+    def _trial(self, number: int) -> optuna.Trial:
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+        return optuna.Trial(self._study, trial_id)
+
+
+def study_name(config: SweepConfig) -> str:
+    """The same for the same command and seed: Hyperband draws a trial's bracket from it and the number."""
+    return f"{config.space['name']}-seed{config.seed}"
+
+
+def _study_attributes(config: SweepConfig) -> dict[str, Any]:
+    return {
+        "space": config.space["name"],
+        "space_hash": space_hash(config.space),
+        "objective": config.objective,
+        "seed": config.seed,
+        "deterministic": config.deterministic,
+    }
+
+
+def _trial_attributes(job: int, candidate: Candidate) -> dict[str, Any]:
+    return {
+        KEY: candidate.key,
+        "job": job,
+        "num_params": candidate.num_params,
+        "flops_per_step": candidate.flops_per_step,
+        "architecture": candidate.architecture,
+        "values": json.dumps(candidate.values, default=str),
+        "steps": candidate.run.train.steps,
+    }

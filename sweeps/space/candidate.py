@@ -1,0 +1,208 @@
+"""One configuration that a sweep may train, built for the task, under the rules and at equal compute."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hrm import config as reader
+from hrm.errors import ConfigError, UnknownNameError, UserError
+from hrm.families import family
+from hrm.presets import load_preset, preset_names
+from hrm.run_config import DEFAULT_TASK, RunConfig
+from hrm.tasks import task_kind
+from hrm.train_config import TrainConfig
+from sweeps.config import SweepConfig
+from sweeps.errors import SpaceError
+from sweeps.space.budget import Budget
+from sweeps.space.equal_compute import Compute
+from sweeps.space.fields import Fields
+from sweeps.space.resolver import model_rules
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One configuration that may be trained."""
+
+    params: dict[str, Any]
+    """Searched values, as Optuna sees them; none for a preset."""
+    values: dict[str, Any]
+    """Searched and derived values by name; a preset's are its own model fields."""
+    run: RunConfig
+    """Complete but for the seed: the model is built for the task, `train.steps` is its own length."""
+    num_params: int
+    """Trainable plus puzzle-embedding parameters, exact."""
+    flops_per_step: int
+    """Training FLOPs of one optimizer step."""
+    architecture: str
+    """Equal exactly when two candidates are one architecture: a digest of the config's `architecture`."""
+    key: str
+    """Equal exactly when two candidates are one trial but for the seed: architecture, training and task."""
+
+    @property
+    def inner_over_width(self) -> float:
+        """Inner width of the feed-forward layers over the model's width."""
+        lattice = family(self.run.family).lattice
+        inner: int = getattr(self.run.model, lattice.inner_width)
+        width: int = getattr(self.run.model, lattice.width)
+        return inner / width
+
+
+def fullness(candidate: Candidate, budget: Budget) -> float | None:
+    """The share of the budget that a candidate uses; None without an upper bound."""
+    return budget.fullness(candidate.num_params)
+
+
+def is_iso_parameter(candidate: Candidate, budget: Budget) -> bool:
+    """Whether a candidate is near enough to the budget to be compared as equal in parameters."""
+    return budget.is_iso_parameter(candidate.num_params)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PresetPlace:
+    """Where a preset stands in a sweep."""
+
+    name: str
+    num_params: int | None = None
+    """Exact, built for the task; None where it cannot be built (see `misfit`)."""
+    flops_per_step: int | None = None
+    steps: int | None = None
+    """At the sweep's compute; too few to train where `misfit` says so."""
+    misfit: str | None
+    """Why it is no baseline of the sweep; None when it fits."""
+
+
+class Builder:
+    """Builds configurations for the task and the rules of one sweep.
+
+    Args:
+        config: the sweep.
+        model_fields: what the task's data decide of the model (`Dataset.model_fields`).
+
+    Raises:
+        UserError: a rule, the reference preset or a task option is at fault.
+    """
+
+    def __init__(self, config: SweepConfig, model_fields: Mapping[str, int]) -> None:
+        self._config = config
+        self._family = family(config.family)
+        self.rules = model_rules(config, Fields(config.family), model_fields)
+        self._task: Any = reader.build(
+            task_kind(str(config.task.get("name", DEFAULT_TASK))).config_class, config.task, "task"
+        )
+        self.train = TrainConfig(
+            **{field.name: getattr(config.train, field.name) for field in dataclasses.fields(TrainConfig)}
+        )
+        self.compute = Compute(self.train.steps, self.train.num_reports, self._allowance())
+
+    def build(
+        self, model: Any, train: TrainConfig, params: dict[str, Any], values: dict[str, Any]
+    ) -> Candidate | None:
+        """The configuration with this model and these training rules, at equal compute.
+
+        Args:
+            model: a config of the family.
+            train: `steps` is replaced by the model's own.
+
+        Returns:
+            None where the compute leaves it too few steps.
+        """
+        counts = self._family.counts(model, train.batch_size, train)
+        if self.compute.misfit(counts.flops_per_step):
+            return None
+        train = dataclasses.replace(train, steps=self.compute.steps_for(counts.flops_per_step))
+        run = RunConfig(family=self._family.name, model=model, task=self._task, train=train,
+                        device=self._config.device,
+                        threads=self._config.resources.cpus_per_trial)  # fmt: skip
+        architecture = _digest([self._family.name, model.architecture])
+        return Candidate(
+            params=params,
+            values=values,
+            run=run,
+            num_params=counts.params,
+            flops_per_step=counts.flops_per_step,
+            architecture=architecture,
+            key=_digest([architecture, vars(train), vars(self._task)]),
+        )
+
+    def preset(self, name: str, lr: float | None = None) -> Candidate:
+        """A preset under the sweep's task, rules and compute, whether or not the budget allows it.
+
+        Args:
+            lr: its learning rate; None is the sweep's `train.lr`.
+
+        Raises:
+            UserError: there is no such preset, the rules break it, or the compute leaves it too few steps.
+        """
+        values, model = self._preset_model(name)
+        train = self.train if lr is None else dataclasses.replace(self.train, lr=lr)
+        candidate = self.build(model, train, {}, values)
+        if candidate is None:
+            counts = self._family.counts(model, train.batch_size, train)
+            reason = self.compute.misfit(counts.flops_per_step)
+            raise SpaceError("preset", name, f"{reason} (it has {counts.params:,} parameters)",
+                             "Raise train.steps, or compare at train.equal=steps.")  # fmt: skip
+        return candidate
+
+    def count_preset(self, name: str) -> int:
+        """Trainable plus puzzle-embedding parameters of a preset, built for the task.
+
+        Raises:
+            UserError: there is no such preset, or the rules break it.
+        """
+        params: int = self._family.counts(self._preset_model(name)[1]).params
+        return params
+
+    def place(self, name: str, budget: Budget) -> PresetPlace:
+        """Where a preset stands, whether or not it can be trained.
+
+        Raises:
+            UnknownNameError: there is no such preset.
+        """
+        load_preset(name)
+        try:
+            _, model = self._preset_model(name)
+        except UserError as error:
+            return PresetPlace(name=name, misfit=str(error))
+        counts = self._family.counts(model, self.train.batch_size, self.train)
+        misfits = (budget.misfit(counts.params), self.compute.misfit(counts.flops_per_step))
+        return PresetPlace(
+            name=name,
+            num_params=counts.params,
+            flops_per_step=counts.flops_per_step,
+            steps=self.compute.steps_for(counts.flops_per_step),
+            misfit="; ".join(misfit for misfit in misfits if misfit) or None,
+        )
+
+    def _preset_model(self, name: str) -> tuple[dict[str, Any], Any]:
+        preset = load_preset(name)
+        if preset.family != self._family.name:
+            raise SpaceError(
+                "preset", name, f"is of the family {preset.family}, the sweep of {self._family.name}"
+            )
+        try:
+            model: Any = reader.build(self._family.config_class, {**preset.model, **self.rules}, "model")
+        except ConfigError as error:
+            where = f"preset {name} under this sweep's rules: {error.where}"
+            raise ConfigError(where, error.given, error.rule, error.mend) from None
+        return dict(preset.model), model
+
+    def _allowance(self) -> int | None:
+        name = self._config.train.reference
+        if name not in preset_names():
+            raise UnknownNameError.among("train.reference", name, preset_names())
+        if self._config.train.equal == "steps":
+            return None
+        _, reference = self._preset_model(name)
+        counts = self._family.counts(reference, self.train.batch_size, self.train)
+        flops: int = counts.flops_per_step
+        return flops * self.train.steps
+
+
+def _digest(values: Any) -> str:
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]

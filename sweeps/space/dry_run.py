@@ -1,0 +1,219 @@
+"""What `dry_run=true` prints: the space, its counts, each preset's place, the runs of the sweep."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hrm.presets import preset_names
+from sweeps.config import SweepConfig
+from sweeps.search.baselines import choose_presets, num_baseline_trials
+from sweeps.space.candidates import Candidate, Candidates
+from sweeps.space.parameters import Parameter
+from sweeps.space.space import FILL
+
+WIDTH = 100
+"""Columns of the text."""
+LABEL = 26
+"""Columns of a line's label."""
+MOST_SHAPES_LISTED = 64
+_SI = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
+
+
+def describe(candidates: Candidates, config: SweepConfig, memory_bytes: int | None = None) -> str:
+    """The sweep in plain text of at most `WIDTH` columns; nothing is trained.
+
+    Args:
+        memory_bytes: what one trial may use, weights to activations; None is no bound.
+
+    Raises:
+        UnknownNameError: `baseline.presets` names what is no preset.
+    """
+    baselines, left_out = choose_presets(config.baseline.presets, candidates, memory_bytes)
+    reasons = {place.name: place.misfit for place in left_out}
+    sections = [
+        textwrap.wrap(candidates.space.question, WIDTH),
+        _space(candidates, config),
+        _bounds(candidates, config),
+        _counts(candidates),
+        _shapes(candidates),
+        _presets(candidates, reasons | dict.fromkeys(baselines, "fits: a baseline")),
+        _runs(candidates, config, list(baselines)),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def _space(candidates: Candidates, config: SweepConfig) -> list[str]:
+    space = candidates.space
+    lines = _line("space", space.name) + _line("task", _settings(config.task))
+    for name, parameter in space.parameters.items():
+        lines += _line(f"search {name}", _grid(parameter))
+    if space.filled:
+        step = space.constants["head_size"]
+        lines += _line(f"derive {space.filled}", f"{FILL}: the largest multiple of {step} within the budget")
+    for name, expression in space.derived.items():
+        lines += _line(f"derive {name}", expression.text)
+    fixed = {name: value for name, value in space.fixed.items() if name not in config.model}
+    if fixed:
+        lines += _line("fixed in the search", _settings(fixed))
+    own = {*space.parameters, *space.derived, space.filled}
+    rules = {name: value for name, value in config.model.items() if name not in own}
+    overridden = {name: value for name, value in config.model.items() if name in own}
+    lines += _line("same in every arm", _settings(rules)) if rules else []
+    lines += _line("same in every preset", _settings(overridden)) if overridden else []
+    return lines
+
+
+def _bounds(candidates: Candidates, config: SweepConfig) -> list[str]:
+    budget, compute = candidates.budget, candidates.compute
+    bounds = [
+        text
+        for text, bound in ((f"at most {budget.max_params or 0:,}", budget.max_params),
+                            (f"at least {budget.min_params or 0:,}", budget.min_params))
+        if bound is not None
+    ]  # fmt: skip
+    lines = _line("budget, parameters", " and ".join(bounds) or "no bound")
+    if compute.allowance is None:
+        return lines + _line("compute of a trial", f"the same {compute.steps:,} steps for all")
+    reference = f"what {config.train.reference} spends in {compute.steps:,} steps"
+    return lines + _line("compute of a trial", f"{si(compute.allowance)}FLOPs: {reference}")
+
+
+def _counts(candidates: Candidates) -> list[str]:
+    shapes = candidates.shapes
+    lines = _line("tuples", _count(candidates.num_tuples))
+    if shapes is None:
+        return lines + _line("architectures", "not counted: a range is continuous, or the space too large")
+    lines += _line("distinct architectures", f"{shapes.num_architectures:,}")
+    lines += _line("  of them feasible", f"{shapes.num_feasible_architectures:,}")
+    lines += _line("distinct feasible trials", _count(candidates.num_feasible_trials))
+    flops = shapes.flops_per_step
+    lines += _line("parameters", _range(shapes.num_params))
+    lines += _line("FLOPs per step", f"{si(int(flops.min()))} to {si(int(flops.max()))}")
+    lines += _line(
+        "steps of a trial",
+        _range(candidates.compute.steps_for(int(end)) for end in (flops.max(), flops.min())),
+    )
+    most = candidates.budget.max_params
+    if most is not None:
+        sizes = shapes.num_params
+        kinds, times = np.unique(sizes, return_counts=True)
+        iso = [candidates.budget.is_iso_parameter(int(size)) for size in kinds]
+        num_iso = int(times[iso].sum())
+        lines += _line(
+            "share of the budget used",
+            " to ".join(dict.fromkeys(f"{size / most:.1%}" for size in (sizes.min(), sizes.max()))),
+        )
+        lines += _line(
+            "iso-parameter shapes", f"{num_iso:,} of {len(sizes):,} use more than 95% of the budget"
+        )
+    return lines
+
+
+def _shapes(candidates: Candidates) -> list[str]:
+    """A table of the feasible shapes, where there are few."""
+    shapes, space = candidates.shapes, candidates.space
+    if shapes is None or len(shapes.distinct) > MOST_SHAPES_LISTED:
+        return []
+    listed = list(candidates.each_shape())
+    names = [name for name in (*space.parameters, *filter(None, [space.filled]), *space.derived)
+             if len(listed) > 1 and len({repr(one.values[name]) for one in listed}) > 1]  # fmt: skip
+    rows = [[*names, "parameters", "full", "inner/width", "FLOPs/step", "steps", "iso"]]
+    rows += [[_value(one.values[name]) for name in names] + _shape_facts(candidates, one) for one in listed]
+    return ["Feasible shapes (iso: more than 95% of the budget)", *_table(rows)]
+
+
+def _shape_facts(candidates: Candidates, one: Candidate) -> list[str]:
+    full = candidates.budget.fullness(one.num_params)
+    return [
+        f"{one.num_params:,}",
+        "" if full is None else f"{full:.1%}",
+        f"{one.inner_over_width:.2f}",
+        si(one.flops_per_step),
+        f"{one.run.train.steps:,}",
+        "yes" if candidates.budget.is_iso_parameter(one.num_params) else "no",
+    ]
+
+
+def _presets(candidates: Candidates, verdicts: Mapping[str, str | None]) -> list[str]:
+    rows = [["preset", "parameters", "steps", "FLOPs/step", "place"]]
+    for name in preset_names():
+        place = candidates.place(name)
+        counts = [f"{count:,}" if count is not None else "" for count in (place.num_params, place.steps)]
+        flops = si(place.flops_per_step) if place.flops_per_step is not None else ""
+        verdict = verdicts.get(name) or place.misfit or "fits, but baseline.presets leaves it out"
+        rows.append([name, *counts, flops, verdict])
+    return _table(rows)
+
+
+def _runs(candidates: Candidates, config: SweepConfig, presets: list[str]) -> list[str]:
+    feasible = candidates.num_feasible_trials
+    search = config.num_trials if feasible is None else min(config.num_trials, feasible)
+    baselines = len(presets) * num_baseline_trials(config)
+    arms = min(config.confirm.finalists, search) + len(presets) if config.confirm.finalists else 0
+    confirmations = arms * config.confirm.seeds
+    lines = _line("search trials", f"{search:,}")
+    each = f"{num_baseline_trials(config)} of each of {', '.join(presets)}" if presets else "no preset fits"
+    lines += _line("baseline trials", f"{baselines:,}: {each}")
+    lines += _line("confirmation runs", f"{confirmations:,}: {arms} arms on {config.confirm.seeds} seeds")
+    total = search + baselines + confirmations
+    lines += _line("runs in all", f"{total:,}")
+    if candidates.compute.allowance is not None:
+        lines += _line("training compute", f"at most {si(total * candidates.compute.allowance)}FLOPs")
+    return lines
+
+
+def si(count: int) -> str:
+    """A count in three figures with its SI prefix: 5.16 G."""
+    for unit, prefix in _SI:
+        if count >= unit:
+            return f"{count / unit:.3g} {prefix}"
+    return f"{count} "
+
+
+def _line(label: str, text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=f"{label:<{LABEL}}", subsequent_indent=" " * LABEL)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Aligned columns, the first and the last to the left; a last cell that is too long goes on below."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    lines = []
+    for row in rows:
+        cells = [
+            f"{row[0]:<{widths[0]}}",
+            *(f"{cell:>{width}}" for cell, width in zip(row[1:-1], widths[1:])),
+        ]
+        start = "  ".join(cells) + "  "
+        lines += textwrap.wrap(row[-1], WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
+    return lines
+
+
+def _grid(parameter: Parameter) -> str:
+    if parameter.grid is None:
+        low, high = parameter.extremes()
+        return f"{low:g} to {high:g}, continuous"
+    if isinstance(parameter.grid, range):
+        step = f" in steps of {parameter.grid.step}" if parameter.grid.step > 1 else ""
+        return f"{parameter.grid[0]} to {parameter.grid[-1]}{step}"
+    return ", ".join(_value(value) for value in parameter.grid)
+
+
+def _value(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else "null" if value is None else str(value)
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_value(value)}" for name, value in settings.items())
+
+
+def _range(counts: Iterable[int]) -> str:
+    ends = sorted(int(count) for count in counts)
+    return f"{ends[0]:,} to {ends[-1]:,}" if ends[0] != ends[-1] else f"{ends[0]:,}"
+
+
+def _count(count: int | None) -> str:
+    return "not counted: a range is continuous, or the space too large" if count is None else f"{count:,}"

@@ -1,0 +1,122 @@
+"""The verdict: finalists against baselines on fresh seeds and the test split. Pure functions of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from sweeps.results.context import Context
+from sweeps.search.objective import DIRECTIONS
+from sweeps.verdict.arms import Arm, best_arm, read_arms
+from sweeps.verdict.statistics import ALPHA, Difference, Estimate, detectable, estimate, holm, welch
+
+EXACT = "test/exact_accuracy"
+LOSS_ROUNDING = 1e-6
+
+Verdict = Literal["better", "worse", "not distinguishable", "not enough evidence", "no verdict"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One finalist against one baseline in one metric."""
+
+    metric: str
+    finalist: Arm
+    baseline: Arm
+    difference: Difference | None
+    """Finalist minus baseline; None when either has fewer than two completed runs."""
+    p_adjusted: float | None
+    """Holm-corrected over the comparisons of the metric."""
+    detectable: float | None
+    """The true difference that would have been found with a chance of 80%."""
+    verdict: Verdict
+    """Of the finalist. `no verdict`: the task is a smoke test."""
+
+    @property
+    def same_architecture(self) -> bool:
+        """Then only training values, such as the learning rate, can make the difference."""
+        return self.finalist.architecture == self.baseline.architecture
+
+    @property
+    def iso_parameter(self) -> bool:
+        return self.finalist.iso_parameter and self.baseline.iso_parameter
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Completed runs of finalist and baseline."""
+        return len(self.finalist.values_of(self.metric)), len(self.baseline.values_of(self.metric))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparisons:
+    """All that the confirmation runs say."""
+
+    arms: list[Arm]
+    metrics: list[str]
+    """The objective's test metric first."""
+    all: list[Comparison]
+    best: Arm | None
+    """The best confirmed arm by the objective on the validation split."""
+
+    def of(self, arm: Arm, metric: str) -> list[Comparison]:
+        """This finalist's comparisons in a metric."""
+        return [entry for entry in self.all if entry.finalist.name == arm.name and entry.metric == metric]
+
+
+def compare(trials: pa.Table, context: Context) -> Comparisons:
+    """Every finalist against every baseline, in the objective's test metric and in exact accuracy."""
+    arms = read_arms(trials, context.budget)
+    metrics = list(dict.fromkeys([context.goal.test_metric, EXACT]))
+    found = [entry for metric in metrics for entry in _compare_metric(metric, arms, context)]
+    return Comparisons(arms=arms, metrics=metrics, all=found, best=best_arm(arms, context))
+
+
+def score_resolution(metric: str, context: Context) -> float:
+    """The spread that no arm is credited to be below: of an accuracy one puzzle, of a loss its rounding."""
+    if metric.endswith("loss") or (metric == "objective" and context.goal.metric.endswith("loss")):
+        return LOSS_ROUNDING
+    return 1 / max(context.num_test if metric.startswith("test/") else context.num_valid, 1)
+
+
+def _compare_metric(metric: str, arms: Sequence[Arm], context: Context) -> list[Comparison]:
+    pairs = [(a, b) for a in arms if not a.is_baseline for b in arms if b.is_baseline]
+    resolution = score_resolution(metric, context)
+    differences = [welch(a.values_of(metric), b.values_of(metric), resolution) for a, b in pairs]
+    tested = [difference for difference in differences if difference is not None]
+    adjusted = iter(holm([difference.p_value for difference in tested]))
+    comparisons = []
+    for (finalist, baseline), difference in zip(pairs, differences, strict=True):
+        p_adjusted = None if difference is None else next(adjusted)
+        means = [estimate(arm.values_of(metric), resolution) for arm in (finalist, baseline)]
+        comparison = Comparison(
+            metric=metric,
+            finalist=finalist,
+            baseline=baseline,
+            difference=difference,
+            p_adjusted=p_adjusted,
+            detectable=_detectable(means, len(tested)),
+            verdict=_verdict(metric, difference, p_adjusted, context),
+        )
+        comparisons.append(comparison)
+    return comparisons
+
+
+def _detectable(means: Sequence[Estimate | None], comparisons: int) -> float | None:
+    a, b = means
+    return detectable(a, b, comparisons) if a and b and min(a.n, b.n) > 1 else None
+
+
+def _verdict(
+    metric: str, difference: Difference | None, p_adjusted: float | None, context: Context
+) -> Verdict:
+    if not context.supports_verdict:
+        return "no verdict"
+    if difference is None or p_adjusted is None:
+        return "not enough evidence"
+    if p_adjusted >= ALPHA:
+        return "not distinguishable"
+    higher_is_better = DIRECTIONS[metric.removeprefix("test/")] == "maximize"
+    return "better" if (difference.mean > 0) == higher_is_better else "worse"

@@ -1,0 +1,252 @@
+"""Real local Ray: every job is accounted for, workers are used again, and Ray decides nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hrm.tasks import open_task, task_kind
+from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
+from sweeps.errors import ResourceError
+from sweeps.jobs import Job, Outcome, Report
+from sweeps.listener import Listener
+from sweeps.results.tables import read_trials
+from sweeps.running.resources import Machine, Shares
+from sweeps.search.plan import DONE, WAIT, Done, Plan, Wait
+from sweeps.search.simulator import Simulator
+from sweeps.space.candidates import Candidates
+from tests.sweeps.search_cases import decisions
+from tests.sweeps.small_jobs import DIVERGES, MODEL, NEEDS_TOO_MUCH_MEMORY, RAISES, TASK, small_job
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+
+SHARES = Shares(slots=2, cpus_per_trial=1, gpus_per_trial=0.0)
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    """The bridge, connected to one local Ray that all tests share."""
+    from sweeps.running import ray_bridge
+
+    with ray_bridge.connect(None, Machine(num_cpus=2, num_gpus=0)):
+        yield ray_bridge
+
+
+def worker_pids() -> set[int]:
+    """Worker processes of this process's Ray that are training or waiting for the next job."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+    rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
+    children: dict[int, list[int]] = {}
+    for pid, parent, _ in rows:
+        children.setdefault(int(parent), []).append(int(pid))
+    descendants = set(itertools.chain.from_iterable(children.get(pid, []) for pid in children[os.getpid()]))
+    return {int(pid) for pid, _, args in rows if int(pid) in descendants and args.startswith("ray::Worker")}
+
+
+class Script:
+    """A plan that gives the jobs of a list, prunes as told, and waits for all before the last ones."""
+
+    def __init__(self, jobs: list[Job], prune: dict[int, int], barrier: int) -> None:
+        self._jobs, self._prune, self._barrier = jobs, prune, barrier
+        self._given = 0
+        self.outcomes: dict[int, Outcome] = {}
+
+    def next_job(self) -> Job | Wait | Done:
+        if self._given == self._barrier and len(self.outcomes) < self._barrier:
+            return WAIT
+        if self._given == len(self._jobs):
+            return DONE if len(self.outcomes) == self._given else WAIT
+        self._given += 1
+        return self._jobs[self._given - 1]
+
+    def report(self, number: int, report: Report) -> bool:
+        return self._prune.get(number) == report.index
+
+    def end(self, number: int, outcome: Outcome) -> None:
+        assert number not in self.outcomes
+        self.outcomes[number] = outcome
+
+
+class Watcher(Listener):
+    """Notes the workers that there are, and kills one at a job's first report."""
+
+    def __init__(self, victim: int) -> None:
+        self._victim = victim
+        self.pids: dict[int, set[int]] = {}
+        """Workers alive at a job's last report."""
+
+    def on_report(self, job: Job, report: Report) -> None:
+        self.pids[job.number] = worker_pids()
+        if job.number == self._victim and report.index == 1:
+            for pid in worker_pids():
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_every_end_of_a_job_is_told_once_and_the_sweep_goes_on(ray: Any) -> None:
+    faults = {1: RAISES, 2: DIVERGES, 4: NEEDS_TOO_MUCH_MEMORY}
+    jobs = [small_job(number, **faults.get(number, {})) for number in range(12)]
+    jobs[7] = dataclasses.replace(jobs[7], run=jobs[7].run.replace(**{"train.steps": 4000}))
+    plan, watcher = Script(jobs, prune={5: 2}, barrier=8), Watcher(victim=7)
+    ray.run(plan, SHARES, [watcher])
+    assert sorted(plan.outcomes) == list(range(12))
+    status = {number: outcome.status for number, outcome in plan.outcomes.items()}
+    errors = {
+        number: outcome.error for number, outcome in plan.outcomes.items() if outcome.status == "failed"
+    }
+    assert status[5] == "pruned"
+    assert [report.index for report in plan.outcomes[5].reports] == [1, 2]
+    assert errors.keys() - {6} == {1, 2, 4, 7}
+    assert str(errors[1]).startswith("DataError: ")
+    assert str(errors[2]).startswith("Diverged: ")
+    assert str(errors[4]).startswith("OutOfMemory: ")
+    assert str(errors[7]).startswith("WorkerDied: ")
+    assert len(plan.outcomes[7].reports) == 1
+    for number in (0, 3, 8, 9, 10, 11):
+        assert status[number] == "completed"
+        assert len(plan.outcomes[number].reports) == 4
+    # Failures that Python can tell cost no worker: the first jobs ran on the same two.
+    assert len(set.union(*(watcher.pids[number] for number in (0, 3, 5)))) <= 2
+
+
+SPACE: dict[str, Any] = {
+    "name": "small",
+    "question": "Where do the layers go?",
+    "parameters": {"H_layers": [1, 2], "L_layers": [1, 2], "lr": {"log": [1e-4, 1e-1], "num": 4}},
+    "fixed": {
+        name: MODEL[name] for name in ("hidden_size", "num_heads", "H_cycles", "L_cycles", "mlp_multiple")
+    },
+}
+CONFIG = SweepConfig(
+    space=SPACE,
+    task=TASK,
+    model={"halt_max_steps": 1, "forward_dtype": "float32"},
+    train=SweepTrainConfig(steps=12, num_reports=4, batch_size=8, equal="steps"),
+    budget=BudgetConfig(max_params="1M"),
+    num_trials=8,
+    baseline=BaselineConfig(presets=[]),
+    confirm=ConfirmConfig(finalists=1, seeds=2),
+    pruner={"name": "median", "n_startup_trials": 1, "n_warmup_steps": 0},
+)
+
+
+def make_plan() -> Plan:
+    task = task_kind(TASK["name"]).config_class(**TASK)
+    candidates = Candidates(CONFIG, open_task(task).model_fields)
+    return Plan(CONFIG, candidates, None, SHARES.slots)
+
+
+def told(plan: Plan) -> list[Any]:
+    """Decisions and numbers, without the seconds, which no two runs share."""
+
+    def timeless(outcome: Outcome) -> Outcome:
+        reports = [dataclasses.replace(one, train_seconds=0.0, eval_seconds=0.0) for one in outcome.reports]
+        return dataclasses.replace(outcome, reports=tuple(reports))
+
+    return [(job, timeless(outcome), trial) for job, outcome, trial in decisions(plan)]
+
+
+def test_two_slots_decide_alike_each_time_and_as_the_simulator_does(ray: Any) -> None:
+    plans = [make_plan(), make_plan()]
+    for plan in plans:
+        ray.run(plan, SHARES, [])
+    first, second = plans
+    assert told(first) == told(second)
+    assert len(first.jobs) == 8 + 2
+    assert {outcome.status for outcome in first.outcomes.values()} == {"completed", "pruned"}
+
+    curves = {number: outcome.reports for number, outcome in first.outcomes.items()}
+    simulated = make_plan()
+    Simulator(simulated, lambda job, index: curves[job.number][index - 1], SHARES.slots).run()
+    assert told(simulated) == told(first)
+
+
+def test_a_running_cluster_is_joined_with_our_code_sent_along(ray: Any, tmp_path: Path) -> None:
+    """From another process and another folder, as `ray.address=auto` finds it."""
+    address = ray.ray.get_runtime_context().gcs_address
+    space = tmp_path / "mine.yaml"
+    space.write_text(json.dumps(SPACE | {"run": {"task": TASK, "budget": {"max_params": "1M"}}}))
+    options = [
+        "model.halt_max_steps=1",
+        "model.forward_dtype=float32",
+        "train.steps=8",
+        "train.num_reports=2",
+    ]
+    options += [
+        "num_trials=2",
+        "baseline.presets=[]",
+        "confirm.finalists=0",
+        "wandb.mode=disabled",
+        "out=found",
+    ]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run_sweep.py"), f"space={space}", "ray.address=auto", *options],
+        cwd=tmp_path, env=os.environ | {"RAY_ADDRESS": address}, capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "in 2 slots" in done.stderr
+    assert [row["status"] for row in read_trials(tmp_path / "found").to_pylist()] == ["completed"] * 2
+
+
+def test_what_a_listener_raises_comes_out_as_it_is(ray: Any) -> None:
+    class Full(Listener):
+        def on_report(self, job: Job, report: Report) -> None:
+            raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space left on device"):
+        ray.run(Script([small_job(0)], {}, barrier=1), SHARES, [Full()])
+
+
+@pytest.mark.parametrize(
+    ("address", "part"),
+    [
+        ("127.0.0.1:1", "refused"),
+        ("nonsense", "Invalid address"),
+        ("ray://127.0.0.1:1", "run the sweep on a machine of the cluster"),
+    ],
+)
+def test_a_cluster_that_is_not_there(address: str, part: str) -> None:
+    from sweeps.running import ray_bridge
+
+    with (
+        pytest.raises(ResourceError, match=part),
+        ray_bridge.connect(address, Machine(num_cpus=1, num_gpus=0)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("1 worker(s) were killed due to the node running low on memory.", "OutOfMemory: "),
+        (
+            "The actor died because of an error raised in its creation task\nImportError: no torch",
+            "WorkerDied: it could not start (ImportError: no torch)",
+        ),
+        (
+            "The actor died. Some common causes include: (1) the process was killed by the OOM killer due to "
+            "high memory usage",
+            "WorkerDied: the worker process was killed",
+        ),
+        ("", "WorkerDied: "),
+    ],
+)
+def test_why_a_worker_ended(tmp_path: Path, text: str, reason: str) -> None:
+    from sweeps.running import ray_bridge
+
+    written = tmp_path / "error.txt"
+    written.write_text(text)
+    assert ray_bridge.why_ended(str(written)).startswith(reason)
+    assert "\n" not in ray_bridge.why_ended(str(written))
+    assert ray_bridge.why_ended(None).startswith("WorkerDied: ")

@@ -1,0 +1,90 @@
+"""A job becomes reports or one reason, and its process lives on."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+
+from hrm.trainer import Diverged
+from sweeps.errors import SpaceError
+from sweeps.jobs import Outcome, Report
+from sweeps.running import trial
+from tests.sweeps.small_jobs import DIVERGES, NEEDS_TOO_MUCH_MEMORY, RAISES, small_job
+
+
+def reports_of(*args: Any, **kwargs: Any) -> list[Report]:
+    messages = list(trial.run(small_job(*args, **kwargs)))
+    reports = [message for message in messages if isinstance(message, Report)]
+    assert len(reports) == len(messages), messages
+    return reports
+
+
+def test_reports_at_equal_fractions_with_exact_flops() -> None:
+    job = small_job(0)
+    reports = reports_of(0)
+    assert [report.index for report in reports] == [1, 2, 3, 4]
+    assert [report.step for report in reports] == [2, 4, 6, 8]
+    assert [report.train_flops for report in reports] == [job.flops_per_step * step for step in (2, 4, 6, 8)]
+    assert all(0 <= report.metrics["valid/blank_accuracy"] <= 1 for report in reports)  # type: ignore[operator]
+    for earlier, later in itertools.pairwise(reports):
+        assert earlier.train_seconds < later.train_seconds
+        assert earlier.eval_seconds < later.eval_seconds
+
+
+def test_the_test_split_is_read_once_at_the_end_and_only_when_asked() -> None:
+    assert not any(name.startswith("test/") for report in reports_of(0) for name in report.metrics)
+    *early, last = reports_of(0, read_test=True)
+    assert not any(name.startswith("test/") for report in early for name in report.metrics)
+    assert {name for name in last.metrics if name.startswith("test/")} >= {"test/exact_accuracy", "test/loss"}
+
+
+def test_the_same_job_gives_the_same_numbers_bit_for_bit() -> None:
+    first, _, second = reports_of(3), reports_of(4), reports_of(3)
+    assert [report.metrics for report in first] == [report.metrics for report in second]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (DIVERGES, "Diverged: "),
+        (RAISES, "DataError: task=/nowhere/at/all"),
+        (NEEDS_TOO_MUCH_MEMORY, "OutOfMemory: "),
+    ],
+    ids=["diverges", "raises", "out of memory"],
+)
+def test_a_failure_is_an_outcome_with_a_one_line_reason(fault: dict[str, Any], reason: str) -> None:
+    *reports, last = trial.run(small_job(0, **fault))
+    assert isinstance(last, Outcome)
+    assert last.status == "failed"
+    assert last.reports == tuple(reports)
+    assert last.error is not None
+    assert last.error.startswith(reason)
+    assert "\n" not in last.error
+    assert len(reports_of(1)) == 4
+
+
+def test_nothing_is_trained_between_two_reports() -> None:
+    messages = trial.run(small_job(0))
+    assert isinstance(next(messages), Report)
+    messages.close()
+    assert list(messages) == []
+
+
+def test_reasons_name_what_a_reader_needs() -> None:
+    assert trial.describe(Diverged(37, "loss is nan")) == "Diverged: loss is nan at step 37"
+    assert trial.describe(SpaceError("here", 3, "must be 4")) == "SpaceError: here: given 3; must be 4"
+    assert trial.describe(ValueError()) == "ValueError"
+    assert trial.describe(MemoryError()) == "OutOfMemory: the machine has no memory left"
+    assert (
+        trial.describe(torch.OutOfMemoryError("CUDA out of memory.\nTried"))
+        == "OutOfMemory: CUDA out of memory."
+    )
+    try:
+        torch.zeros(2) + torch.zeros(3)
+    except RuntimeError as error:
+        reason = trial.describe(error)
+    assert reason.startswith("RuntimeError: The size of tensor a (2)")
+    assert "(test_trial.py:" in reason

@@ -1,0 +1,96 @@
+"""Every pruner goes through the same tests; what it decides is Optuna's own, held against Optuna here."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import optuna
+import pytest
+
+from hrm.errors import ConfigError, UnknownNameError
+from sweeps.search.pruners import PRUNERS, build_pruner, grace
+
+
+@pytest.mark.parametrize("num_reports", [1, 2, 5, 10, 27])
+@pytest.mark.parametrize("name", PRUNERS)
+def test_every_pruner_stops_bad_trials_after_the_grace_and_pickles(name: str, num_reports: int) -> None:
+    pruner = build_pruner({"name": name}, num_reports)
+    study = optuna.create_study(direction="maximize")
+    for number in range(12):
+        trial = study.ask()
+        for step in range(1, num_reports + 1):
+            study.pruner = pickle.loads(pickle.dumps(pruner))
+            trial.report(1 / (number + 1), step)
+            if trial.should_prune():
+                assert step >= grace(num_reports)
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                break
+        else:
+            study.tell(trial, 1 / (number + 1))
+    pruned_any = any(trial.state == optuna.trial.TrialState.PRUNED for trial in study.trials)
+    assert pruned_any is (name != "none"), "each trial is worse than all before it"
+
+
+@pytest.mark.parametrize(
+    ("num_reports", "first"), [(1, 1), (4, 1), (5, 1), (6, 2), (10, 2), (11, 3), (20, 4)]
+)
+def test_grace_is_a_fifth_of_a_run_rounded_up(num_reports: int, first: int) -> None:
+    assert grace(num_reports) == first
+
+
+def test_options_pass_through() -> None:
+    hyperband = build_pruner({"name": "hyperband", "min_resource": 1, "reduction_factor": 2}, 8)
+    assert isinstance(hyperband, optuna.pruners.HyperbandPruner)
+    assert (hyperband._min_resource, hyperband._max_resource, hyperband._reduction_factor) == (1, 8, 2)
+    percentile = build_pruner({"name": "percentile", "percentile": 40, "n_startup_trials": 2}, 8)
+    assert isinstance(percentile, optuna.pruners.PercentilePruner)
+    assert (percentile._percentile, percentile._n_startup_trials, percentile._n_warmup_steps) == (40, 2, 2)
+    halving = build_pruner({"name": "successive_halving", "min_early_stopping_rate": 1}, 8)
+    assert isinstance(halving, optuna.pruners.SuccessiveHalvingPruner)
+    assert (halving._min_resource, halving._min_early_stopping_rate) == (2, 1)
+
+
+def test_hyperband_counts_its_brackets_in_reports() -> None:
+    pruner = build_pruner({"name": "hyperband"}, 10)
+    assert isinstance(pruner, optuna.pruners.HyperbandPruner)
+    study = optuna.create_study(pruner=pruner)
+    trial = study.ask()
+    trial.report(1.0, 1)
+    trial.should_prune()
+    assert pruner._n_brackets == 2, "rungs at reports 2 and 6, and at 6 alone"
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"name": "hyperband", "min_resource": 0}, r"pruner.min_resource: given 0; must be at least 1"),
+        ({"name": "hyperband", "min_resource": 11}, r"given 11; must be at most train.num_reports=10"),
+        (
+            {"name": "hyperband", "reduction_factor": 1},
+            r"pruner.reduction_factor: given 1; must be at least 2",
+        ),
+        ({"name": "successive_halving", "reduction_factor": 1}, r"reduction_factor >= 2"),
+        ({"name": "successive_halving", "min_resource": 0}, r"min_resource >= 1"),
+        ({"name": "percentile", "percentile": 101}, r"between 0 and 100"),
+        ({"name": "median", "interval_steps": 0}, r"interval steps must be at least 1"),
+    ],
+)
+def test_options_out_of_range_are_refused(section: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_pruner(section, 10)
+
+
+@pytest.mark.parametrize("num_reports", [1, 10])
+def test_hyperband_reaches_from_the_first_report_to_the_last(num_reports: int) -> None:
+    for first in (1, num_reports):
+        build_pruner({"name": "hyperband", "min_resource": first}, num_reports)
+
+
+def test_unknown_pruners_and_options_are_refused() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'hyperband'?"):
+        build_pruner({"name": "hyperbnad"}, 10)
+    with pytest.raises(UnknownNameError, match="Did you mean 'reduction_factor'?"):
+        build_pruner({"name": "hyperband", "reduction": 3}, 10)
+    with pytest.raises(ConfigError, match="none takes no options"):
+        build_pruner({"name": "none", "percentile": 3}, 10)

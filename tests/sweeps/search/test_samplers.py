@@ -1,0 +1,206 @@
+"""Every sampler goes through the same tests."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+from hrm.errors import ConfigError, UnknownNameError
+from sweeps.search.budgeted_sampler import KEY, BudgetedSampler
+from sweeps.search.samplers import SAMPLERS, build_sampler
+from sweeps.space.candidates import Candidates
+from tests.sweeps.search_cases import CONTINUOUS_SPACE, SPACE, TINY_SPACE, candidates_of, sweep_config
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def budgeted(name: str, candidates: Candidates, number: int, **options: Any) -> BudgetedSampler:
+    config = sweep_config(sampler={"name": name, **options}, num_trials=12)
+    inner, draws = build_sampler(config, candidates, number)
+    return BudgetedSampler(candidates, inner, draws, seed=number)
+
+
+def search(name: str, space: dict[str, Any], num_trials: int, pickled: bool = False) -> list[dict[str, Any]]:
+    """The configurations that a sampler tries one after the other on a made-up objective."""
+    candidates = candidates_of(sweep_config(space=space))
+    study = optuna.create_study(direction="maximize")
+    for number in range(num_trials):
+        sampler = budgeted(name, candidates, number)
+        study.sampler = pickle.loads(pickle.dumps(sampler)) if pickled else sampler
+        trial = study.ask(dict(candidates.distributions))
+        candidate = candidates.candidate(trial.params)
+        assert candidate is not None, "over budget"
+        trial.set_user_attr(KEY, candidate.key)
+        study.tell(trial, -abs(np.log10(trial.params["lr"]) + 2.5) - trial.params["H_layers"])
+    keys = [trial.user_attrs[KEY] for trial in study.trials]
+    assert len(set(keys)) == len(keys), "a configuration was tried twice"
+    return [trial.params for trial in study.trials]
+
+
+@pytest.mark.parametrize(
+    ("name", "space"),
+    [(name, space) for name in SAMPLERS for space in (SPACE, CONTINUOUS_SPACE)
+     if (name, space["name"]) != ("grid", "continuous")],
+)  # fmt: skip
+def test_every_sampler_proposes_feasible_new_configurations(name: str, space: dict[str, Any]) -> None:
+    params = search(name, space, num_trials=8)
+    assert params == search(name, space, num_trials=8, pickled=True), "neither pickling nor time matters"
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_walks_a_small_space_to_its_end(name: str) -> None:
+    everything = candidates_of(sweep_config(space=TINY_SPACE)).all()
+    assert everything is not None
+    params = search(name, TINY_SPACE, num_trials=len(everything))
+    assert sorted(map(str, params)) == sorted(str(candidate.params) for candidate in everything)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_another_seed_gives_another_search(name: str) -> None:
+    candidates = candidates_of(sweep_config())
+
+    def first_four(seed: int) -> list[dict[str, Any]]:
+        study = optuna.create_study()
+        for number in range(4):
+            config = sweep_config(sampler={"name": name}, seed=seed)
+            study.sampler = BudgetedSampler(
+                candidates, *build_sampler(config, candidates, number), seed + number
+            )
+            trial = study.ask(dict(candidates.distributions))
+            trial.set_user_attr(KEY, str(number))
+        return [trial.params for trial in study.trials]
+
+    assert first_four(0) == first_four(0)
+    assert first_four(0) != first_four(100)
+
+
+def test_random_is_uniform_over_the_feasible_configurations() -> None:
+    candidates = candidates_of(sweep_config(space=TINY_SPACE))
+    everything = candidates.all()
+    assert everything is not None and len(everything) == 4
+    seen = []
+    for seed in range(200):
+        study = optuna.create_study()
+        inner, draws = build_sampler(sweep_config(sampler={"name": "random"}), candidates, seed)
+        study.sampler = BudgetedSampler(candidates, inner, draws, seed)
+        seen.append(str(study.ask(dict(candidates.distributions)).params))
+    counts = [seen.count(str(candidate.params)) for candidate in everything]
+    assert sum(counts) == 200 and min(counts) > 30, "4 sigma below 50"
+
+
+def test_tpe_draws_uniformly_until_its_startup_is_over() -> None:
+    """Then its proposals differ from the uniform draws; pruned trials count, running and failed do not."""
+    candidates = candidates_of(sweep_config())
+    study = optuna.create_study(direction="maximize")
+    state = optuna.trial.TrialState
+
+    def next_params(name: str) -> dict[str, Any]:
+        trial = optuna.trial.create_trial(state=state.RUNNING)
+        trial.number, trial._trial_id = len(study.trials), 0
+        config = sweep_config(sampler={"name": name}, num_trials=12)
+        inner, draws = build_sampler(config, candidates, trial.number)
+        sampler = BudgetedSampler(candidates, inner, draws, seed=5)
+        study._thread_local.cached_all_trials = None  # as `ask` does
+        sampler._inner._constant_liar = False  # type: ignore[attr-defined]  # no stored trial to share with
+        return sampler.sample_relative(study, trial, dict(candidates.distributions))
+
+    everything = candidates.all()
+    assert everything is not None
+    for number, end in enumerate([state.COMPLETE, state.FAIL, state.PRUNED]):
+        candidate = everything[number]
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=end,
+                value=None if end == state.FAIL else float(number),
+                params=candidate.params,
+                distributions=candidates.distributions,
+                user_attrs={KEY: candidate.key},
+            )
+        )
+        assert next_params("tpe") == next_params("random")
+    candidate = everything[3]
+    study.add_trial(
+        optuna.trial.create_trial(
+            value=9.0, params=candidate.params, distributions=candidates.distributions,
+            user_attrs={KEY: candidate.key},
+        )
+    )  # fmt: skip
+    assert next_params("tpe") != next_params("random")
+
+
+@pytest.mark.parametrize(("num_trials", "startup"), [(1, 3), (12, 3), (16, 4), (17, 5), (40, 10), (400, 10)])
+@pytest.mark.parametrize("name", ["tpe", "gp"])
+def test_the_startup_is_a_quarter_of_the_search(name: str, num_trials: int, startup: int) -> None:
+    config = sweep_config(sampler={"name": name}, num_trials=num_trials)
+    inner, _ = build_sampler(config, candidates_of(config), 0)
+    assert inner._n_startup_trials == startup  # type: ignore[attr-defined]
+
+
+def test_options_pass_through() -> None:
+    candidates = candidates_of(sweep_config())
+    section = {"name": "tpe", "n_startup_trials": 1, "n_ei_candidates": 7, "constant_liar": False}
+    tpe, _ = build_sampler(sweep_config(sampler=section), candidates, 0)
+    assert isinstance(tpe, optuna.samplers.TPESampler)
+    assert (tpe._n_startup_trials, tpe._n_ei_candidates, tpe._constant_liar) == (1, 7, False)
+    qmc, _ = build_sampler(sweep_config(sampler={"name": "qmc", "qmc_type": "halton"}), candidates, 0)
+    assert isinstance(qmc, optuna.samplers.QMCSampler) and qmc._qmc_type == "halton"
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"name": "tpe", "n_startup_trials": 0}, "sampler.n_startup_trials: given 0; must be at least 1"),
+        ({"name": "tpe", "n_ei_candidates": 0}, "sampler.n_ei_candidates: given 0; must be at least 1"),
+        ({"name": "gp", "n_startup_trials": -1}, "sampler.n_startup_trials: given -1; must be at least 1"),
+        ({"name": "qmc", "qmc_type": "lattice"}, "halton"),
+        ({"name": "random", "seed": 3}, "sampler.seed: given 3; random takes no options"),
+    ],
+)
+def test_options_out_of_range_are_refused(section: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build_sampler(sweep_config(sampler=section), candidates_of(sweep_config()), 0)
+
+
+def test_unknown_samplers_and_options_are_refused() -> None:
+    with pytest.raises(UnknownNameError, match=r"one of: gp, grid, qmc, random, tpe. Did you mean 'tpe'\?"):
+        build_sampler(sweep_config(sampler={"name": "tpee"}), candidates_of(sweep_config()), 0)
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'n_startup_trials'\?"):
+        build_sampler(
+            sweep_config(sampler={"name": "tpe", "startup_trials": 3}), candidates_of(sweep_config()), 0
+        )
+
+
+def test_a_grid_needs_a_finite_space() -> None:
+    config = sweep_config(space=CONTINUOUS_SPACE, sampler={"name": "grid"})
+    with pytest.raises(ConfigError, match=r"needs a finite space.*Give that parameter `num` values"):
+        build_sampler(config, candidates_of(config), 0)
+
+
+def test_a_rejected_proposal_is_snapped_to_its_nearest_neighbour() -> None:
+    candidates = candidates_of(sweep_config())
+    over_budget = {"H_layers": 4, "L_layers": 3, "lr": 1e-2}
+    assert candidates.candidate(over_budget) is None
+    study = optuna.create_study()
+    study.sampler = BudgetedSampler(candidates, Stubborn(over_budget), draws=3, seed=0)
+    near = study.ask(dict(candidates.distributions)).params
+    assert near in ({**over_budget, "H_layers": 3}, {**over_budget, "L_layers": 2})
+    taken = candidates.candidate(near)
+    assert taken is not None
+    study.get_trials(deepcopy=False)[0].user_attrs[KEY] = taken.key
+    again = study.ask(dict(candidates.distributions)).params
+    assert again in ({**over_budget, "H_layers": 3}, {**over_budget, "L_layers": 2}) and again != near
+
+
+class Stubborn(optuna.samplers.RandomSampler):
+    """Proposes one configuration, always."""
+
+    def __init__(self, params: dict[str, Any]) -> None:
+        super().__init__()
+        self._params = params
+
+    def sample_relative(self, *args: Any) -> dict[str, Any]:
+        return dict(self._params)

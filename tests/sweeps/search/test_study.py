@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from hrm.errors import UnknownNameError
+from sweeps.search.budgeted_sampler import KEY, BudgetedSampler
+from sweeps.search.pruners import PRUNERS, build_pruner
+from sweeps.search.samplers import SAMPLERS, build_sampler
+from sweeps.search.seeds import suggestion_seed
+from sweeps.search.study import SweepStudy, study_name
+from tests.sweeps.search_cases import TINY_SPACE, candidates_of, sweep_config
+
+NUM_REPORTS = 5
+PAIRS = [*((sampler, "hyperband") for sampler in SAMPLERS), *(("random", pruner) for pruner in PRUNERS)]
+"""Every sampler and every pruner at least once."""
+
+
+def make_study(journal: Path | None = None, slots: int = 1, **overrides: Any) -> SweepStudy:
+    config = sweep_config(**overrides)
+    return SweepStudy(config, candidates_of(config), journal, slots)
+
+
+def value_at(params: dict[str, Any], index: int) -> float:
+    """A made-up curve: higher with few H layers, and rising."""
+    return index / NUM_REPORTS * (1 / params["H_layers"] + 0.01 * params["L_layers"] + params["lr"])
+
+
+def train(study: SweepStudy, number: int, params: dict[str, Any]) -> int:
+    """Trains trial `number` until it ends or is pruned; returns the last report's index."""
+    for index in range(1, NUM_REPORTS + 1):
+        study.report(number, index, value_at(params, index))
+        if index < NUM_REPORTS and study.should_prune(number):
+            study.tell(number, "pruned")
+            return index
+    study.tell(number, "completed", value_at(params, NUM_REPORTS))
+    return NUM_REPORTS
+
+
+def run(study: SweepStudy, num_trials: int) -> list[tuple[dict[str, Any], int]]:
+    """Parameters and last report of the next trials, one after the other."""
+    ended = []
+    for job in range(num_trials):
+        assert study.ready()
+        number, candidate = study.ask(job)
+        ended.append((candidate.params, train(study, number, candidate.params)))
+    return ended
+
+
+def plain_optuna(num_trials: int, sampler: str, pruner: str) -> list[tuple[dict[str, Any], int]]:
+    """The same search as a newcomer would write it with Optuna alone, without our storage and study."""
+    config = sweep_config(sampler={"name": sampler}, pruner={"name": pruner})
+    candidates = candidates_of(config)
+    study = optuna.create_study(
+        study_name=study_name(config), direction="maximize", pruner=build_pruner(config.pruner, NUM_REPORTS)
+    )
+    ended = []
+    for number in range(num_trials):
+        inner, draws = build_sampler(config, candidates, number)
+        study.sampler = BudgetedSampler(candidates, inner, draws, suggestion_seed(config.seed, number))
+        trial = study.ask(dict(candidates.distributions))
+        candidate = candidates.candidate(trial.params)
+        assert candidate is not None
+        trial.set_user_attr(KEY, candidate.key)
+        for index in range(1, NUM_REPORTS + 1):
+            trial.report(value_at(trial.params, index), index)
+            if index < NUM_REPORTS and trial.should_prune():
+                study.tell(trial, state=TrialState.PRUNED)
+                break
+        else:
+            study.tell(trial, value_at(trial.params, NUM_REPORTS))
+        ended.append((trial.params, index))
+    return ended
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+@pytest.mark.parametrize(("sampler", "pruner"), PAIRS)
+def test_one_slot_is_plain_sequential_optuna(sampler: str, pruner: str, deterministic: bool) -> None:
+    study = make_study(sampler={"name": sampler}, pruner={"name": pruner}, deterministic=deterministic)
+    num_trials = 16 if sampler == "random" else 8
+    ended = run(study, num_trials)
+    assert ended == plain_optuna(num_trials, sampler, pruner)
+    assert any(last < NUM_REPORTS for _, last in ended) is (pruner != "none")
+
+
+@pytest.mark.parametrize(("sampler", "pruner"), PAIRS)
+def test_a_reopened_journal_goes_on_as_if_never_closed(tmp_path: Path, sampler: str, pruner: str) -> None:
+    options: dict[str, Any] = {"sampler": {"name": sampler}, "pruner": {"name": pruner}}
+    whole = run(make_study(**options), 8)
+    parts = [run(make_study(tmp_path / "journal", **options), num) for num in (5, 3)]
+    assert [*itertools.chain(*parts)] == whole
+
+
+def test_a_trial_may_go_on_after_reopening(tmp_path: Path) -> None:
+    number, candidate = make_study(tmp_path / "journal").ask(0)
+    make_study(tmp_path / "journal").report(number, 1, 0.5)
+    assert not make_study(tmp_path / "journal").ready()
+    reopened = make_study(tmp_path / "journal")
+    assert not reopened.should_prune(number)
+    reopened.tell(number, "completed", 0.75)
+    trial = reopened._study.trials[0]
+    assert (trial.state, trial.value, trial.intermediate_values) == (TrialState.COMPLETE, 0.75, {1: 0.5})
+    assert trial.params == candidate.params
+
+
+def test_each_end_has_its_state(tmp_path: Path) -> None:
+    study = make_study(tmp_path / "journal", slots=3)
+    numbers = [study.ask(job)[0] for job in (5, 6, 7)]
+    for number in numbers[:2]:
+        study.report(number, 1, 0.25)
+    study.tell(numbers[0], "completed", 0.5)
+    study.tell(numbers[1], "pruned")
+    study.tell(numbers[2], "failed", error="Diverged: loss is nan at step 3")
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "journal")))
+    [summary] = optuna.get_all_study_summaries(storage)
+    trials = optuna.load_study(study_name=summary.study_name, storage=storage).trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
+    assert [trial.value for trial in trials] == [0.5, 0.25, None]
+    assert trials[2].user_attrs["error"] == "Diverged: loss is nan at step 3"
+    assert "error" not in trials[1].user_attrs
+    assert [trial.user_attrs["job"] for trial in trials] == [5, 6, 7]
+
+
+def test_the_journal_says_what_was_tried() -> None:
+    study = make_study(seed=4, objective="valid/loss_auc")
+    number, candidate = study.ask(9)
+    attributes = study._study.trials[number].user_attrs
+    assert attributes["num_params"] == candidate.num_params <= 527490
+    assert attributes["flops_per_step"] == candidate.flops_per_step
+    assert attributes["architecture"] == candidate.architecture
+    assert attributes["key"] == candidate.key
+    assert attributes["steps"] == candidate.run.train.steps
+    assert json.loads(attributes["values"]) == candidate.values
+    told = study._study.user_attrs
+    assert told["space"] == "small" and told["objective"] == "valid/loss_auc" and told["seed"] == 4
+    assert study._study.direction == optuna.study.StudyDirection.MINIMIZE
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_the_next_trial_waits_for_all_that_it_must_see(slots: int) -> None:
+    study = make_study(slots=slots)
+    for number in range(slots):
+        assert study.ready()
+        study.ask(number)
+    assert not study.ready()
+    for number in range(slots - 1, 0, -1):
+        study.tell(number, "completed", 0.5)
+        assert not study.ready(), "trial 0 is still running"
+    study.tell(0, "failed", error="gone")
+    assert study.ready()
+
+
+def test_without_determinism_nothing_waits() -> None:
+    study = make_study(slots=2, deterministic=False)
+    for number in range(5):
+        assert study.ready()
+        study.ask(number)
+
+
+def test_an_ended_small_space_is_exhausted() -> None:
+    study = make_study(space=TINY_SPACE, slots=9)
+    for number in range(4):
+        assert not study.exhausted()
+        study.ask(number)
+    assert study.exhausted()
+
+
+def test_hyperband_draws_the_same_brackets_for_the_same_command() -> None:
+    """The bracket is a hash of study name and trial number, so the name must not hold a time or a folder."""
+    assert study_name(sweep_config(seed=3)) == "small-seed3"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "where"),
+    [
+        ({"sampler": {"name": "tpee"}}, "sampler.name"),
+        ({"pruner": {"name": "hyper"}}, "pruner.name"),
+        ({"objective": "valid/accuracy"}, "objective"),
+    ],
+)
+def test_a_bad_search_is_refused_before_anything_is_written(
+    tmp_path: Path, overrides: dict[str, Any], where: str
+) -> None:
+    with pytest.raises(UnknownNameError, match=where):
+        make_study(tmp_path / "journal", **overrides)
+    assert not list(tmp_path.iterdir())

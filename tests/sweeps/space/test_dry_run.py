@@ -1,0 +1,173 @@
+"""What a dry run prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hrm.errors import UnknownNameError
+from hrm.presets import preset_names
+from sweeps.space.candidates import Candidates
+from sweeps.space.dry_run import WIDTH, describe, si
+from tests.sweeps.small_sweep import space, sweep, task_fields
+
+FILLED = space(
+    {"H_layers": {"int": [1, 8]}, "L_layers": {"int": [1, 8]}, "lr": {"log": [1e-4, 1e-2], "num": 5}},
+    derived={"hidden_size": "fill", "num_heads": "hidden_size // head_size"},
+    fixed={"H_cycles": 1, "L_cycles": 1},
+)
+
+
+def described(asked: dict[str, Any], **options: Any) -> str:
+    config = sweep(asked, **options)
+    return describe(Candidates(config, task_fields()), config)
+
+
+def line(text: str, label: str) -> str:
+    """What stands beside a label, with the lines that go on below it."""
+    lines = text.splitlines()
+    start = next(i for i, one in enumerate(lines) if one.startswith(label))
+    parts = [lines[start][len(label) :]]
+    for one in lines[start + 1 :]:
+        if not one.startswith(" " * 20):
+            break
+        parts.append(one)
+    return " ".join(part.strip() for part in parts).strip()
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return described(
+        FILLED, max_params="tiny_demo", min_params=0.8, model={"halt_max_steps": 4}, num_trials=20
+    )
+
+
+def test_the_counts_stand_apart(text: str) -> None:
+    assert text.startswith("What is asked?\n")
+    assert line(text, "tuples") == "320"
+    assert line(text, "distinct architectures") == "64"
+    assert line(text, "  of them feasible") == "42"
+    assert line(text, "distinct feasible trials") == "210"
+    assert line(text, "parameters    ") == "430,882 to 527,490"
+    assert line(text, "FLOPs per step") == "4.41 G to 5.33 G"
+    assert line(text, "steps of a trial") == "580 to 701"
+    assert line(text, "share of the budget used") == "81.7% to 100.0%"
+    assert line(text, "iso-parameter shapes") == "19 of 42 use more than 95% of the budget"
+
+
+def test_the_bounds_and_the_rules(text: str) -> None:
+    assert line(text, "budget, parameters") == "at most 527,490 and at least 421,992"
+    assert line(text, "compute of a trial") == "3.09 TFLOPs: what tiny_demo spends in 600 steps"
+    assert line(text, "same in every arm") == "halt_max_steps=4"
+    assert line(text, "search H_layers") == "1 to 8"
+    assert line(text, "search lr") == "0.0001, 0.000316, 0.001, 0.00316, 0.01"
+    assert line(text, "derive hidden_size") == "fill: the largest multiple of 16 within the budget"
+
+
+def test_each_shape_shows_how_full_it_is(text: str) -> None:
+    rows = [one.split() for one in text.splitlines()]
+    header = rows.index(
+        [
+            "H_layers",
+            "L_layers",
+            "hidden_size",
+            "num_heads",
+            "parameters",
+            "full",
+            "inner/width",
+            "FLOPs/step",
+            "steps",
+            "iso",
+        ]
+    )
+    assert rows[header + 1] == ["1", "1", "128", "8", "527,490", "100.0%", "4.00", "5.16", "G", "600", "yes"]
+    assert rows[header + 2] == ["1", "3", "96", "6", "444,770", "84.3%", "2.67", "4.47", "G", "692", "no"]
+    assert rows[header + 43] == [] and sum(row[-1:] == ["yes"] for row in rows) == 19
+
+
+def test_each_preset_has_its_place(text: str) -> None:
+    for name in preset_names():
+        assert any(one.startswith(f"{name} ") for one in text.splitlines())
+    tiny = next(one for one in text.splitlines() if one.startswith("tiny_demo "))
+    assert tiny.split() == ["tiny_demo", "527,490", "600", "5.16", "G", "fits:", "a", "baseline"]
+    small = next(one for one in text.splitlines() if one.startswith("small_sudoku "))
+    assert "3,414,274" in small and "exceeds budget.max_params=527,490" in small
+
+
+def test_the_runs_are_counted(text: str) -> None:
+    assert line(text, "search trials") == "20"
+    assert line(text, "baseline trials") == "5: 5 of each of tiny_demo"
+    assert line(text, "confirmation runs") == "9: 3 arms on 3 seeds"
+    assert line(text, "runs in all") == "34"
+    assert line(text, "training compute") == "at most 105 TFLOPs"
+
+
+def test_no_more_trials_than_there_are() -> None:
+    asked = space({"H_layers": [1, 2]}, fixed={"hidden_size": 64, "num_heads": 4, "L_layers": 1})
+    text = described(asked, num_trials=50, max_params="0.3M")
+    assert line(text, "search trials") == "2"
+    assert line(text, "baseline trials") == "0: no preset fits"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        FILLED,
+        space(
+            {
+                "expansion": {"float": [1, 8]},
+                "hidden_size": {"int": [16, 128], "step": 16},
+                "lr": {"log": [1e-4, 1e-2]},
+            },
+            derived={"num_heads": "hidden_size // 16"},
+        ),
+        space(
+            {"pos_encodings": ["rope", "learned"], "q_continue": [True, False], "puzzle_emb_ndim": [None, 0]},
+            fixed={"hidden_size": 64, "num_heads": 2},
+        ),
+    ],
+)
+def test_no_line_is_too_wide(asked: dict[str, Any]) -> None:
+    text = described(asked, max_params="tiny_demo", train={"steps": 30})
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert not any(one != one.rstrip() for one in text.splitlines())
+
+
+def test_a_continuous_space_says_what_is_not_counted() -> None:
+    asked = space({"expansion": {"float": [1, 8]}, "lr": {"log": [1e-4, 1e-2]}}, fixed={"hidden_size": 64})
+    text = described(asked, max_params="tiny_demo")
+    assert line(text, "search expansion") == "1 to 8, continuous"
+    assert (
+        line(text, "tuples")
+        == line(text, "architectures")
+        == ("not counted: a range is continuous, or the space too large")
+    )
+
+
+def test_a_fixed_value_that_a_rule_overrides_is_not_shown_as_fixed() -> None:
+    asked = space({"H_layers": [1, 2]}, fixed={"hidden_size": 64, "num_heads": 4})
+    text = described(asked, model={"num_heads": 2})
+    assert line(text, "fixed in the search") == "hidden_size=64"
+    assert line(text, "same in every arm") == "num_heads=2"
+
+
+def test_equal_steps() -> None:
+    text = described(FILLED, max_params="tiny_demo", train={"equal": "steps", "steps": 40})
+    assert line(text, "compute of a trial") == "the same 40 steps for all"
+    assert line(text, "steps of a trial") == "40" and "training compute" not in text
+
+
+def test_unchosen_and_unknown_baselines() -> None:
+    text = described(FILLED, max_params="4M", baselines=["small_sudoku"])
+    assert "fits, but baseline.presets leaves it out" in " ".join(text.split())
+    with pytest.raises(UnknownNameError, match="Did you mean 'tiny_demo'"):
+        described(FILLED, max_params="4M", baselines=["tiny_dem"])
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(7, "7 "), (999, "999 "), (1000, "1 k"), (5_155_291_136, "5.16 G"), (28_310_011_904, "28.3 G")],
+)
+def test_si(count: int, shown: str) -> None:
+    assert si(count) == shown
