@@ -15,7 +15,7 @@ from hrm.puzzle.casting import Casting
 from hrm.puzzle.config import PuzzleHRMConfig
 
 Rotation = tuple[Tensor, Tensor]
-"""Cosine and sine of each position's angles, float32 [S, 1, d / 2] each."""
+"""Tables of RoPE, float32 [S, 1, d] each: cosines; sines, negative in the first half."""
 
 # Standard deviation of a standard normal cut at -2 and 2: sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)).
 _CUT_STD = math.sqrt(1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2)))
@@ -79,8 +79,9 @@ class RotaryEmbedding(nn.Module):
         )
         positions = torch.arange(num_positions, dtype=torch.float32, device="cpu")
         angles = torch.outer(positions, frequencies).unsqueeze(1)
-        self.register_buffer("cos", angles.cos(), persistent=False)
-        self.register_buffer("sin", angles.sin(), persistent=False)
+        cos, sin = angles.cos(), angles.sin()
+        self.register_buffer("cos", torch.cat((cos, cos), dim=-1), persistent=False)
+        self.register_buffer("sin", torch.cat((-sin, sin), dim=-1), persistent=False)
 
     def forward(self) -> Rotation:
         return self.cos, self.sin
@@ -89,8 +90,9 @@ class RotaryEmbedding(nn.Module):
 def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     """Queries or keys [B, S, heads, d] turned by their positions, in float32."""
     cos, sin = rotation
-    first, second = x.float().chunk(2, dim=-1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+    x = x.float()
+    first, second = x.chunk(2, dim=-1)
+    return x * cos + torch.cat((second, first), dim=-1) * sin
 
 
 class Attention(nn.Module):
@@ -123,7 +125,11 @@ class SwiGLU(nn.Module):
         self.down_proj = Linear(config.inner_size, config.hidden_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
+        if x.device.type == "cpu":
+            # One product more, but the elementwise kernels get contiguous halves: 5% of a step.
+            gate, up = (F.linear(x, half) for half in self.gate_up_proj.lent("weight").chunk(2))
+        else:
+            gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
         return self.down_proj(F.silu(gate) * up)
 
 
