@@ -104,7 +104,7 @@ def _start_local(machine: Machine, scratch: Path) -> None:
 
 
 def _join(address: str) -> None:
-    code = [str(Path(__file__).parents[1] / package) for package in ("hrm", "sweeps")]
+    code = [str(Path(__file__).parents[2] / package) for package in ("hrm", "sweeps")]
     try:
         ray.init(
             address=_reached(address),

@@ -117,8 +117,9 @@ def _power(base: Any, exponent: Any) -> Any:
 def _round(value: Any) -> Any:
     """To the nearest whole number, halves to even, as Python and numpy do."""
     if isinstance(value, np.ndarray):
+        finite = np.isfinite(value)
         rounded = np.rint(value)
-        return rounded if not np.isfinite(rounded).all() else rounded.astype(np.int64)
+        return rounded.astype(np.int64) if finite.all() else np.where(finite, rounded, np.nan)
     return round(value) if math.isfinite(value) else math.nan
 
 

@@ -19,7 +19,7 @@ from sweeps.space.fields import Fields, unknown
 from sweeps.space.parameters import Parameter, is_number, parse_parameter
 from sweeps.space.run_section import check_run_section
 
-SPACES_FOLDER = Path(__file__).resolve().parents[1] / "search_spaces"
+SPACES_FOLDER = Path(__file__).resolve().parents[2] / "search_spaces"
 KEYS = ("name", "question", "parameters", "derived", "constants", "fixed", "run")
 FILL = "fill"
 """The derived value that means: as wide as the budget allows."""

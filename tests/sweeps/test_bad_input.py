@@ -190,7 +190,10 @@ def test_a_faulty_space(text: str, parts: list[str]) -> None:
 def test_a_broken_space_breaks_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("spaces").mkdir()
     Path("spaces/broken.yaml").write_text("question: [")
-    Path("spaces/sound.yaml").write_text("question: Why?\nparameters: {lr: {log: [1.0e-4, 1.0e-2]}}\n")
+    sound = (
+        "question: Why?\nparameters: {lr: {log: [1.0e-4, 1.0e-2]}}\nfixed: {hidden_size: 64, num_heads: 4}\n"
+    )
+    Path("spaces/sound.yaml").write_text(sound)
     monkeypatch.setattr(Groups.__init__, "__defaults__", (Path("spaces").absolute(),))
     assert "broken.yaml" in refused("space=broken")
     ended = call("space=sound", "task=sudoku4", "dry_run=true")

@@ -21,7 +21,7 @@ def as_shipped(name: str) -> tuple[SweepConfig, Candidates]:
     run: dict[str, Any] = asked.pop("run")
     config = SweepConfig(
         space=asked,
-        task={"name": run["task"]},
+        task=run["task"],
         model=run["model"],
         train=SweepTrainConfig(**run["train"]),
         budget=BudgetConfig(**run["budget"]),

@@ -28,7 +28,7 @@ from sweeps.space.candidates import Candidates
 from tests.sweeps.search_cases import decisions
 from tests.sweeps.small_jobs import DIVERGES, MODEL, NEEDS_TOO_MUCH_MEMORY, RAISES, TASK, small_job
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 

@@ -1,0 +1,1 @@
+"""What watches a sweep while it runs: the live bar and W&B."""

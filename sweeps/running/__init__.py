@@ -1,0 +1,1 @@
+"""How jobs run: Ray, its workers, the machine's shares."""

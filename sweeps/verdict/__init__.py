@@ -1,0 +1,1 @@
+"""What the confirmed runs say: arms, tests, comparisons."""
