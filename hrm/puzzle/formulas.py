@@ -132,7 +132,7 @@ def head_flops(s: Sizes, batch_size: int) -> tuple[Number, Number]:
 
 def weight_bytes(s: Sizes, trainable: Number) -> Number:
     """Float32 masters and puzzle embeddings, initial states, RoPE tables, and the copy cast for a segment."""
-    rope_tables = (1 - s.learned) * FLOAT32 * s.T * (s.H // s.heads)
+    rope_tables = (1 - s.learned) * 2 * FLOAT32 * s.T * (s.H // s.heads)
     cast_copy = s.half * 2 * trainable
     masters = FLOAT32 * (trainable + s.num_puzzles * s.ndim)
     return masters + s.forward_bytes * 2 * s.H + rope_tables + cast_copy
