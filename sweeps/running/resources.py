@@ -81,6 +81,8 @@ def _slots_and_gpus(config: SweepConfig, slots_by_cpu: int, num_gpus: int) -> tu
         )
     if given is not None and given > 1 and given != int(given):
         raise ResourceError("resources.gpus_per_trial", given, "must be a whole number where it is above 1")
+    if given == 0 and config.device == "cuda":
+        raise ResourceError("resources.gpus_per_trial", given, "must be above 0 for device=cuda, or null")
     if not num_gpus or given == 0 or config.device in ("cpu", "mps"):
         return config.max_concurrent or slots_by_cpu, 0.0
     if given is None:
