@@ -6,10 +6,13 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hrm.errors import ConfigError
 from sweeps.config import SweepConfig
+
+if TYPE_CHECKING:
+    from sweeps.doors.groups import Groups
 
 _ASSIGNMENT = re.compile(r"(?P<prefix>\+{0,2})(?P<key>[^+~=\s][^=\s]*)=(?P<value>.*)", re.DOTALL)
 
@@ -73,7 +76,10 @@ class _Door:
             else:
                 sweep.run(config, command=arguments)
 
-        self._code = max(self._code, door.run(run, self._arguments))
+        code = door.run(run, self._arguments)
+        if code == door.INTERRUPTED:
+            raise SystemExit(code)  # past Hydra, which would go on with the next of several sweeps
+        self._code = max(self._code, code)
 
 
 def _one_line(error: Exception) -> str:
@@ -100,7 +106,7 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
         if match and match["key"] in GROUPS:
             chosen.add(match["key"])
             overrides.append(f"{match['key']}={_choices(groups, match['key'], match['value'])}")
-        elif match and not match["prefix"] and not match["key"].startswith("hydra"):
+        elif match and not match["prefix"] and not match["key"].startswith(("hydra.", "hydra/")):
             overrides.append(f"++{argument}")
         elif match or argument.startswith("~"):
             overrides.append(argument)
@@ -116,7 +122,7 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
     return [*overrides, *flags]
 
 
-def _choices(groups: Any, group: str, given: str) -> str:
+def _choices(groups: Groups, group: str, given: str) -> str:
     """One choice, or several for --multirun."""
     given = given.strip("'\"")
     if "," not in given or os.path.exists(given):

@@ -26,18 +26,35 @@ def sweep_config(values: Mapping[str, Any]) -> SweepConfig:
     merged = dict(values)
     for alias, section in ALIASES.items():
         if alias in merged:
-            merged[section] = {**merged.get(section, {}), **merged.pop(alias)}
+            merged[section] = {**_section(merged, section), **_section(merged, alias)}
+            del merged[alias]
     for key in merged:
         if key not in hints:
             raise _unknown(key, hints)
-    sections = {name: cls for name, cls in hints.items() if dataclasses.is_dataclass(cls)}
-    merged |= {name: reader.build(cls, merged.get(name, {}), name) for name, cls in sections.items()}  # type: ignore[arg-type]
+    for name, cls in _sections(hints).items():
+        merged[name] = reader.build(cls, _section(merged, name), name)
     try:
-        config = reader.build(SweepConfig, merged, _TOP)
+        config = reader.build(SweepConfig, {**merged, "model": _section(merged, "model")}, _TOP)
     except ConfigError as error:
         raise ConfigError(error.where.removeprefix(f"{_TOP}."), *error.args[1:]) from None
     _check(config)
     return config
+
+
+def _sections(hints: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections that are dataclasses, by name."""
+    return {name: cls for name, cls in hints.items() if dataclasses.is_dataclass(cls)}
+
+
+def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = values.get(name, {})
+    if not isinstance(section, Mapping):
+        fields = [
+            field for field in _section_fields(get_type_hints(SweepConfig)) if field.startswith(f"{name}.")
+        ]
+        mend = f"Set one of them, such as {fields[0]}." if fields else ""
+        raise ConfigError(name, section, "is a section of options", mend)
+    return section
 
 
 def _check(config: SweepConfig) -> None:
@@ -68,7 +85,6 @@ def _unknown(key: str, hints: Mapping[str, Any]) -> UnknownNameError:
 
 
 def _section_fields(hints: Mapping[str, Any]) -> Iterator[str]:
-    classes = {name: cls for name, cls in hints.items() if dataclasses.is_dataclass(cls)}
-    for section, cls in {**classes, "model": family("puzzle").config_class}.items():
+    for section, cls in {**_sections(hints), "model": family("puzzle").config_class}.items():
         for field in dataclasses.fields(cls):
             yield f"{section}.{field.name}"
