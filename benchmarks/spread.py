@@ -61,6 +61,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--table", type=Path, help="print the table of stored rows and train nothing")
     parser.add_argument("--task", default="sudoku6")
     parser.add_argument("--clues", type=int)
+    parser.add_argument("--valid-puzzles", type=int)
     parser.add_argument(
         "--steps", type=int, default=800, help="of the preset; its FLOPs are everyone's allowance"
     )
@@ -103,8 +104,8 @@ def runs(options: argparse.Namespace) -> list[tuple[str, RunConfig]]:
     assert fields is not None, "a generated task"
     candidates = Candidates(config, fields)
     arms = []
-    wanted = [tuple(map(int, shape.split("+"))) for shape in options.shapes] if options.shapes else SHAPES
-    for H_layers, L_layers in wanted:
+    shapes = [tuple(map(int, shape.split("+"))) for shape in options.shapes] if options.shapes else SHAPES
+    for H_layers, L_layers in shapes:
         one = candidates.candidate({"H_layers": H_layers, "L_layers": L_layers, "lr": options.lr})
         assert one is not None, f"{H_layers}+{L_layers} does not fit"
         arms.append((f"{H_layers}+{L_layers} layers, width {one.run.model.hidden_size}", one.run))
