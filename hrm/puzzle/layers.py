@@ -126,7 +126,7 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type == "cpu":
-            # One product more, but the elementwise kernels get contiguous halves: 5% of a step.
+            # One product more, but contiguous halves for the elementwise kernels: up to 5% of a step.
             gate, up = (F.linear(x, half) for half in self.gate_up_proj.lent("weight").chunk(2))
         else:
             gate, up = self.gate_up_proj(x).chunk(2, dim=-1)

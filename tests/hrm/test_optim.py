@@ -131,3 +131,14 @@ def test_learning_rate_without_warm_up_or_floor() -> None:
     assert learning_rate(3.0, 9, total_steps=10, warmup_steps=20, min_ratio=0.1) == pytest.approx(
         3.0 * 9 / 20
     )
+
+
+@pytest.mark.parametrize(("gradient", "angle"), [(1e-30, 1.0), (1e-3, 1.0), (1e18, 1.0), (-1e-30, -1.0)])
+def test_adam_atan2_does_not_see_the_scale_of_gradients(gradient: float, angle: float) -> None:
+    """A first step is atan(m / |g|) / (1 - beta1) = atan(0.1) / 0.1, or a right angle where v underflows."""
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = AdamATan2([parameter], lr=1.0, weight_decay=0.0)
+    parameter.grad = torch.tensor([gradient])
+    optimizer.step()
+    largest = math.atan(0.1) if abs(gradient) > 1e-20 else math.pi / 2
+    assert -parameter.item() == pytest.approx(angle * largest / 0.1, rel=1e-5)
