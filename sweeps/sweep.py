@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hrm import config as reader
+from hrm.errors import ConfigError
 from hrm.tasks import open_task, task_kind
+from hrm.tasks.base import Dataset
 from hrm.train_progress import DataProgress
 from sweeps import report
 from sweeps.config import SweepConfig
@@ -55,6 +57,7 @@ def run(config: SweepConfig, command: Sequence[str] = ()) -> Path:
     machine = _check_machine(config)
     with DataProgress() as show:
         dataset = open_task(_task(config), show)
+    _check_objective(config, dataset)
     from sweeps.running import ray_bridge
 
     with ray_bridge.connect(config.ray.address, machine) as there:
@@ -78,6 +81,13 @@ def _candidates(config: SweepConfig) -> Candidates:
     Plan(config, candidates, None, slots=1)
     check_mode(config.wandb)
     return candidates
+
+
+def _check_objective(config: SweepConfig, dataset: Dataset) -> None:
+    """A task without blank cells never reports their accuracy, and every trial would fail for it."""
+    if "blank_accuracy" in config.objective and dataset.valid.blank_token is None:
+        rule = f"task {config.task['name']} has no blank cells to be judged by"
+        raise ConfigError("objective", config.objective, rule, "Use objective=valid/cell_accuracy_auc")
 
 
 def _task(config: SweepConfig) -> Any:

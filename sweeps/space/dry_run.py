@@ -14,6 +14,7 @@ from sweeps.search.baselines import choose_presets, num_baseline_trials
 from sweeps.space.candidates import Candidate, Candidates
 from sweeps.space.parameters import Parameter
 from sweeps.space.space import FILL
+from sweeps.verdict.statistics import TEST_NAME
 
 WIDTH = 100
 """Columns of the text."""
@@ -163,6 +164,8 @@ def _runs(candidates: Candidates, config: SweepConfig, presets: list[str]) -> li
     lines += _line("runs in all", f"{total:,}")
     if candidates.compute.allowance is not None:
         lines += _line("training compute", f"at most {si(total * candidates.compute.allowance)}FLOPs")
+    if confirmations:
+        lines += _line("verdict by", TEST_NAME)
     return lines
 
 

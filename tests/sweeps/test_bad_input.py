@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -159,6 +160,27 @@ def test_malformed_data() -> None:
     assert "dataset.json" in refused(SPACE, "task=data")
     Path("bad.csv").write_text("source,question,answer,rating\nx,12,34,0\n")
     assert "bad.csv" in refused(SPACE, "task=./bad.csv")
+
+
+def test_an_objective_that_the_data_cannot_give() -> None:
+    """Sequences of 12 are no Sudoku: none of their cells is known to be blank."""
+    about = {"seq_len": 12, "vocab_size": 5, "pad_id": 0, "ignore_label_id": 0, "blank_identifier_id": 0}
+    about |= {"num_puzzle_identifiers": 1, "total_groups": 20, "mean_puzzle_examples": 1, "sets": ["all"]}
+    rng = np.random.default_rng(0)
+    for half in ("train", "test"):
+        folder = Path("chains") / half
+        folder.mkdir(parents=True)
+        (folder / "dataset.json").write_text(json.dumps(about))
+        arrays = {name: rng.integers(1, 5, (20, 12), np.uint8) for name in ("inputs", "labels")}
+        arrays |= {"puzzle_identifiers": np.zeros(20, np.int32)}
+        arrays |= {name: np.arange(21, dtype=np.int32) for name in ("puzzle_indices", "group_indices")}
+        for name, array in arrays.items():
+            np.save(folder / f"all__{name}.npy", array)
+    ended = call(SPACE, "task=chains", "objective=valid/blank_accuracy_auc")
+    assert ended.code == 2
+    prepared, message = ended.err.splitlines()
+    assert prepared == "preparing data"
+    assert "no blank cells" in message and "Use objective=valid/cell_accuracy_auc" in message
 
 
 def test_data_that_are_malformed_only_inside() -> None:

@@ -101,6 +101,7 @@ def test_the_runs_are_counted(text: str) -> None:
     assert line(text, "confirmation runs") == "9: 3 arms on 3 seeds"
     assert line(text, "runs in all") == "34"
     assert line(text, "training compute") == "at most 105 TFLOPs"
+    assert line(text, "verdict by").startswith("Welch's t-test on fresh seeds")
 
 
 def test_no_more_trials_than_there_are() -> None:
