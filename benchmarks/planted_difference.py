@@ -34,10 +34,13 @@ def main(arguments: Sequence[str]) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=5, help="of an arm")
+    parser.add_argument("--steps", type=int, help="of a full run; the default run's own unless given")
     parser.add_argument("--share", type=float, default=0.5, help="of the steps, in the planted arm")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args(arguments)
     full = default_run()
+    if options.steps:
+        full = full.replace(**{"train.steps": options.steps})
     planted = full.replace(**{"train.steps": round(options.share * full.train.steps)})
     n = options.seeds
     jobs = [*with_seeds(full, range(500, 500 + 2 * n)), *with_seeds(planted, range(500 + 2 * n, 500 + 3 * n))]

@@ -10,13 +10,18 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-SHORT_SWEEP = (
-    "num_trials=2 train.steps=20 train.num_reports=2 baseline.trials=1 confirm.finalists=1 confirm.seeds=2"
-)
-SHORT_SWEEP += (
-    " task.train_puzzles=64 task.valid_puzzles=32 task.test_puzzles=32 wandb.mode=disabled max_concurrent=1"
-)
+SHORT_SWEEP = """
+    num_trials=2 train.equal=steps train.steps=20 train.num_reports=2 baseline.trials=1 confirm.finalists=1
+    confirm.seeds=2 task.train_puzzles=64 task.valid_puzzles=32 task.test_puzzles=32 wandb.mode=disabled
+    max_concurrent=1
+"""
 SHORT_TRAINING = "train.steps=10 train.num_reports=2 device=cpu"
+SHORT_BENCHMARKS = {
+    "benchmarks/spread.py": "--steps 20 --seeds 2 --shapes 1+1 4+4",
+    "benchmarks/planted_difference.py": "--steps 20 --seeds 2",
+    "benchmarks/verdict_power.py": "--sweeps 20 --seeds 3",
+    "benchmarks/deterministic_cost.py": "--worlds 1",
+}
 TOUCHES_THE_MACHINE = ("make", "conda", "git", "pip", "ray", "optuna-dashboard", "wandb", "cd", "source")
 """Commands that change an environment or need a server; `make` is what runs these tests (see .ci/run)."""
 
@@ -43,6 +48,9 @@ def shortened(command: str, out: Path) -> list[str]:
         words = [*without(words, "out"), *SHORT_SWEEP.split(), f"out={out}"]
     if words[1:3] == ["-m", "hrm.train"] and "--help" not in words:
         words = [*without(words, "out"), *SHORT_TRAINING.split(), f"out={out}"]
+    if words[1] in SHORT_BENCHMARKS and "--table" not in words:
+        words = [str(out) if word.endswith(".jsonl") else word for word in words]
+        words += SHORT_BENCHMARKS[words[1]].split()
     return [sys.executable, *words[1:]]
 
 
@@ -56,23 +64,32 @@ def test_there_are_commands() -> None:
     assert len(runnable()) >= 10
 
 
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """What the documents tell their reader to make: a first sweep, a space of their own, a table of rows."""
+    made = tmp_path_factory.mktemp("documents")
+    run(shortened("python run_sweep.py space=depth_vs_width", made / "first"))
+    (space,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (made / "head_size.yaml").write_text(space)
+    run(shortened("python benchmarks/spread.py --task sudoku4 --out spread.jsonl", made / "spread.jsonl"))
+    names = {"outputs/first": "first", "head_size.yaml": "head_size.yaml", "spread.jsonl": "spread.jsonl"}
+    return {name: made / file for name, file in names.items()}
+
+
+def run(command: list[str]) -> None:
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert result.returncode == 0, f"{command}\n{result.stdout[-2000:]}\n{result.stderr[-2000:]}"
+    assert "Traceback" not in result.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("command", runnable())
-def test_command_runs(command: str, tmp_path: Path, documented_files: dict[str, Path]) -> None:
-    """Files that a document names by example are put where the command looks for them."""
-    for name, path in documented_files.items():
-        command = command.replace(name, str(path))
-    result = subprocess.run(
-        shortened(command, tmp_path / "out"),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
-    assert result.returncode == 0, f"{command}\n{result.stdout[-2000:]}\n{result.stderr[-2000:]}"
-    assert "Traceback" not in result.stderr
+def test_command_runs(command: str, tmp_path: Path, examples: dict[str, Path]) -> None:
+    for name, path in examples.items():
+        command = re.sub(rf"(?<=[= ]){re.escape(name)}(?!\S*out=)", str(path), command)
+    run(shortened(command, tmp_path / "out"))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
