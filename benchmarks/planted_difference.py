@@ -24,7 +24,7 @@ from hrm.run_config import RunConfig
 from hrm.tasks import open_task
 from hrm.trainer import Trainer
 from sweeps.space.space import load_space
-from sweeps.verdict.statistics import ALPHA, TEST_NAME, detectable, welch
+from sweeps.verdict.statistics import ALPHA, TEST_NAME, detectable, estimate, welch
 
 METRICS = ("exact_accuracy", "blank_accuracy")
 
@@ -80,7 +80,8 @@ def score(run: RunConfig) -> dict[str, float]:
     dataset = open_task(run.task)
     trainer = Trainer(run, dataset)
     trainer.train_to(run.train.steps)
-    return trainer.evaluate(dataset.test)
+    metrics = trainer.evaluate(dataset.test)
+    return {name: value for name, value in metrics.items() if value is not None}
 
 
 def halvings(values: Sequence[float]) -> list[tuple[list[float], list[float]]]:
@@ -106,7 +107,9 @@ def line(metric: str, arms: str, a: Sequence[float], b: Sequence[float], resolut
     means = f"{np.mean(a):.3f}, {np.mean(b):.3f}"
     verdict = "yes" if found.p_value < ALPHA else "no"
     difference = f"{found.mean:+.3f} ± {found.half_width:.3f}"
-    could_find = detectable(found, 1)
+    spread_a, spread_b = estimate(a, resolution), estimate(b, resolution)
+    assert spread_a is not None and spread_b is not None
+    could_find = detectable(spread_a, spread_b, 1)
     cells = [metric, arms, means, difference, f"{found.p_value:.2g}", f"{could_find:.3f}", verdict]
     return "| " + " | ".join(cells) + " |"
 
