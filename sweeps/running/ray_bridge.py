@@ -1,8 +1,8 @@
 """How jobs run: one Ray Tune trial each, on worker processes that are used again. Ray decides nothing.
 
-The only module that knows Ray. A `Dispatcher` says what to run and what to stop; Tune's hooks carry its
-words: a Searcher asks it for jobs, a Scheduler brings it reports and failures, a Callback tells when a job
-has reached its worker.
+With its worker the only module that knows Ray. A `Dispatcher` says what to run and what to stop; Tune's
+hooks carry its words: a Searcher asks it for jobs, a Scheduler brings it reports and failures, a Callback
+tells when a job has reached its worker.
 """
 
 from __future__ import annotations
@@ -247,7 +247,7 @@ class _Suggestions(Searcher):
         """Nothing, likewise."""
 
     def restore(self, checkpoint_path: str) -> None:
-        raise NotImplementedError
+        raise AssertionError("Ray's snapshots are switched off, so nothing is restored from one")
 
 
 class _Decisions(FIFOScheduler):

@@ -60,7 +60,7 @@ class BudgetedSampler(BaseSampler):
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        raise NotImplementedError("every parameter belongs to the relative search space")
+        raise AssertionError("every parameter belongs to the relative search space")
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         self._inner.before_trial(study, trial)

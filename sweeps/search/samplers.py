@@ -155,7 +155,7 @@ class GridSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        raise NotImplementedError("a grid proposes whole configurations")
+        raise AssertionError("a grid proposes whole configurations")
 
 
 def _startup(setting: Setting, given: int | None) -> int:
