@@ -198,13 +198,7 @@ class Trainer:
         sums = []
         with cpu_threads(self.config.threads), self._evaluation_weights():
             for first in range(0, len(split), size):
-                batch = self._to_device(
-                    {
-                        "inputs": split.inputs[first : first + size],
-                        "labels": split.labels[first : first + size],
-                        "puzzle_identifiers": split.puzzle_identifiers[first : first + size],
-                    }
-                )
+                batch = self._to_device(split.batch(first, size))
                 sums.append(self.model.evaluate_batch(batch, split.blank_token))
                 self.eval_flops += self._eval_flops(len(batch["inputs"]))
             means = mean_over_sequences(sums)

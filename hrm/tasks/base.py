@@ -14,7 +14,8 @@ IGNORED_LABEL = -100
 """A label that no loss or metric counts."""
 
 Batch = dict[str, np.ndarray]
-"""`inputs` int32 [B, S], `labels` int32 [B, S] (IGNORED_LABEL where ignored), `puzzle_identifiers` int32 [B]."""
+"""`inputs` int32 [B, S] and `labels` int32 [B, S] (IGNORED_LABEL where ignored); of puzzles also
+`puzzle_identifiers` int32 [B], of text that is evaluated also `label_bytes` int32 [B]."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,25 @@ class Split:
     """Tokens, int32 [N, S]."""
     labels: np.ndarray
     """Targets, int32 [N, S]; IGNORED_LABEL where no answer is wanted."""
-    puzzle_identifiers: np.ndarray
-    """Rows of the puzzle embedding, int32 [N]."""
+    puzzle_identifiers: np.ndarray | None = None
+    """Rows of the puzzle embedding, int32 [N]; None where the task has no puzzles."""
     blank_token: int | None = None
     """The token of a cell to fill in, for accuracy on blank cells; None where the task has none."""
+    label_bytes: np.ndarray | None = None
+    """Bytes of text that each example's labels stand for, int32 [N]; None where the task is no text."""
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def batch(self, start: int, size: int) -> Batch:
+        """The examples from `start` on, at most `size` of them."""
+        arrays = {
+            "inputs": self.inputs,
+            "labels": self.labels,
+            "puzzle_identifiers": self.puzzle_identifiers,
+            "label_bytes": self.label_bytes,
+        }
+        return {name: array[start : start + size] for name, array in arrays.items() if array is not None}
 
 
 class Dataset(ABC):
