@@ -85,9 +85,8 @@ def label(options: argparse.Namespace) -> str:
 def runs(options: argparse.Namespace) -> list[tuple[str, RunConfig]]:
     """The arms: shapes at the budget, and the preset."""
     space = {name: value for name, value in load_space("depth_vs_width").items() if name != "run"}
-    task: dict[str, Any] = {"name": options.task} | (
-        {} if options.clues is None else {"clues": options.clues}
-    )
+    given = {"clues": options.clues, "valid_puzzles": options.valid_puzzles}
+    task = {"name": options.task} | {name: value for name, value in given.items() if value is not None}
     config = SweepConfig(
         space=space,
         task=task,

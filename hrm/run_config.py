@@ -107,8 +107,10 @@ def merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
         UnknownNameError: a name that no section has.
     """
     merged = dict(values) | {name: _section(values, name) for name in SECTIONS if name in values}
-    task_name = _section(merged, "task").get("name", DEFAULT_TASK)
-    task_name = overrides.get("task.name", overrides.get("task", task_name))
+    own_task = _section(merged, "task").get("name", DEFAULT_TASK)
+    task_name = overrides.get("task.name", overrides.get("task", own_task))
+    if task_name != own_task:
+        merged["task"] = {}  # options of one task mean nothing to another
     family_name = overrides.get("family", merged.get("family", "puzzle"))
     for name, value in overrides.items():
         section, _, field = qualify(name, str(family_name), str(task_name)).partition(".")

@@ -14,6 +14,8 @@ from sweeps.config import SweepConfig
 if TYPE_CHECKING:
     from sweeps.doors.groups import Groups
 
+SHORTHANDS = {"budget": "budget.max_params", "wandb": "wandb.mode"}
+"""Sections whose name alone means the one option that most users set."""
 _ASSIGNMENT = re.compile(r"(?P<prefix>\+{0,2})(?P<key>[^+~=\s][^=\s]*)=(?P<value>.*)", re.DOTALL)
 
 
@@ -107,7 +109,8 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
             chosen.add(match["key"])
             overrides.append(f"{match['key']}={_choices(groups, match['key'], match['value'])}")
         elif match and not match["prefix"] and not match["key"].startswith(("hydra.", "hydra/")):
-            overrides.append(f"++{argument}")
+            key = SHORTHANDS.get(match["key"], match["key"])
+            overrides.append(f"++{key}={match['value']}")
         elif match or argument.startswith("~"):
             overrides.append(argument)
         elif argument.startswith("-") or before.startswith("-"):

@@ -118,6 +118,11 @@ def test_overrides_win_and_leave_the_rest() -> None:
 def test_the_task_named_in_the_overrides_decides_its_options() -> None:
     assert RunConfig.from_dict(merge({}, {"task": "sudoku4", "clues": 5})).task.clues == 5
     assert RunConfig.from_dict({"task": "sudoku4"}).task.name == "sudoku4"
+    saved = RunConfig.from_dict(merge({}, {"task": "sudoku6", "clues": 14, "hidden_size": 64})).to_dict()
+    for name in ("task", "task.name"):
+        changed = RunConfig.from_dict(merge(saved, {name: "sudoku4"}))
+        assert changed == RunConfig.from_dict(merge({}, {"task": "sudoku4", "hidden_size": 64}))
+    assert RunConfig.from_dict(merge(saved, {"task": "sudoku6"})).task.clues == 14
 
 
 def test_data_on_disk_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
