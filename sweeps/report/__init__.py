@@ -13,6 +13,7 @@ def write(out: Path) -> str:
     from sweeps.report.folder import Folder
 
     folder = Folder.read(out)
-    drawn = figures.write(folder, out / "figures")
+    drawn = figures.charts(folder)
+    figures.write(drawn, out / "figures")
     write_text_atomically(out / "report.md", markdown.document(folder, drawn))
     return "\n".join(wording.closing(folder, out))

@@ -1,47 +1,44 @@
-"""The figures of a report. A new one is a module with a `draw` and a line in `FIGURES`."""
+"""The figures of a report, by file name. A new one is a module in `charts/` and a line in `FIGURES`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
-from sweeps.report import best_so_far_figure, confirmed_figure, curves_figure, shape_figure
+from sweeps.report.charts import best_so_far, confirmed, learning_curves, shape
+from sweeps.report.charts.chart import Chart
 from sweeps.report.folder import Folder
-from sweeps.report.style import DPI
 from sweeps.results.files import write_atomically
 
-
-@dataclass(frozen=True)
-class Drawn:
-    file: str
-    caption: str
-
-    @property
-    def name(self) -> str:
-        return self.file.removesuffix(".png").replace("_", " ")
-
-
-FIGURES: dict[str, Callable[[Folder], tuple[Figure, str] | None]] = {
-    "shape.png": shape_figure.draw,
-    "confirmed.png": confirmed_figure.draw,
-    "learning_curves.png": curves_figure.draw,
-    "best_so_far.png": best_so_far_figure.draw,
+FIGURES: dict[str, Callable[[Folder], Chart | None]] = {
+    "confirmed": confirmed.chart,
+    "shape": shape.chart,
+    "learning_curves": learning_curves.chart,
+    "best_so_far": best_so_far.chart,
 }
-"""File to a function that draws it and gives its caption; None where the sweep has nothing to show there."""
+"""Name to what says the figure; None where the sweep has nothing to show there."""
+FORMATS = ("png", "svg")
 
 
-def write(folder: Folder, out: Path) -> list[Drawn]:
-    """Draws every figure that the sweep has data for into `out`."""
+def charts(folder: Folder) -> dict[str, Chart]:
+    """Every figure that the sweep has data for."""
+    found = {name: chart(folder) for name, chart in FIGURES.items()}
+    return {name: chart for name, chart in found.items() if chart is not None}
+
+
+def write(drawn: Mapping[str, Chart], out: Path) -> None:
+    """Draws the charts into `out`, as PNG and SVG."""
+    import matplotlib
+
+    from sweeps.report.charts import drawing
+
     out.mkdir(exist_ok=True)
-    drawn = []
-    for file, draw in FIGURES.items():
-        result = draw(folder)
-        if result is not None:
-            figure, caption = result
-            write_atomically(out / file, partial(figure.savefig, dpi=DPI, format="png"))
-            drawn.append(Drawn(file, caption))
-    return drawn
+    # The same table gives the same bytes: ids by content, no date.
+    with matplotlib.rc_context({"svg.hashsalt": "hrm-sweeps", "svg.fonttype": "none"}):
+        for name, chart in drawn.items():
+            figure = drawing.figure(chart)
+            for kind in FORMATS:
+                metadata = {"Date": None} if kind == "svg" else None
+                save = partial(figure.savefig, format=kind, metadata=metadata)
+                write_atomically(out / f"{name}.{kind}", save)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hrm.families import family
 from sweeps.results import context as setting
 from sweeps.results.context import Context
 from sweeps.results.tables import read_curves, read_trials
@@ -23,6 +25,7 @@ class Folder:
     curves: dict[int, list[Row]]
     """Rows of `curves/`, by job."""
     comparisons: Comparisons
+    _configs: dict[int, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def read(cls, out: Path) -> Folder:
@@ -37,6 +40,12 @@ class Folder:
             comparisons=compare(trials, context),
         )
 
+    @property
+    def width_field(self) -> str:
+        """The field of the model's width in this sweep's family."""
+        name = self.config(self.trials[0])["family"] if self.trials else "puzzle"
+        return family(name).lattice.width
+
     def of(self, kind: str, status: str | None = None) -> list[Row]:
         """Trials of a kind, and of a status when given."""
         return [row for row in self.trials if row["kind"] == kind and status in (None, row["status"])]
@@ -45,3 +54,10 @@ class Folder:
         """Completed rows that have an objective, best first."""
         scored = [row for row in rows if row["status"] == "completed" and row["objective"] is not None]
         return sorted(scored, key=lambda row: self.context.goal.best_first(row["objective"]))
+
+    def config(self, row: Row) -> dict[str, Any]:
+        """The resolved run configuration of a row."""
+        number = row["number"]
+        if number not in self._configs:
+            self._configs[number] = json.loads(row["config"])
+        return self._configs[number]

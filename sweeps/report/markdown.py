@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sweeps.report import wording
-from sweeps.report.figures import Drawn
+from sweeps.report.charts.chart import Chart
 from sweeps.report.folder import Folder, Row
 from sweeps.report.numbers import (
     NONE,
@@ -30,7 +30,7 @@ NUM_BEST = 10
 STATUSES = ("completed", "pruned", "failed")
 
 
-def document(folder: Folder, figures: Sequence[Drawn]) -> str:
+def document(folder: Folder, figures: Mapping[str, Chart]) -> str:
     """The whole report."""
     sections = [
         _opening(folder),
@@ -135,8 +135,11 @@ def _how_to_read(folder: Folder) -> str:
 - The search's own figures are of one seed each, and the best of many: they flatter. Judge by the arms."""
 
 
-def _figures(figures: Sequence[Drawn]) -> str:
-    shown = [f"![{figure.name}](figures/{figure.file})\n\n*{figure.caption}*" for figure in figures]
+def _figures(figures: Mapping[str, Chart]) -> str:
+    shown = [
+        f"![{name.replace('_', ' ')}](figures/{name}.png)\n\n*{chart.caption}*"
+        for name, chart in figures.items()
+    ]
     return "\n\n".join(["## Figures", *shown]) if shown else ""
 
 

@@ -1,49 +1,23 @@
-"""How every figure looks: fonts, a palette that colour-blind readers can tell apart, quiet axes."""
+"""How every figure looks: a palette that colour-blind readers can tell apart, and the words on its axes."""
 
 from __future__ import annotations
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-# Okabe and Ito's palette.
-BLUE, SKY, ORANGE, VERMILION, GREEN, PINK = "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73", "#CC79A7"
-INK, GREY, LIGHT = "#222222", "#8A8A8A", "#DDDDDD"
-ARM_COLOURS = (VERMILION, BLUE, GREEN, PINK, ORANGE, SKY)
+COLOURS = {
+    "blue": "#0072B2",
+    "sky": "#56B4E9",
+    "orange": "#E69F00",
+    "vermilion": "#D55E00",
+    "green": "#009E73",
+    "pink": "#CC79A7",
+    "ink": "#222222",
+    "grey": "#8A8A8A",
+    "light": "#DDDDDD",
+}
+"""Okabe and Ito's palette, and three greys, on a white background."""
+ARM_COLOURS = ("vermilion", "blue", "green", "pink", "orange", "sky")
+STATUS_COLOURS = {"completed": "sky", "pruned": "orange", "failed": "vermilion"}
 COLOUR_MAP = "viridis"
 DPI = 150
-
-
-def figure(width: float = 7.2, height: float = 4.4) -> Figure:
-    """An empty figure of this size in inches; it never touches pyplot's global state."""
-    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-
-
-def quiet(axes: Axes) -> None:
-    """Leaves of the frame what carries numbers."""
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(GREY)
-    axes.tick_params(colors=INK, labelsize=9)
-    axes.grid(axis="y", color=LIGHT, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.xaxis.label.set_fontsize(10)
-    axes.yaxis.label.set_fontsize(10)
-
-
-def title(axes: Axes, text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=10.5, color=INK)
-
-
-def legend(axes: Axes) -> None:
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=8.5, framealpha=0.85, edgecolor="none", loc="best")
-
-
-def legend_below(figure: Figure, axes: Axes) -> None:
-    """A legend outside of the panels, for figures with data in every corner."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8.5, frameon=False)
 
 
 def metric_label(name: str) -> str:
@@ -54,4 +28,4 @@ def metric_label(name: str) -> str:
     unit = "nats" if metric.endswith("loss") else "fraction"
     words = metric.replace("_", " ").replace("q halt", "Q-halt")
     where = {"valid": "validation", "test": "test", "train": "training"}.get(split, split)
-    return f"{words}, {where}\n(mean over the run, {unit})" if over_curve else f"{words}, {where} ({unit})"
+    return f"{words}, {where} (mean over the run)" if over_curve else f"{words}, {where} ({unit})"

@@ -25,7 +25,8 @@ from sweeps.results.tables import read_trials
 from tests.sweeps.confirmed_table import context, trials
 from tests.sweeps.synthetic_sweep import Puzzles, plausible, run_sweep
 
-FIGURES = ["best_so_far.png", "confirmed.png", "learning_curves.png", "shape.png"]
+NAMES = ["best_so_far", "confirmed", "learning_curves", "shape"]
+FIGURES = sorted(f"{name}.{kind}" for name in NAMES for kind in ("png", "svg"))
 
 
 def failing(job: Job, fraction: float) -> float:
@@ -102,12 +103,13 @@ def test_search_failures_compute_and_presets(out: Path) -> None:
 def test_figures_are_there_and_show_something(out: Path) -> None:
     text = (out / "report.md").read_text()
     assert sorted(path.name for path in (out / "figures").iterdir()) == FIGURES
-    for name in FIGURES:
-        image = matplotlib.image.imread(out / "figures" / name)
+    for name in NAMES:
+        image = matplotlib.image.imread(out / "figures" / f"{name}.png")
         assert min(image.shape[:2]) > 300
         ink = np.mean(np.any(image[..., :3] < 0.9, axis=-1))
         assert 0.005 < ink < 0.5, "neither blank nor flooded"
-        assert f"](figures/{name})" in text
+        assert f"](figures/{name}.png)" in text
+        assert "<text" in (out / "figures" / f"{name}.svg").read_text(), "text stays text"
 
 
 def test_the_report_is_a_pure_function_of_the_folder(out: Path, tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""Rebuilds the reports of sweeps from their tables: `python -m sweeps.report DIR [DIR...]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from hrm import door
+from sweeps import report
+from sweeps.errors import OutputError
+from sweeps.results import context as setting
+from sweeps.results.tables import TRIALS
+
+
+def main(arguments: list[str]) -> None:
+    """Writes every face of each sweep into its folder, and prints what they conclude.
+
+    Raises:
+        UserError: a folder holds no sweep.
+    """
+    options = _parser().parse_args(arguments)
+    for out in options.folders:
+        check_is_sweep(out)
+    for out in options.folders:
+        print(report.write(out))
+
+
+def check_is_sweep(out: Path) -> None:
+    """Raises OutputError where the folder holds no sweep's tables."""
+    for name in (setting.FILE_NAME, TRIALS):
+        if not (out / name).is_file():
+            raise OutputError("sweep", str(out), f"must be a sweep's folder, with {name} in it")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sweeps.report",
+        description="Rebuilds report.html, report.md and figures/ from a sweep's tables, also while it runs.",
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a sweep's folder")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(door.run(main))

@@ -1,0 +1,183 @@
+"""The search's objective against the shape: depth with width as colour, or each searched value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sweeps.report import style, wording
+from sweeps.report.charts.chart import Axis, Chart, Layer, Mark, Panel, Points, Rule, Scale
+from sweeps.report.folder import Folder, Row
+from sweeps.report.numbers import count, score
+from sweeps.results.schema import PARAMETER_PREFIX
+from sweeps.results.values import short
+
+MAX_PANELS = 4
+MAX_TICKS = 6
+"""Values of a grid that are written out, each at its place."""
+LEARNING_RATE = "lr"
+MERGED = ("H_layers", "L_layers", "H_cycles", "L_cycles")
+"""Fields that are drawn as the one number that they make."""
+PRESET_MARKS: tuple[Mark, ...] = ("diamond", "triangle", "down", "square", "circle")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that a configuration has."""
+
+    label: str
+    of: Callable[[dict[str, Any]], Any]
+    """From a resolved run configuration: a number or a word."""
+    log: bool = False
+
+
+def chart(folder: Folder) -> Chart | None:
+    """One panel a dimension, side by side; None without a completed search trial."""
+    trials = folder.ranked(folder.of("search"))
+    if not trials:
+        return None
+    quantities = _dimensions(folder, trials)[:MAX_PANELS]
+    colour = _colour(folder, trials)
+    shades = [colour.of(folder.config(row)) for row in trials]
+    scale = Scale(label=colour.label, low=min(shades), high=max(shades), log=colour.log)
+    return Chart(
+        title=f"{folder.context.task}, {len(trials)} completed search trials, one seed each",
+        caption=_caption(folder, quantities, colour),
+        panels=[_panel(folder, quantity, trials, shades) for quantity in quantities],
+        scale=scale,
+        wide=max(7.2, 3.6 * len(quantities)),
+        height=5.0,
+    )
+
+
+def preset_marks(folder: Folder) -> dict[str, Mark]:
+    """A mark of its own for every preset that was trained."""
+    names = dict.fromkeys(row["arm"] for row in folder.of("baseline"))
+    return {name: PRESET_MARKS[i % len(PRESET_MARKS)] for i, name in enumerate(names)}
+
+
+def told(folder: Folder, row: Row) -> str:
+    """What a reader who points at a trial is told."""
+    names = folder.context.value_names
+    values = [f"{name}={short(row[PARAMETER_PREFIX + name])}" for name in names]
+    return f"{row['arm']}: {score(row['objective'])}, {count(row['params'])} parameters, {' '.join(values)}"
+
+
+def _caption(folder: Folder, quantities: Sequence[Quantity], colour: Quantity) -> str:
+    labels = " and ".join(quantity.label for quantity in quantities)
+    text = f"Objective against {labels}; colour is {colour.label}."
+    if folder.context.max_params is not None:
+        text += f" Every shape stays within {folder.context.max_params:,} parameters."
+    if folder.comparisons.arms:
+        text += " Large marks with bars are the confirmed arms: mean and 95% interval over fresh seeds."
+    pruned = len(folder.of("search", "pruned"))
+    return text + (f" {pruned} pruned trials are not shown." if pruned else "")
+
+
+def _panel(folder: Folder, quantity: Quantity, trials: Sequence[Row], shades: Sequence[float]) -> Panel:
+    baselines = folder.ranked(folder.of("baseline"))
+    place = _placing(quantity, [quantity.of(folder.config(row)) for row in [*trials, *folder.of("baseline")]])
+    layers: list[Layer] = [
+        Points(
+            x=[place.of(quantity.of(folder.config(row))) for row in trials],
+            y=[row["objective"] for row in trials],
+            shades=shades,
+            notes=[told(folder, row) for row in trials],
+            size=6.5,
+        )
+    ]
+    for name, mark in preset_marks(folder).items():
+        rows = [row for row in baselines if row["arm"] == name]
+        layers.append(Points(
+            name=f"{name}, one seed each, n = {len(rows)}", mark=mark, colour="ink", hollow=True,
+            x=[place.of(quantity.of(folder.config(row))) for row in rows],
+            y=[row["objective"] for row in rows], notes=[told(folder, row) for row in rows],
+        ))  # fmt: skip
+    if baselines:
+        best = baselines[0]
+        name = f"{best['arm']} at its best, {best['objective']:.3f}"
+        layers.append(Rule(name=name, y=best["objective"]))
+    y = Axis(label=style.metric_label(folder.context.objective))
+    return Panel(x=place.axis, y=y, layers=[*layers, *_confirmed(folder, quantity, place)])
+
+
+def _confirmed(folder: Folder, quantity: Quantity, place: Placing) -> list[Layer]:
+    marks, layers = preset_marks(folder), []
+    for i, arm in enumerate(folder.comparisons.arms):
+        found = wording.confirmed(folder, arm, "objective")
+        if found is None:
+            continue
+        colour = "ink" if arm.is_baseline else style.ARM_COLOURS[i % len(style.ARM_COLOURS)]
+        layers.append(Points(
+            name=f"{arm.name} confirmed, n = {found.n}", x=[place.of(quantity.of(arm.config))], y=[found.mean],
+            y_error=[] if found.half_width is None else [found.half_width],
+            mark=marks.get(arm.name, "square"), colour=colour, hollow=True, size=10,
+        ))  # fmt: skip
+    return list(layers)
+
+
+@dataclass(frozen=True)
+class Placing:
+    """An axis, and where a value stands on it."""
+
+    axis: Axis
+
+    def of(self, value: Any) -> float:
+        return float(self.axis.names.index(str(value))) if self.axis.names else float(value)
+
+
+def _placing(quantity: Quantity, values: Sequence[Any]) -> Placing:
+    if any(isinstance(value, str) for value in values):
+        return Placing(Axis(label=quantity.label, names=sorted({str(value) for value in values})))
+    grid = sorted(set(values))
+    ticks = grid if quantity.log and len(grid) <= MAX_TICKS else []
+    whole = all(isinstance(value, int) for value in values)
+    return Placing(Axis(label=quantity.label, log=quantity.log, ticks=ticks, whole=whole))
+
+
+def _dimensions(folder: Folder, trials: Sequence[Row]) -> list[Quantity]:
+    """What the space varies, the learning rate last; depth and cycles as one number each."""
+    varied = [name for name in folder.context.parameters if _varies(trials, name)]
+    found = []
+    if {"H_layers", "L_layers"} <= set(folder.config(trials[0])["model"]) and set(varied) & {
+        "H_layers",
+        "L_layers",
+    }:
+        found.append(Quantity("layers (H + L)", _depth))
+    if set(varied) & {"H_cycles", "L_cycles"}:
+        found.append(Quantity("L-steps of a segment (H_cycles x L_cycles)", _l_steps))
+    found += [_named(name) for name in varied if name not in (*MERGED, LEARNING_RATE)]
+    return [*found, _named(LEARNING_RATE)]
+
+
+def _colour(folder: Folder, trials: Sequence[Row]) -> Quantity:
+    """Width where it varies, else the learning rate."""
+    name = folder.width_field
+    width = Quantity(f"width ({name})", lambda config: config["model"][name])
+    varies = len({width.of(folder.config(row)) for row in trials}) > 1
+    return width if varies else _named(LEARNING_RATE)
+
+
+def _named(name: str) -> Quantity:
+    if name == LEARNING_RATE:
+        return Quantity("learning rate", lambda config: config["train"]["lr"], log=True)
+    return Quantity(name, lambda config: _field(config, name))
+
+
+def _field(config: dict[str, Any], name: str) -> Any:
+    """A field of the model or its training: a number, or a word for what is none."""
+    value = next((config[part][name] for part in ("model", "train") if name in config[part]), None)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def _depth(config: dict[str, Any]) -> int:
+    return int(config["model"]["H_layers"] + config["model"]["L_layers"])
+
+
+def _l_steps(config: dict[str, Any]) -> int:
+    return int(config["model"]["H_cycles"] * config["model"]["L_cycles"])
+
+
+def _varies(trials: Sequence[Row], name: str) -> bool:
+    return len({row[PARAMETER_PREFIX + name] for row in trials}) > 1
