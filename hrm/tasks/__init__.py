@@ -11,8 +11,9 @@ from hrm.tasks.base import Dataset, TaskKind
 from hrm.tasks.directory import DIRECTORY
 from hrm.tasks.sudoku import SUDOKU_KINDS
 from hrm.tasks.sudoku_csv import SUDOKU_CSV
+from hrm.tasks.text import TEXT
 
-TASKS: dict[str, TaskKind] = {**SUDOKU_KINDS}
+TASKS: dict[str, TaskKind] = {**SUDOKU_KINDS, "text": TEXT}
 
 
 def task_kind(name: str) -> TaskKind:

@@ -15,7 +15,7 @@ from hrm.tasks.sudoku_csv import SUDOKU_CSV
 
 
 def test_tasks_that_ship() -> None:
-    assert list(TASKS) == ["sudoku4", "sudoku6", "sudoku9"]
+    assert list(TASKS) == ["sudoku4", "sudoku6", "sudoku9", "text"]
     assert all(task_kind(name) is kind and kind.summary for name, kind in TASKS.items())
 
 
