@@ -49,9 +49,10 @@ class Preset:
         return float(match["low"]) * 1e6, float(match["high"] or match["low"]) * 1e6
 
 
-def preset_names() -> list[str]:
-    """Every preset, in alphabetical order."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+def preset_names(family: str | None = None) -> list[str]:
+    """Every preset, or those of a family, in alphabetical order."""
+    names = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return names if family is None else [name for name in names if load_preset(name).family == family]
 
 
 def load_preset(name: str) -> Preset:

@@ -30,7 +30,7 @@ def sweep_config(values: Mapping[str, Any]) -> SweepConfig:
             del merged[alias]
     for key in merged:
         if key not in hints:
-            raise _unknown(key, hints)
+            raise _unknown(key, merged)
     for name, cls in _sections(hints).items():
         merged[name] = reader.build(cls, _section(merged, name), name)
     try:
@@ -49,9 +49,7 @@ def _sections(hints: Mapping[str, Any]) -> dict[str, Any]:
 def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     section = values.get(name, {})
     if not isinstance(section, Mapping):
-        fields = [
-            field for field in _section_fields(get_type_hints(SweepConfig)) if field.startswith(f"{name}.")
-        ]
+        fields = [field for field in _section_fields(values) if field.startswith(f"{name}.")]
         mend = f"Set one of them, such as {fields[0]}." if fields else ""
         raise ConfigError(name, section, "is a section of options", mend)
     return section
@@ -74,17 +72,19 @@ def _check(config: SweepConfig) -> None:
         )
 
 
-def _unknown(key: str, hints: Mapping[str, Any]) -> UnknownNameError:
+def _unknown(key: str, values: Mapping[str, Any]) -> UnknownNameError:
     """The error for a key that no sweep has; a field of a section is recognised without its section."""
-    for name in _section_fields(hints):
+    for name in _section_fields(values):
         if name.partition(".")[2] == key:
             return UnknownNameError(
                 _TOP, key, "is no option of a sweep by this name", f"Did you mean {name!r}?"
             )
-    return UnknownNameError.among(_TOP, key, hints)
+    return UnknownNameError.among(_TOP, key, get_type_hints(SweepConfig))
 
 
-def _section_fields(hints: Mapping[str, Any]) -> Iterator[str]:
-    for section, cls in {**_sections(hints), "model": family("puzzle").config_class}.items():
+def _section_fields(values: Mapping[str, Any]) -> Iterator[str]:
+    """The full names of all options in sections; the model's are those of the family in `values`."""
+    model = family(str(values.get("family", SweepConfig.family))).config_class
+    for section, cls in {**_sections(get_type_hints(SweepConfig)), "model": model}.items():
         for field in dataclasses.fields(cls):
             yield f"{section}.{field.name}"

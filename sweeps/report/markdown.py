@@ -124,12 +124,12 @@ def _how_to_read(folder: Folder) -> str:
 
 - An *arm* is one configuration, trained again from scratch on fresh seeds, the same seeds in every arm.
   Means are over its seeds, ± is half of their 95% interval (Student's t). Test figures come from
-  {context.num_test:,} puzzles that no decision of the search has seen; validation figures from
+  {context.num_test:,} examples that no decision of the search has seen; validation figures from
   {context.num_valid:,} others.
 - *better* or *worse* means that the corrected p-value is below 0.05. *not distinguishable* does not mean
   equal: a difference smaller than `could find` may have been missed. More seeds (`confirm.seeds`) see
   smaller ones.
-- The intervals hold for training again with other seeds on these puzzles, not for other tasks or lengths.
+- The intervals hold for training again with other seeds on these data, not for other tasks or lengths.
 - *full* is the share of the parameter budget that a shape uses; only arms above
   {float(ISO_PARAMETER):.0%} are called iso-parameter (`iso`).
 - The search's own figures are of one seed each, and the best of many: they flatter. Judge by the arms."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sweeps.results.schema import metric_unit
+
 COLOURS = {
     "blue": "#0072B2",
     "sky": "#56B4E9",
@@ -25,7 +27,8 @@ def metric_label(name: str) -> str:
     split, _, metric = name.partition("/")
     over_curve = metric.endswith("_auc")
     metric = metric.removesuffix("_auc")
-    unit = "nats" if metric.endswith("loss") else "fraction"
+    unit = metric_unit(metric)
     words = metric.replace("_", " ").replace("q halt", "Q-halt")
     where = {"valid": "validation", "test": "test", "train": "training"}.get(split, split)
-    return f"{words}, {where} (mean over the run)" if over_curve else f"{words}, {where} ({unit})"
+    note = "mean over the run" if over_curve else unit
+    return f"{words}, {where} ({note})" if note else f"{words}, {where}"

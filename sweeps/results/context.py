@@ -55,7 +55,7 @@ class Context:
     """False for smoke tests."""
     data_fingerprint: str
     num_valid: int
-    """Puzzles of the validation split."""
+    """Examples of the validation split: puzzles, or sequences of text."""
     num_test: int
     max_params: int | None
     min_params: int | None

@@ -106,9 +106,8 @@ def table(columns: Sequence[Column], rows: Sequence[Row]) -> pa.Table:
 
 def metric_unit(name: str) -> str:
     """The unit of a metric by its name: accuracies are fractions, losses nats per label."""
-    if name.endswith("accuracy"):
-        return "fraction"
-    return "nats" if name.endswith("loss") else ""
+    units = {"accuracy": "fraction", "loss": "nats", "bits_per_byte": "bits per byte"}
+    return next((unit for end, unit in units.items() if name.endswith(end)), "")
 
 
 def metric_columns(trials: pa.Table) -> list[str]:

@@ -19,7 +19,7 @@ def choose_presets(
     """The presets to train as baselines, by name, and those left out with the reason.
 
     Args:
-        names: presets to consider; None is every one.
+        names: presets to consider; None is every one of the sweep's family.
         memory_bytes: what one trial may use, weights to activations; None is no bound.
 
     Raises:
@@ -27,7 +27,7 @@ def choose_presets(
     """
     chosen: dict[str, Candidate] = {}
     left_out: list[PresetPlace] = []
-    for name in preset_names() if names is None else dict.fromkeys(names):
+    for name in preset_names(candidates.family) if names is None else dict.fromkeys(names):
         place = candidates.place(name)
         misfit = place.misfit
         if misfit is None:

@@ -18,6 +18,8 @@ DIRECTIONS: dict[str, Direction] = {
     "blank_accuracy": "maximize",
     "q_halt_accuracy": "maximize",
     "loss": "minimize",
+    "bits_per_byte": "minimize",
+    "perplexity": "minimize",
 }
 """Metrics of a validation, and which way is better. Only these: a search must not see the test split."""
 

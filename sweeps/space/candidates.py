@@ -77,6 +77,11 @@ class Candidates:
         """The feasible models, enumerated; None where a range is continuous or the lattice too large."""
 
     @property
+    def family(self) -> str:
+        """The model family, by name."""
+        return self._family.name
+
+    @property
     def num_tuples(self) -> int | None:
         """Points of the space; None where a range is continuous."""
         return num_points(self.space.parameters)

@@ -141,7 +141,7 @@ def _shape_facts(candidates: Candidates, one: Candidate) -> list[str]:
 
 def _presets(candidates: Candidates, verdicts: Mapping[str, str | None]) -> list[str]:
     rows = [["preset", "parameters", "steps", "FLOPs/step", "place"]]
-    for name in preset_names():
+    for name in preset_names(candidates.family):
         place = candidates.place(name)
         counts = [f"{count:,}" if count is not None else "" for count in (place.num_params, place.steps)]
         flops = si(place.flops_per_step) if place.flops_per_step is not None else ""

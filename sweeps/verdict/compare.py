@@ -67,16 +67,20 @@ class Comparisons:
 
 
 def compare(trials: pa.Table, context: Context) -> Comparisons:
-    """Every finalist against every baseline, in the objective's test metric and in exact accuracy."""
+    """Every finalist against every baseline, in the objective's test metric and, where the task has answers
+    that are exactly right, in exact accuracy."""
     arms = read_arms(trials, context.budget)
-    metrics = list(dict.fromkeys([context.goal.test_metric, EXACT]))
+    metrics = [context.goal.test_metric]
+    if EXACT in trials.column_names and EXACT not in metrics:
+        metrics.append(EXACT)
     found = [entry for metric in metrics for entry in _compare_metric(metric, arms, context)]
     return Comparisons(arms=arms, metrics=metrics, all=found, best=best_arm(arms, context))
 
 
 def score_resolution(metric: str, context: Context) -> float:
-    """The spread that no arm is credited to be below: of an accuracy one puzzle, of a loss its rounding."""
-    if metric.endswith("loss") or (metric == "objective" and context.goal.metric.endswith("loss")):
+    """The spread that no arm is credited to be below: of an accuracy one example, of a loss its rounding."""
+    measured = context.goal.metric if metric == "objective" else metric
+    if not measured.endswith("accuracy"):
         return LOSS_ROUNDING
     return 1 / max(context.num_test if metric.startswith("test/") else context.num_valid, 1)
 

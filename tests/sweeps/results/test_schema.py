@@ -22,6 +22,7 @@ def test_units_and_version_are_in_the_schema() -> None:
     assert schema.field("valid/loss").metadata[b"unit"] == b"nats"
     assert schema.field("valid/exact_accuracy").metadata[b"unit"] == b"fraction"
     assert metric_unit("train/count") == ""
+    assert metric_unit("valid/bits_per_byte") == "bits per byte"
 
 
 def test_missing_none_and_nan_are_null_and_zero_is_not() -> None:

@@ -56,7 +56,7 @@ def test_presets_that_fit_are_trained_and_the_others_listed_with_their_size() ->
     chosen, left_out = choose_presets(None, candidates_of(sweep_config()), None)
     assert list(chosen) == ["tiny_demo"]
     assert chosen["tiny_demo"].num_params == 527490
-    assert sorted([*chosen, *(place.name for place in left_out)]) == preset_names()
+    assert sorted([*chosen, *(place.name for place in left_out)]) == preset_names("puzzle")
     places = {place.name: place for place in left_out}
     assert places["base_default"].num_params == 27275778
     assert places["base_default"].misfit is not None

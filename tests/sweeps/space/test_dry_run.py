@@ -87,7 +87,7 @@ def test_each_shape_shows_how_full_it_is(text: str) -> None:
 
 
 def test_each_preset_has_its_place(text: str) -> None:
-    for name in preset_names():
+    for name in preset_names("puzzle"):
         assert any(one.startswith(f"{name} ") for one in text.splitlines())
     tiny = next(one for one in text.splitlines() if one.startswith("tiny_demo "))
     assert tiny.split() == ["tiny_demo", "527,490", "600", "5.16", "G", "fits:", "a", "baseline"]
