@@ -1,4 +1,4 @@
-"""The report of a sweep: `report.md` and `figures/`, a pure function of the folder that the sweep left."""
+"""The report of a sweep: `report.html`, `report.md`, `figures/`, a pure function of the folder that it left."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ from pathlib import Path
 
 from sweeps.results.files import write_text_atomically
 
+PAGE = "report.html"
+MARKDOWN = "report.md"
+
 
 def write(out: Path) -> str:
     """Writes the figures and the report; returns the few lines that a terminal should end with."""
-    from sweeps.report import figures, markdown, wording
+    from sweeps.report import content, figures, markdown, wording
     from sweeps.report.folder import Folder
+    from sweeps.report.page import document
 
     folder = Folder.read(out)
-    drawn = figures.charts(folder)
-    figures.write(drawn, out / "figures")
-    write_text_atomically(out / "report.md", markdown.document(folder, drawn))
+    charts = figures.charts(folder)
+    figures.write(charts, out / "figures")
+    said = content.report(folder, charts)
+    write_text_atomically(out / MARKDOWN, markdown.document(said))
+    write_text_atomically(out / PAGE, document.document(said))
     return "\n".join(wording.closing(folder, out))

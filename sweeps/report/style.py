@@ -16,6 +16,17 @@ COLOURS = {
     "light": "#DDDDDD",
 }
 """Okabe and Ito's palette, and three greys, on a white background."""
+DARK = COLOURS | {
+    "blue": "#3D9BE0",
+    "sky": "#A5D8F7",
+    "vermilion": "#FF7A33",
+    "green": "#2BC79C",
+    "pink": "#E3A0C6",
+    "ink": "#E7E9EC",
+    "grey": "#7D8590",
+    "light": "#363C45",
+}
+"""The same roles on a dark one."""
 ARM_COLOURS = ("vermilion", "blue", "green", "pink", "orange", "sky")
 STATUS_COLOURS = {"completed": "sky", "pruned": "orange", "failed": "vermilion"}
 COLOUR_MAP = "viridis"

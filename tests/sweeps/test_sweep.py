@@ -85,6 +85,7 @@ def test_a_sweep_with_failing_trials_from_start_to_report(here: Path) -> None:
         "study.journal",
         "best.yaml",
         "report.md",
+        "report.html",
         "sweep.json",
         "curves",
     }
@@ -94,7 +95,7 @@ def test_a_sweep_with_failing_trials_from_start_to_report(here: Path) -> None:
     assert [line for line in err.splitlines() if not re.fullmatch(ours, line)] == []
     assert "Traceback" not in out
     assert "ray" not in out.lower()
-    assert f"Report: {Path('found') / 'report.md'}" in out
+    assert f"Report: {Path('found') / 'report.html'}" in out
     assert group_members(process.pid) == []
     assert contents(here) - {f"found/{path}" for path in contents(found)} == {"found", "mine.yaml"}
     assert duckdb.sql(f"select count(*) from '{found}/trials.parquet'").fetchall() == [(6,)]

@@ -62,8 +62,8 @@ def test_sections(out: Path) -> None:
     text = (out / "report.md").read_text()
     assert text.startswith("# Deep or wide at the Tiny Demo preset's size?\n")
     assert _titles(text) == [
-        "Verdict", "How to read this", "Figures", "Search", "How the runs ended",
-        "Compute spent", "Presets left out", "Where this comes from", "Again",
+        "Verdict", "Shape and size", "Search", "Compute spent", "How the runs ended",
+        "Presets left out", "How to read this", "Where this comes from", "Again",
     ]  # fmt: skip
     assert "527,490 parameters" in text.split("##")[0]
 
@@ -113,13 +113,18 @@ def test_figures_are_there_and_show_something(out: Path) -> None:
 
 
 def test_the_report_is_a_pure_function_of_the_folder(out: Path, tmp_path: Path) -> None:
-    before = {path.name: path.read_bytes() for path in [out / "report.md", *(out / "figures").iterdir()]}
+    before = _faces(out)
     moved = shutil.copytree(out, tmp_path / "elsewhere")
     shutil.rmtree(moved / "figures")
+    for name in ("report.md", "report.html"):
+        (moved / name).unlink()
     report.write(moved)
-    assert before == {
-        path.name: path.read_bytes() for path in [moved / "report.md", *(moved / "figures").iterdir()]
-    }
+    assert _faces(moved) == before
+
+
+def _faces(out: Path) -> dict[str, bytes]:
+    files = [out / "report.md", out / "report.html", *(out / "figures").iterdir()]
+    return {path.name: path.read_bytes() for path in files}
 
 
 def test_the_closing_lines_say_verdict_and_paths(out: Path) -> None:

@@ -1,0 +1,33 @@
+"""What a report says, in the order in which a reader wants it: one content for every face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sweeps.report.blocks import Report
+from sweeps.report.charts.chart import Chart
+from sweeps.report.folder import Folder
+from sweeps.report.sections import origin, search, verdict
+
+
+def report(folder: Folder, charts: Mapping[str, Chart]) -> Report:
+    """The report of one sweep."""
+    context = folder.context
+    budget = "no limit" if context.max_params is None else f"{context.max_params:,} parameters"
+    sections = [
+        verdict.verdict(folder, charts),
+        search.shapes(folder, charts),
+        search.search(folder, charts),
+        search.compute(folder, charts),
+        search.ended(folder),
+        origin.presets_left_out(folder),
+        verdict.how_to_read(folder),
+        origin.provenance(folder),
+        origin.again(folder),
+    ]
+    return Report(
+        title=context.question,
+        opening=f"Space `{context.name}`, task `{context.task}`, budget {budget}, objective "
+        f"`{context.objective}`. Started {context.started_at} on {origin.machine(folder)}.",
+        sections=[section for section in sections if section is not None],
+    )

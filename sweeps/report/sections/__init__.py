@@ -1,0 +1,1 @@
+"""The sections of a report, from the verdict to the commands."""

@@ -1,0 +1,52 @@
+"""Where the figures come from, and how to make them again."""
+
+from __future__ import annotations
+
+import shlex
+
+from sweeps.report.blocks import Code, Items, Section, Table, Text
+from sweeps.report.folder import Folder
+from sweeps.report.numbers import count
+
+
+def presets_left_out(folder: Folder) -> Section | None:
+    """Presets that were not trained, with the reason."""
+    rows = [
+        [preset.name, count(preset.params), preset.left_out]
+        for preset in folder.context.presets
+        if preset.left_out is not None
+    ]
+    return Section("Presets left out", [Table(["preset", "parameters", "reason"], rows)]) if rows else None
+
+
+def provenance(folder: Folder) -> Section:
+    """Code, versions, machine, space and data."""
+    context, found = folder.context, folder.context.provenance
+    versions = ", ".join(f"{name} {version}" for name, version in found.versions.items() if version)
+    lines = [
+        f"code: {found.commit or 'not in a repository'}{', with changes' if found.dirty else ''}",
+        f"versions: {versions}",
+        f"machine: {machine(folder)}",
+        f"space {context.space_hash[:16]}, data {context.data_fingerprint[:16]}",
+    ]
+    for name, number in context.space_counts.items():
+        lines.append(f"{name.replace('_', ' ')} in the space: {count(number)}")
+    return Section("Where this comes from", [Items(lines)])
+
+
+def machine(folder: Folder) -> str:
+    """`Intel Xeon, 2 cores, no GPU`."""
+    hardware = folder.context.provenance.hardware
+    gpus = ", ".join(hardware["gpus"]) if hardware["gpus"] else "no GPU"
+    return f"{hardware['cpu']}, {hardware['cores']} cores, {gpus}"
+
+
+def again(folder: Folder) -> Section:
+    """The commands that repeat the sweep and train its winner."""
+    command = shlex.join(["python", "run_sweep.py", *folder.context.command])
+    return Section("Again", [
+        Text("The same sweep:"),
+        Code(command),
+        Text("The best configuration alone, from this folder (`best.yaml` says what it is):"),
+        Code("python -m hrm.train config=best.yaml"),
+    ])  # fmt: skip

@@ -1,0 +1,90 @@
+"""What the search tried, how its runs ended, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sweeps.report import wording
+from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text
+from sweeps.report.charts.chart import Chart
+from sweeps.report.folder import Folder, Row
+from sweeps.report.numbers import count, flops, percent, ratio, score, seconds
+from sweeps.results.schema import PARAMETER_PREFIX
+from sweeps.results.values import short
+
+NUM_BEST = 10
+STATUSES = ("completed", "pruned", "failed")
+KINDS = ("search", "baseline", "confirm")
+
+
+def shapes(folder: Folder, charts: Mapping[str, Chart]) -> Section | None:
+    """Accuracy by shape and size."""
+    names = ("shape", "pareto_params", "pareto_flops", "width_depth")
+    figures = [Figure(name, charts[name]) for name in names if name in charts]
+    return Section("Shape and size", figures) if figures else None
+
+
+def search(folder: Folder, charts: Mapping[str, Chart]) -> Section:
+    """The best trials of the search, and its course."""
+    ranked = folder.ranked(folder.of("search"))
+    best = ranked[:NUM_BEST]
+    names = ("learning_curves", "best_so_far")
+    figures: list[Block] = [Figure(name, charts[name]) for name in names if name in charts]
+    if not best:
+        return Section("Search", [Text("No search trial was completed."), *figures])
+    lead = f"The best {len(best)} of {len(ranked)} completed trials, one seed each."
+    return Section("Search", [Text(lead), _best_table(folder, best), *figures])
+
+
+def _best_table(folder: Folder, best: Sequence[Row]) -> Table:
+    twins = {row["architecture"]: row["arm"] for row in folder.of("baseline")}
+    names = folder.context.value_names
+    objective = folder.context.objective
+    header = ["trial", objective, "parameters", "full", "inner/width", *names, "architecture of"]
+    rows = [
+        [
+            row["arm"],
+            score(row["objective"]),
+            count(row["params"]),
+            percent(row["fullness"]),
+            ratio(row["inner_over_width"]),
+            *(short(row[PARAMETER_PREFIX + name]) for name in names),
+            twins.get(row["architecture"], ""),
+        ]
+        for row in best
+    ]
+    return Table(header, rows)
+
+
+def ended(folder: Folder) -> Section:
+    """How many runs completed, were pruned or failed, and why."""
+    rows = [[kind, *(str(len(folder.of(kind, status))) for status in STATUSES)] for kind in KINDS]
+    blocks: list[Block] = [Table(["", *STATUSES], rows)]
+    reasons = wording.failure_reasons(folder.trials).most_common()
+    if reasons:
+        blocks.append(Items([f"failed {times} time(s): {reason}" for reason, times in reasons]))
+    return Section("How the runs ended", blocks)
+
+
+def compute(folder: Folder, charts: Mapping[str, Chart]) -> Section:
+    """Where compute went."""
+    rows = [_spent_row(kind, folder.of(kind)) for kind in KINDS]
+    rows.append(_spent_row("all", folder.trials))
+    header = ["", "runs", "training", "evaluation", "inside training", "inside evaluation"]
+    note = "FLOPs of matrix products, pruned and failed runs included up to their last report."
+    figures = [Figure(name, charts[name]) for name in ("compute",) if name in charts]
+    return Section("Compute spent", [*figures, Table(header, rows), Text(note)])
+
+
+def _spent_row(name: str, rows: Sequence[Row]) -> list[str]:
+    def total(column: str) -> float:
+        return sum(row[column] or 0 for row in rows)
+
+    return [
+        name,
+        str(len(rows)),
+        flops(total("train_flops")),
+        flops(total("eval_flops")),
+        seconds(total("train_seconds")),
+        seconds(total("eval_seconds")),
+    ]

@@ -1,0 +1,95 @@
+"""The verdict, and how to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sweeps.report import wording
+from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text
+from sweeps.report.charts.chart import Chart
+from sweeps.report.folder import Folder
+from sweeps.report.numbers import NONE, count, flops, p_value, percent, plus_minus, score, signed
+from sweeps.space.budget import ISO_PARAMETER
+from sweeps.verdict.arms import Arm
+from sweeps.verdict.compare import Comparison
+
+
+def verdict(folder: Folder, charts: Mapping[str, Chart]) -> Section:
+    """The conclusion first, then the arms and the tests that it rests on."""
+    found = folder.comparisons
+    lead, *rest = wording.headline(folder)
+    blocks: list[Block] = [Text(f"**{lead}**"), *(Text(text) for text in [*rest, *folder.context.notes])]
+    if found.arms:
+        blocks.append(_arms_table(folder, found.arms))
+    if found.all:
+        blocks.append(_comparisons_table(found.all))
+        blocks.append(Text(
+            f"Test, named before the sweep started: {folder.context.test_name}. "
+            "Intervals are of single differences. `could find` is the true difference that this n and spread "
+            "would have found four times in five."
+        ))  # fmt: skip
+    blocks += [Figure(name, charts[name]) for name in ("confirmed",) if name in charts]
+    return Section("Verdict", blocks)
+
+
+def how_to_read(folder: Folder) -> Section:
+    """What the words of the report mean."""
+    context = folder.context
+    return Section("How to read this", [Items([
+        "An arm is one configuration, trained again from scratch on fresh seeds, the same seeds in every arm. "
+        "Means are over its seeds, ± is half of their 95% interval (Student's t). Test figures come from "
+        f"{context.num_test:,} examples that no decision of the search has seen; validation figures from "
+        f"{context.num_valid:,} others.",
+        "**better** or **worse** means that the corrected p-value is below 0.05. **not distinguishable** does "
+        "not mean equal: a difference smaller than `could find` may have been missed. More seeds "
+        "(`confirm.seeds`) see smaller ones.",
+        "The intervals hold for training again with other seeds on these examples, not for other tasks or "
+        "lengths.",
+        f"`full` is the share of the parameter budget that a shape uses; only arms above "
+        f"{float(ISO_PARAMETER):.0%} are called iso-parameter (`iso`).",
+        "The search's own figures are of one seed each, and the best of many: they flatter. Judge by the arms.",
+    ])])  # fmt: skip
+
+
+def _arms_table(folder: Folder, arms: Sequence[Arm]) -> Table:
+    metrics = folder.comparisons.metrics
+    header = [
+        "arm",
+        *metrics,
+        f"`{folder.context.objective}`",
+        "n",
+        "parameters",
+        "full",
+        "training",
+        "values",
+    ]
+    rows = []
+    for arm in arms:
+        means = [wording.confirmed(folder, arm, metric) for metric in (*metrics, "objective")]
+        rows.append([
+            f"{arm.name} (preset)" if arm.is_baseline else arm.name,
+            *(plus_minus(mean.mean, mean.half_width) if mean else NONE for mean in means),
+            str(len(arm.values_of("objective"))),
+            count(arm.params),
+            percent(arm.fullness) + (" iso" if arm.iso_parameter else ""),
+            flops(arm.train_flops),
+            wording.arm_values(folder, arm),
+        ])  # fmt: skip
+    return Table(header, rows)
+
+
+def _comparisons_table(comparisons: Sequence[Comparison]) -> Table:
+    header = ["finalist", "baseline", "metric", "difference (95%)", "p, corrected", "could find", "verdict"]
+    rows = []
+    for pair in comparisons:
+        found = pair.difference
+        rows.append([
+            pair.finalist.name,
+            pair.baseline.name + (" (same architecture)" if pair.same_architecture else ""),
+            pair.metric,
+            NONE if found is None else f"{signed(found.mean)} ± {found.half_width:.3f}",
+            p_value(pair.p_adjusted),
+            score(pair.detectable),
+            f"**{pair.verdict}**",
+        ])  # fmt: skip
+    return Table(header, rows)

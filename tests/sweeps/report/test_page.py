@@ -1,0 +1,102 @@
+"""The page in a real browser: it stands alone, draws everything, and answers to mouse and keyboard."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from sweeps import report
+from sweeps.report.folder import Folder
+from tests.sweeps import browser as chromium
+from tests.sweeps.browser import Browser
+from tests.sweeps.synthetic_sweep import run_sweep
+
+needs_browser = pytest.mark.skipif(chromium.find() is None, reason=chromium.NO_BROWSER)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = run_sweep(tmp_path_factory.mktemp("sweep"))
+    report.write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = chromium.find()
+    assert program is not None
+    with Browser(program) as opened:
+        yield opened
+
+
+def test_the_page_needs_nothing_beside_it(out: Path) -> None:
+    page = (out / "report.html").read_text()
+    assert not re.search(r"""(?:src|href)=["'](?!#|data:)""", page)
+    assert "@import" not in page and "fetch(" not in page
+    addresses = set(re.findall(r"https?://[^\s\"'<)]+", page))
+    assert addresses <= {"http://www.w3.org/2000/svg"}, "a name of XML, asked of nobody"
+
+
+def test_the_conclusion_comes_first(out: Path) -> None:
+    page = (out / "report.html").read_text()
+    lead = report.write(out).strip().splitlines()[0]
+    first = re.search(r"<h2[^>]*>(.*?)</h2>\s*<p>(.*?)</p>", page, re.DOTALL)
+    assert first and first[1] == "Verdict"
+    assert re.sub(r"<.*?>", "", first[2]).replace("&amp;", "&") == lead
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_it_draws_everything_without_complaint(out: Path, browser: Browser, width: int, dark: bool) -> None:
+    browser.open(out / "report.html", width, 900, dark)
+    assert browser.complaints() == []
+    assert browser.requests() == [(out / "report.html").resolve().as_uri()]
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out"
+    empty = "[...document.querySelectorAll('figure')].filter(f => !f.querySelector('svg, table')).length"
+    assert browser.evaluate("document.querySelectorAll('figure').length") >= 4
+    assert browser.evaluate(empty) == 0
+    image = matplotlib.image.imread(io.BytesIO(browser.screenshot(whole=False)))
+    assert image.shape[:2] == (900, width)
+    assert (np.median(image[..., :3]) < 0.3) == dark
+    assert image[..., :3].std() > 0.05, "something is written on it"
+
+
+@needs_browser
+def test_charts_fit_the_window_again_when_it_changes(out: Path, browser: Browser) -> None:
+    width = "document.querySelector('figure svg').viewBox.baseVal.width"
+    browser.open(out / "report.html", 1280)
+    wide = browser.evaluate(width)
+    browser.resize(390, 900)
+    browser.evaluate("new Promise(done => setTimeout(done, 200))")
+    assert browser.evaluate(width) < wide
+    assert browser.evaluate("document.documentElement.scrollWidth") <= 390
+    assert browser.complaints() == []
+
+
+@needs_browser
+def test_the_keyboard_goes_from_mark_to_mark(out: Path, browser: Browser) -> None:
+    browser.open(out / "report.html")
+    browser.evaluate("document.querySelector('[data-name=shape] .plot').focus()")
+    browser.press("ArrowRight")
+    told = browser.evaluate("document.querySelector('[data-name=shape] .bubble').textContent")
+    best = Folder.read(out)
+    assert told.startswith(best.ranked(best.of("search"))[0]["arm"])
+    browser.press("Escape")
+    assert browser.evaluate("document.querySelector('[data-name=shape] .bubble').hidden")
+    browser.open(out / "report.html")
+    browser.press("Tab")
+    assert browser.evaluate("document.activeElement.textContent") == "Skip to the report"
+
+
+@needs_browser
+def test_it_prints(out: Path, browser: Browser) -> None:
+    browser.open(out / "report.html", dark=True)
+    assert browser.print().startswith(b"%PDF-")
+    assert browser.complaints() == []
