@@ -170,7 +170,7 @@ def train_bpe(texts: Iterable[bytes], vocab_size: int, path: Path) -> None:
 
 def _from_hub(name: str) -> Path:
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import HFValidationError, HTTPError
 
     try:
         kept = try_to_load_from_cache(name, FILE)
@@ -181,6 +181,6 @@ def _from_hub(name: str) -> Path:
         return Path(hf_hub_download(name, FILE))
     except HFValidationError:
         rule = "must be bytes, bpe, a tokenizer.json, or a model's name on the hub"
-    except (HfHubHTTPError, OSError) as error:
+    except (HTTPError, OSError) as error:
         rule = f"the hub gives no {FILE} of it: {' '.join(str(error).split())[:200]}"
     raise DataError("task.tokenizer", name, rule)
