@@ -141,8 +141,11 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     ]
     labels = list(dict.fromkeys(row["label"] for row in rows))
     for name in labels:
-        for objective in objective_names():
-            lines.append(line(name, objective, [row for row in rows if row["label"] == name]))
+        those = [row for row in rows if row["label"] == name]
+        measured = [
+            one for one in objective_names() if Objective.parse(one).metric in those[0]["metrics"][-1]
+        ]
+        lines += [line(name, objective, those) for objective in measured]
     return "\n".join(lines)
 
 
