@@ -19,3 +19,7 @@ class OutputError(UserError):
 
 class ResourceError(UserError):
     """Processors, devices or a cluster that are not there."""
+
+
+class PublishError(UserError):
+    """A sweep that cannot be brought to W&B: no login, no runs, or a server that does not take them."""

@@ -18,7 +18,9 @@ from sweeps import report
 from sweeps.config import SweepConfig
 from sweeps.doors import output
 from sweeps.faces.progress import progress
-from sweeps.faces.wandb_runs import WandbRuns, check_mode
+from sweeps.faces.wandb import summary
+from sweeps.faces.wandb.runs import WandbRuns
+from sweeps.faces.wandb.session import Session, check_mode
 from sweeps.listener import Listener
 from sweeps.results import context as setting
 from sweeps.results.best import write_best
@@ -67,7 +69,8 @@ def run(config: SweepConfig, command: Sequence[str] = ()) -> Path:
         context = setting.describe(config, candidates, plan, dataset, _without_out(command))
         setting.write(context, out)
         print(_opening(context, plan, shares, out), file=sys.stderr)
-        with _concluding(out, context, plan), _listening(config, context, plan, out) as listeners:
+        session = Session(out, config.wandb, context)
+        with _concluding(out, context, plan, session), _listening(out, context, plan, session) as listeners:
             ray_bridge.run(plan, shares, listeners)
     return out
 
@@ -109,11 +112,11 @@ def _check_machine(config: SweepConfig) -> Machine:
 
 
 @contextmanager
-def _listening(config: SweepConfig, context: Context, plan: Plan, out: Path) -> Iterator[list[Listener]]:
+def _listening(out: Path, context: Context, plan: Plan, session: Session) -> Iterator[list[Listener]]:
     """Tables first: what the others tell of is on disk."""
     listeners: list[Listener] = [Tables(out, context, plan.trial_numbers.get)]
-    if config.wandb.mode != "disabled":
-        listeners.append(WandbRuns(out, config.wandb, context))
+    if session.mode != "disabled":
+        listeners.append(WandbRuns(session))
     listeners.append(progress(context, lambda: plan.num_jobs_expected))
     with ExitStack() as stack:
         for listener in listeners:
@@ -122,11 +125,12 @@ def _listening(config: SweepConfig, context: Context, plan: Plan, out: Path) -> 
 
 
 @contextmanager
-def _concluding(out: Path, context: Context, plan: Plan) -> Iterator[None]:
+def _concluding(out: Path, context: Context, plan: Plan, session: Session) -> Iterator[None]:
     """However the sweep ends, what it has found is written and reported."""
-    notes = []
+    notes, status = [], "interrupted"
     try:
         yield
+        status = "completed"
     except KeyboardInterrupt:
         notes = [
             f"The sweep was interrupted after {len(plan.outcomes)} of about {plan.num_jobs_expected} jobs."
@@ -136,6 +140,7 @@ def _concluding(out: Path, context: Context, plan: Plan) -> Iterator[None]:
         setting.write(dataclasses.replace(context, notes=[*plan.notes, *notes]), out)
         write_best(out)
         print(report.write(out))
+        summary.write(session, status)
 
 
 def _opening(context: Context, plan: Plan, shares: Shares, out: Path) -> str:

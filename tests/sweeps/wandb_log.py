@@ -23,7 +23,7 @@ class OfflineRun:
     job_type: str = ""
     tags: list[str] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
     exit_code: int | None = None
 
@@ -39,7 +39,7 @@ def read_run(path: Path) -> OfflineRun:
             run.tags = list(record.run.tags)
             run.config = {item.key: json.loads(item.value_json) for item in record.run.config.update}
         elif kind == "history":
-            run.history.append(_items(record.history.item))
+            run.rows.append(_items(record.history.item))
         elif kind == "summary":
             run.summary.update(_items(record.summary.update))
         elif kind == "exit":
