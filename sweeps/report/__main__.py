@@ -9,6 +9,7 @@ from pathlib import Path
 from hrm import door
 from sweeps import report
 from sweeps.errors import OutputError
+from sweeps.faces.wandb import report as wandb_report
 from sweeps.results import context as setting
 from sweeps.results.tables import TRIALS
 
@@ -17,13 +18,19 @@ def main(arguments: list[str]) -> None:
     """Writes every face of each sweep into its folder, and prints what they conclude.
 
     Raises:
-        UserError: a folder holds no sweep.
+        UserError: a folder holds no sweep, or W&B cannot be published to.
     """
     options = _parser().parse_args(arguments)
     for out in options.folders:
         check_is_sweep(out)
     for out in options.folders:
         print(report.write(out))
+        wandb_report.write(out)
+    if options.publish:
+        from sweeps.faces.wandb.publish import publish
+
+        for out in options.folders:
+            print(f"W&B Report: {publish(out)}")
 
 
 def check_is_sweep(out: Path) -> None:
@@ -39,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Rebuilds report.html, report.md and figures/ from a sweep's tables, also while it runs.",
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a sweep's folder")
+    parser.add_argument(
+        "--publish", action="store_true", help="bring W&B runs and Report to the server; needs a W&B login"
+    )
     return parser
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from sweeps.report.blocks import Block, Code, Figure, Items, Report, Table, Text, Widget
 
@@ -12,8 +12,14 @@ def document(report: Report) -> str:
     parts = [f"# {report.title}", report.opening]
     for section in report.sections:
         parts.append(f"## {section.title}")
-        parts += [text for block in section.blocks for text in _render(block)]
+        parts += texts(section.blocks)
     return "\n\n".join(parts) + "\n"
+
+
+def texts(blocks: Iterable[Block]) -> Iterator[str]:
+    """The blocks' paragraphs."""
+    for block in blocks:
+        yield from _render(block)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -35,5 +41,4 @@ def _render(block: Block) -> Iterator[str]:
         yield f"![{block.name.replace('_', ' ')}](figures/{block.name}.png)"
         yield f"*{block.chart.caption}*"
     elif isinstance(block, Widget):
-        for instead in block.instead:
-            yield from _render(instead)
+        yield from texts(block.instead)
