@@ -15,7 +15,7 @@ from sweeps.report.numbers import assignments, percent, plus_minus
 from sweeps.results.values import short
 from sweeps.verdict.arms import Arm, best_arm
 from sweeps.verdict.compare import Comparison, score_resolution
-from sweeps.verdict.statistics import Estimate, estimate
+from sweeps.verdict.statistics import MAX_SEEDS, Estimate, estimate
 
 
 def headline(folder: Folder) -> list[str]:
@@ -106,6 +106,12 @@ def arm_values(folder: Folder, arm: Arm) -> str:
     return assignments({name: arm.values.get(name) for name in folder.context.value_names})
 
 
+def seeds_to_settle(pair: Comparison) -> str:
+    """Of an open question."""
+    needed = pair.seeds_to_settle
+    return f"more than {MAX_SEEDS:,} seeds" if needed is None else f"{needed} seeds"
+
+
 def _sentence(folder: Folder, pair: Comparison) -> str:
     finalist, baseline = pair.finalist, pair.baseline
     n, m = pair.counts
@@ -120,6 +126,8 @@ def _sentence(folder: Folder, pair: Comparison) -> str:
     )
     if claim == "not distinguishable":
         text += f" A true difference of {pair.detectable:.3f} would have been found four times in five."
+        if pair.is_open:
+            text += f" The one seen would take {seeds_to_settle(pair)} an arm to settle."
     notes = (same_architecture_note(pair), size_note((finalist, baseline)))
     return " ".join([text, *(note for note in notes if note)])
 

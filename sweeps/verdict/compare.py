@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import pyarrow as pa
@@ -11,7 +12,17 @@ import pyarrow as pa
 from sweeps.results.context import Context
 from sweeps.search.objective import DIRECTIONS
 from sweeps.verdict.arms import Arm, best_arm, read_arms
-from sweeps.verdict.statistics import ALPHA, Difference, Estimate, detectable, estimate, holm, welch
+from sweeps.verdict.statistics import (
+    ALPHA,
+    Difference,
+    Estimate,
+    detectable,
+    effect_size,
+    estimate,
+    holm,
+    seeds_to_settle,
+    welch,
+)
 
 EXACT = "test/exact_accuracy"
 LOSS_ROUNDING = 1e-6
@@ -32,8 +43,34 @@ class Comparison:
     """Holm-corrected over the comparisons of the metric."""
     detectable: float | None
     """The true difference that would have been found with a chance of 80%."""
+    estimates: tuple[Estimate | None, Estimate | None]
+    """Of finalist and baseline; None without a completed run."""
+    num_comparisons: int
+    """Of the metric, for the correction."""
     verdict: Verdict
     """Of the finalist. `no verdict`: the task is a smoke test."""
+
+    @property
+    def effect_size(self) -> float | None:
+        """Hedges' g; None as with the difference."""
+        a, b = self.estimates
+        return effect_size(a, b) if a and b and self.difference is not None else None
+
+    @cached_property
+    def seeds_to_settle(self) -> int | None:
+        """Of an open question: seeds an arm that would settle it, were what was seen the truth.
+
+        None where it is settled or not tested, and where it would take more than `MAX_SEEDS`.
+        """
+        a, b = self.estimates
+        if a is None or b is None or not self.is_open:
+            return None
+        return seeds_to_settle(a, b, self.num_comparisons)
+
+    @property
+    def is_open(self) -> bool:
+        """Tested, and not told apart."""
+        return self.verdict == "not distinguishable"
 
     @property
     def same_architecture(self) -> bool:
@@ -92,16 +129,18 @@ def _compare_metric(metric: str, arms: Sequence[Arm], context: Context) -> list[
     tested = [difference for difference in differences if difference is not None]
     adjusted = iter(holm([difference.p_value for difference in tested]))
     comparisons = []
-    for (finalist, baseline), difference in zip(pairs, differences, strict=True):
+    for pair, difference in zip(pairs, differences, strict=True):
         p_adjusted = None if difference is None else next(adjusted)
-        means = [estimate(arm.values_of(metric), resolution) for arm in (finalist, baseline)]
+        a, b = (estimate(arm.values_of(metric), resolution) for arm in pair)
         comparison = Comparison(
             metric=metric,
-            finalist=finalist,
-            baseline=baseline,
+            finalist=pair[0],
+            baseline=pair[1],
             difference=difference,
             p_adjusted=p_adjusted,
-            detectable=_detectable(means, len(tested)),
+            estimates=(a, b),
+            num_comparisons=len(tested),
+            detectable=_detectable((a, b), len(tested)),
             verdict=_verdict(metric, difference, p_adjusted, context),
         )
         comparisons.append(comparison)

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 ALPHA = 0.05
 """Chance, in each metric, that arms which do not differ are told apart."""
 POWER = 0.8
+MAX_SEEDS = 1000
+"""Beyond so many seeds an arm, a difference is not worth settling."""
 TEST_NAME = "Welch's t-test on fresh seeds, two-sided at 5%, Holm-corrected over a metric's comparisons"
 
 
@@ -125,6 +127,50 @@ def detectable(a: Estimate, b: Estimate, comparisons: int) -> float:
         return float(np.mean(special.ndtr(shift - threshold) + special.ndtr(-shift - threshold))) - POWER
 
     return float(optimize.brentq(missing, 0.0, float(threshold.max()) + 5)) * true_error
+
+
+def effect_size(a: Estimate, b: Estimate) -> float:
+    """Hedges' g: the difference of the means in standard deviations of single runs, less its small-sample bias.
+
+    The deviation is the root of the arms' mean variance (Welch's test does not take them for equal either);
+    the correction is Hedges' (1981) gamma quotient at the pooled degrees of freedom.
+
+    Args:
+        a: one arm, of two runs or more; a positive size is in its favour.
+        b: the other.
+    """
+    from scipy import special
+
+    assert a.sd is not None and b.sd is not None
+    freedom = a.n + b.n - 2
+    log_bias = special.gammaln(freedom / 2) - special.gammaln((freedom - 1) / 2)
+    bias = math.exp(log_bias) / math.sqrt(freedom / 2)
+    return bias * (a.mean - b.mean) / math.sqrt((a.sd**2 + b.sd**2) / 2)
+
+
+def seeds_to_settle(a: Estimate, b: Estimate, comparisons: int) -> int | None:
+    """Fewest seeds an arm at which the difference seen would be found with a chance of 80%, were it and the
+    spreads seen the true ones; None where `MAX_SEEDS` do not suffice.
+
+    Args:
+        a: one arm, of two runs or more.
+        b: the other.
+        comparisons: as in `detectable`.
+    """
+    seen = abs(a.mean - b.mean)
+
+    def suffice(n: int) -> bool:
+        return detectable(replace(a, n=n), replace(b, n=n), comparisons) <= seen
+
+    few, many = 1, 2
+    while not suffice(many):
+        if many == MAX_SEEDS:
+            return None
+        few, many = many, min(2 * many, MAX_SEEDS)
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (few, middle) if suffice(middle) else (middle, many)
+    return many
 
 
 def _equally_likely_variances(n: int, slices: int = 60) -> np.ndarray:

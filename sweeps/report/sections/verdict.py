@@ -26,7 +26,9 @@ def verdict(folder: Folder, charts: Mapping[str, Chart]) -> Section:
         blocks.append(Text(
             f"Test, named before the sweep started: {folder.context.test_name}. "
             "Intervals are of single differences. `could find` is the true difference that this n and spread "
-            "would have found four times in five."
+            "would have found four times in five. The effect size is Hedges' g, a difference in standard deviations "
+            "of single runs. `to settle` is the number of seeds an arm that would find the difference seen four "
+            "times in five, were it and the spreads the true ones."
         ))  # fmt: skip
     blocks += [Figure(name, charts[name]) for name in ("confirmed",) if name in charts]
     return Section("Verdict", blocks)
@@ -79,7 +81,8 @@ def _arms_table(folder: Folder, arms: Sequence[Arm]) -> Table:
 
 
 def _comparisons_table(comparisons: Sequence[Comparison]) -> Table:
-    header = ["finalist", "baseline", "metric", "difference (95%)", "p, corrected", "could find", "verdict"]
+    header = ["finalist", "baseline", "metric", "difference (95%)", "effect size", "p, corrected", "could find",
+              "to settle", "verdict"]  # fmt: skip
     rows = []
     for pair in comparisons:
         found = pair.difference
@@ -88,8 +91,10 @@ def _comparisons_table(comparisons: Sequence[Comparison]) -> Table:
             pair.baseline.name + (" (same architecture)" if pair.same_architecture else ""),
             pair.metric,
             NONE if found is None else f"{signed(found.mean)} ± {found.half_width:.3f}",
+            NONE if pair.effect_size is None else f"{pair.effect_size:+.1f}",
             p_value(pair.p_adjusted),
             score(pair.detectable),
+            wording.seeds_to_settle(pair) if pair.is_open else NONE,
             f"**{pair.verdict}**",
         ])  # fmt: skip
     return Table(header, rows)

@@ -257,6 +257,7 @@ BETTER = (
         (GOOD, POOR, BETTER),
         (GOOD, POOR, "test/exact_accuracy: 0.910 ± 0.025 against 0.710 ± 0.025 of preset, better."),
         (POOR, POOR, "A true difference of 0.035 would have been found four times in five."),
+        (POOR, POOR, "The one seen would take more than 1,000 seeds an arm to settle."),
         ([0.9, None], POOR, "Not enough evidence: trial 1 has 1 completed confirmations, preset 3."),
         (GOOD, None, "No verdict: there is no confirmed baseline to hold trial 1 against."),
         ([0.9, 0.91, None], POOR, "1 of 3 confirmation runs of trial 1 failed (Diverged: loss is nan)."),

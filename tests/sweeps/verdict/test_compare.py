@@ -146,3 +146,15 @@ def test_arms_are_read_finalists_first() -> None:
 def test_nothing_confirmed_is_nothing_compared() -> None:
     found = compare(trials({}), context())
     assert found.arms == [] and found.all == [] and found.best is None
+
+
+def test_an_open_question_says_how_many_seeds_would_settle_it() -> None:
+    (pair, _) = compare(trials({"trial 1": [0.5, 0.6, 0.8], "preset": [0.4, 0.45, 0.5]}), context()).all
+    assert pair.is_open and pair.seeds_to_settle is not None and 4 <= pair.seeds_to_settle <= 10
+    assert pair.effect_size == pytest.approx(1.32, abs=0.05)
+    (settled, _) = compare(trials({"trial 1": GOOD, "preset": POOR}), context()).all
+    assert not settled.is_open and settled.seeds_to_settle is None
+    (hopeless, _) = compare(trials({"trial 1": POOR, "preset": POOR}), context()).all
+    assert hopeless.is_open and hopeless.seeds_to_settle is None and hopeless.effect_size == 0
+    (untested, _) = compare(trials({"trial 1": [0.5], "preset": [0.4]}), context()).all
+    assert untested.effect_size is None and untested.seeds_to_settle is None

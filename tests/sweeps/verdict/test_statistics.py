@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from sweeps.verdict.statistics import ALPHA, Estimate, detectable, estimate, holm, welch
+from sweeps.verdict.statistics import (
+    ALPHA,
+    MAX_SEEDS,
+    Estimate,
+    detectable,
+    effect_size,
+    estimate,
+    holm,
+    seeds_to_settle,
+    welch,
+)
 
 RESOLUTION = 1e-3
 scores = st.lists(st.integers(0, 1000).map(lambda hits: hits / 1000), min_size=2, max_size=8)
@@ -109,3 +119,45 @@ def test_a_detectable_difference_is_found_four_times_in_five(
     second = rng.normal(0.5, spreads[1], (runs, sizes[1]))
     p_values = stats.ttest_ind(first, second, axis=1, equal_var=False).pvalue
     assert np.mean(p_values < ALPHA / comparisons) == pytest.approx(0.8, abs=4 * (0.8 * 0.2 / runs) ** 0.5)
+
+
+def test_an_effect_size_has_no_bias_at_few_seeds() -> None:
+    """Over many experiments its mean is the true difference in standard deviations; Cohen's d is 30% above."""
+    rng = np.random.default_rng(3)
+    found = []
+    for a, b in rng.normal([[1.5], [0.0]], 1.0, (4000, 2, 3)):
+        first, second = estimate(list(a), 1e-9), estimate(list(b), 1e-9)
+        assert first is not None and second is not None
+        found.append(effect_size(first, second))
+    assert np.mean(found) == pytest.approx(1.5, abs=4 * np.std(found) / len(found) ** 0.5)
+
+
+def arm(mean: float, sd: float, n: int = 5) -> Estimate:
+    return Estimate(n=n, mean=mean, sd=sd, half_width=None)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.floats(0.02, 0.3), st.floats(0.01, 0.05), st.floats(0.01, 0.05), st.integers(1, 4))
+def test_seeds_that_settle_are_the_fewest(
+    shift: float, spread: float, other: float, comparisons: int
+) -> None:
+    a, b = arm(0.5 + shift, spread), arm(0.5, other)
+    needed = seeds_to_settle(a, b, comparisons)
+    assert needed is not None and needed >= 2
+
+    def found(n: int) -> float:
+        return detectable(arm(0.5, spread, n), arm(0.5, other, n), comparisons)
+
+    assert found(needed) <= shift
+    assert needed == 2 or found(needed - 1) > shift
+
+
+def test_seeds_that_settle_agree_with_a_textbook() -> None:
+    """Half a standard deviation at 5% and 80% takes 64 in each group (Cohen 1988, table 2.4.1)."""
+    assert seeds_to_settle(arm(0.55, 0.1), arm(0.5, 0.1), comparisons=1) == 64
+
+
+def test_no_number_of_seeds_settles_no_difference() -> None:
+    assert seeds_to_settle(arm(0.5, 0.1), arm(0.5, 0.1), comparisons=1) is None
+    assert seeds_to_settle(arm(0.5001, 0.1), arm(0.5, 0.1), comparisons=1) is None
+    assert MAX_SEEDS == 1000
