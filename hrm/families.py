@@ -38,11 +38,15 @@ class Family:
         name: as `family=` spells it.
         config_class: flat frozen dataclass of the architecture, with an `architecture` property that is
             equal for two configs exactly when they build the same model.
-        build: config to a `hrm.model.Model`, initialised from torch's global generator.
+        build: config to a `hrm.model.Model`, initialised from torch's global generator; the one callable here
+            that imports torch.
         counts: config, batch size and training config to `hrm.counting.Counts`, exact, in microseconds.
         count_arrays: the same over arrays: field name to value or array, to a dict of arrays.
         lattice: validity and identity over arrays.
-        official_names: a model's `state_dict` under the names of the family's reference implementation.
+        official_names: a model's `state_dict` under the names of the family's reference implementation,
+            where that has the same parts.
+        adaptive: whether the data decide what a step costs, up to `Counts.flops_per_step`. Runs of such a
+            family are held to equal compute by `train.max_flops`.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Family:
     count_arrays: Callable[..., Any]
     lattice: Lattice
     official_names: Callable[[Mapping[str, Any]], dict[str, Any]]
+    adaptive: bool = False
 
 
 def family(name: str) -> Family:
@@ -68,5 +73,6 @@ def family(name: str) -> Family:
 
 def _registry() -> dict[str, Family]:
     from hrm.puzzle import FAMILY as puzzle
+    from hrm.text import FAMILY as text
 
-    return {entry.name: entry for entry in (puzzle,)}
+    return {entry.name: entry for entry in (puzzle, text)}

@@ -1,8 +1,8 @@
-"""From a model's sums over sequences to means: of training steps, and of a whole split."""
+"""From a model's sums to means: of training steps, and of a whole split."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,14 +12,17 @@ Metrics = dict[str, float | None]
 """Name to value; None where there was nothing to measure."""
 
 COUNT = "count"
-"""The metric that holds the number of sequences behind the others' sums."""
+"""The metric that holds the number of sequences, or tokens, behind the others' sums."""
+
+LOSS_COUNT = "loss_count"
+"""The metric that holds what training losses are means over, where that is not the batches' sequences."""
 
 
 class RunningMeans:
     """Means of training metrics since the last `take`, summed on the model's device without waiting for it.
 
-    Losses are means over all sequences of the batches; other metrics over the sequences that halted, as the
-    official trainer has it (its `train_batch`).
+    Losses are means over all sequences of the batches, or over `loss_count`; other metrics over `count`, which
+    for a puzzle model are the sequences that halted, as the official trainer has it (its `train_batch`).
 
     Args:
         batch_size: sequences of each step.
@@ -39,10 +42,13 @@ class RunningMeans:
     def take(self) -> Metrics:
         """The means since the last call; starts anew."""
         values = _to_host(self._sums)
-        sequences = {name: self._batch_size * self._steps for name in values if name.endswith("loss")}
-        halted = values.pop(COUNT, 0)
+        of_losses = values.pop(LOSS_COUNT, self._batch_size * self._steps)
+        of_others = values.pop(COUNT, 0)
         self._steps, self._sums = 0, {}
-        return {name: _mean(value, sequences.get(name, halted)) for name, value in values.items()}
+        return {
+            name: _mean(value, of_losses if name.endswith("loss") else of_others)
+            for name, value in values.items()
+        }
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self._steps, "sums": dict(self._sums)}
@@ -51,16 +57,16 @@ class RunningMeans:
         self._steps, self._sums = state["steps"], state["sums"]
 
 
-def mean_over_sequences(batches: Sequence[dict[str, Tensor]]) -> Metrics:
-    """Means over all sequences of several batches.
-
-    Args:
-        batches: each batch's sums over sequences, 0-d tensors, with their `count`.
-    """
+def totals(batches: Sequence[dict[str, Tensor]]) -> dict[str, float]:
+    """Sums over several batches of each batch's sums, 0-d tensors."""
     hosts = [_to_host(sums) for sums in batches]
-    totals = {name: sum(host[name] for host in hosts) for host in hosts[:1] for name in host}
-    count = totals.pop(COUNT, 0)
-    return {name: _mean(total, count) for name, total in totals.items()}
+    return {name: sum(host[name] for host in hosts) for host in hosts[:1] for name in host}
+
+
+def means_over_count(sums: Mapping[str, float]) -> Metrics:
+    """Means from sums and their `count`."""
+    count = sums.get(COUNT, 0)
+    return {name: _mean(total, count) for name, total in sums.items() if name != COUNT}
 
 
 def _to_host(sums: dict[str, Tensor]) -> dict[str, float]:

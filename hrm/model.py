@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from hrm.metrics import Metrics, means_over_count
 
 TensorBatch = dict[str, Tensor]
 """A `hrm.tasks.base.Batch` on the model's device."""
@@ -16,11 +19,25 @@ Carry = Any
 
 
 class Model(nn.Module, ABC):
-    """A model that trains by segments: one optimizer step each, with a carry over batches."""
+    """A model that trains by segments, with a carry from one to the next.
+
+    Attributes:
+        executed_flops: FLOPs of the last `train_segment` with its backward, or of the last `evaluate_batch`,
+            exact, where the data decide them; None where the family's `Counts` tell them.
+    """
+
+    executed_flops: int | None = None
 
     @abstractmethod
     def initial_carry(self, batch: TensorBatch) -> Carry:
         """The carry before the first step: every slot waits for new data."""
+
+    def loss_weight(self, batch: TensorBatch) -> int | Tensor:
+        """What the batch's loss is divided by before the backward: its sequences, if no model says otherwise.
+
+        Batches that are accumulated in one step are divided by the sum of their weights.
+        """
+        return len(batch["inputs"])
 
     @abstractmethod
     def train_segment(
@@ -34,19 +51,25 @@ class Model(nn.Module, ABC):
             generator: source of exploration on the model's device; None is torch's global one.
 
         Returns:
-            The new carry (detached); the loss to differentiate, summed over the batch (divide by the batch
-            size before the backward); and 0-d metric tensors, sums over halted sequences with their `count`.
+            The new carry (detached); the loss to differentiate, summed over the batch (divide by
+            `loss_weight` before the backward); and 0-d metric tensors, sums with their `count`: of a puzzle
+            model over halted sequences, of a text model over tokens.
         """
 
     @abstractmethod
     def evaluate_batch(self, batch: TensorBatch, blank_token: int | None = None) -> dict[str, Tensor]:
-        """Sums of metrics over a batch after `halt_max_steps` segments; no gradient, no exploration.
+        """Sums of metrics over a batch; no gradient, no exploration, no dropout.
+
+        Args:
+            blank_token: of a task whose cells are to be filled in: `blank_accuracy` looks at these cells.
 
         Returns:
-            0-d tensors: `count` sequences, `exact_accuracy`, `cell_accuracy` (mean over a sequence's labels),
-            `loss` (mean over a sequence's labels), `q_halt_accuracy`; and, with a `blank_token`,
-            `blank_accuracy` (mean over a sequence's blank cells). Each is a sum over sequences.
+            0-d tensors: `count` (sequences or tokens), `loss`, and others that `metrics` makes means of.
         """
+
+    def metrics(self, totals: Mapping[str, float]) -> Metrics:
+        """From the sums of `evaluate_batch`, added up over a whole split, to metrics: means over `count`."""
+        return means_over_count(totals)
 
     @abstractmethod
     def optimizers(self, train: Any) -> list[torch.optim.Optimizer]:

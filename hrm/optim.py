@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the puzzle package imports this module
     from hrm.puzzle.puzzle_embedding import PuzzleEmbedding
 
 
-def learning_rate(peak: float, step: int, total_steps: int, warmup_steps: int, min_ratio: float) -> float:
+def learning_rate(peak: float, step: float, total_steps: int, warmup_steps: int, min_ratio: float) -> float:
     """Linear warm-up, then a cosine from `peak` to `peak * min_ratio` at `total_steps`.
 
     Args:

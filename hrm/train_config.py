@@ -9,7 +9,8 @@ from hrm.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """The training rules of one run. An optimizer step is one ACT segment of one batch.
+    """The training rules of one run. An optimizer step is one ACT segment of one batch; of a text model, one
+    pass over `accumulation` batches.
 
     Raises:
         ConfigError: a value is out of range.
@@ -17,10 +18,16 @@ class TrainConfig:
 
     steps: int = 1000
     """Optimizer steps of the whole run; the schedule ends with it."""
+    max_flops: int | None = None
+    """Training FLOPs of the whole run, for models whose data decide what a step costs: the run ends before
+    the first step that could exceed them; reports and schedule follow the FLOPs spent instead of `steps`."""
     batch_size: int = 32
     """Sequences of a batch (official: `global_batch_size`)."""
+    accumulation: int = 1
+    """Batches whose gradients one optimizer step adds up: the same step as a batch that many times as large,
+    in the memory of one. Text models only."""
     lr: float = 1e-4
-    """Peak learning rate of AdamATan2."""
+    """Peak learning rate of AdamATan2, of AdamW for text models."""
     lr_warmup_fraction: float = 0.1
     """Linear warm-up over this fraction of `steps`."""
     lr_warmup_steps: int | None = None
@@ -28,11 +35,14 @@ class TrainConfig:
     lr_min_ratio: float = 1.0
     """The cosine after warm-up ends at `lr * lr_min_ratio`; 1 is constant."""
     weight_decay: float = 0.1
-    """Decoupled weight decay of AdamATan2, as a multiple of the learning rate."""
+    """Decoupled weight decay, as a multiple of the learning rate; of text models, matrices only."""
     beta1: float = 0.9
-    """Decay of AdamATan2's average of the gradient."""
+    """Decay of the optimizer's average of the gradient."""
     beta2: float = 0.95
-    """Decay of AdamATan2's average of the squared gradient."""
+    """Decay of the optimizer's average of the squared gradient."""
+    clip_norm: float = 0.0
+    """Longest gradient of an optimizer step, as the norm over all parameters; longer ones are scaled down to
+    it. 0 is off."""
     puzzle_emb_lr: float = 1e-2
     """Learning rate of the puzzle embeddings' SignSGD, under the same schedule."""
     puzzle_emb_weight_decay: float = 0.1
@@ -40,16 +50,16 @@ class TrainConfig:
     ema: float = 0.0
     """Decay of an exponential moving average of the weights, used to evaluate; 0 is off."""
     num_reports: int = 10
-    """Validations of a run, at equal fractions of `steps`."""
+    """Validations of a run, at equal fractions of `steps`, or of `max_flops`."""
     eval_batch_size: int = 256
     """Sequences of an evaluation batch; decides speed, not results."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "num_reports", "eval_batch_size"):
+        for name in ("steps", "batch_size", "accumulation", "num_reports", "eval_batch_size"):
             _require(self, name, getattr(self, name) >= 1, "must be at least 1")
         for name in ("lr", "puzzle_emb_lr"):
             _require(self, name, getattr(self, name) > 0, "must be above 0")
-        for name in ("weight_decay", "puzzle_emb_weight_decay"):
+        for name in ("weight_decay", "puzzle_emb_weight_decay", "clip_norm"):
             _require(self, name, getattr(self, name) >= 0, "must be 0 or more")
         for name in ("beta1", "beta2", "ema"):
             _require(self, name, 0 <= getattr(self, name) < 1, "must lie in 0..1, 1 excluded")
@@ -57,6 +67,8 @@ class TrainConfig:
             _require(self, name, 0 <= getattr(self, name) <= 1, "must lie in 0..1")
         _require(self, "lr_warmup_steps", self.lr_warmup_steps is None or self.lr_warmup_steps >= 0,
                  "must be 0 or more, or null for the fraction")  # fmt: skip
+        _require(self, "max_flops", self.max_flops is None or self.max_flops >= 1,
+                 "must be at least 1, or null for steps")  # fmt: skip
         _require(self, "num_reports", self.num_reports <= self.steps, f"must be at most steps={self.steps}")
 
     @property

@@ -21,10 +21,11 @@ from hrm.device import cpu_threads, resolve_device, synchronize
 from hrm.ema import EMA
 from hrm.errors import CheckpointError
 from hrm.families import family
-from hrm.metrics import Metrics, RunningMeans, mean_over_sequences
+from hrm.metrics import Metrics, RunningMeans, totals
 from hrm.model import Carry, Model, TensorBatch
 from hrm.optim import learning_rate
 from hrm.run_config import RunConfig
+from hrm.run_length import RunLength
 from hrm.tasks.base import Batch, Dataset, Split
 
 FREE_ON_RESUME = ("device", "threads")
@@ -80,6 +81,7 @@ class Trainer:
     Attributes:
         config: the run's config with the model's fields that the data decide filled in.
         step: optimizer steps made; also the position in the data.
+        train_flops: training FLOPs spent so far, exact: as executed, where the data decide what a step costs.
         reports_made: index of the last report; 0 before the first.
         train_seconds: monotonic seconds inside training steps.
         eval_seconds: monotonic seconds inside evaluations.
@@ -100,6 +102,7 @@ class Trainer:
         self._family = family(config.family)
         train = config.train
         self.counts = self._family.counts(model_config, train.batch_size, train)
+        self.length = RunLength(train, self.counts.flops_per_step)
         with cpu_threads(config.threads):
             self.model = self._initial_model().to(self.device)
         self.model.train()
@@ -112,6 +115,7 @@ class Trainer:
         self._bad_step = torch.zeros((), dtype=torch.int32, device=self.device)
         self.reports_made = 0
         self.step = 0
+        self.train_flops = 0
         self.train_seconds = 0.0
         self.eval_seconds = 0.0
         self.eval_flops = 0
@@ -123,11 +127,6 @@ class Trainer:
             return self._family.build(self.config.model)
 
     @property
-    def train_flops(self) -> int:
-        """Training FLOPs spent so far, exact."""
-        return self.step * self.counts.flops_per_step
-
-    @property
     def finished(self) -> bool:
         """Whether every report of the run has been made."""
         return self.reports_made == self.config.train.num_reports
@@ -136,7 +135,7 @@ class Trainer:
         """Trains until `step` optimizer steps have been made in all.
 
         Args:
-            step: at most `train.steps`; steps made already are not made again.
+            step: at most what the run's length allows; steps made already are not made again.
             on_step: called with `self.step` after each step. What it raises leaves the trainer whole,
                 between two steps: it may be saved, resumed or driven on.
 
@@ -146,11 +145,14 @@ class Trainer:
         Raises:
             Diverged: the loss or a weight is not finite.
         """
-        assert step <= self.config.train.steps
+        return self._train_until(lambda: self.step >= step, on_step)
+
+    def _train_until(self, reached: Callable[[], bool], on_step: Callable[[int], object] | None) -> Metrics:
         start = time.perf_counter()
         try:
             with cpu_threads(self.config.threads):
-                while self.step < step:
+                while not reached():
+                    assert not self.length.has_ended(self.step, self.train_flops)
                     self._train_step()
                     if on_step is not None:
                         on_step(self.step)
@@ -161,15 +163,14 @@ class Trainer:
         return self._means.take()
 
     def next_report(self, on_step: Callable[[int], object] | None = None) -> ReportValues:
-        """Trains to the next of `train.report_steps()` and validates there.
+        """Trains to the next report of the run's length and validates there.
 
         Raises:
             Diverged: the loss, a weight or the validation loss is not finite.
         """
         assert not self.finished
-        steps = self.config.train.report_steps()
-        index = next(i for i, step in enumerate(steps, 1) if i > self.reports_made and step >= self.step)
-        train = self.train_to(steps[index - 1], on_step)
+        index = self.length.next_report(self.reports_made, self.step, self.train_flops)
+        train = self._train_until(lambda: self.length.is_due(index, self.step, self.train_flops), on_step)
         valid = self.evaluate(self.dataset.valid)
         self.reports_made = index
         return ReportValues(
@@ -183,12 +184,12 @@ class Trainer:
         )
 
     def evaluate(self, split: Split) -> Metrics:
-        """Metrics over a whole split, after `halt_max_steps` segments of each sequence, with the averaged
-        weights where `train.ema` is on.
+        """Metrics over a whole split, with the averaged weights where `train.ema` is on.
 
         Returns:
-            Means over sequences: `loss`, and in 0..1 `exact_accuracy`, `cell_accuracy`, `q_halt_accuracy`
-            and, where the task has blank cells, `blank_accuracy`.
+            What the model's `metrics` makes of its sums. Of a puzzle model, means over sequences after
+            `halt_max_steps` segments: `loss`, and in 0..1 `exact_accuracy`, `cell_accuracy`,
+            `q_halt_accuracy` and, where the task has blank cells, `blank_accuracy`.
 
         Raises:
             Diverged: the loss is not finite.
@@ -200,8 +201,8 @@ class Trainer:
             for first in range(0, len(split), size):
                 batch = self._to_device(split.batch(first, size))
                 sums.append(self.model.evaluate_batch(batch, split.blank_token))
-                self.eval_flops += self._eval_flops(len(batch["inputs"]))
-            means = mean_over_sequences(sums)
+                self.eval_flops += self._spent(self._eval_flops(len(batch["inputs"])))
+            means = self.model.metrics(totals(sums))
         self.eval_seconds += time.perf_counter() - start
         loss = means.get("loss")
         if loss is not None and not math.isfinite(loss):
@@ -244,6 +245,7 @@ class Trainer:
             "bad_step": self._bad_step,
             "reports_made": self.reports_made,
             "step": self.step,
+            "train_flops": self.train_flops,
             "train_seconds": self.train_seconds,
             "eval_seconds": self.eval_seconds,
             "eval_flops": self.eval_flops,
@@ -274,6 +276,7 @@ class Trainer:
         self._bad_step = state["bad_step"].to(self.device)
         self.reports_made = state["reports_made"]
         self.step = state["step"]
+        self.train_flops = state["train_flops"]
         self.train_seconds = state["train_seconds"]
         self.eval_seconds = state["eval_seconds"]
         self.eval_flops = state["eval_flops"]
@@ -294,24 +297,41 @@ class Trainer:
 
     def _train_step(self) -> None:
         train = self.config.train
-        batch = self._to_device(self.dataset.train_batch(self.step, train.batch_size, self.config.seed))
-        if self.carry is None:
-            self.carry = self.model.initial_carry(batch)
-        carry, loss, metrics = self.model.train_segment(self.carry, batch, self._exploration)
-        self._watch(loss.detach())
-        (loss / train.batch_size).backward()
+        at = self.length.schedule_step(self.step, self.train_flops)
+        batches = [self._to_device(batch) for batch in self._train_batches()]
+        weight = sum(self.model.loss_weight(batch) for batch in batches)
+        for batch in batches:
+            if self.carry is None:
+                self.carry = self.model.initial_carry(batch)
+            self.carry, loss, metrics = self.model.train_segment(self.carry, batch, self._exploration)
+            self._watch(loss.detach())
+            (loss / weight).backward()
+            self._means.add(metrics | {"loss": loss.detach()})
+            self.train_flops += self._spent(self.counts.flops_per_step // len(batches))
+        if train.clip_norm > 0:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(
-                    group["peak_lr"], self.step + 1, train.steps, train.warmup_steps, train.lr_min_ratio
+                    group["peak_lr"], at, train.steps, train.warmup_steps, train.lr_min_ratio
                 )
             optimizer.step()
             optimizer.zero_grad()
         if self.ema is not None:
             self.ema.update()
-        self.carry = carry
         self.step += 1
-        self._means.add(metrics | {"loss": loss.detach()})
+
+    def _train_batches(self) -> list[Batch]:
+        """The step's examples in batches: the larger batch that accumulation stands for, cut up."""
+        train = self.config.train
+        whole = self.dataset.train_batch(self.step, train.batch_size * train.accumulation, self.config.seed)
+        starts = range(0, train.batch_size * train.accumulation, train.batch_size)
+        return [{name: array[i : i + train.batch_size] for name, array in whole.items()} for i in starts]
+
+    def _spent(self, counted: int) -> int:
+        """FLOPs of what the model has just executed: as counted, unless the data decide."""
+        executed = self.model.executed_flops
+        return counted if executed is None else executed
 
     def _watch(self, loss: Tensor) -> None:
         """Looks at the loss of the step in hand: at once on a CPU, noted down on a device, whose queue a look

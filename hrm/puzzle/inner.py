@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hrm.puzzle.casting import cast_once
+from hrm.casting import cast_once
+from hrm.layers import Embedding, Linear, RotaryEmbedding, truncated_normal
 from hrm.puzzle.config import PuzzleHRMConfig
-from hrm.puzzle.layers import Embedding, Linear, QHead, ReasoningModule, RotaryEmbedding, truncated_normal
+from hrm.puzzle.layers import QHead, ReasoningModule
 from hrm.puzzle.puzzle_embedding import PuzzleEmbedding
 
 State = tuple[Tensor, Tensor]

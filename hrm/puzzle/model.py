@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hrm.errors import ConfigError
 from hrm.model import Carry, Model, TensorBatch
 from hrm.optim import AdamATan2, SparseSignSGD
 from hrm.puzzle.act import continue_target, halting, refill
@@ -109,7 +110,14 @@ class PuzzleHRM(Model):
 
     @torch.no_grad()
     def evaluate_batch(self, batch: TensorBatch, blank_token: int | None = None) -> dict[str, Tensor]:
-        """See `Model`. Sequences without labels (padding of a batch) are not counted."""
+        """See `Model`: after `halt_max_steps` segments. Sequences without labels (padding of a batch) are not
+        counted.
+
+        Returns:
+            `count` sequences, `exact_accuracy`, `cell_accuracy` (mean over a sequence's labels), `loss` (mean
+            over a sequence's labels), `q_halt_accuracy`; and, with a `blank_token`, `blank_accuracy` (mean
+            over a sequence's blank cells). Each is a sum over sequences.
+        """
         outputs = self.evaluation_outputs(batch)
         labels = batch["labels"]
         correct = Correctness.of(outputs["logits"], labels)
@@ -140,7 +148,14 @@ class PuzzleHRM(Model):
             }
 
     def optimizers(self, train: TrainConfig) -> list[torch.optim.Optimizer]:
-        """See `Model`: SignSGD on the puzzle embedding, if there is one, then AdamATan2 on the rest."""
+        """See `Model`: SignSGD on the puzzle embedding, if there is one, then AdamATan2 on the rest.
+
+        Raises:
+            ConfigError: batches are to be accumulated, but each carries its own unfinished sequences.
+        """
+        if train.accumulation > 1:
+            raise ConfigError("train.accumulation", train.accumulation, "must be 1 for a puzzle HRM",
+                              "Raise train.batch_size.")  # fmt: skip
         dense = AdamATan2(self.parameters(), train.lr, (train.beta1, train.beta2), train.weight_decay)
         if self.inner.puzzle_emb is None:
             return [dense]

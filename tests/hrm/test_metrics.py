@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hrm.metrics import RunningMeans, mean_over_sequences
+from hrm.metrics import RunningMeans, means_over_count, totals
 
 
 def _sums(**values: float) -> dict[str, torch.Tensor]:
@@ -44,10 +44,10 @@ def test_a_state_goes_on() -> None:
 
 
 def test_batches_of_unequal_size_weigh_by_their_sequences() -> None:
-    means = mean_over_sequences([_sums(count=3, loss=3.0), _sums(count=1, loss=5.0)])
+    means = means_over_count(totals([_sums(count=3, loss=3.0), _sums(count=1, loss=5.0)]))
     assert means == {"loss": pytest.approx(2.0)}
 
 
 def test_no_sequences_at_all() -> None:
-    assert mean_over_sequences([]) == {}
-    assert mean_over_sequences([_sums(count=0, loss=0.0)]) == {"loss": None}
+    assert means_over_count(totals([])) == {}
+    assert means_over_count(totals([_sums(count=0, loss=0.0)])) == {"loss": None}

@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from hrm.casting import Casting
 from hrm.errors import ConfigError, UnknownNameError
 from hrm.model import TensorBatch
 from hrm.presets import load_preset
-from hrm.puzzle.casting import Casting
 from hrm.puzzle.config import LOSS_TYPES, POS_ENCODINGS, PuzzleHRMConfig
 from hrm.puzzle.counting import count, count_arrays
 from hrm.puzzle.model import PuzzleHRM

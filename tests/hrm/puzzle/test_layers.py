@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from hrm.layers import RotaryEmbedding, SwiGLU, rotate, truncated_normal
 from hrm.puzzle.config import PuzzleHRMConfig
-from hrm.puzzle.layers import Attention, Block, QHead, RotaryEmbedding, SwiGLU, rotate, truncated_normal
+from hrm.puzzle.layers import Attention, Block, QHead
 
 CONFIG = PuzzleHRMConfig(hidden_size=16, num_heads=2, mlp_multiple=4, expansion=2)
 
@@ -65,7 +66,7 @@ def test_attention_is_its_formula_with_and_without_autograd() -> None:
 
 
 def test_swiglu_is_its_formula() -> None:
-    mlp = SwiGLU(CONFIG)
+    mlp = SwiGLU(CONFIG.hidden_size, CONFIG.inner_size)
     x = torch.randn(2, 3, 16)
     inner = CONFIG.inner_size
     assert mlp.gate_up_proj.weight.shape == (2 * inner, 16)

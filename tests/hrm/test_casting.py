@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from hrm.puzzle.casting import cast_once
-from hrm.puzzle.layers import Linear
+from hrm.casting import cast_once
+from hrm.layers import Linear
 
 
 def test_weights_are_cast_once_and_gradients_reach_the_masters() -> None:

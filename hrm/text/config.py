@@ -1,0 +1,107 @@
+"""Every number that decides a text HRM's architecture, under its documented name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hrm.errors import ConfigError
+
+FORWARD_DTYPES = ("float32", "bfloat16", "float16")
+AT_LEAST_1 = ("vocab_size", "seq_len", "n_head", "n_layers", "halt_max_steps", "h_update_period")
+ABOVE_0 = ("rms_norm_eps", "rope_theta")
+AT_LEAST_0 = ("ponder_loss_weight", "q_loss_weight")
+LEAST_WIDTH = 4
+"""The Q network is a quarter as wide as the model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextHRMConfig:
+    """The architecture of one causal text HRM. Defaults are the documented 50M model.
+
+    Raises:
+        ConfigError: a value is out of range, or heads and width do not fit each other.
+    """
+
+    n_embd: int = 384
+    """Width d of the residual stream."""
+    n_head: int = 6
+    """Attention heads; divides `n_embd`."""
+    n_layers: int = 8
+    """Layers, each an H block and an L block of its own."""
+    d_ff: int | None = None
+    """SwiGLU inner width; null is 4 * n_embd, as the documented models have it."""
+    halt_max_steps: int = 6
+    """T, the most steps of a layer; L runs at every step."""
+    h_update_period: int = 2
+    """H updates after every p-th step and after step T; a token may halt at these updates only."""
+    halt_bias_init: float = -2.2
+    """First bias of the halting logit: -2.2 hands over a tenth of the output at an H update."""
+    halt_epsilon: float = 0.01
+    """A token halts once at most this much of its output is left to hand over."""
+    ponder_loss_weight: float = 0.01
+    """Weight of the expected share of T steps, per token and layer, beside nats per token."""
+    q_loss_weight: float = 0.01
+    """Weight of the Q networks' loss; it trains nothing but the Q networks."""
+    dropout: float = 0.1
+    """Share of each sublayer's output that is dropped in training."""
+    rms_norm_eps: float = 1e-6
+    rope_theta: float = 10000.0
+    forward_dtype: str = "bfloat16"
+    """Type of the forward pass: `float32`, `bfloat16` or `float16`."""
+    gradient_checkpointing: bool = False
+    """Keep only the input of each block call and compute the rest again in the backward: less memory, a
+    third more time, the same gradients."""
+    vocab_size: int = 32128
+    """Tokens; the task sets it when there is one. The default is T5's."""
+    seq_len: int = 256
+    """Tokens of the context; the task sets it when there is one."""
+
+    def __post_init__(self) -> None:
+        for name in AT_LEAST_1:
+            _require(self, name, getattr(self, name) >= 1, "must be at least 1")
+        for name in ABOVE_0:
+            _require(self, name, getattr(self, name) > 0, "must be above 0")
+        for name in AT_LEAST_0:
+            _require(self, name, getattr(self, name) >= 0, "must be 0 or more")
+        _require(self, "n_embd", self.n_embd >= LEAST_WIDTH, f"must be at least {LEAST_WIDTH}")
+        _require(
+            self, "d_ff", self.d_ff is None or self.d_ff >= 1, "must be at least 1, or null for 4 * n_embd"
+        )
+        _require(self, "halt_epsilon", 0 < self.halt_epsilon < 1, "must lie between 0 and 1")
+        _require(self, "dropout", 0 <= self.dropout < 1, "must lie in 0..1, 1 excluded")
+        _require(self, "forward_dtype", self.forward_dtype in FORWARD_DTYPES,
+                 f"must be one of: {', '.join(FORWARD_DTYPES)}")  # fmt: skip
+        _require(self, "n_head", self.n_embd % self.n_head == 0, f"must divide n_embd={self.n_embd}")
+        _require(self, "n_head", self.head_size % 2 == 0,
+                 f"n_embd/n_head = {self.head_size} must be even for RoPE")  # fmt: skip
+
+    @property
+    def head_size(self) -> int:
+        return self.n_embd // self.n_head
+
+    @property
+    def inner_size(self) -> int:
+        """SwiGLU inner width, `d_ff` with its default filled in."""
+        return 4 * self.n_embd if self.d_ff is None else self.d_ff
+
+    @property
+    def effective_period(self) -> int:
+        """min(p, T): a longer period means one H update, as T does."""
+        return min(self.h_update_period, self.halt_max_steps)
+
+    @property
+    def num_H_updates(self) -> int:
+        """H updates of a layer in which some token goes on to the end."""
+        return -(-self.halt_max_steps // self.effective_period)
+
+    @property
+    def architecture(self) -> dict[str, object]:
+        """What makes two configurations one model: the period only through min(p, T)."""
+        apart = ("d_ff", "h_update_period", "gradient_checkpointing")
+        same = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in apart}
+        return same | {"inner_size": self.inner_size, "effective_period": self.effective_period}
+
+
+def _require(config: TextHRMConfig, name: str, holds: bool, rule: str) -> None:
+    if not holds:
+        raise ConfigError(f"model.{name}", getattr(config, name), rule)
