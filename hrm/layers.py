@@ -23,10 +23,11 @@ _CUT_STD = math.sqrt(1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(ma
 def truncated_normal(*shape: int, std: float) -> Tensor:
     """Float32 draws whose deviation is `std`, from a normal cut at two of its own deviations.
 
-    Drawn on the CPU from torch's global generator, so that a seed means the same weights on every device.
+    Drawn from torch's global generator, on the device that new tensors go to: the trainer makes that the CPU,
+    so that a seed means the same weights on every device.
     """
     wide = std / _CUT_STD
-    return nn.init.trunc_normal_(torch.empty(shape, device="cpu"), std=wide, a=-2 * wide, b=2 * wide)
+    return nn.init.trunc_normal_(torch.empty(shape), std=wide, a=-2 * wide, b=2 * wide)
 
 
 class Linear(Casting):
@@ -60,10 +61,8 @@ class RotaryEmbedding(nn.Module):
 
     def __init__(self, head_size: int, num_positions: int, theta: float) -> None:
         super().__init__()
-        frequencies = 1 / theta ** (
-            torch.arange(0, head_size, 2, dtype=torch.float32, device="cpu") / head_size
-        )
-        positions = torch.arange(num_positions, dtype=torch.float32, device="cpu")
+        frequencies = 1 / theta ** (torch.arange(0, head_size, 2, dtype=torch.float32) / head_size)
+        positions = torch.arange(num_positions, dtype=torch.float32)
         angles = torch.outer(positions, frequencies).unsqueeze(1)
         cos, sin = angles.cos(), angles.sin()
         self.register_buffer("cos", torch.cat((cos, cos), dim=-1), persistent=False)

@@ -122,7 +122,7 @@ class Trainer:
 
     def _initial_model(self) -> Model:
         # Drawn on the CPU whatever the device, so that every device starts from the same weights.
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             torch.default_generator.manual_seed(self.config.seed)
             return self._family.build(self.config.model)
 

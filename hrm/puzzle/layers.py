@@ -19,8 +19,8 @@ class QHead(Casting):
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(2, hidden_size, device="cpu"))
-        self.bias = nn.Parameter(torch.full((2,), -5.0, device="cpu"))
+        self.weight = nn.Parameter(torch.zeros(2, hidden_size))
+        self.bias = nn.Parameter(torch.full((2,), -5.0))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.lent("weight"), self.lent("bias")).float()

@@ -24,9 +24,8 @@ with `q_continue`, `target_q_continue`, float32 [B]."""
 class PuzzleHRM(Model):
     """The official HRM with ACT (arXiv 2506.21734).
 
-    Weights are initialised on the CPU from torch's global generator, so that a seed means the same weights on
-    every device. The carry is `{"z_H", "z_L": [B, P + S, H], "steps": int32 [B], "halted": bool [B],
-    "data": what each slot works on}`.
+    Weights are initialised from torch's global generator. The carry is `{"z_H", "z_L": [B, P + S, H],
+    "steps": int32 [B], "halted": bool [B], "data": what each slot works on}`.
     """
 
     def __init__(self, config: PuzzleHRMConfig) -> None:

@@ -17,7 +17,7 @@ class PuzzleEmbedding(nn.Module):
 
     def __init__(self, num_puzzles: int, ndim: int) -> None:
         super().__init__()
-        self.register_buffer("weights", torch.zeros(num_puzzles, ndim, device="cpu"))
+        self.register_buffer("weights", torch.zeros(num_puzzles, ndim))
         self.local_weights: Tensor | None = None
         self.local_ids: Tensor | None = None
 

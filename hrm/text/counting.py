@@ -99,7 +99,7 @@ def _all_counts(s: Sizes, batch_size: int, train: TrainConfig | None) -> dict[st
         "weight_bytes": weight_bytes(s, trainable),
         "gradient_bytes": FLOAT32 * trainable,
         "optimizer_bytes": FLOAT32 * num_states * trainable,
-        "activation_bytes": activation_bytes(s, batch_size),
+        "activation_bytes": activation_bytes(s, batch_size, most_calls(s)),
     }
 
 

@@ -12,6 +12,8 @@ Number = Any
 """An int, or an int64 array of one int per config."""
 
 FLOAT32 = 4
+INT32 = 4
+INT64 = 8
 
 
 class Sizes(NamedTuple):
@@ -37,6 +39,11 @@ class Sizes(NamedTuple):
     def q(self) -> Number:
         """Width of a Q network."""
         return self.d // 4
+
+    @property
+    def forward_bytes(self) -> Number:
+        """Bytes of a number in the forward pass."""
+        return FLOAT32 - 2 * self.half
 
     @property
     def K(self) -> Number:

@@ -26,7 +26,7 @@ class RMSNorm(Casting):
 
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(width, device="cpu"))
+        self.weight = nn.Parameter(torch.ones(width))
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,8 +83,8 @@ class AffineHead(Casting):
 
     def __init__(self, in_features: int, out_features: int, first_bias: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(out_features, in_features, device="cpu"))
-        self.bias = nn.Parameter(torch.full((out_features,), first_bias, device="cpu"))
+        self.weight = nn.Parameter(torch.zeros(out_features, in_features))
+        self.bias = nn.Parameter(torch.full((out_features,), first_bias))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.lent("weight"), self.lent("bias")).float()
@@ -109,7 +109,7 @@ class BiasedLinear(Linear):
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__(in_features, out_features)
-        self.bias = nn.Parameter(torch.zeros(out_features, device="cpu"))
+        self.bias = nn.Parameter(torch.zeros(out_features))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.lent("weight"), self.lent("bias"))

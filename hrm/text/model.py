@@ -30,8 +30,7 @@ NUM_BYTES = "bytes"
 class TextHRM(Model):
     """A causal language model of HRM layers. Nothing is carried from one step to the next.
 
-    Weights are initialised on the CPU from torch's global generator, so that a seed means the same weights on
-    every device.
+    Weights are initialised from torch's global generator.
     """
 
     def __init__(self, config: TextHRMConfig) -> None:

@@ -1,0 +1,60 @@
+"""Small text HRMs and batches of random tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from hrm.model import TensorBatch
+from hrm.text.config import TextHRMConfig
+from hrm.text.model import TextHRM
+
+SMALL = {
+    "n_embd": 16,
+    "n_head": 2,
+    "n_layers": 2,
+    "halt_max_steps": 4,
+    "h_update_period": 2,
+    "dropout": 0.0,
+    "vocab_size": 23,
+    "seq_len": 12,
+    "forward_dtype": "float32",
+}
+
+
+@pytest.fixture(autouse=True, scope="package")
+def one_thread() -> Iterator[None]:
+    """Models this small are slower on several."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
+
+
+def small_config(**overrides: Any) -> TextHRMConfig:
+    return TextHRMConfig(**(SMALL | overrides))
+
+
+def small_model(seed: int = 0, **overrides: Any) -> TextHRM:
+    torch.manual_seed(seed)
+    return TextHRM(small_config(**overrides)).eval()
+
+
+def lively_model(seed: int = 0, **overrides: Any) -> TextHRM:
+    """A model whose tokens halt at different H updates: its deciding weights are not what they start as."""
+    model = small_model(seed, **overrides)
+    with torch.no_grad():
+        for layer in model.layers:
+            layer.halt_head.weight.normal_(std=0.7)
+            layer.halt_head.bias.fill_(0.5)
+            layer.q_network.head.weight.normal_(std=0.5)
+            layer.q_network.head.bias.copy_(torch.tensor([0.4, 0.0]))
+    return model
+
+
+def random_batch(config: TextHRMConfig, num_sequences: int = 3, seq_len: int | None = None) -> TensorBatch:
+    shape = (num_sequences, seq_len or config.seq_len)
+    return {name: torch.randint(config.vocab_size, shape, dtype=torch.int32) for name in ("inputs", "labels")}
