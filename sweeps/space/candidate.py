@@ -106,7 +106,8 @@ class Builder:
 
         Args:
             model: a config of the family.
-            train: `steps` is replaced by the model's own.
+            train: `steps` is replaced by the model's own; an adaptive family, whose steps may cost less than
+                they are counted, also gets the allowance as `max_flops`, and makes at least `steps`.
 
         Returns:
             None where the compute leaves it too few steps.
@@ -114,7 +115,11 @@ class Builder:
         counts = self._family.counts(model, train.batch_size, train)
         if self.compute.misfit(counts.flops_per_step):
             return None
-        train = dataclasses.replace(train, steps=self.compute.steps_for(counts.flops_per_step))
+        train = dataclasses.replace(
+            train,
+            steps=self.compute.steps_for(counts.flops_per_step),
+            max_flops=self.compute.allowance if self._family.adaptive else train.max_flops,
+        )
         run = RunConfig(family=self._family.name, model=model, task=self._task, train=train,
                         device=self._config.device,
                         threads=self._config.resources.cpus_per_trial)  # fmt: skip

@@ -65,7 +65,7 @@ class Judge:
         training = {name: values[name] for name in (*self._training, *self._derived_training)}
         keys = architectures + row_keys(training) if training else architectures
         num_params, flops = self._counts(model, architectures)
-        flops = flops * values["batch_size"]
+        flops = flops * values["batch_size"] * values["accumulation"]
         return Judged(positions, num_params, flops, architectures, keys, self._fits(num_params, flops))
 
     def _counts(self, model: Values, architectures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
