@@ -86,7 +86,7 @@ class SweepConfig:
     num_trials: int = 16
     """Search trials to start; baselines and confirmations come on top."""
     objective: str = "valid/blank_accuracy"
-    """The metric that the search maximises (see `sweeps.search.objective`)."""
+    """The metric that the search improves: accuracies rise, losses fall (see `sweeps.search.objective`)."""
     seed: int = 0
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     sampler: dict[str, Any] = field(default_factory=lambda: {"name": "tpe"})

@@ -1,4 +1,4 @@
-"""`sweep.json`: what the tables lack and a reader of the folder needs. Written once, before the first job."""
+"""`sweep.json`: what the tables lack and a reader of the folder needs. Written before the first job, and again at the end."""
 
 from __future__ import annotations
 

@@ -34,7 +34,11 @@ class Column:
 
 
 TRIAL_COLUMNS = (
-    Column("number", pa.int64(), "job number, unique in the sweep, in the order of starting"),
+    Column(
+        "number",
+        pa.int64(),
+        "job number, unique in the sweep: baselines first, then search, then confirmations",
+    ),
     Column("kind", pa.string(), "search, baseline or confirm"),
     Column("arm", pa.string(), "the configuration it stands for: `trial <Optuna number>` or a preset's name"),
     Column("status", pa.string(), "completed, pruned or failed"),

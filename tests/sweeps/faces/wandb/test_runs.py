@@ -127,9 +127,7 @@ def test_a_job_that_starts_again_goes_on_in_its_run(tmp_path: Path, server: Wand
 
     def listener(context: Context, plan: Plan) -> WandbRuns:
         contexts.append(context)  # a resumed sweep keeps the first, its start among the rest
-        listeners.append(
-            WandbRuns(Session(out, WandbConfig(mode="online"), contexts[0], warnings.append))
-        )
+        listeners.append(WandbRuns(Session(out, WandbConfig(mode="online"), contexts[0], warnings.append)))
         return listeners[-1]
 
     with pytest.raises(KeyboardInterrupt):
