@@ -6,7 +6,17 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from sweeps.report.charts import best_so_far, confirmed, learning_curves, shape
+from sweeps.report.charts import (
+    best_so_far,
+    compute,
+    confirmed,
+    effects,
+    learning_curves,
+    parallel,
+    pareto,
+    shape,
+    width_depth,
+)
 from sweeps.report.charts.chart import Chart
 from sweeps.report.folder import Folder
 from sweeps.results.files import write_atomically
@@ -14,8 +24,15 @@ from sweeps.results.files import write_atomically
 FIGURES: dict[str, Callable[[Folder], Chart | None]] = {
     "confirmed": confirmed.chart,
     "shape": shape.chart,
+    "pareto_params": pareto.by_params,
+    "pareto_flops": pareto.by_flops,
+    "width_depth": width_depth.chart,
+    "main_effects": effects.main_effects,
+    "importance": effects.importance,
+    "parallel": parallel.chart,
     "learning_curves": learning_curves.chart,
     "best_so_far": best_so_far.chart,
+    "compute": compute.chart,
 }
 """Name to what says the figure; None where the sweep has nothing to show there."""
 FORMATS = ("png", "svg")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from sweeps.results import context as setting
 from sweeps.results.context import Context
 from sweeps.results.tables import read_curves, read_trials
 from sweeps.verdict.compare import Comparisons, compare
+from sweeps.verdict.effects import Effect, Evidence, effects, gather
+from sweeps.verdict.importance import importances
 
 Row = dict[str, Any]
 
@@ -39,6 +42,22 @@ class Folder:
             curves=curves,
             comparisons=compare(trials, context),
         )
+
+    @cached_property
+    def evidence(self) -> Evidence | None:
+        """The search's trials at the last report that all of them reached."""
+        return gather(self.trials, self.curves)
+
+    @cached_property
+    def effects(self) -> list[Effect]:
+        """What each searched dimension does; empty without evidence."""
+        return effects(self.evidence, self.context.parameters) if self.evidence else []
+
+    @cached_property
+    def importances(self) -> dict[str, dict[str, float]] | None:
+        """Shares of the searched dimensions, by two methods; None where too few trials tell."""
+        names = [effect.name for effect in self.effects]
+        return importances(self.evidence, names, self.context.goal.direction) if self.evidence else None
 
     @property
     def width_field(self) -> str:

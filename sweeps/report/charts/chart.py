@@ -56,6 +56,8 @@ class Lines:
     name: str = ""
     lines: Sequence[tuple[Sequence[float], Sequence[float]]]
     colour: str = "blue"
+    shades: Sequence[float] = ()
+    """A value on the chart's scale for each line; empty takes `colour`."""
     width: float = 1
     dashed: bool = False
     steps: bool = False

@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 from sweeps.report import style
 from sweeps.report.charts.chart import Axis, Bars, Chart, Lines, Panel, Points, Rule, Scale
 
+MAX_COLUMNS = 4
 _MARKERS = {
     "circle": "o",
     "square": "s",
@@ -29,15 +30,20 @@ _MARKERS = {
 def figure(chart: Chart) -> Figure:
     """The chart on white; it never touches pyplot's global state."""
     drawn = Figure(figsize=(chart.wide, chart.height), dpi=style.DPI, layout="constrained")
-    axes = drawn.subplots(1, len(chart.panels), sharey=chart.same_y, squeeze=False)[0]
+    columns = min(len(chart.panels), MAX_COLUMNS)
+    rows = -(-len(chart.panels) // columns)
+    grid = drawn.subplots(rows, columns, sharey=chart.same_y, squeeze=False)
+    axes = [place for row in grid for place in row]
+    for spare in axes[len(chart.panels) :]:
+        spare.set_visible(False)
     shades = _shades(chart.scale) if chart.scale else None
-    for place, panel in zip(axes, chart.panels, strict=True):
+    for i, (place, panel) in enumerate(zip(axes, chart.panels)):
         _draw_panel(place, panel, shades)
-    for place in axes[1:] if chart.same_y else ():
-        place.set_ylabel("")
+        if chart.same_y and i % columns:
+            place.set_ylabel("")
     axes[0].set_title(chart.title, loc="left", fontsize=10.5, color=style.COLOURS["ink"])
     if chart.scale and shades:
-        drawn.colorbar(shades, ax=list(axes), label=chart.scale.label, pad=0.02, aspect=30)
+        drawn.colorbar(shades, ax=axes, label=chart.scale.label, pad=0.02, aspect=30)
     _legend(drawn, axes[0])
     return drawn
 
@@ -52,7 +58,7 @@ def _draw_panel(place: Axes, panel: Panel, shades: ScalarMappable | None) -> Non
         if isinstance(layer, Points):
             _draw_points(place, layer, shades)
         elif isinstance(layer, Lines):
-            _draw_lines(place, layer)
+            _draw_lines(place, layer, shades)
         elif isinstance(layer, Bars):
             place.barh(layer.at, layer.length, layer.height, layer.start,
                        color=style.COLOURS[layer.colour], label=layer.name or None)  # fmt: skip
@@ -90,8 +96,11 @@ def _draw_points(place: Axes, points: Points, shades: ScalarMappable | None) -> 
                    markerfacecolor="none" if points.hollow else colour, **look)  # fmt: skip
 
 
-def _draw_lines(place: Axes, lines: Lines) -> None:
+def _draw_lines(place: Axes, lines: Lines, shades: ScalarMappable | None) -> None:
     look: dict[str, Any] = {"colors": style.COLOURS[lines.colour], "linewidths": lines.width}
+    if lines.shades:
+        assert shades is not None
+        look["colors"] = shades.to_rgba(np.asarray(lines.shades))
     drawn = [_stepped(x, y) if lines.steps else list(zip(x, y)) for x, y in lines.lines]
     collection = LineCollection(
         drawn, linestyles="--" if lines.dashed else "-", label=lines.name or None, **look

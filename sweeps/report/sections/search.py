@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sweeps.report import wording
-from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text
+from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text, Widget
+from sweeps.report.charts import parallel
 from sweeps.report.charts.chart import Chart
 from sweeps.report.folder import Folder, Row
 from sweeps.report.numbers import count, flops, percent, ratio, score, seconds
@@ -28,8 +29,11 @@ def search(folder: Folder, charts: Mapping[str, Chart]) -> Section:
     """The best trials of the search, and its course."""
     ranked = folder.ranked(folder.of("search"))
     best = ranked[:NUM_BEST]
-    names = ("learning_curves", "best_so_far")
-    figures: list[Block] = [Figure(name, charts[name]) for name in names if name in charts]
+    figures: list[Block] = []
+    data = parallel.widget(folder)
+    if data is not None:
+        figures.append(Widget("parallel", data, [Figure("parallel", charts["parallel"])]))
+    figures += [Figure(name, charts[name]) for name in ("learning_curves", "best_so_far") if name in charts]
     if not best:
         return Section("Search", [Text("No search trial was completed."), *figures])
     lead = f"The best {len(best)} of {len(ranked)} completed trials, one seed each."

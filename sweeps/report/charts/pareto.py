@@ -1,0 +1,120 @@
+"""What accuracy costs: in parameters, and in training compute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sweeps.report import style, wording
+from sweeps.report.charts.chart import Axis, Chart, Layer, Lines, Panel, Points
+from sweeps.report.charts.shape import preset_marks, told
+from sweeps.report.folder import Folder, Row
+from sweeps.report.numbers import flops, score
+
+Spot = tuple[float, float, str]
+"""Cost, score, and what a reader is told."""
+
+
+def by_params(folder: Folder) -> Chart | None:
+    """Objective over parameters, with the trials that no smaller one beats; None without a completed trial."""
+    trials = folder.ranked(folder.of("search"))
+    baselines = folder.ranked(folder.of("baseline"))
+    if not trials:
+        return None
+    front = front_of(folder, [_spot(folder, row) for row in [*trials, *baselines]])
+    layers: list[Layer] = [_points(folder, trials, "search trials, one seed each")]
+    for name, mark in preset_marks(folder).items():
+        rows = [row for row in baselines if row["arm"] == name]
+        spots = [_spot(folder, row) for row in rows]
+        layers.append(Points(name=f"{name}, one seed each", x=[s[0] for s in spots], y=[s[1] for s in spots],
+                             notes=[s[2] for s in spots], mark=mark, colour="ink", hollow=True))  # fmt: skip
+    params = [row["params"] for row in [*trials, *baselines]]
+    layers.append(_front_line(front, max(params)))
+    layers += _confirmed(folder)
+    x = Axis(label="parameters", log=max(params) / min(params) > 10)
+    return Chart(
+        title=f"Accuracy over parameters, {folder.context.task}",
+        caption="Objective over parameters. The front joins the trials that none with as few parameters beats; it "
+        "is of one seed each, and so flatters. Large marks are the confirmed arms with 95% intervals.",
+        panels=[Panel(x=x, y=Axis(label=style.metric_label(folder.context.objective)), layers=layers)],
+    )
+
+
+def by_flops(folder: Folder) -> Chart | None:
+    """The metric at every report over the training FLOPs spent until then, and the best for each amount."""
+    metric = folder.context.goal.metric
+    kinds = {kind: _curves(folder, folder.of(kind)) for kind in ("search", "baseline")}
+    spots = [spot for curves in kinds.values() for curve in curves for spot in curve]
+    if not spots:
+        return None
+    front = front_of(folder, spots)
+    layers: list[Layer] = []
+    for kind, name, colour in (("search", "search trials", "sky"), ("baseline", "presets", "ink")):
+        lines = [([s[0] for s in curve], [s[1] for s in curve]) for curve in kinds[kind]]
+        if lines:
+            layers.append(Lines(name=name, lines=lines, colour=colour, width=0.8, dashed=kind == "baseline"))
+    layers.append(_front_line(front, max(spot[0] for spot in spots)))
+    layers.append(Points(x=[s[0] for s in front], y=[s[1] for s in front], notes=[s[2] for s in front],
+                         colour="vermilion", size=5))  # fmt: skip
+    return Chart(
+        title=f"Accuracy over training compute, {folder.context.task}",
+        caption="The metric at every report over the training FLOPs that a run had spent; the front is the best that "
+        "any run had reached for as little. One seed a line.",
+        panels=[
+            Panel(x=Axis(label="training FLOPs of a run (TFLOPs)"), y=Axis(label=style.metric_label(metric)),
+                  layers=layers)
+        ],
+    )  # fmt: skip
+
+
+def front_of(folder: Folder, spots: Sequence[Spot]) -> list[Spot]:
+    """The spots that no other beats at the same cost or less, by cost."""
+    goal = folder.context.goal
+    found: list[Spot] = []
+    for spot in sorted(spots, key=lambda spot: (spot[0], goal.best_first(spot[1]))):
+        if not found or goal.best_first(spot[1]) < goal.best_first(found[-1][1]):
+            found.append(spot)
+    return found
+
+
+def _spot(folder: Folder, row: Row) -> Spot:
+    return float(row["params"]), row["objective"], told(folder, row)
+
+
+def _points(folder: Folder, rows: Sequence[Row], name: str) -> Points:
+    spots = [_spot(folder, row) for row in rows]
+    return Points(name=name, x=[s[0] for s in spots], y=[s[1] for s in spots], notes=[s[2] for s in spots],
+                  colour="sky")  # fmt: skip
+
+
+def _front_line(front: Sequence[Spot], end: float) -> Lines:
+    """The front as a stair, level from its last step to the highest cost."""
+    line = ([*(spot[0] for spot in front), float(end)], [*(spot[1] for spot in front), front[-1][1]])
+    return Lines(name="Pareto front", lines=[line], colour="vermilion", width=1.8, steps=True)
+
+
+def _confirmed(folder: Folder) -> list[Layer]:
+    marks, layers = preset_marks(folder), []
+    for i, arm in enumerate(folder.comparisons.arms):
+        mean = wording.confirmed(folder, arm, "objective")
+        if mean is None:
+            continue
+        colour = "ink" if arm.is_baseline else style.ARM_COLOURS[(i + 1) % len(style.ARM_COLOURS)]
+        layers.append(Points(
+            name=f"{arm.name} confirmed, n = {mean.n}", x=[float(arm.params)], y=[mean.mean],
+            y_error=[] if mean.half_width is None else [mean.half_width], size=10, hollow=True,
+            mark=marks.get(arm.name, "square"), colour=colour,
+        ))  # fmt: skip
+    return list(layers)
+
+
+def _curves(folder: Folder, rows: Sequence[Row]) -> list[list[Spot]]:
+    metric = folder.context.goal.metric
+    return [
+        [
+            (point["train_flops"] / 1e12, point[metric],
+             f"{row['arm']}: {score(point[metric])} after {flops(point['train_flops'])}")
+            for point in folder.curves.get(row["number"], [])
+            if point.get(metric) is not None
+        ]
+        for row in rows
+    ]  # fmt: skip
