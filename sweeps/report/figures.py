@@ -59,3 +59,6 @@ def write(drawn: Mapping[str, Chart], out: Path) -> None:
                 metadata = {"Date": None} if kind == "svg" else None
                 save = partial(figure.savefig, format=kind, metadata=metadata)
                 write_atomically(out / f"{name}.{kind}", save)
+                figure.set_layout_engine(
+                    "none"
+                )  # laid out by the first format, which costs as much as drawing

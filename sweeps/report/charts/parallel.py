@@ -31,7 +31,7 @@ class Dimension:
 
     @property
     def log(self) -> bool:
-        return not self.names and min(self.values) > 0 and max(self.values) / min(self.values) >= 8
+        return not self.names and min(self.values) > 0 and max(self.values) / min(self.values) >= 10
 
     @property
     def places(self) -> list[float]:

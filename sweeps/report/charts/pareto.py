@@ -49,7 +49,7 @@ def by_flops(folder: Folder) -> Chart | None:
     front = front_of(folder, spots)
     layers: list[Layer] = []
     for kind, name, colour in (("search", "search trials", "sky"), ("baseline", "presets", "ink")):
-        lines = [([s[0] for s in curve], [s[1] for s in curve]) for curve in kinds[kind]]
+        lines = [([s[0] for s in curve], [s[1] for s in curve]) for curve in kinds[kind] if curve]
         if lines:
             layers.append(Lines(name=name, lines=lines, colour=colour, width=0.8, dashed=kind == "baseline"))
     layers.append(_front_line(front, max(spot[0] for spot in spots)))

@@ -59,7 +59,8 @@ function selected(data, trials) {
 // One axis and its brush; returns what sets the range: pixels from the top down, or null.
 function brush(drawing, axis, top, bottom, update) {
   svg("path", { class: "axis", d: `M${axis.x} ${top}V${bottom}` }, drawing);
-  svg("text", { class: "label", x: axis.x, y: 16, "text-anchor": "middle" }, drawing).textContent = axis.label;
+  const end = axis.x > drawing.viewBox.baseVal.width - 60;
+  svg("text", { class: "label", x: end ? axis.x + 44 : axis.x, y: 16, "text-anchor": end ? "end" : "middle" }, drawing).textContent = axis.label;
   for (const [value, name] of axis.scale.ticks)
     svg("text", { x: axis.x - 6, y: axis.scale.place(value) + 4, "text-anchor": "end" }, drawing).textContent = name;
   const range = svg("rect", { class: "range", x: axis.x - 9, width: 18, visibility: "hidden" }, drawing);

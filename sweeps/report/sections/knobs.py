@@ -30,11 +30,13 @@ def lead(effects: list[Effect], evidence: Evidence) -> str:
     when = "" if evidence.fraction >= 0.995 else f", {evidence.fraction:.0%} into training"
     if all(effect.answer == "too few trials" for effect in effects):
         return f"Too few trials to tell which dimension matters: {len(evidence.rows)} here, of {MIN_TRIALS} at least."
-    found = [f"{effect.name}" for effect in _by_share(effects) if effect.answer == "matters"]
+    found = [effect.name for effect in _by_share(effects) if effect.answer == "matters"]
     if not found:
         return f"No dimension is distinguishable from no effect among {len(evidence.rows)} trials{when}."
     verb = "matters" if len(found) == 1 else "matter"
-    return f"{' and '.join(found)} {verb} among {len(evidence.rows)} trials{when}."
+    *others, last = found
+    listed = f"{', '.join(others)} and {last}" if others else last
+    return f"{listed} {verb} among {len(evidence.rows)} trials{when}."
 
 
 def sentence(folder: Folder, effect: Effect) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from sweeps import report
+from sweeps.report import wording
 from sweeps.report.folder import Folder
 from tests.sweeps import browser as chromium
 from tests.sweeps.browser import Browser
@@ -45,7 +46,7 @@ def test_the_page_needs_nothing_beside_it(out: Path) -> None:
 
 def test_the_conclusion_comes_first(out: Path) -> None:
     page = (out / "report.html").read_text()
-    lead = report.write(out).strip().splitlines()[0]
+    lead = wording.headline(Folder.read(out))[0]
     first = re.search(r"<h2[^>]*>(.*?)</h2>\s*<p>(.*?)</p>", page, re.DOTALL)
     assert first and first[1] == "Verdict"
     assert re.sub(r"<.*?>", "", first[2]).replace("&amp;", "&") == lead
@@ -60,7 +61,7 @@ def test_it_draws_everything_without_complaint(out: Path, browser: Browser, widt
     assert browser.requests() == [(out / "report.html").resolve().as_uri()]
     assert browser.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out"
     empty = "[...document.querySelectorAll('figure')].filter(f => !f.querySelector('svg, table')).length"
-    assert browser.evaluate("document.querySelectorAll('figure').length") >= 4
+    assert browser.evaluate("document.querySelectorAll('figure').length") >= 10
     assert browser.evaluate(empty) == 0
     image = matplotlib.image.imread(io.BytesIO(browser.screenshot(whole=False)))
     assert image.shape[:2] == (900, width)
@@ -93,6 +94,53 @@ def test_the_keyboard_goes_from_mark_to_mark(out: Path, browser: Browser) -> Non
     browser.open(out / "report.html")
     browser.press("Tab")
     assert browser.evaluate("document.activeElement.textContent") == "Skip to the report"
+
+
+def brushed(browser: Browser) -> tuple[int, int]:
+    """Trials that the parallel coordinates say are selected, and lines that are not greyed."""
+    said = browser.evaluate("document.querySelector('[data-name=parallel] .status').textContent")
+    lines = browser.evaluate("document.querySelectorAll('path.trial:not(.out)').length")
+    return int(said.split(" ")[0]), lines
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_brush_selects_trials(out: Path, browser: Browser, width: int) -> None:
+    folder = Folder.read(out)
+    values = {row["arm"]: row["p.H_layers"] for row in folder.of("search") if row["objective"] is not None}
+    browser.open(out / "report.html", width)
+    assert brushed(browser) == (len(values), len(values))
+    browser.evaluate(
+        "document.querySelector('.parallel').scrollIntoView({block: 'center', behavior: 'instant'})"
+    )
+    box = browser.evaluate(
+        "(r => [r.x, r.y, r.width, r.height])(document.querySelector('.catch').getBoundingClientRect())"
+    )
+    x, middle, top = box[0] + box[2] / 2, box[1] + box[3] / 2, box[1] + 1
+    browser.drag((x, middle), (x, top))
+    names = browser.evaluate(
+        "[...document.querySelectorAll('[data-name=parallel] tbody th')].map(c => c.textContent)"
+    )
+    center = (min(values.values()) + max(values.values())) / 2
+    kept = {arm for arm, value in values.items() if value > center}
+    assert 0 < len(kept) < len(values)
+    assert brushed(browser) == (len(kept), len(kept))
+    assert set(names) <= kept and len(names) == min(10, len(kept))
+    browser.evaluate("document.querySelector('[data-name=parallel] button').click()")
+    assert brushed(browser) == (len(values), len(values))
+    assert browser.complaints() == []
+
+
+@needs_browser
+def test_the_brush_moves_by_keys(out: Path, browser: Browser) -> None:
+    browser.open(out / "report.html")
+    everything, _ = brushed(browser)
+    browser.evaluate("document.querySelector('.handle').focus()")
+    for _ in range(20):
+        browser.press("ArrowDown")
+    assert brushed(browser)[0] < everything
+    browser.press("Escape")
+    assert brushed(browser)[0] == everything
 
 
 @needs_browser

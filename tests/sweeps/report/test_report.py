@@ -16,6 +16,7 @@ from hrm.run_config import load
 from sweeps import report
 from sweeps.config import BudgetConfig, ConfirmConfig, SweepTrainConfig
 from sweeps.jobs import Job
+from sweeps.report import content, figures, markdown, wording
 from sweeps.report.folder import Folder
 from sweeps.report.numbers import flops, percent
 from sweeps.report.wording import headline
@@ -25,7 +26,10 @@ from sweeps.results.tables import read_trials
 from tests.sweeps.confirmed_table import context, trials
 from tests.sweeps.synthetic_sweep import Puzzles, plausible, run_sweep
 
-NAMES = ["best_so_far", "confirmed", "learning_curves", "shape"]
+NAMES = [
+    "best_so_far", "compute", "confirmed", "importance", "learning_curves", "main_effects", "parallel",
+    "pareto_flops", "pareto_params", "shape", "width_depth",
+]  # fmt: skip
 FIGURES = sorted(f"{name}.{kind}" for name in NAMES for kind in ("png", "svg"))
 
 
@@ -41,6 +45,13 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_best(folder)
     report.write(folder)
     return folder
+
+
+def said(folder: Path) -> tuple[str, str]:
+    """The closing lines and `report.md`, without drawing the figures."""
+    found = Folder.read(folder)
+    text = markdown.document(content.report(found, figures.charts(found)))
+    return "\n".join(wording.closing(found, folder)), text
 
 
 def section(text: str, title: str) -> str:
@@ -62,7 +73,7 @@ def test_sections(out: Path) -> None:
     text = (out / "report.md").read_text()
     assert text.startswith("# Deep or wide at the Tiny Demo preset's size?\n")
     assert _titles(text) == [
-        "Verdict", "Shape and size", "Search", "Compute spent", "How the runs ended",
+        "Verdict", "Shape and size", "Which knob matters", "Search", "Compute spent", "How the runs ended",
         "Presets left out", "How to read this", "Where this comes from", "Again",
     ]  # fmt: skip
     assert "527,490 parameters" in text.split("##")[0]
@@ -128,8 +139,8 @@ def _faces(out: Path) -> dict[str, bytes]:
 
 
 def test_the_closing_lines_say_verdict_and_paths(out: Path) -> None:
-    closing = report.write(out)
-    assert "test/blank_accuracy" in closing and str(out / "report.md") in closing
+    closing, _ = said(out)
+    assert "test/blank_accuracy" in closing and str(out / "report.html") in closing
     assert closing.splitlines()[-1].endswith(f"python -m hrm.train config={out / 'best.yaml'}")
 
 
@@ -147,8 +158,7 @@ def test_notes_on_the_course_of_the_sweep_are_reported(out: Path, tmp_path: Path
     moved = shutil.copytree(out, tmp_path / "noted")
     note = "The sweep was interrupted after 7 of about 36 jobs."
     setting.write(dataclasses.replace(setting.read(moved), notes=[note]), moved)
-    report.write(moved)
-    assert note in section((moved / "report.md").read_text(), "Verdict")
+    assert note in section(said(moved)[1], "Verdict")
 
 
 def _presets_win(job: Job, fraction: float) -> float:
@@ -160,7 +170,7 @@ def test_a_preset_that_wins_is_not_called_a_find(tmp_path: Path) -> None:
     write_best(tmp_path)
     what = read_yaml(tmp_path / "best.yaml")["sweep"]["what"]
     assert what == "the preset tiny_demo itself: no searched configuration scored better on fresh seeds"
-    closing = report.write(tmp_path)
+    closing, _ = said(tmp_path)
     assert "is worse than tiny_demo" in closing
     assert "the best arm was the preset tiny_demo itself" in closing
 
@@ -169,8 +179,9 @@ def test_without_confirmations_the_best_search_trial_is_kept(tmp_path: Path) -> 
     run_sweep(tmp_path, num_trials=6, confirm=ConfirmConfig(finalists=0))
     write_best(tmp_path)
     assert "not confirmed" in read_yaml(tmp_path / "best.yaml")["sweep"]["what"]
-    assert "No verdict: no searched configuration was confirmed on fresh seeds." in report.write(tmp_path)
-    assert "confirmed.png" not in (tmp_path / "report.md").read_text()
+    closing, text = said(tmp_path)
+    assert "No verdict: no searched configuration was confirmed on fresh seeds." in closing
+    assert "confirmed.png" not in text
 
 
 def test_a_sweep_in_which_everything_fails_still_reports(tmp_path: Path) -> None:
@@ -184,7 +195,7 @@ def test_a_sweep_in_which_everything_fails_still_reports(tmp_path: Path) -> None
     assert (
         "- failed 7 time(s): MemoryError: out of memory" in text and "No search trial was completed." in text
     )
-    assert not any((tmp_path / "figures").iterdir())
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} <= {"compute"}
 
 
 def test_a_smoke_test_gives_no_verdict(tmp_path: Path) -> None:
@@ -193,8 +204,9 @@ def test_a_smoke_test_gives_no_verdict(tmp_path: Path) -> None:
         supports_verdict = False
 
     run_sweep(tmp_path, dataset=Smoke(), num_trials=4)
-    assert "No verdict: sudoku4 is a smoke test" in report.write(tmp_path)
-    rows = cells(section((tmp_path / "report.md").read_text(), "Verdict"))
+    closing, text = said(tmp_path)
+    assert "No verdict: sudoku4 is a smoke test" in closing
+    rows = cells(section(text, "Verdict"))
     assert {row[-1] for row in rows if row[-1].startswith("**")} == {"**no verdict**"}
 
 
@@ -221,7 +233,8 @@ def test_other_spaces_and_objectives_are_drawn(tmp_path: Path, name: str, object
     run_sweep(tmp_path, space=space, objective=objective, num_trials=8, train=SweepTrainConfig(steps=200),
               budget=BudgetConfig(), pruner={"name": "none"})  # fmt: skip
     report.write(tmp_path)
-    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == FIGURES
+    drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert set(NAMES) - drawn <= {"width_depth"}
 
 
 def _headline(arms: dict, **changes: object) -> list[str]:

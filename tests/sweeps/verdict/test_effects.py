@@ -50,7 +50,9 @@ def test_a_planted_effect_is_found_and_is_the_only_one() -> None:
     assert found["lr"].answer == "matters" and (found["lr"].explained or 0) > 0.3
     assert {found[name].answer for name in ("depth", "kind")} == {"not distinguishable"}
     best = max(found["lr"].levels, key=lambda level: level.score.mean)
-    assert min(best.values) < 1e-3 < max(best.values) or min(abs(math.log10(v) + 3) for v in best.values) < 0.2
+    assert (
+        min(best.values) < 1e-3 < max(best.values) or min(abs(math.log10(v) + 3) for v in best.values) < 0.2
+    )
 
 
 def test_levels_are_values_where_few_and_ranges_where_many() -> None:
