@@ -1,0 +1,116 @@
+"""Brings a finished sweep to W&B: its offline runs, then its Report."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sweeps.errors import PublishError
+from sweeps.faces.wandb import report
+from sweeps.faces.wandb.session import RETRY_SUFFIX, UNSENT, logged_in, one_line
+from sweeps.report.folder import Folder
+from sweeps.results.files import write_text_atomically
+
+SYNC_SECONDS = 60.0
+"""Most that syncing waits, and as much again for every 10 runs."""
+SAVE_SECONDS = 60.0
+
+
+def publish(out: Path) -> str:
+    """Syncs the runs of a sweep's folder and saves its Report; again, it saves the same Report anew.
+
+    Returns:
+        The Report's address.
+
+    Raises:
+        PublishError: no login, no runs, or a server that does not take them.
+    """
+    if not logged_in():
+        mend = "Run `wandb login` or set WANDB_API_KEY"
+        raise PublishError("--publish", str(out), "needs a W&B login, and there is none", mend)
+    if not any((out / "wandb").glob("*run-*/*.wandb")):
+        rule = "holds no W&B runs: its sweep ran with wandb.mode=disabled"
+        raise PublishError("--publish", str(out), rule, "wandb.mode=offline keeps them")
+    unsent = [*_unsent(out)]
+    whole = [folder for folder in unsent if not folder.name.endswith(RETRY_SUFFIX)]
+    if whole:
+        _sync(out, whole)
+    for folder in unsent:
+        if folder.name.endswith(RETRY_SUFFIX):
+            _sync(out, [folder], "--id", _run_id(folder).removesuffix(RETRY_SUFFIX))
+    return _save(out)
+
+
+def _unsent(out: Path) -> Iterator[Path]:
+    """Folders of the runs that the server lacks, in the order of their starts."""
+    for folder in sorted((out / "wandb").glob("*run-*"), key=lambda path: path.name.partition("run-")[2]):
+        if _is_synced(folder) or not any(folder.glob("*.wandb")):
+            continue
+        if folder.name.startswith("offline-") or (folder / UNSENT).exists():
+            yield folder
+
+
+def _run_id(folder: Path) -> str:
+    """Of `[offline-]run-<time>-<id>`."""
+    return folder.name.partition("run-")[2].partition("-")[2]
+
+
+def _sync(out: Path, folders: list[Path], *options: str) -> None:
+    command = [sys.executable, "-m", "wandb", "sync", "--include-online", *options, *map(str, folders)]
+    seconds = SYNC_SECONDS * (1 + len(folders) / 10)
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL, check=False
+        )
+        said = f"{done.stdout}\n{done.stderr}"
+        if done.returncode == 0 and all(_is_synced(folder) for folder in folders):
+            return
+        reason = (said.strip().splitlines() or ["wandb sync said nothing"])[-1]
+    except subprocess.TimeoutExpired:
+        reason = f"no answer within {seconds:.0f} s"
+    raise PublishError("--publish", str(out), f"could not be synced ({reason})", "The runs stay; try again later")
+
+
+def _is_synced(folder: Path) -> bool:
+    return any(folder.glob("*.wandb.synced"))
+
+
+def _save(out: Path) -> str:
+    built = report.build(Folder.read(out), report.destination(out))
+    built.id = report.published(out).get("id", "")
+    failures: list[Exception] = []
+
+    def save() -> None:
+        try:
+            if not built.entity:
+                import wandb
+
+                built.entity = wandb.Api().default_entity
+            built.save()
+        except Exception as error:
+            failures.append(error)
+
+    # W&B's client asks again for minutes; a thread can be left to it.
+    thread = threading.Thread(target=save, daemon=True)
+    with contextlib.redirect_stderr(io.StringIO()):
+        thread.start()
+        thread.join(SAVE_SECONDS)
+    if thread.is_alive() or failures:
+        reason = one_line(failures[0]) if failures else f"no answer within {SAVE_SECONDS:.0f} s"
+        rule = f"has its runs synced, but its Report could not be saved ({reason})"
+        raise PublishError("--publish", str(out), rule, "Try again later")
+    _remember(out, built)
+    return str(built.url)
+
+
+def _remember(out: Path, built: Any) -> None:
+    path = report.write(out)
+    saved = json.loads(path.read_text()) | {"id": built.id, "url": built.url}
+    write_text_atomically(path, json.dumps(saved, indent=1) + "\n")

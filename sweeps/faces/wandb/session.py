@@ -1,0 +1,175 @@
+"""A sweep's dealings with W&B: which runs are its own, and how one is opened and closed in bounded time."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hrm.errors import ConfigError
+from sweeps.config import WandbConfig
+from sweeps.results.context import Context
+
+SUMMARY = "summary"
+"""Job, job type and name of the sweep's own run."""
+BEST_SO_FAR = "search/best_so_far"
+"""What it logs, a row a search trial."""
+CONNECT_SECONDS = 20.0
+"""Most that opening an online run waits for the server."""
+FINISH_SECONDS = 8.0
+"""Most that closing one does; what is left unsent lies on disk."""
+RETRY_SUFFIX = "-offline"
+"""Of the id of a run that is kept offline after the server failed to open it: W&B's service process goes on
+holding the id itself. `wandb.publish` sends it under its own id again."""
+UNSENT = "unsent"
+"""File in the folder of an online run until the server has taken all of it."""
+MAX_TAG = 64
+
+
+def check_mode(config: WandbConfig) -> str:
+    """`disabled`, `offline` or `online`, decided before anything starts. Never asks.
+
+    Raises:
+        ConfigError: online without a login.
+    """
+    if config.mode == "online" and not logged_in():
+        mend = "Run `wandb login` or set WANDB_API_KEY first, or choose wandb.mode=offline and sync later"
+        raise ConfigError("wandb.mode", "online", "needs a W&B login, and there is none", mend)
+    return config.mode
+
+
+def logged_in() -> bool:
+    """Whether there is a login on this machine. Asks neither the user nor the server."""
+    import wandb
+
+    with contextlib.redirect_stderr(None), contextlib.redirect_stdout(None):
+        return bool(wandb.login(prompt=False, verify=False))
+
+
+def sweep_id(context: Context) -> str:
+    """The same whenever the same folder is asked, and no other sweep's."""
+    return hashlib.sha256(f"{context.space_hash} {context.started_at}".encode()).hexdigest()[:8]
+
+
+def run_id(context: Context, job: int | str) -> str:
+    """A job's run, by its number; the sweep's own is called `summary`."""
+    return f"{sweep_id(context)}-{job}"
+
+
+def group(context: Context) -> str:
+    """The name that all runs of a sweep share."""
+    return f"{context.name}-{sweep_id(context)}"
+
+
+def tags(context: Context, *more: str) -> list[str]:
+    """What to filter by: space, task, budget, and what is given."""
+    budget = "no budget" if context.max_params is None else f"max_params={context.max_params}"
+    return [tag[:MAX_TAG] for tag in (context.name, context.task, budget, *more)]
+
+
+class Session:
+    """Opens and closes a sweep's runs. After the server failed once, the rest is kept offline.
+
+    Args:
+        out: the sweep's folder; runs lie in `out/wandb`.
+        config: its mode is `offline` or `online`, checked by `check_mode`.
+        context: the sweep's setting.
+        warn: told in a line, once, when the server fails.
+    """
+
+    def __init__(
+        self, out: Path, config: WandbConfig, context: Context, warn: Callable[[str], None] | None = None
+    ) -> None:
+        self.out, self.context = out.resolve(), context
+        self.warn = warn or (lambda message: print(message, file=sys.stderr))
+        self.mode = config.mode
+        self._config = config
+
+    def open(
+        self, job: int | str, name: str, job_type: str, tags: Sequence[str], config: Mapping[str, Any]
+    ) -> Any:
+        """A run of W&B's, new or continued.
+
+        Raises:
+            wandb.Error: not even an offline run can be opened.
+        """
+        import wandb
+
+        given = {"name": name, "job_type": job_type, "tags": tags, "config": dict(config)}
+        identity = run_id(self.context, job)
+        try:
+            return self._init(identity, given)
+        except wandb.Error as error:
+            if self.mode != "online":
+                raise
+            self.fall_back(f"cannot be reached: {one_line(error)}")
+            return self._init(identity + RETRY_SUFFIX, given)
+
+    def close(self, run: Any, exit_code: int) -> None:
+        """Ends a run; what the server does not take in time stays on disk."""
+        try:
+            run.finish(exit_code=exit_code)
+            _unsent_mark(run).unlink(missing_ok=True)
+        except TimeoutError:
+            self.fall_back(f"did not take {run.id} within {FINISH_SECONDS:.0f} s")
+
+    def fall_back(self, reason: str) -> None:
+        """Keeps all further runs offline."""
+        if self.mode == "online":
+            self.mode = "offline"
+            self.warn(f"W&B {reason}. Its runs are kept in {self.out}/wandb and can be synced later")
+
+    def give_up(self, reason: str) -> None:
+        """Leaves W&B alone from now on."""
+        self.mode = "disabled"
+        self.warn(f"W&B {reason}. The sweep goes on; its tables are complete")
+
+    def _init(self, identity: str, given: Mapping[str, Any]) -> Any:
+        import wandb
+
+        run = wandb.init(
+            mode=self.mode,  # type: ignore[arg-type]
+            project=self._config.project,
+            entity=self._config.entity,
+            id=identity,
+            group=group(self.context),
+            resume="allow" if self.mode == "online" else None,
+            dir=self.out,
+            reinit="create_new",
+            settings=settings(),
+            **given,
+        )
+        if self.mode == "online":
+            _unsent_mark(run).touch()
+        return run
+
+
+def _unsent_mark(run: Any) -> Path:
+    return Path(run.dir).parent / UNSENT
+
+
+def settings() -> Any:
+    """Of every run: silent, light, and never waiting for long."""
+    import wandb
+
+    return wandb.Settings(
+        console="off",
+        silent=True,
+        disable_git=True,
+        disable_code=True,
+        x_disable_stats=True,
+        x_disable_meta=True,
+        x_save_requirements=False,
+        init_timeout=CONNECT_SECONDS,
+        finish_timeout=FINISH_SECONDS,
+        finish_timeout_raises=True,
+        # The log reaches the disk every second instead of every 15, for the sake of killed sweeps.
+        x_transaction_log_flush_interval=1.0,
+    )
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
