@@ -14,10 +14,28 @@ WANDB_MODES = ("disabled", "offline", "online")
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetConfig:
+    """Inclusive bounds, all exact and checked before anything is trained.
+
+    Each is a number, a number with a suffix, or a preset's name: that preset's own figure under the sweep's
+    rules. A `min_` bound may also be a fraction of its `max_`, below 1. Null is no bound.
+    """
+
     max_params: int | str | None = None
     """Most trainable plus puzzle-embedding parameters: a number, `0.5M`, or a preset's name."""
     min_params: int | float | str | None = None
     """Fewest: a number, `0.4M`, or a fraction of `max_params` below 1."""
+    max_flops_per_step: int | str | None = None
+    """Most training FLOPs of an optimizer step: a number, `5.2G`, or a preset's name."""
+    min_flops_per_step: int | float | str | None = None
+    """Fewest: as above, or a fraction of `max_flops_per_step` below 1."""
+    max_memory: int | str | None = None
+    """Most bytes per device in training (weights, gradients, optimizer, activations): `64M`, `2GiB`, a preset."""
+    min_memory: int | float | str | None = None
+    """Fewest: as above, or a fraction of `max_memory` below 1."""
+    max_inference_flops: int | str | None = None
+    """Most FLOPs to evaluate one sequence: a number, `150M`, or a preset's name."""
+    min_inference_flops: int | float | str | None = None
+    """Fewest: as above, or a fraction of `max_inference_flops` below 1."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,41 +1,82 @@
-"""The parameter budget: what a user may write, and the two exact bounds that it means."""
+"""The budget: what a user may write, and the exact bounds that it means."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from hrm.errors import UnknownNameError
 from sweeps.config import BudgetConfig
 from sweeps.errors import BudgetError
+from sweeps.quantities import parse_count, parse_decimal
+from sweeps.space.measures import MEASURES, Figures, Measure
 
-UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9}
 ISO_PARAMETER = Decimal("0.95")
 """Only shapes above this share of the budget are compared as equal in parameters."""
 
-_LARGEST = 10**18
-"""Counts beyond it do not fit the arrays that count millions of models."""
-_COUNT = re.compile(r"([+-]?\d[\d_]*\.?\d*|[+-]?\.\d+)(?:e([+-]?\d{1,3}))?\s*([kmbg]?)", re.IGNORECASE)
-_RULE = "must be a whole number of parameters such as 527490, 500k, 0.5M or 1.2G"
+
+class Bound(NamedTuple):
+    """One inclusive bound on one figure."""
+
+    measure: Measure
+    side: str
+    """`max` or `min`."""
+    value: int
+
+    @property
+    def option(self) -> str:
+        """As a user writes it: `budget.max_params`."""
+        return f"budget.{self.side}_{self.measure.name}"
+
+    def holds(self, figures: Mapping[str, Any]) -> Any:
+        """Whether figures (of one model, or arrays of many) keep it."""
+        figure = figures[self.measure.name]
+        return figure <= self.value if self.side == "max" else figure >= self.value
+
+    def __str__(self) -> str:
+        return f"{self.option}={self.value:,}"
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Inclusive bounds on trainable plus puzzle-embedding parameters; None is no bound."""
+    """Inclusive bounds on the figures of `sweeps.space.measures`; None is no bound."""
 
     max_params: int | None = None
     min_params: int | None = None
+    max_flops_per_step: int | None = None
+    min_flops_per_step: int | None = None
+    max_memory: int | None = None
+    min_memory: int | None = None
+    max_inference_flops: int | None = None
+    min_inference_flops: int | None = None
 
-    def misfit(self, num_params: int) -> str | None:
-        """Why a model of that size is out of the budget; None when it is within."""
-        if self.max_params is not None and num_params > self.max_params:
-            return f"exceeds budget.max_params={self.max_params:,}"
-        if self.min_params is not None and num_params < self.min_params:
-            return f"is below budget.min_params={self.min_params:,}"
-        return None
+    @property
+    def bounds(self) -> list[Bound]:
+        """All that are set, the upper ones first."""
+        named = [Bound(measure, side, getattr(self, f"{side}_{measure.name}"))
+                 for side in ("max", "min") for measure in MEASURES]  # fmt: skip
+        return [bound for bound in named if bound.value is not None]
+
+    @property
+    def upper_bounds(self) -> list[Bound]:
+        return [bound for bound in self.bounds if bound.side == "max"]
+
+    @property
+    def bounds_only_params(self) -> bool:
+        """Whether no figure but the parameters has an upper bound."""
+        return all(bound.measure.name == "params" for bound in self.upper_bounds)
+
+    def misfit(self, figures: Figures) -> str | None:
+        """Why a model with these figures is out of the budget; None when it is within."""
+        broken = [
+            f"{'exceeds' if bound.side == 'max' else 'is below'} {bound}"
+            for bound in self.bounds
+            if not bound.holds(figures)
+        ]
+        return "; ".join(broken) or None
 
     def fullness(self, num_params: int) -> float | None:
         """The share of `max_params` that a model uses; None without that bound."""
@@ -46,67 +87,52 @@ class Budget:
         return self.max_params is not None and ISO_PARAMETER * self.max_params < num_params <= self.max_params
 
 
-def parse_count(given: Any, where: str = "budget") -> int:
-    """A positive count of parameters: `527490`, `"0.5M"`, `"500k"`, `"1.2G"` or `"1.2B"`, exactly.
-
-    Raises:
-        BudgetError: it cannot be read, or is no whole number above 0.
-    """
-    count = _decimal(given)
-    if count is None or count != count.to_integral_value():
-        raise BudgetError(where, given, _RULE)
-    if not 0 < count <= _LARGEST:
-        raise BudgetError(where, given, "must be above 0" if count <= 0 else f"must be at most {_LARGEST:,}")
-    return int(count)
-
-
-def resolve_budget(config: BudgetConfig, count_preset: Callable[[str], int]) -> Budget:
+def resolve_budget(config: BudgetConfig, preset_figures: Callable[[str], Figures]) -> Budget:
     """The bounds that a configuration means.
 
     Args:
-        count_preset: parameters of the preset of that name, built for the sweep's task.
+        preset_figures: of the preset of that name, built for the sweep's task and rules.
 
     Raises:
         BudgetError: a bound cannot be read, is not above 0, or the lower is above the upper.
         UnknownNameError: a name that is no preset.
     """
-    where = "budget.max_params"
-    most = None if config.max_params is None else _bound(config.max_params, count_preset, where)
-    least = _least(config.min_params, most, count_preset)
-    if most is not None and least is not None and least > most:
-        raise BudgetError("budget.min_params", config.min_params,
-                          f"{least:,} is above budget.max_params={most:,}")  # fmt: skip
-    return Budget(most, least)
+    return Budget(**dict(_bounds(config, preset_figures)))
 
 
-def _least(given: Any, most: int | None, count_preset: Callable[[str], int]) -> int | None:
-    where = "budget.min_params"
+def _bounds(
+    config: BudgetConfig, preset_figures: Callable[[str], Figures]
+) -> Iterator[tuple[str, int | None]]:
+    for measure in MEASURES:
+        upper, lower = f"max_{measure.name}", f"min_{measure.name}"
+        given, least_given = getattr(config, upper), getattr(config, lower)
+        most = None if given is None else _bound(given, measure, preset_figures, f"budget.{upper}")
+        least = _least(least_given, most, measure, preset_figures)
+        if most is not None and least is not None and least > most:
+            raise BudgetError(f"budget.{lower}", least_given, f"{least:,} is above budget.{upper}={most:,}")
+        yield upper, most
+        yield lower, least
+
+
+def _least(
+    given: Any, most: int | None, measure: Measure, preset_figures: Callable[[str], Figures]
+) -> int | None:
+    where = f"budget.min_{measure.name}"
     if given is None:
         return None
-    share = _decimal(given)
+    share = parse_decimal(given, measure.unit)
     if share is None or not 0 < share < 1:
-        return _bound(given, count_preset, where)
+        return _bound(given, measure, preset_figures, where)
     if most is None:
-        raise BudgetError(where, given, "is a share of budget.max_params, which is not set")
+        raise BudgetError(where, given, f"is a share of budget.max_{measure.name}, which is not set")
     return int((share * most).to_integral_value(ROUND_CEILING))
 
 
-def _bound(given: Any, count_preset: Callable[[str], int], where: str) -> int:
+def _bound(given: Any, measure: Measure, preset_figures: Callable[[str], Figures], where: str) -> int:
     is_name = isinstance(given, str) and re.match(r"\s*[A-Za-z_]", given)
     if not is_name:
-        return parse_count(given, where)
+        return parse_count(given, measure.unit, where)
     try:
-        return count_preset(given.strip())
+        return preset_figures(given.strip())[measure.name]
     except UnknownNameError as error:
         raise UnknownNameError(where, given, f"{error.rule}, or a number", error.mend) from None
-
-
-def _decimal(given: Any) -> Decimal | None:
-    """The number that is written, exactly; None if it is none."""
-    if isinstance(given, bool) or not isinstance(given, int | float | str):
-        return None
-    match = _COUNT.fullmatch(str(given).strip())
-    if match is None:
-        return None
-    digits, exponent, unit = match.groups()
-    return Decimal(digits).scaleb(int(exponent or 0)) * UNITS[unit.lower()]

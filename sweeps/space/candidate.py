@@ -21,6 +21,7 @@ from sweeps.errors import SpaceError
 from sweeps.space.budget import Budget
 from sweeps.space.equal_compute import Compute
 from sweeps.space.fields import Fields
+from sweeps.space.measures import FLOPS_PER_STEP, PARAMS, Figures, Meter
 from sweeps.space.resolver import model_rules
 
 
@@ -38,6 +39,8 @@ class Candidate:
     """Trainable plus puzzle-embedding parameters, exact."""
     flops_per_step: int
     """Training FLOPs of one optimizer step."""
+    figures: Figures
+    """Of every measure that a budget can bound (see `sweeps.space.measures`)."""
     architecture: str
     """Equal exactly when two candidates are one architecture: a digest of the config's `architecture`."""
     key: str
@@ -97,6 +100,7 @@ class Builder:
         self.train = TrainConfig(
             **{field.name: getattr(config.train, field.name) for field in dataclasses.fields(TrainConfig)}
         )
+        self.meter = Meter(self._family, self.train)
         self.compute = Compute(self.train.steps, self.train.num_reports, self._allowance())
 
     def build(
@@ -112,12 +116,13 @@ class Builder:
         Returns:
             None where the compute leaves it too few steps.
         """
-        counts = self._family.counts(model, train.batch_size, train)
-        if self.compute.misfit(counts.flops_per_step):
+        figures = self.meter.figures(model, train)
+        flops_per_step = figures[FLOPS_PER_STEP.name]
+        if self.compute.misfit(flops_per_step):
             return None
         train = dataclasses.replace(
             train,
-            steps=self.compute.steps_for(counts.flops_per_step),
+            steps=self.compute.steps_for(flops_per_step),
             max_flops=self.compute.allowance if self._family.adaptive else train.max_flops,
         )
         run = RunConfig(family=self._family.name, model=model, task=self._task, train=train,
@@ -128,8 +133,9 @@ class Builder:
             params=params,
             values=values,
             run=run,
-            num_params=counts.params,
-            flops_per_step=counts.flops_per_step,
+            num_params=figures[PARAMS.name],
+            flops_per_step=flops_per_step,
+            figures=figures,
             architecture=architecture,
             key=_digest([architecture, vars(train), vars(self._task)]),
         )
@@ -147,20 +153,19 @@ class Builder:
         train = self.train if lr is None else dataclasses.replace(self.train, lr=lr)
         candidate = self.build(model, train, {}, values)
         if candidate is None:
-            counts = self._family.counts(model, train.batch_size, train)
-            reason = self.compute.misfit(counts.flops_per_step)
-            raise SpaceError("preset", name, f"{reason} (it has {counts.params:,} parameters)",
+            figures = self.meter.figures(model, train)
+            reason = self.compute.misfit(figures[FLOPS_PER_STEP.name])
+            raise SpaceError("preset", name, f"{reason} (it has {figures[PARAMS.name]:,} parameters)",
                              "Raise train.steps, or compare at train.equal=steps.")  # fmt: skip
         return candidate
 
-    def count_preset(self, name: str) -> int:
-        """Trainable plus puzzle-embedding parameters of a preset, built for the task.
+    def preset_figures(self, name: str) -> Figures:
+        """What a preset has and takes, built for the task, under the sweep's rules.
 
         Raises:
             UserError: there is no such preset, or the rules break it.
         """
-        params: int = self._family.counts(self._preset_model(name)[1]).params
-        return params
+        return self.meter.figures(self._preset_model(name)[1], self.train)
 
     def place(self, name: str, budget: Budget) -> PresetPlace:
         """Where a preset stands, whether or not it can be trained.
@@ -173,13 +178,14 @@ class Builder:
             _, model = self._preset_model(name)
         except UserError as error:
             return PresetPlace(name=name, misfit=str(error))
-        counts = self._family.counts(model, self.train.batch_size, self.train)
-        misfits = (budget.misfit(counts.params), self.compute.misfit(counts.flops_per_step))
+        figures = self.meter.figures(model, self.train)
+        flops_per_step = figures[FLOPS_PER_STEP.name]
+        misfits = (budget.misfit(figures), self.compute.misfit(flops_per_step))
         return PresetPlace(
             name=name,
-            num_params=counts.params,
-            flops_per_step=counts.flops_per_step,
-            steps=self.compute.steps_for(counts.flops_per_step),
+            num_params=figures[PARAMS.name],
+            flops_per_step=flops_per_step,
+            steps=self.compute.steps_for(flops_per_step),
             misfit="; ".join(misfit for misfit in misfits if misfit) or None,
         )
 
@@ -203,9 +209,7 @@ class Builder:
         if self._config.train.equal == "steps":
             return None
         _, reference = self._preset_model(name)
-        counts = self._family.counts(reference, self.train.batch_size, self.train)
-        flops: int = counts.flops_per_step
-        return flops * self.train.steps
+        return self.meter.figures(reference, self.train)[FLOPS_PER_STEP.name] * self.train.steps
 
 
 def _digest(values: Any) -> str:

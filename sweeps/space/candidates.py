@@ -17,6 +17,7 @@ from sweeps.space.budget import Budget, resolve_budget
 from sweeps.space.candidate import Builder, Candidate, PresetPlace, fullness, is_iso_parameter
 from sweeps.space.infeasible import nothing_fits
 from sweeps.space.judge import Judge, Judged
+from sweeps.space.measures import COUNTED_TRAINING
 from sweeps.space.nearest import nearest_first, squared_distances
 from sweeps.space.resolver import Resolver
 from sweeps.space.shapes import (
@@ -62,7 +63,7 @@ class Candidates:
         self._family = family(config.family)
         self._builder = Builder(config, model_fields)
         self.compute = self._builder.compute
-        self.budget: Budget = resolve_budget(config.budget, self._builder.count_preset)
+        self.budget: Budget = resolve_budget(config.budget, self._builder.preset_figures)
         self._resolver = Resolver(
             self.space, self._family, self._builder.rules, model_fields, self._builder.train, self.budget
         )
@@ -73,7 +74,8 @@ class Candidates:
         self._shaping = {
             name: value for name, value in self.space.parameters.items() if name not in self._free
         }
-        self.shapes = self._feasible_shapes(Judge(self._resolver, self._family, self.budget, self.compute))
+        judge = Judge(self._resolver, self._family, self._builder.meter, self.budget, self.compute)
+        self.shapes = self._feasible_shapes(judge)
         """The feasible models, enumerated; None where a range is continuous or the lattice too large."""
 
     @property
@@ -125,7 +127,7 @@ class Candidates:
             return None
         own = (*self.space.parameters, *filter(None, [self.space.filled]), *self.space.derived)
         candidate = self._builder.build(model, train, dict(params), {name: values[name] for name in own})
-        return None if candidate is None or self.budget.misfit(candidate.num_params) else candidate
+        return None if candidate is None or self.budget.misfit(candidate.figures) else candidate
 
     def sample(self, rng: np.random.Generator, exclude: Collection[str] = ()) -> Candidate | None:
         """A feasible candidate whose key is not excluded, each as likely as the others; None if none is left.
@@ -202,7 +204,9 @@ class Candidates:
 
     def _is_free(self, name: str) -> bool:
         fields = self.space.fields
-        return fields.section(name) == "train" and name != "batch_size" and not self.space.reading(name)
+        return (
+            fields.section(name) == "train" and name not in COUNTED_TRAINING and not self.space.reading(name)
+        )
 
     def _in_order(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return {name: params[name] for name in self.space.parameters}
@@ -245,11 +249,9 @@ class Candidates:
             judged: gives the points, with widths that fill the budget or of so many `head_size`.
         """
         for multiple in range(1, WIDTHS_TRIED + 1) if self.space.filled else (None,):
-            sizes = [int(block.num_params.min()) for block in judged(multiple) if len(block.positions)]
-            if sizes:
-                raise nothing_fits(
-                    self.space.name, min(sizes), judged(None), self.budget, self.compute, about
-                )
+            narrow = [block for block in judged(multiple) if len(block.positions)]
+            if narrow:
+                raise nothing_fits(self.space.name, narrow, judged(None), self.budget, self.compute, about)
         raise SpaceError(f"space {self.space.name}", "no point to train", self._why_invalid())
 
     def _why_invalid(self) -> str:

@@ -12,6 +12,7 @@ from hrm.presets import preset_names
 from sweeps.config import SweepConfig
 from sweeps.search.baselines import choose_presets, num_baseline_trials
 from sweeps.space.candidates import Candidate, Candidates
+from sweeps.space.measures import FLOPS_PER_STEP, INFERENCE_FLOPS, MEASURES, MEMORY, PARAMS
 from sweeps.space.parameters import Parameter
 from sweeps.space.space import FILL
 from sweeps.verdict.statistics import TEST_NAME
@@ -20,6 +21,12 @@ WIDTH = 100
 """Columns of the text."""
 LABEL = 26
 """Columns of a line's label."""
+LABELS = {
+    PARAMS.name: "parameters",
+    FLOPS_PER_STEP.name: "FLOPs per step",
+    MEMORY.name: "bytes of memory",
+    INFERENCE_FLOPS.name: "inference FLOPs",
+}
 MOST_SHAPES_LISTED = 64
 _SI = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
@@ -69,14 +76,13 @@ def _space(candidates: Candidates, config: SweepConfig) -> list[str]:
 
 
 def _bounds(candidates: Candidates, config: SweepConfig) -> list[str]:
-    budget, compute = candidates.budget, candidates.compute
-    bounds = [
-        text
-        for text, bound in ((f"at most {budget.max_params or 0:,}", budget.max_params),
-                            (f"at least {budget.min_params or 0:,}", budget.min_params))
-        if bound is not None
-    ]  # fmt: skip
-    lines = _line("budget, parameters", " and ".join(bounds) or "no bound")
+    compute = candidates.compute
+    lines = []
+    for measure in MEASURES:
+        bounds = [bound for bound in candidates.budget.bounds if bound.measure is measure]
+        words = [f"at {'most' if bound.side == 'max' else 'least'} {bound.value:,}" for bound in bounds]
+        if bounds or measure is PARAMS:
+            lines += _line(f"budget, {LABELS[measure.name]}", " and ".join(words) or "no bound")
     if compute.allowance is None:
         return lines + _line("compute of a trial", f"the same {compute.steps:,} steps for all")
     reference = f"what {config.train.reference} spends in {compute.steps:,} steps"
@@ -91,16 +97,21 @@ def _counts(candidates: Candidates) -> list[str]:
     lines += _line("distinct architectures", f"{shapes.num_architectures:,}")
     lines += _line("  of them feasible", f"{shapes.num_feasible_architectures:,}")
     lines += _line("distinct feasible trials", _count(candidates.num_feasible_trials))
-    flops = shapes.flops_per_step
-    lines += _line("parameters", _range(shapes.num_params))
-    lines += _line("FLOPs per step", f"{si(int(flops.min()))} to {si(int(flops.max()))}")
+    flops = shapes.figures[FLOPS_PER_STEP.name]
+    for name, figures in shapes.figures.items():
+        shown = (
+            _range(figures)
+            if name == PARAMS.name
+            else f"{si(int(figures.min()))} to {si(int(figures.max()))}"
+        )
+        lines += _line(LABELS[name], shown)
     lines += _line(
         "steps of a trial",
         _range(candidates.compute.steps_for(int(end)) for end in (flops.max(), flops.min())),
     )
     most = candidates.budget.max_params
     if most is not None:
-        sizes = shapes.num_params
+        sizes = shapes.figures[PARAMS.name]
         kinds, times = np.unique(sizes, return_counts=True)
         iso = [candidates.budget.is_iso_parameter(int(size)) for size in kinds]
         num_iso = int(times[iso].sum())

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from hrm.errors import ConfigError
 from hrm.families import Family
 from sweeps.space.budget import Budget
 from sweeps.space.equal_compute import Compute
-from sweeps.space.resolver import Resolver, Values
+from sweeps.space.filling import Values
+from sweeps.space.measures import COUNTED_TRAINING, FLOPS_PER_STEP, PARAMS, Meter, training_keys
+from sweeps.space.resolver import Resolver
 from sweeps.space.rows import row_keys
 
 
@@ -22,16 +23,14 @@ class Judged:
 
     Args:
         positions: where each stands among the points that were judged.
-        num_params: trainable plus puzzle-embedding parameters.
-        flops_per_step: training FLOPs of an optimizer step of the point's own batch.
+        figures: of each measure that is judged, parameters and FLOPs per step among them.
         architectures: equal for equal architectures.
         keys: equal for equal architectures under equal training values (of those judged).
         feasible: within the budget and the compute.
     """
 
     positions: np.ndarray
-    num_params: np.ndarray
-    flops_per_step: np.ndarray
+    figures: dict[str, np.ndarray]
     architectures: np.ndarray
     keys: np.ndarray
     feasible: np.ndarray
@@ -40,14 +39,21 @@ class Judged:
 class Judge:
     """Judges points by their searched values."""
 
-    def __init__(self, resolver: Resolver, family: Family, budget: Budget, compute: Compute) -> None:
+    def __init__(
+        self, resolver: Resolver, family: Family, meter: Meter, budget: Budget, compute: Compute
+    ) -> None:
         self._resolver = resolver
         self._family = family
-        self._budget = budget
+        self._meter = meter
+        self._bounds = budget.bounds
         self._compute = compute
+        self._measured = list(
+            dict.fromkeys([PARAMS.name, FLOPS_PER_STEP.name, *(bound.measure.name for bound in self._bounds)])
+        )
         space = resolver.space
-        self._derived_training = [name for name in space.derived if space.fields.section(name) == "train"]
-        self._training = [name for name in space.parameters if space.fields.section(name) == "train"]
+        self._training = [
+            name for name in (*space.parameters, *space.derived) if space.fields.section(name) == "train"
+        ]
 
     def judge(self, searched: Mapping[str, Any], size: int, multiple: int | None = None) -> Judged:
         """Judges `size` points.
@@ -58,52 +64,32 @@ class Judge:
         """
         values, holds = self._resolver.resolve(searched, multiple)
         model = self._resolver.model_of(values)
-        valid = np.broadcast_to(holds & self._family.lattice.valid(model) & self._trainable(values), size)
+        valid = np.broadcast_to(holds & self._family.lattice.valid(model), size)
         positions = np.flatnonzero(valid)
         model, values = _taken(model, positions), _taken(values, positions)
         architectures = _full(row_keys(self._family.lattice.architectures(model)), len(positions))
-        training = {name: values[name] for name in (*self._training, *self._derived_training)}
+        training = {name: values[name] for name in self._training}
         keys = architectures + row_keys(training) if training else architectures
-        num_params, flops = self._counts(model, architectures)
-        flops = flops * values["batch_size"] * values["accumulation"]
-        return Judged(positions, num_params, flops, architectures, keys, self._fits(num_params, flops))
+        figures = self._figures(model, values, architectures)
+        return Judged(positions, figures, architectures, keys, self._fits(figures, len(positions)))
 
-    def _counts(self, model: Values, architectures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Parameters, and FLOPs of a step of batch size 1: each architecture is counted once."""
-        if not len(architectures):
-            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-        _, first, inverse = np.unique(architectures, return_index=True, return_inverse=True)
-        counts = self._family.count_arrays(_taken(model, first))
-        return (
-            _full(counts["params"], len(first))[inverse],
-            _full(counts["flops_per_step"], len(first))[inverse],
+    def _figures(self, model: Values, values: Values, architectures: np.ndarray) -> dict[str, np.ndarray]:
+        """Each architecture is counted once for all training that costs the same."""
+        training = {name: values[name] for name in COUNTED_TRAINING}
+        alike = architectures + training_keys(training, len(architectures))
+        _, first, inverse = np.unique(alike, return_index=True, return_inverse=True)
+        distinct = self._meter.figures_of(
+            _taken(model, first), _taken(training, first), len(first), self._measured
         )
+        return {name: column[inverse] for name, column in distinct.items()}
 
-    def _fits(self, num_params: np.ndarray, flops: np.ndarray) -> np.ndarray:
-        fits = np.ones(len(num_params), dtype=bool)
-        if self._budget.max_params is not None:
-            fits &= num_params <= self._budget.max_params
-        if self._budget.min_params is not None:
-            fits &= num_params >= self._budget.min_params
+    def _fits(self, figures: Mapping[str, np.ndarray], size: int) -> np.ndarray:
+        fits = np.ones(size, dtype=bool)
+        for bound in self._bounds:
+            fits &= bound.holds(figures)
         if self._compute.most_flops_per_step is not None:
-            fits &= flops <= self._compute.most_flops_per_step
+            fits &= figures[FLOPS_PER_STEP.name] <= self._compute.most_flops_per_step
         return fits
-
-    def _trainable(self, values: Values) -> Any:
-        """Where derived training values keep their fields' rules; the space checked the searched ones."""
-        holds: Any = True
-        for name in self._derived_training:
-            distinct, inverse = np.unique(np.asarray(values[name]), return_inverse=True)
-            allowed = np.array([self._allows(name, value.item()) for value in distinct])[inverse]
-            holds = holds & (allowed if isinstance(values[name], np.ndarray) else allowed.item())
-        return holds
-
-    def _allows(self, name: str, value: Any) -> bool:
-        try:
-            self._resolver.space.fields.classes["train"](**{name: value})
-        except ConfigError:
-            return False
-        return True
 
 
 def _taken(values: Mapping[str, Any], positions: np.ndarray) -> Values:

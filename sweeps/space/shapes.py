@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -39,14 +39,13 @@ class Shapes:
     Args:
         feasible: every feasible point, ascending.
         distinct: the first point of each feasible model (with the training values judged), ascending.
-        num_params, flops_per_step: of each distinct point.
+        figures: of each distinct point, by measure.
         num_architectures, num_feasible_architectures: distinct among the valid and the feasible points.
     """
 
     feasible: np.ndarray
     distinct: np.ndarray
-    num_params: np.ndarray
-    flops_per_step: np.ndarray
+    figures: dict[str, np.ndarray]
     num_architectures: int
     num_feasible_architectures: int
 
@@ -63,17 +62,19 @@ def point(parameters: Mapping[str, Parameter], index: int) -> dict[str, Any]:
 def enumerate_shapes(judge: Judge, parameters: Mapping[str, Parameter]) -> Shapes:
     """The lattice of `parameters`, judged whole: seconds and a few hundred MB at `LARGEST_LATTICE` points."""
     chunks = [_summary(points, judged) for points, judged in judged_chunks(judge, parameters)]
-    merged = {name: np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in _Chunk.ARRAYS}
-    order = np.argsort(merged["points"], kind="stable")
-    _, first = np.unique(merged["keys"][order], return_index=True)
+    points, keys = (np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ("points", "keys"))
+    order = np.argsort(points, kind="stable")
+    _, first = np.unique(keys[order], return_index=True)
     firsts = order[np.sort(first)]
     return Shapes(
-        feasible=merged["points"][order],
-        distinct=merged["points"][firsts],
-        num_params=merged["num_params"][firsts],
-        flops_per_step=merged["flops_per_step"][firsts],
-        num_architectures=len(distinct(merged["architectures"])),
-        num_feasible_architectures=len(distinct(merged["feasible_architectures"])),
+        feasible=points[order],
+        distinct=points[firsts],
+        figures={
+            name: np.concatenate([chunk.figures[name] for chunk in chunks])[firsts]
+            for name in chunks[0].figures
+        },
+        num_architectures=_num_distinct(chunk.architectures for chunk in chunks),
+        num_feasible_architectures=_num_distinct(chunk.feasible_architectures for chunk in chunks),
     )
 
 
@@ -131,25 +132,19 @@ def _grid(parameter: Parameter) -> Sequence[Any]:
     return parameter.grid
 
 
+def _num_distinct(keys: Iterable[np.ndarray]) -> int:
+    return len(distinct(np.concatenate(list(keys))))
+
+
 @dataclass(frozen=True)
 class _Chunk:
     """Of one chunk: its distinct architectures, and its feasible points."""
-
-    ARRAYS: ClassVar = (
-        "points",
-        "keys",
-        "num_params",
-        "flops_per_step",
-        "architectures",
-        "feasible_architectures",
-    )
 
     architectures: np.ndarray
     feasible_architectures: np.ndarray
     points: np.ndarray
     keys: np.ndarray
-    num_params: np.ndarray
-    flops_per_step: np.ndarray
+    figures: dict[str, np.ndarray]
 
 
 def _summary(points: np.ndarray, judged: Judged) -> _Chunk:
@@ -159,6 +154,5 @@ def _summary(points: np.ndarray, judged: Judged) -> _Chunk:
         feasible_architectures=distinct(judged.architectures[feasible]),
         points=points[judged.positions[feasible]],
         keys=judged.keys[feasible],
-        num_params=judged.num_params[feasible],
-        flops_per_step=judged.flops_per_step[feasible],
+        figures={name: column[feasible] for name, column in judged.figures.items()},
     )

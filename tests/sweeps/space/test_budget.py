@@ -12,16 +12,26 @@ from hypothesis import strategies as st
 from hrm.errors import UnknownNameError
 from sweeps.config import BudgetConfig
 from sweeps.errors import BudgetError
-from sweeps.space.budget import Budget, parse_count, resolve_budget
+from sweeps.quantities import BYTES, FLOPS, PARAMETERS, TRAINING_FLOPS, Unit, parse_count
+from sweeps.space.budget import Budget, resolve_budget
+from sweeps.space.measures import MEASURES, Figures, Measure
 from tests.sweeps.small_sweep import candidates, space
 
 TINY_DEMO = 527_490
 
 
-def count_preset(name: str) -> int:
+FIGURES = {
+    "params": TINY_DEMO,
+    "flops_per_step": 5_155_291_136,
+    "memory": 40_000_001,
+    "inference_flops": 150_000_000,
+}
+
+
+def preset_figures(name: str) -> Figures:
     if name != "tiny_demo":
         raise UnknownNameError.among("preset", name, ["tiny_demo"])
-    return TINY_DEMO
+    return FIGURES
 
 
 @pytest.mark.parametrize(
@@ -43,13 +53,13 @@ def count_preset(name: str) -> int:
     ],
 )
 def test_counts_are_read_exactly(given_value: Any, count: int) -> None:
-    assert parse_count(given_value) == count
+    assert parse_count(given_value, PARAMETERS, "budget") == count
 
 
 @given(st.integers(1, 10**15), st.sampled_from([("", 1), ("k", 10**3), ("M", 10**6), ("G", 10**9)]))
 def test_any_whole_count_survives_its_unit(count: int, unit: tuple[str, int]) -> None:
     letter, factor = unit
-    assert parse_count(f"{Decimal(count) / factor:f}{letter}") == count
+    assert parse_count(f"{Decimal(count) / factor:f}{letter}", PARAMETERS, "budget") == count
 
 
 @pytest.mark.parametrize(
@@ -59,39 +69,40 @@ def test_what_is_no_count_is_refused(wrong: Any) -> None:
     with pytest.raises(
         BudgetError, match=r"must be a whole number of parameters such as 527490, 500k, 0\.5M or 1\.2G"
     ):
-        parse_count(wrong)
+        parse_count(wrong, PARAMETERS, "budget")
 
 
 @pytest.mark.parametrize("wrong", [0, -1, "-0.5M", "0", "0.0M"])
 def test_a_count_is_above_zero(wrong: Any) -> None:
     with pytest.raises(BudgetError, match="must be above 0"):
-        parse_count(wrong)
+        parse_count(wrong, PARAMETERS, "budget")
 
 
 def test_a_count_fits_the_arrays() -> None:
     with pytest.raises(BudgetError, match="must be at most 1,000,000,000,000,000,000"):
-        parse_count("1e30")
+        parse_count("1e30", PARAMETERS, "budget")
 
 
 def test_a_presets_name_stands_for_its_size() -> None:
-    budget = resolve_budget(BudgetConfig(max_params="tiny_demo", min_params=0.8), count_preset)
+    budget = resolve_budget(BudgetConfig(max_params="tiny_demo", min_params=0.8), preset_figures)
     assert budget == Budget(TINY_DEMO, 421_992)
-    assert resolve_budget(BudgetConfig(min_params="tiny_demo"), count_preset) == Budget(None, TINY_DEMO)
-    assert resolve_budget(BudgetConfig(), count_preset) == Budget(None, None)
+    assert resolve_budget(BudgetConfig(min_params="tiny_demo"), preset_figures) == Budget(None, TINY_DEMO)
+    assert resolve_budget(BudgetConfig(), preset_figures) == Budget(None, None)
 
 
 def test_an_unknown_preset_is_named() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'tiny_demo'"):
-        resolve_budget(BudgetConfig(max_params="tiny_dem"), count_preset)
+        resolve_budget(BudgetConfig(max_params="tiny_dem"), preset_figures)
 
 
 @given(st.integers(1, 10**12), st.decimals("0.001", "0.999", places=3))
 def test_a_share_is_rounded_up(most: int, share: Decimal) -> None:
-    least = resolve_budget(BudgetConfig(max_params=most, min_params=float(share)), count_preset).min_params
+    least = resolve_budget(BudgetConfig(max_params=most, min_params=float(share)), preset_figures).min_params
     assert least is not None
     assert least >= share * most > least - 1
     assert (
-        resolve_budget(BudgetConfig(max_params=most, min_params=str(share)), count_preset).min_params == least
+        resolve_budget(BudgetConfig(max_params=most, min_params=str(share)), preset_figures).min_params
+        == least
     )
 
 
@@ -99,21 +110,68 @@ def test_bounds_that_cross_are_refused() -> None:
     with pytest.raises(
         BudgetError, match=r"budget\.min_params: given '0\.6M'; 600,000 is above budget\.max_params=500,000"
     ):
-        resolve_budget(BudgetConfig(max_params="0.5M", min_params="0.6M"), count_preset)
-    assert resolve_budget(BudgetConfig(max_params=7, min_params=7), count_preset) == Budget(7, 7)
+        resolve_budget(BudgetConfig(max_params="0.5M", min_params="0.6M"), preset_figures)
+    assert resolve_budget(BudgetConfig(max_params=7, min_params=7), preset_figures) == Budget(7, 7)
 
 
 def test_a_share_of_nothing_is_refused() -> None:
     with pytest.raises(BudgetError, match=r"is a share of budget\.max_params, which is not set"):
-        resolve_budget(BudgetConfig(min_params=0.8), count_preset)
+        resolve_budget(BudgetConfig(min_params=0.8), preset_figures)
 
 
-@given(st.integers(2, 10**9), st.integers(1, 10**9), st.sampled_from([-1, 0, 1]))
-def test_bounds_are_inclusive(most: int, below: int, step: int) -> None:
+@given(st.sampled_from(MEASURES), st.integers(2, 10**9), st.integers(1, 10**9), st.sampled_from([-1, 0, 1]))
+def test_bounds_are_inclusive(measure: Measure, most: int, below: int, step: int) -> None:
     least = max(1, most - below)
-    budget = Budget(most, least)
-    assert (budget.misfit(most + step) is None) == (least <= most + step <= most)
-    assert (budget.misfit(least + step) is None) == (least <= least + step <= most)
+    budget = Budget(**{f"max_{measure.name}": most, f"min_{measure.name}": least})
+    for figure in (most + step, least + step):
+        assert (budget.misfit(FIGURES | {measure.name: figure}) is None) == (least <= figure <= most)
+
+
+def test_every_broken_bound_is_told() -> None:
+    budget = Budget(max_params=10, min_memory=10**9, max_inference_flops=10**9)
+    assert budget.misfit(FIGURES) == (
+        "exceeds budget.max_params=10; is below budget.min_memory=1,000,000,000"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given_value", "unit", "count"),
+    [
+        ("64M", BYTES, 64_000_000),
+        ("64MB", BYTES, 64_000_000),
+        ("64MiB", BYTES, 2**26),
+        ("2GiB", BYTES, 2**31),
+        ("0.5Gi", BYTES, 2**29),
+        ("512 B", BYTES, 512),
+        ("5.2G", FLOPS, 5_200_000_000),
+        ("1.5T", FLOPS, 1_500_000_000_000),
+        (1e15, TRAINING_FLOPS, 10**15),
+        ("2.5P", TRAINING_FLOPS, 2_500_000_000_000_000),
+        ("1e20", TRAINING_FLOPS, 10**20),
+    ],
+)
+def test_each_unit_has_its_multiples(given_value: Any, unit: Unit, count: int) -> None:
+    assert parse_count(given_value, unit, "budget") == count
+
+
+@pytest.mark.parametrize(("wrong", "unit"), [("64MiB", PARAMETERS), ("2GiB", FLOPS), ("1B", FLOPS)])
+def test_a_multiple_of_another_unit_is_refused(wrong: str, unit: Unit) -> None:
+    with pytest.raises(BudgetError, match=f"must be a whole number of {unit.noun} such as"):
+        parse_count(wrong, unit, "budget")
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_each_measure_takes_a_preset_and_a_share_of_it(measure: Measure) -> None:
+    upper, lower = f"max_{measure.name}", f"min_{measure.name}"
+    budget = resolve_budget(BudgetConfig(**{upper: "tiny_demo", lower: 0.5}), preset_figures)
+    figure = FIGURES[measure.name]
+    assert budget == Budget(**{upper: figure, lower: -(-figure // 2)})
+    with pytest.raises(
+        BudgetError, match=rf"budget\.{lower}: .* is a share of budget\.{upper}, which is not"
+    ):
+        resolve_budget(BudgetConfig(**{lower: 0.5}), preset_figures)
+    with pytest.raises(UnknownNameError, match=rf"budget\.{upper}: .*or a number\. Did you mean 'tiny_demo'"):
+        resolve_budget(BudgetConfig(**{upper: "tiny_dem"}), preset_figures)
 
 
 def test_fullness_and_iso_parameter() -> None:
