@@ -75,7 +75,9 @@ def _sync(out: Path, folders: list[Path], *options: str) -> None:
         reason = (said.strip().splitlines() or ["wandb sync said nothing"])[-1]
     except subprocess.TimeoutExpired:
         reason = f"no answer within {seconds:.0f} s"
-    raise PublishError("--publish", str(out), f"could not be synced ({reason})", "The runs stay; try again later")
+    raise PublishError(
+        "--publish", str(out), f"could not be synced ({reason})", "The runs stay; try again later"
+    )
 
 
 def _is_synced(folder: Path) -> bool:

@@ -135,7 +135,10 @@ def _sizes(folder: Folder) -> Any:
     """Accuracy against parameters and against FLOPs."""
     import wandb_workspaces.reports.v2 as wr
 
-    axes: dict[str, Any] = {"parameters": wr.Config("params"), "training FLOPs": wr.SummaryMetric("train_flops")}
+    axes: dict[str, Any] = {
+        "parameters": wr.Config("params"),
+        "training FLOPs": wr.SummaryMetric("train_flops"),
+    }
     panels: list[Any] = [
         wr.ScatterPlot(
             title=f"{folder.context.objective} against {name}",
@@ -207,4 +210,4 @@ def _is_spread(folder: Folder, name: str) -> bool:
     """Whether a value is one that a logarithmic axis suits: positive, over more than a decade."""
     values = [row[f"p.{name}"] for row in folder.of("search")]
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    return len(numbers) == len(values) > 0 and 0 < min(numbers) and max(numbers) >= 10 * min(numbers)
+    return len(numbers) == len(values) > 0 and min(numbers) > 0 and max(numbers) >= 10 * min(numbers)
