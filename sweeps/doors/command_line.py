@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,12 @@ class _Door:
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._arguments = arguments
+        self._started = time.time()
         self._code = 0
+        self._asked: list[str] = []
+        """The command line as Hydra gets it."""
+        self._given: dict[str, str] = {}
+        """Paths that the user gave, by the names under which Hydra knows them."""
 
     def open(self) -> int:
         import hydra
@@ -52,8 +58,9 @@ class _Door:
 
         # Hydra then raises what it would print with exit code 1.
         os.environ["HYDRA_FULL_ERROR"] = "1"
+        self._asked = rewrite(self._arguments, self._given)
         before = sys.argv
-        sys.argv = [before[0], *rewrite(self._arguments)]
+        sys.argv = [before[0], *self._asked]
         try:
             hydra.main(version_base="1.3", config_path=None, config_name=CONFIG_NAME)(self._run)()
         except OverrideParseException as error:
@@ -70,9 +77,13 @@ class _Door:
         """One sweep. Hydra would print a line of its own about what is raised here, so nothing is."""
         from hrm import door
         from sweeps import sweep
+        from sweeps.doors import multirun
 
         def run(arguments: list[str]) -> None:
             config = _read(composed)
+            if several := multirun.current(self._asked, self._given):
+                arguments = several.arguments
+                config = multirun.placed(config, several.folder, self._started)
             if config.dry_run:
                 print(sweep.describe(config))
             else:
@@ -88,11 +99,15 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split("See https://")[0].split())
 
 
-def rewrite(arguments: Sequence[str]) -> list[str]:
+def rewrite(arguments: Sequence[str], given: dict[str, str]) -> list[str]:
     """The command line as Hydra is to read it.
 
     Choices are checked, and paths among them registered under names. Other assignments may add keys: whether
     there is such a key is judged later, by its owner, whose message names the nearest.
+
+    Args:
+        arguments: as the user wrote them.
+        given: gets the paths among the choices, by the names that stand for them.
 
     Raises:
         UserError: a choice that is not there, or no space.
@@ -121,6 +136,7 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
         names = ", ".join(groups.questions)
         raise ConfigError("command line", " ".join(arguments), f"must choose a space: {names}",
                           "For example: python run_sweep.py space=depth_vs_width")  # fmt: skip
+    given.update(groups.paths)
     # argparse wants the overrides in one piece, wherever the user put the flags.
     return [*overrides, *flags]
 

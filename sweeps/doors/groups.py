@@ -45,7 +45,8 @@ class Groups:
         self.questions: dict[str, str] = {}
         """Of the sound spaces, by name."""
         self.broken: dict[str, UserError] = {}
-        self._num_paths = 0
+        self.paths: dict[str, str] = {}
+        """Files that were chosen, by the names under which they are registered."""
         self._store.store(name=CONFIG_NAME, node=_primary())
         self._store.store(group="space", name=NO_SPACE, node={})
         for name in TASKS:
@@ -82,21 +83,22 @@ class Groups:
             return given
         if not given.endswith((".yaml", ".yml")):
             raise UnknownNameError.among("space", given, self.questions)
-        name = self._path_name("space")
+        name = self._path_name("space", given)
         self._add_space(name, load_space(given))
         return name
 
     def _choose_task(self, given: str) -> str:
         if given in TASKS:
             return given
-        name = self._path_name("task")
+        name = self._path_name("task", given)
         self._add_task(name, given)
         return name
 
-    def _path_name(self, group: str) -> str:
+    def _path_name(self, group: str, given: str) -> str:
         # A path may hold what Hydra's grammar gives a meaning to; a name of our own does not.
-        self._num_paths += 1
-        return f"{group}_{self._num_paths}"
+        name = f"{group}_{len(self.paths) + 1}"
+        self.paths[name] = given
+        return name
 
     def _add_task(self, name: str, task: str) -> None:
         config: Any = reader.build(task_kind(task).config_class, {"name": task}, "task")

@@ -24,7 +24,7 @@ Finds the best Hierarchical Reasoning Model under an exact parameter budget.
   python run_sweep.py space=cycles num_trials=8 out=DIR         options are name=value
   python run_sweep.py space=my_question.yaml dry_run=true       your own space; only count it
   python run_sweep.py space=expansion task=PATH                 your own data
-  python run_sweep.py -m space=depth_vs_width,cycles seed=0,1   several sweeps, one after another
+  python run_sweep.py -m space=depth_vs_width,cycles seed=0,1   several sweeps, each in a folder of out=DIR
 
 A space sets its own defaults for task, budget and training; the command line wins over it."""
 
