@@ -26,6 +26,10 @@ def main(arguments: list[str]) -> None:
     for out in options.folders:
         print(report.write(out))
         wandb_report.write(out)
+    if len(options.folders) > 1:
+        from sweeps.scaling import report as scaling
+
+        print(scaling.write(options.folders))
     if options.publish:
         from sweeps.faces.wandb.publish import publish
 
@@ -43,7 +47,8 @@ def check_is_sweep(out: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sweeps.report",
-        description="Rebuilds report.html, report.md and figures/ from a sweep's tables, also while it runs.",
+        description="Rebuilds report.html, report.md and figures/ from a sweep's tables, also while it runs. Of "
+        "several sweeps, writes what they say together beside them: scaling.html and scaling.md.",
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a sweep's folder")
     parser.add_argument(

@@ -51,6 +51,11 @@ class Point:
     """Whether a higher objective is better."""
     least_error: float
     """The smallest error above none that the test split can show."""
+    most_error: float
+    """1 where the error is 1 minus an accuracy; infinity for a loss."""
+    error_name: str
+    presets: dict[str, int]
+    """Parameters of every preset that can be built for the task, by name."""
 
     @property
     def values(self) -> dict[str, float]:
@@ -93,6 +98,9 @@ def read(folder: Folder) -> Point | None:
         best=ranked[0],
         maximizes=maximizes,
         least_error=score_resolution(metric, context),
+        most_error=1.0 if maximizes else math.inf,
+        error_name=f"1 - {metric}" if maximizes else metric,
+        presets={preset.name: preset.params for preset in context.presets if preset.params is not None},
     )
 
 

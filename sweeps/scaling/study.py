@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,14 @@ class Fit:
     why_not: str = ""
     left_out: LeftOut | None = None
     """None where too few sweeps would remain."""
+    most: float = math.inf
+    """What the quantity cannot exceed."""
+
+    def at(self, x: float) -> Interval:
+        """What a further sweep at x would find."""
+        assert self.law is not None
+        found = self.law.at(x)
+        return Interval(*(min(value, self.most) for value in (found.middle, found.low, found.high)))
 
     @property
     def trend(self) -> str:
@@ -80,7 +89,9 @@ def _fit(points: Sequence[Point], drawn: Sequence[dict[str, np.ndarray]], quanti
     if not _why_not(x[rest]):
         foretold = fit(x[rest], y[rest], replicates[:, rest]).at(x[last])
         left_out = LeftOut(x=float(x[last]), foretold=foretold, seen=float(y[last]))
-    return Fit(quantity=quantity, axis=axis, x=x, y=y, law=fit(x, y, replicates), left_out=left_out)
+    most = points[0].most_error if quantity == ERROR else math.inf
+    law = fit(x, y, replicates)
+    return Fit(quantity=quantity, axis=axis, x=x, y=y, law=law, left_out=left_out, most=most)
 
 
 def _why_not(x: np.ndarray) -> str:
