@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,6 +17,18 @@ TensorBatch = dict[str, Tensor]
 
 Carry = Any
 """State handed from one training step to the next: nested dicts of tensors, opaque to the trainer."""
+
+
+@dataclass(frozen=True)
+class SegmentAnswer:
+    """What a model would answer after one segment."""
+
+    tokens: Tensor
+    """Its answers, integers [B, S]."""
+    confidence: Tensor
+    """The probability that it gives each, float32 [B, S], 0 to 1."""
+    halting: Tensor
+    """The chance that it would stop here, float32 [B], 0 to 1."""
 
 
 class Model(nn.Module, ABC):
@@ -70,6 +83,10 @@ class Model(nn.Module, ABC):
     def metrics(self, totals: Mapping[str, float]) -> Metrics:
         """From the sums of `evaluate_batch`, added up over a whole split, to metrics: means over `count`."""
         return means_over_count(totals)
+
+    def segment_answers(self, batch: TensorBatch) -> list[SegmentAnswer]:
+        """The answers after each segment of an evaluation, in order; none of a model that does not answer so."""
+        return []
 
     @abstractmethod
     def optimizers(self, train: Any) -> list[torch.optim.Optimizer]:

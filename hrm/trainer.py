@@ -22,7 +22,7 @@ from hrm.ema import EMA
 from hrm.errors import CheckpointError
 from hrm.families import family
 from hrm.metrics import Metrics, RunningMeans, totals
-from hrm.model import Carry, Model, TensorBatch
+from hrm.model import Carry, Model, SegmentAnswer, TensorBatch
 from hrm.optim import learning_rate
 from hrm.run_config import RunConfig
 from hrm.run_length import RunLength
@@ -208,6 +208,12 @@ class Trainer:
         if loss is not None and not math.isfinite(loss):
             raise Diverged(self.step, f"evaluation loss is {loss}")
         return means
+
+    def segment_answers(self, split: Split, num: int) -> list[SegmentAnswer]:
+        """What the model, with the weights that evaluations use, answers to the first `num` examples of a split
+        after each segment; empty for a model that does not answer so."""
+        with cpu_threads(self.config.threads), self._evaluation_weights():
+            return self.model.segment_answers(self._to_device(split.batch(0, num)))
 
     def evaluation_state(self) -> dict[str, Tensor]:
         """The model's `state_dict` that evaluations use: averaged where `train.ema` is on. Copies."""

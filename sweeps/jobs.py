@@ -30,6 +30,8 @@ class Job:
     """Trainable plus puzzle-embedding parameters, exact."""
     flops_per_step: int
     """Training FLOPs of one optimizer step."""
+    show_answers: bool = False
+    """Tell with the last report what the model answers to a few validation examples, segment by segment."""
     read_test: bool = False
     """Evaluate the test split after the last step."""
     may_prune: bool = False
@@ -51,6 +53,8 @@ class Report:
     """Seconds inside evaluations so far."""
     metrics: dict[str, float | None]
     """`train/...` and `valid/...`; on the last report of a `read_test` job also `test/...`."""
+    answers: dict[str, Any] | None = None
+    """On the last report of a `show_answers` job, see `sweeps.running.answers`."""
 
 
 @dataclass(frozen=True, kw_only=True)

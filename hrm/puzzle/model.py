@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from hrm.errors import ConfigError
-from hrm.model import Carry, Model, TensorBatch
+from hrm.model import Carry, Model, SegmentAnswer, TensorBatch
 from hrm.optim import AdamATan2, SparseSignSGD
 from hrm.puzzle.act import continue_target, halting, refill
 from hrm.puzzle.config import PuzzleHRMConfig
-from hrm.puzzle.inner import InnerHRM
+from hrm.puzzle.inner import InnerHRM, State
 from hrm.puzzle.losses import TOKEN_LOSSES
 from hrm.puzzle.metrics import Correctness, answer_metrics
 from hrm.train_config import TrainConfig
@@ -132,19 +134,38 @@ class PuzzleHRM(Model):
     @torch.no_grad()
     def evaluation_outputs(self, batch: TensorBatch) -> Outputs:
         """Outputs of segment `halt_max_steps`, without halting before; the heads run once, at the end."""
-        inner = self.inner
-        carry = self.initial_carry(batch)
-        with inner.cast_weights():
-            embedding = inner.embed(batch["inputs"], batch["puzzle_identifiers"])
-            state = inner.reset((carry["z_H"], carry["z_L"]), carry["halted"])
-            for _ in range(self.config.halt_max_steps):
-                state = inner.run_segment(state, embedding)
-            q_halt, q_continue = inner.q_logits(state[0])
-            return {
-                "logits": inner.logits(state[0]),
-                "q_halt_logits": q_halt,
-                "q_continue_logits": q_continue,
-            }
+        with self.inner.cast_weights():
+            for state in self._evaluation_states(batch):  # noqa: B007 - the last one counts
+                pass
+            return self._heads(state)
+
+    @torch.no_grad()
+    def segment_answers(self, batch: TensorBatch) -> list[SegmentAnswer]:
+        """See `Model`: after each of `halt_max_steps` segments; the last is what `evaluate_batch` judges."""
+        answers = []
+        with self.inner.cast_weights():
+            for state in self._evaluation_states(batch):
+                outputs = self._heads(state)
+                confidence, tokens = outputs["logits"].float().softmax(-1).max(-1)
+                answers.append(SegmentAnswer(tokens, confidence, outputs["q_halt_logits"].sigmoid()))
+        return answers
+
+    def _evaluation_states(self, batch: TensorBatch) -> Iterator[State]:
+        """The state after each of `halt_max_steps` segments, without halting before."""
+        inner, carry = self.inner, self.initial_carry(batch)
+        embedding = inner.embed(batch["inputs"], batch["puzzle_identifiers"])
+        state = inner.reset((carry["z_H"], carry["z_L"]), carry["halted"])
+        for _ in range(self.config.halt_max_steps):
+            state = inner.run_segment(state, embedding)
+            yield state
+
+    def _heads(self, state: State) -> Outputs:
+        q_halt, q_continue = self.inner.q_logits(state[0])
+        return {
+            "logits": self.inner.logits(state[0]),
+            "q_halt_logits": q_halt,
+            "q_continue_logits": q_continue,
+        }
 
     def optimizers(self, train: TrainConfig) -> list[torch.optim.Optimizer]:
         """See `Model`: SignSGD on the puzzle embedding, if there is one, then AdamATan2 on the rest.

@@ -41,15 +41,23 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Image:
+    """A file of `figures/` that is no chart."""
+
+    file: str
+    caption: str
+
+
+@dataclass(frozen=True)
 class Widget:
     """Something that moves: the page gives `data` to the script of that name, other faces show `instead`."""
 
     name: str
     data: Any
-    instead: Sequence[Text | Table | Items | Code | Figure] = ()
+    instead: Sequence[Text | Table | Items | Code | Figure | Image] = ()
 
 
-Block = Text | Table | Items | Code | Figure | Widget
+Block = Text | Table | Items | Code | Figure | Image | Widget
 
 
 @dataclass(frozen=True)

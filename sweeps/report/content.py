@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sweeps.report.blocks import Report
 from sweeps.report.charts.chart import Chart
 from sweeps.report.folder import Folder
-from sweeps.report.sections import knobs, origin, search, verdict
+from sweeps.report.sections import knobs, origin, search, segments, verdict
 
 
 def report(folder: Folder, charts: Mapping[str, Chart]) -> Report:
@@ -17,6 +17,7 @@ def report(folder: Folder, charts: Mapping[str, Chart]) -> Report:
     sections = [
         verdict.verdict(folder, charts),
         search.shapes(folder, charts),
+        segments.segments(folder),
         knobs.knobs(folder, charts),
         search.search(folder, charts),
         search.compute(folder, charts),

@@ -11,6 +11,7 @@ from typing import Any
 
 from hrm.families import family
 from sweeps.results import context as setting
+from sweeps.results.answers import read_answers
 from sweeps.results.context import Context
 from sweeps.results.tables import read_curves, read_trials
 from sweeps.verdict.compare import Comparisons, compare
@@ -28,6 +29,8 @@ class Folder:
     curves: dict[int, list[Row]]
     """Rows of `curves/`, by job."""
     comparisons: Comparisons
+    answers: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Of `answers/`, by job: what models answer to a few puzzles, segment by segment."""
     _configs: dict[int, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -41,6 +44,7 @@ class Folder:
             trials=trials.to_pylist(),
             curves=curves,
             comparisons=compare(trials, context),
+            answers=read_answers(out),
         )
 
     @cached_property

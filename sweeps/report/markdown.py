@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
-from sweeps.report.blocks import Block, Code, Figure, Items, Report, Table, Text, Widget
+from sweeps.report.blocks import Block, Code, Figure, Image, Items, Report, Table, Text, Widget
 
 
 def document(report: Report) -> str:
@@ -40,5 +41,8 @@ def _render(block: Block) -> Iterator[str]:
     elif isinstance(block, Figure):
         yield f"![{block.name.replace('_', ' ')}](figures/{block.name}.png)"
         yield f"*{block.chart.caption}*"
+    elif isinstance(block, Image):
+        yield f"![{Path(block.file).stem}](figures/{block.file})"
+        yield f"*{block.caption}*"
     elif isinstance(block, Widget):
         yield from texts(block.instead)

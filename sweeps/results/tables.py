@@ -21,6 +21,7 @@ from hrm.families import family
 from hrm.run_config import RunConfig
 from sweeps.jobs import Job, Outcome, Report
 from sweeps.listener import Listener
+from sweeps.results.answers import write_answers
 from sweeps.results.context import Context
 from sweeps.results.files import write_atomically
 from sweeps.results.schema import CURVE_COLUMNS, PARAMETER_PREFIX, TRIAL_COLUMNS, table
@@ -57,6 +58,8 @@ class Tables(Listener):
         if outcome.reports:
             curve = table(CURVE_COLUMNS, self._curve(job, outcome.reports))
             _write(curve, self._out / CURVES / f"{job.number}.parquet")
+            if outcome.reports[-1].answers is not None:
+                write_answers(self._out, job.number, outcome.reports[-1].answers)
         self._write_trials()
 
     def _write_trials(self) -> None:

@@ -14,6 +14,7 @@ from hrm.tasks import open_task
 from hrm.tasks.base import Dataset
 from hrm.trainer import Diverged, Trainer
 from sweeps.jobs import Job, Outcome, Report
+from sweeps.running import answers
 
 _datasets: dict[str, Dataset] = {}
 """Data opened in this process, by task config: the trials that a process runs share the memory maps."""
@@ -49,6 +50,7 @@ def _train(job: Job) -> Iterator[Report]:
         if trainer.finished and job.read_test:
             test = trainer.evaluate(dataset.test)
             metrics |= {f"test/{name}": value for name, value in test.items()}
+        shown = answers.collect(trainer) if trainer.finished and job.show_answers else None
         yield Report(
             index=values.index,
             step=values.step,
@@ -56,6 +58,7 @@ def _train(job: Job) -> Iterator[Report]:
             train_seconds=trainer.train_seconds,
             eval_seconds=trainer.eval_seconds,
             metrics=metrics,
+            answers=shown,
         )
 
 

@@ -89,7 +89,7 @@ def best_baselines(
 def confirmation_jobs(config: SweepConfig, arms: Sequence[Entrant], first_number: int) -> Iterator[Job]:
     """The arms' jobs on the same fresh seeds: every arm at the first seed, then at the second, ..."""
     number = first_number
-    for seed in confirmation_seeds(config.seed, config.confirm.seeds):
+    for i, seed in enumerate(confirmation_seeds(config.seed, config.confirm.seeds)):
         for arm in arms:
             yield dataclasses.replace(
                 arm.job,
@@ -97,6 +97,7 @@ def confirmation_jobs(config: SweepConfig, arms: Sequence[Entrant], first_number
                 kind="confirm",
                 run=dataclasses.replace(arm.job.run, seed=seed),
                 read_test=True,
+                show_answers=i == 0,
                 may_prune=False,
             )
             number += 1

@@ -19,7 +19,11 @@ TRAIN: dict[str, Any] = {"steps": 8, "num_reports": 4, "batch_size": 8, "lr": 1e
 
 def small_job(number: int, **changes: Any) -> Job:
     """Four reports of two steps each. Dotted names change its run, for example `{"train.lr": 1e30}`."""
-    of_job = {name: changes.pop(name) for name in ("read_test", "kind", "may_prune") if name in changes}
+    of_job = {
+        name: changes.pop(name)
+        for name in ("read_test", "show_answers", "kind", "may_prune")
+        if name in changes
+    }
     task = changes.pop("task", TASK)
     run = RunConfig.from_dict({"model": MODEL, "task": task, "train": TRAIN, "seed": number, "threads": 1})
     run = run.replace(**changes)

@@ -144,6 +144,27 @@ def test_the_brush_moves_by_keys(out: Path, browser: Browser) -> None:
 
 
 @needs_browser
+def test_puzzles_are_stepped_through(out: Path, browser: Browser) -> None:
+    browser.open(out / "report.html")
+    figure = "document.querySelector('[data-name=puzzle]')"
+    open_cells = (
+        f"{figure}.querySelectorAll('.board:first-child td.right, .board:first-child td.wrong').length"
+    )
+    assert browser.evaluate(f"{figure}.querySelectorAll('.board').length") == 2
+    assert browser.evaluate(open_cells) == 18
+    right = f"{figure}.querySelectorAll('.board:first-child td.right').length"
+    last = browser.evaluate(right)
+    press = f"[...{figure}.querySelectorAll('button')].find(b => b.textContent === 'Back').click()"
+    browser.evaluate(press)
+    assert browser.evaluate(right) < last, "each segment solves more"
+    for _ in range(8):
+        browser.evaluate(press)
+    assert browser.evaluate(open_cells) == 0, "the puzzle as given"
+    assert browser.evaluate(f"{figure}.querySelector('[role=status]').textContent") == "The puzzle as given."
+    assert browser.complaints() == []
+
+
+@needs_browser
 def test_it_prints(out: Path, browser: Browser) -> None:
     browser.open(out / "report.html", dark=True)
     assert browser.print().startswith(b"%PDF-")

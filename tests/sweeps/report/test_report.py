@@ -73,7 +73,8 @@ def test_sections(out: Path) -> None:
     text = (out / "report.md").read_text()
     assert text.startswith("# Deep or wide at the Tiny Demo preset's size?\n")
     assert _titles(text) == [
-        "Verdict", "Shape and size", "Which knob matters", "Search", "Compute spent", "How the runs ended",
+        "Verdict", "Shape and size", "Solving, segment by segment", "Which knob matters", "Search",
+        "Compute spent", "How the runs ended",
         "Presets left out", "How to read this", "Where this comes from", "Again",
     ]  # fmt: skip
     assert "527,490 parameters" in text.split("##")[0]
@@ -113,7 +114,7 @@ def test_search_failures_compute_and_presets(out: Path) -> None:
 
 def test_figures_are_there_and_show_something(out: Path) -> None:
     text = (out / "report.md").read_text()
-    assert sorted(path.name for path in (out / "figures").iterdir()) == FIGURES
+    assert sorted(path.name for path in (out / "figures").iterdir()) == sorted([*FIGURES, "segments.gif"])
     for name in NAMES:
         image = matplotlib.image.imread(out / "figures" / f"{name}.png")
         assert min(image.shape[:2]) > 300
