@@ -62,15 +62,18 @@ class RunConfig:
                 raise UnknownNameError.among("configuration", key, fields)
         kind = family(str(values.get("family", "puzzle")))
         model, task, train = (_section(values, name) for name in SECTIONS)
-        task_name = str(task.get("name", DEFAULT_TASK))
-        task_class = task_kind(task_name).config_class
+        task_name = str(task.get("name", default_task(kind.name)))
+        task_entry = task_kind(task_name)
+        if task_entry.family != kind.name:
+            rule = f"fits the {task_entry.family} family, not family={kind.name}"
+            raise ConfigError("task", task_name, rule)
         if task_name not in TASKS:
             # A dumped config must find its data from any folder.
             task_name = str(Path(task_name).expanduser().absolute())
         tops = reader.build(_Tops, {k: values[k] for k in _TOP_FIELDS if k in values}, "configuration")
         return cls(
             model=reader.build(kind.config_class, model, "model"),
-            task=reader.build(task_class, {**task, "name": task_name}, "task"),
+            task=reader.build(task_entry.config_class, {**task, "name": task_name}, "task"),
             train=reader.build(TrainConfig, train, "train"),
             **dataclasses.asdict(tops),
         )
@@ -85,6 +88,7 @@ class RunConfig:
 
 
 DEFAULT_TASK = "sudoku9"
+DEFAULT_TASKS = {"puzzle": DEFAULT_TASK, "text": "text"}
 MAX_SEED = 2**63
 """Where torch's seeds end."""
 PROVENANCE = "sweep"
@@ -100,6 +104,11 @@ class _Tops:
     threads: int | None = None
 
 
+def default_task(family_name: str) -> str:
+    """The task of a run that names none."""
+    return DEFAULT_TASKS.get(family_name, DEFAULT_TASK)
+
+
 def merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """`values` (nested) with dotted `overrides` set; bare field names are qualified first.
 
@@ -107,13 +116,13 @@ def merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
         UnknownNameError: a name that no section has.
     """
     merged = dict(values) | {name: _section(values, name) for name in SECTIONS if name in values}
-    own_task = _section(merged, "task").get("name", DEFAULT_TASK)
+    family_name = str(overrides.get("family", merged.get("family", "puzzle")))
+    own_task = _section(merged, "task").get("name", default_task(family_name))
     task_name = overrides.get("task.name", overrides.get("task", own_task))
     if task_name != own_task:
         merged["task"] = {}  # options of one task mean nothing to another
-    family_name = overrides.get("family", merged.get("family", "puzzle"))
     for name, value in overrides.items():
-        section, _, field = qualify(name, str(family_name), str(task_name)).partition(".")
+        section, _, field = qualify(name, family_name, str(task_name)).partition(".")
         if field:
             merged.setdefault(section, {})[field] = value
         else:

@@ -23,7 +23,8 @@ Options are name=value. A field's name may stand alone (hidden_size=96) or with 
   preset=NAME      start from a preset's model (default: the official defaults)
   config=FILE      start from a config file
   resume=DIR       go on with the run in DIR; only out, read_test, device and threads may be changed
-  out=DIR          where to write (default: outputs/train/<model>-<task>-<time>)
+  out=DIR          where to write (default: the preset's own folder, or <model>-<task>-<time>, in output_base)
+  output_base=DIR  root of these folders (default: the environment's OUTPUT_BASE, or outputs/train)
   read_test=true   evaluate the test split, once, after the last step (default: false)
 """
 

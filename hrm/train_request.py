@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any
 from hrm import checkpoint, run_config
 from hrm import config as reader
 from hrm.errors import ConfigError
-from hrm.presets import load_preset
+from hrm.presets import Preset, load_preset
 from hrm.run_config import RunConfig, merge, qualify
 from hrm.run_folder import RunFolder
 from hrm.tasks import open_task
@@ -23,6 +24,8 @@ from hrm.trainer import FREE_ON_RESUME, Trainer
 SOURCES = ("preset", "config", "resume")
 """What a run starts from; at most one is given."""
 OUTPUTS = Path("outputs/train")
+OUTPUT_BASE = "OUTPUT_BASE"
+"""The environment variable that holds the root of output folders; the option `output_base` wins over it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,7 @@ def read_request(arguments: list[str]) -> Request:
     new_folder = None if out is None else Path(str(out))
     if new_folder is not None:
         RunFolder.check_new(new_folder)
+    base = Path(str(options.pop("output_base", os.environ.get(OUTPUT_BASE) or OUTPUTS)))
     given = [name for name in SOURCES if name in options]
     if len(given) > 1:
         raise ConfigError(" and ".join(given), "both", f"at most one of {', '.join(SOURCES)} may be given")
@@ -57,31 +61,71 @@ def read_request(arguments: list[str]) -> Request:
     if "resume" in sources:
         label, trainer, folder = _resume(Path(sources["resume"]), options, new_folder)
     else:
-        label, trainer, folder = _start(sources, options, new_folder)
+        label, trainer, folder = _start(sources, options, new_folder, base)
     return Request(label=label, trainer=trainer, folder=folder, read_test=read_test)
 
 
 def _start(
-    sources: Mapping[str, str], overrides: Mapping[str, Any], new_folder: Path | None
+    sources: Mapping[str, str], overrides: Mapping[str, Any], new_folder: Path | None, base: Path
 ) -> tuple[str, Trainer, RunFolder]:
-    label, config = _new_config(sources, overrides)
+    preset = load_preset(sources["preset"]) if "preset" in sources else None
+    label, config = _new_config(sources, preset, overrides)
+    own_folder = None if preset is None else preset_folder(preset, config, base)
+    if new_folder is None and own_folder is not None:
+        RunFolder.check_new(own_folder)
     dataset = open_data(config)
     _check_data_decide(config, overrides, dataset)
+    config = _documented_length(preset, config, overrides, dataset)
     trainer = Trainer(config, dataset)
-    folder = RunFolder.create(new_folder or _default_folder(label, dataset))
+    folder = RunFolder.create(new_folder or own_folder or _default_folder(label, dataset, base))
     folder.write_config(trainer.config)
     return label, trainer, folder
 
 
-def _new_config(sources: Mapping[str, str], overrides: Mapping[str, Any]) -> tuple[str, RunConfig]:
+def _new_config(
+    sources: Mapping[str, str], preset: Preset | None, overrides: Mapping[str, Any]
+) -> tuple[str, RunConfig]:
     if "config" in sources:
         path = Path(sources["config"])
         return path.stem, RunConfig.from_dict(merge(run_config.read(path), overrides))
-    if "preset" in sources:
-        preset = load_preset(sources["preset"])
-        values = {"family": preset.family, "model": preset.model}
+    if preset is not None:
+        values = {"family": preset.family, "model": preset.model, "train": preset.train, "task": preset.task}
         return preset.name, RunConfig.from_dict(merge(values, overrides))
     return "model", RunConfig.from_dict(merge({}, overrides))
+
+
+def preset_folder(preset: Preset, config: RunConfig, base: Path) -> Path | None:
+    """The folder under `base` that a document gives a preset's runs; None where none does."""
+    documented = preset.documented
+    if documented is None:
+        return None
+    return base / documented.folder_name(data_name(config))
+
+
+def data_name(config: RunConfig) -> str:
+    """What a run trains on, in a word: a data set of the hub, a text file, or the task."""
+    return str(
+        getattr(config.task, "dataset", None) or getattr(config.task, "text", None) or config.task.name
+    )
+
+
+def _documented_length(
+    preset: Preset | None, config: RunConfig, overrides: Mapping[str, Any], dataset: Dataset
+) -> RunConfig:
+    """The config with the preset's epochs and distance of validations, unless the command line has its own."""
+    documented = None if preset is None else preset.documented
+    given = {qualify(name, config.family, config.task.name) for name in overrides}
+    if (
+        documented is None
+        or dataset.num_train_sequences is None
+        or given & {"train.steps", "train.max_flops"}
+    ):
+        return config
+    train = config.train
+    length = documented.run_length(dataset.num_train_sequences, train.batch_size * train.accumulation)
+    if "train.num_reports" in given:
+        length["num_reports"] = train.num_reports
+    return config.replace(**{f"train.{name}": value for name, value in length.items()})
 
 
 def _check_data_decide(config: RunConfig, overrides: Mapping[str, Any], dataset: Dataset) -> None:
@@ -121,10 +165,10 @@ def open_data(config: RunConfig) -> Dataset:
         return open_task(config.task, progress)
 
 
-def _default_folder(label: str, dataset: Dataset) -> Path:
+def _default_folder(label: str, dataset: Dataset, base: Path) -> Path:
     name = re.sub(r"[^\w.-]+", "-", f"{label}-{dataset.name}-{time.strftime('%Y%m%d-%H%M%S')}")
-    folder, number = OUTPUTS / name, 1
+    folder, number = base / name, 1
     while folder.exists():
         number += 1
-        folder = OUTPUTS / f"{name}-{number}"
+        folder = base / f"{name}-{number}"
     return folder

@@ -57,6 +57,8 @@ class Dataset(ABC):
     """Hash of the prepared data: equal data, equal fingerprint."""
     supports_verdict: bool
     """False for smoke tests, whose results must not decide between architectures."""
+    num_train_sequences: int | None = None
+    """Examples of one pass over the training data; None where a pass means nothing."""
 
     valid: Split
     test: Split

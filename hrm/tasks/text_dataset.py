@@ -63,6 +63,7 @@ class TextDataset(Dataset):
         self.model_fields = {"vocab_size": about["vocab_size"], "seq_len": config.seq_len}
         self.valid, self.test = (_split(folder, name) for name in HELD_OUT)
         self.fingerprint = content_fingerprint(folder)
+        self.num_train_sequences = epoch_windows(self.num_train, config.seq_len)
 
     @property
     def num_train(self) -> int:

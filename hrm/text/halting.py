@@ -41,9 +41,11 @@ class Halting:
     """The tokens of one layer while it runs.
 
     At its k-th H update a token hands over a share of its output, its state z_H weighted by
-    lambda_k * (1 - lambda_1) ... (1 - lambda_{k-1}); lambda is the sigmoid of the halting head. It halts when
-    what is left to hand over is at most `halt_epsilon`, or when the Q network values halting above continuing,
-    or at step T; what is left then goes with the state it halts in, so that shares add up to 1.
+    lambda_k * (1 - lambda_1) ... (1 - lambda_{k-1}). It halts when what is left to hand over is at most
+    `halt_epsilon`, or at step T; what is left then goes with the state it halts in, so that shares add up to 1.
+
+    lambda = sigmoid(h + Q_halt - Q_continue): h is the halting head's logit, the Q values are probabilities.
+    What the Q network says moves the logit by less than 1, so that a young one cannot end all thinking.
 
     Args:
         x: the layer's input [B, S, d].
@@ -100,7 +102,8 @@ class Halting:
 
     def _decide(self, halt_logit: Tensor, q_values: Tensor) -> tuple[Tensor, Tensor]:
         """Which tokens halt, and the share of output that each hands over; both [B, S]."""
-        some = self._left * halt_logit.sigmoid()
-        is_spent = self._left - some <= self.config.halt_epsilon
-        halting = self._running & (is_spent | (q_values[..., HALT] > q_values[..., CONTINUE]))
-        return halting, torch.where(halting, self._left, some)
+        chances = q_values.sigmoid()
+        advantage = chances[..., HALT] - chances[..., CONTINUE]
+        share = self._left * (halt_logit + advantage).sigmoid()
+        halting = self._running & (self._left - share <= self.config.halt_epsilon)
+        return halting, torch.where(halting, self._left, share)

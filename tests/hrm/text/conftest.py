@@ -18,6 +18,7 @@ SMALL = {
     "n_layers": 2,
     "halt_max_steps": 4,
     "h_update_period": 2,
+    "halt_epsilon": 0.1,
     "dropout": 0.0,
     "vocab_size": 23,
     "seq_len": 12,
@@ -48,10 +49,9 @@ def lively_model(seed: int = 0, **overrides: Any) -> TextHRM:
     model = small_model(seed, **overrides)
     with torch.no_grad():
         for layer in model.layers:
-            layer.halt_head.weight.normal_(std=0.7)
-            layer.halt_head.bias.fill_(0.5)
+            layer.halt_head.weight.normal_(std=1.0)
+            layer.halt_head.bias.fill_(2.0)
             layer.q_network.head.weight.normal_(std=0.5)
-            layer.q_network.head.bias.copy_(torch.tensor([0.4, 0.0]))
     return model
 
 
