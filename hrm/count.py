@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 from hrm import config as reader
 from hrm import door
+from hrm.columns import aligned
 from hrm.counting import Counts
 from hrm.errors import ConfigError
-from hrm.families import family
+from hrm.families import family, family_names
 from hrm.option_help import listing
 from hrm.presets import Preset, load_preset, preset_names
-from hrm.puzzle.guide import claim_error, claimed_preset, estimate
 from hrm.run_config import RunConfig, merge, qualify
 from hrm.tasks import TASKS, task_kind
 from hrm.train_config import TrainConfig
-from hrm.units import in_bytes, percent, scaled
+from hrm.units import in_bytes
 
 _USAGE = f"""\
 Counts a model exactly, from its config alone: parameters, FLOPs and bytes.
@@ -25,7 +24,8 @@ Counts a model exactly, from its config alone: parameters, FLOPs and bytes.
   python -m hrm.count preset=base_default
   python -m hrm.count hidden_size=384 num_heads=6 H_layers=3 L_layers=3
   python -m hrm.count preset=tiny_demo task=sudoku6 batch_size=64
-  python -m hrm.count presets           every preset: what the size guide claims, and the exact count
+  python -m hrm.count preset=text_tiny_50m task=text
+  python -m hrm.count presets           every preset: what its document claims, and the exact count
 
 Options are name=value. Any field of the model may be given, alone (hidden_size=384) or with its section
 (model.hidden_size=384; arch.hidden_size=384 is the same); `python -m hrm.train --help` lists them.
@@ -34,9 +34,10 @@ Options are name=value. Any field of the model may be given, alone (hidden_size=
   task=NAME|PATH   the task's vocabulary, cells and puzzle identifiers (default, as the size guide has it:
                    vocabulary 11, 81 cells, one identifier)
   batch_size=N     sequences of a training step and of an evaluation batch (default: {TrainConfig.batch_size})
+  accumulation=N   batches of a training step, of text models
   ema=DECAY        count the memory of averaged weights, too
 """
-_COUNTED = ("train.batch_size", "train.ema")
+_COUNTED = ("train.batch_size", "train.accumulation", "train.ema")
 
 
 def main(arguments: list[str]) -> int:
@@ -70,7 +71,9 @@ def read_config(arguments: list[str]) -> tuple[str, RunConfig]:
     """
     options = reader.parse_dotlist(arguments)
     preset = load_preset(str(options.pop("preset"))) if "preset" in options else None
-    values = {"family": preset.family, "model": preset.model} if preset else {}
+    values: dict[str, Any] = {}
+    if preset:
+        values = {"family": preset.family, "model": preset.model, "train": _counted_training(preset)}
     config = RunConfig.from_dict(merge(values, options))
     given = {qualify(name, config.family, config.task.name): value for name, value in options.items()}
     for name, value in given.items():
@@ -80,6 +83,10 @@ def read_config(arguments: list[str]) -> tuple[str, RunConfig]:
         decided = {f"model.{name}": value for name, value in _task_fields(config).items()}
         config = config.replace(**{**decided, **given})
     return _label(preset, options), config
+
+
+def _counted_training(preset: Preset) -> dict[str, Any]:
+    return {name: value for name, value in preset.train.items() if f"train.{name}" in _COUNTED}
 
 
 def _task_fields(config: RunConfig) -> dict[str, Any]:
@@ -99,9 +106,8 @@ def _label(preset: Preset | None, options: dict[str, Any]) -> str:
 
 def counts_text(label: str, config: RunConfig) -> str:
     """The counts of one model, for a terminal."""
-    batch_size = config.train.batch_size
-    counts: Counts = family(config.family).counts(config.model, batch_size, config.train)
-    flops = {"training step": counts.flops_per_step, "evaluation": counts.eval_flops_per_batch}
+    batch_size, kind = config.train.batch_size, family(config.family)
+    counts: Counts = kind.counts(config.model, batch_size, config.train)
     memory = {
         "weights": counts.weight_bytes,
         "gradients": counts.gradient_bytes,
@@ -109,77 +115,32 @@ def counts_text(label: str, config: RunConfig) -> str:
         "activations": counts.activation_bytes,
         "total": counts.total_bytes,
     }
+    face = kind.count_face()
     sections = {
-        "Parameters": _parameter_rows(config.model, counts),
-        f"FLOPs, batch of {batch_size}": [(name, f"{n:,}", scaled(n)) for name, n in flops.items()],
+        "Parameters": face.parameter_rows(config.model, counts),
+        f"FLOPs, batch of {batch_size}{_accumulated(config)}": face.flops_rows(
+            config.model, counts, config.train
+        ),
         f"Bytes of training on a CPU, batch of {batch_size}, {config.model.forward_dtype} forward": [
             (name, f"{n:,}", in_bytes(n)) for name, n in memory.items()
         ],
     }
-    blocks = [f"{title}\n{_aligned(rows)}" for title, rows in sections.items()]
-    return "\n\n".join([f"{label}\n{model_text(config.model)}", *blocks])
+    blocks = [f"{title}\n{aligned(rows)}" for title, rows in sections.items()]
+    return "\n\n".join([f"{label}\n{face.model_text(config.model)}", *blocks])
 
 
-def model_text(model: Any) -> str:
-    """The shape of a puzzle HRM in two lines."""
-    embedding = f"{model.num_puzzle_identifiers} x {model.puzzle_embedding_size}"
-    return (
-        f"width {model.hidden_size}, {model.num_heads} heads, {model.H_layers}+{model.L_layers} layers, "
-        f"inner width {model.inner_size}, cycles {model.H_cycles}x{model.L_cycles}, "
-        f"H update every {model.effective_period} of {model.num_L_steps} L-steps\n"
-        f"vocabulary {model.vocab_size}, {model.seq_len} cells, puzzle embedding {embedding}"
-    )
-
-
-def _parameter_rows(model: Any, counts: Counts) -> list[tuple[str, str, str]]:
-    guess, claimed = estimate(model), claimed_preset(model)
-    verdict = f"exact is {percent(claim_error(claimed, counts.params))}" if claimed else ""
-    return [
-        ("trainable", f"{counts.trainable_params:,}", ""),
-        ("puzzle embedding", f"{counts.puzzle_embedding_params:,}", ""),
-        ("both (what a budget bounds)", f"{counts.params:,}", scaled(counts.params)),
-        ("buffers (initial states)", f"{counts.buffers:,}", ""),
-        ("the size guide's estimate", f"{guess:,}", f"{guess - counts.params:+,}"),
-        ("the size guide's claim", str(claimed.claim) if claimed else "none", verdict),
-    ]
+def _accumulated(config: RunConfig) -> str:
+    accumulation = config.train.accumulation
+    return f" ({accumulation} of them a step)" if accumulation > 1 else ""
 
 
 def presets_text() -> str:
-    """Every preset, smallest first: the size guide's claim, its estimate and the exact count."""
-    batch_size = TrainConfig.batch_size
-    rows = []
-    for preset in map(load_preset, preset_names()):
-        kind = family(preset.family)
-        model: Any = reader.build(kind.config_class, preset.model, "model")
-        counts: Counts = kind.counts(model, batch_size)
-        claimed = claimed_preset(model)
-        claim = str(claimed.claim) if claimed else "-"
-        error = percent(claim_error(claimed, counts.params)) if claimed else "-"
-        shape = f"{model.hidden_size}/{model.num_heads}/{model.H_layers}+{model.L_layers}"
-        cycles = f"{model.H_cycles}x{model.L_cycles}"
-        rows.append((counts.params, counts.flops_per_step, (
-            preset.name, shape, cycles, claim, f"{counts.params:,}", error, f"{estimate(model):,}",
-            scaled(counts.flops_per_step), in_bytes(counts.total_bytes),
-        )))  # fmt: skip
-    head = ("preset", "H/heads/layers", "cycles", "claimed", "exact", "off by", "guide's estimate",
-            "FLOPs a step", "training bytes")  # fmt: skip
-    table = _aligned([head, *(row for *_, row in sorted(rows))], indent="")
-    notes = (
-        "claimed: by the size guide, for every model of that shape",
-        "exact: trainable + puzzle embedding parameters, vocabulary 11, one puzzle identifier",
-        f"FLOPs and bytes: a training step of {batch_size} sequences of 81 cells, bfloat16 forward, on a CPU",
-    )
-    return "\n".join([table, "", *notes])
-
-
-def _aligned(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> str:
-    """Columns side by side: the first flush left, the others flush right."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:]))])
-        for row in rows
-    ]
-    return "\n".join(indent + line.rstrip() for line in lines)
+    """Every preset, family by family, smallest first: what its document claims, and what was counted."""
+    tables = []
+    for name in family_names():
+        presets = [load_preset(preset) for preset in preset_names(name)]
+        tables.append(family(name).count_face().presets_text(presets))
+    return "\n\n".join(tables)
 
 
 if __name__ == "__main__":

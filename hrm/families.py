@@ -43,6 +43,8 @@ class Family:
         counts: config, batch size and training config to `hrm.counting.Counts`, exact, in microseconds.
         count_arrays: the same over arrays: field name to value or array, to a dict of arrays.
         lattice: validity and identity over arrays.
+        count_face: gives the module with which `hrm.count` shows the family: `model_text`, `parameter_rows`,
+            `flops_rows`, `presets_text`.
         official_names: a model's `state_dict` under the names of the family's reference implementation,
             where that has the same parts.
         adaptive: whether the data decide what a step costs, up to `Counts.flops_per_step`. Runs of such a
@@ -55,8 +57,14 @@ class Family:
     counts: Callable[..., Any]
     count_arrays: Callable[..., Any]
     lattice: Lattice
+    count_face: Callable[[], Any]
     official_names: Callable[[Mapping[str, Any]], dict[str, Any]]
     adaptive: bool = False
+
+
+def family_names() -> list[str]:
+    """Every family."""
+    return list(_registry())
 
 
 def family(name: str) -> Family:

@@ -89,9 +89,18 @@ def _new_config(
         path = Path(sources["config"])
         return path.stem, RunConfig.from_dict(merge(run_config.read(path), overrides))
     if preset is not None:
-        values = {"family": preset.family, "model": preset.model, "train": preset.train, "task": preset.task}
+        task = preset.task | _documented_share(preset, overrides)
+        values = {"family": preset.family, "model": preset.model, "train": preset.train, "task": task}
         return preset.name, RunConfig.from_dict(merge(values, overrides))
     return "model", RunConfig.from_dict(merge({}, overrides))
+
+
+def _documented_share(preset: Preset, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The share of a hub's data set that a document trains on; a text of one's own is taken whole."""
+    documented = preset.documented
+    if documented is None or not {"task.dataset", "dataset"} & overrides.keys():
+        return {}
+    return {"subset_percent": documented.subset_percent}
 
 
 def preset_folder(preset: Preset, config: RunConfig, base: Path) -> Path | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hrm.families import Family
@@ -28,6 +30,11 @@ def official_names(state: Mapping[str, Any]) -> dict[str, Any]:
     return to_official(state)
 
 
+def count_face() -> ModuleType:
+    """See `hrm.puzzle.count_face`; imported by the door that needs it."""
+    return import_module("hrm.puzzle.count_face")
+
+
 FAMILY = Family(
     name="puzzle",
     config_class=PuzzleHRMConfig,
@@ -35,5 +42,6 @@ FAMILY = Family(
     counts=count,
     count_arrays=count_arrays,
     lattice=LATTICE,
+    count_face=count_face,
     official_names=official_names,
 )

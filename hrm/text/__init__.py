@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from hrm.families import Family
@@ -20,6 +22,11 @@ def build(config: TextHRMConfig) -> TextHRM:
     return TextHRM(config)
 
 
+def count_face() -> ModuleType:
+    """See `hrm.text.count_face`; imported by the door that needs it."""
+    return import_module("hrm.text.count_face")
+
+
 FAMILY = Family(
     name="text",
     config_class=TextHRMConfig,
@@ -27,6 +34,7 @@ FAMILY = Family(
     counts=count,
     count_arrays=count_arrays,
     lattice=LATTICE,
+    count_face=count_face,
     official_names=dict,
     adaptive=True,
 )

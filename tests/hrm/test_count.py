@@ -65,12 +65,36 @@ def test_batch_size_and_ema_count(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{12 * 527_362:,}" in text  # two optimizer states and the average, float32
 
 
-def test_presets_are_all_listed_smallest_first(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = counted(capsys, "presets").split("\n\n")[0].splitlines()[1:]
-    assert sorted(row.split()[0] for row in rows) == preset_names()
-    exact = [int(row.split()[4].replace(",", "")) for row in rows]
-    assert exact == sorted(exact)
-    assert rows[0].split()[:6] == ["tiny_demo", "128/4/1+1", "1x1", "~0.40M", "527,490", "+31.9%"]
+def test_presets_are_all_listed_smallest_first_family_by_family(capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = counted(capsys, "presets").split("\n\n")
+    for family, block, exact_at in (("puzzle", blocks[0], 4), ("text", blocks[2], 6)):
+        rows = block.splitlines()[1:]
+        assert sorted(row.split()[0] for row in rows) == preset_names(family)
+        exact = [int(row.split()[exact_at].replace(",", "")) for row in rows]
+        assert exact == sorted(exact)
+    first = blocks[0].splitlines()[1].split()
+    assert first[:6] == ["tiny_demo", "128/4/1+1", "1x1", "~0.40M", "527,490", "+31.9%"]
+
+
+def test_text_presets_show_what_was_claimed_and_what_is_so(capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(counted(capsys, "presets").split())
+    assert "text_tiny_50m 384/6/8 6/2 256 32128 ~50M 50,398,872 +0.8% 38.2M" in text
+    assert "text_medium_350m 768/12/16 10/4 1024 32128 ~350M 329,094,960 -6.0%" in text
+    assert "text_large_1b 1536/24/24 12/5 2048 32128 ~1B 1,875,657,288 +87.6%" in text
+    assert "text_tiny_50m 312G 1-2 308 to 821 no: at least 154 times that" in text
+    assert "a floor: it takes 97 GB" in text
+
+
+def test_a_text_preset_and_its_own_batches(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [" ".join(line.split()) for line in counted(capsys, "preset=text_large_1b").splitlines()]
+    for line in (
+        "both (what a budget bounds) 1,875,657,288 1.88G",
+        "the document's claim ~1B exact is +87.6%",
+        "FLOPs, batch of 8 (2 of them a step)",
+    ):
+        assert line in lines
+    assert "vocabulary 258" in counted(capsys, "preset=text_tiny_50m", "task=text")
+    assert "batch of 3 (5 of them" in counted(capsys, "family=text", "batch_size=3", "accumulation=5")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("preset=tiny_demo", "-h")])

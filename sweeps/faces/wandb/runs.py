@@ -15,7 +15,6 @@ from queue import SimpleQueue
 from typing import Any
 
 from sweeps.faces.wandb.session import Session, one_line, tags
-
 from sweeps.jobs import Job, Outcome, Report
 from sweeps.listener import Listener
 from sweeps.results.values import space_values

@@ -6,17 +6,17 @@ import time
 from pathlib import Path
 
 import pytest
-from sweeps.faces.wandb.session import Session, check_mode, run_id
-from tests.sweeps.faces.wandb.wandb_sweep import SMALL, TINY, check_runs, one_fails, watched_sweep
 
 from hrm.errors import ConfigError
 from sweeps.config import WandbConfig
 from sweeps.faces.wandb.runs import WandbRuns
+from sweeps.faces.wandb.session import Session, check_mode, run_id
 from sweeps.jobs import Job
 from sweeps.results import context as setting
 from sweeps.results.context import Context
 from sweeps.results.tables import read_curves, read_trials
 from sweeps.search.plan import Plan
+from tests.sweeps.faces.wandb.wandb_sweep import SMALL, TINY, check_runs, one_fails, watched_sweep
 from tests.sweeps.synthetic_sweep import plausible, run_sweep
 from tests.sweeps.wandb_log import OfflineRun, read_run
 from tests.sweeps.wandb_server import KEY, WandbServer
