@@ -49,6 +49,23 @@ class SweepTrainConfig(TrainConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StopConfig:
+    """Limits of the whole sweep: the first to be reached ends the search, and the report says which.
+
+    They bound search and baselines; confirmations come on top, but for `hours`.
+    """
+
+    trials: int | None = None
+    """Trials to start, search and baselines together."""
+    hours: float | None = None
+    """Wall time since the first trial could start; ends baselines and confirmations too. Not reproducible."""
+    flops: int | str | None = None
+    """Training FLOPs of search and baselines, pruned and failed trials counted: `1e15`, `500T` or `2.5P`."""
+    no_improvement: int | None = None
+    """Search trials without a better best."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BaselineConfig:
     presets: list[str] | None = None
     """Presets to train as baselines; null is every preset that fits the budget."""
@@ -110,6 +127,7 @@ class SweepConfig:
     sampler: dict[str, Any] = field(default_factory=lambda: {"name": "tpe"})
     """`name` and that sampler's options."""
     pruner: dict[str, Any] = field(default_factory=lambda: {"name": "hyperband"})
+    stop: StopConfig = field(default_factory=StopConfig)
     baseline: BaselineConfig = field(default_factory=BaselineConfig)
     confirm: ConfirmConfig = field(default_factory=ConfirmConfig)
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
@@ -128,6 +146,11 @@ class SweepConfig:
     def __post_init__(self) -> None:
         _require("num_trials", self.num_trials, self.num_trials >= 1, "must be at least 1")
         _require("seed", self.seed, self.seed >= 0, "must be 0 or more")
+        for name in ("trials", "no_improvement"):
+            limit = getattr(self.stop, name)
+            _require(f"stop.{name}", limit, limit is None or limit >= 1, "must be at least 1, or null")
+        _require("stop.hours", self.stop.hours, self.stop.hours is None or self.stop.hours > 0,
+                 "must be above 0, or null")  # fmt: skip
         _require(
             "train.equal", self.train.equal, self.train.equal in EQUAL, f"must be one of: {', '.join(EQUAL)}"
         )
