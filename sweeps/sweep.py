@@ -27,6 +27,7 @@ from sweeps.results.best import write_best
 from sweeps.results.context import Context
 from sweeps.results.tables import Tables
 from sweeps.running.resources import Machine, Shares, share
+from sweeps.search.limits import stopwatch
 from sweeps.search.plan import Plan
 from sweeps.space.candidates import Candidates
 
@@ -65,7 +66,7 @@ def run(config: SweepConfig, command: Sequence[str] = ()) -> Path:
     with ray_bridge.connect(config.ray.address, machine) as there:
         shares = share(config, there)
         output.create(out, config)
-        plan = Plan(config, candidates, out / output.JOURNAL, shares.slots, shares.memory_bytes)
+        plan = Plan(config, candidates, out / output.JOURNAL, shares.slots, shares.memory_bytes, stopwatch())
         context = setting.describe(config, candidates, plan, dataset, _without_out(command))
         setting.write(context, out)
         print(_opening(context, plan, shares, out), file=sys.stderr)

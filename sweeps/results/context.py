@@ -15,6 +15,7 @@ from sweeps.results.provenance import Provenance, space_hash
 from sweeps.results.schema import SCHEMA_VERSION
 from sweeps.search.objective import Objective
 from sweeps.space.budget import Budget
+from sweeps.space.measures import PARAMS
 from sweeps.verdict.statistics import TEST_NAME
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Context:
     num_test: int
     max_params: int | None
     min_params: int | None
+    other_bounds: list[str]
+    """Bounds on anything but parameters, such as `budget.max_memory=64,000,000`."""
     parameters: list[str]
     """Searched names, in the space's order."""
     derived: list[str]
@@ -116,6 +119,7 @@ def describe(
         num_test=len(dataset.test),
         max_params=candidates.budget.max_params,
         min_params=candidates.budget.min_params,
+        other_bounds=[str(bound) for bound in candidates.budget.bounds if bound.measure is not PARAMS],
         parameters=list(space.parameters),
         derived=[*([space.filled] if space.filled else []), *space.derived],
         space_hash=space_hash(config.space),

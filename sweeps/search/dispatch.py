@@ -20,6 +20,8 @@ class Decides(Protocol):
 
     def report(self, number: int, report: Report) -> bool: ...
 
+    def why_stopped(self, number: int) -> str | None: ...
+
     def end(self, number: int, outcome: Outcome) -> None: ...
 
 
@@ -87,7 +89,8 @@ class Dispatcher:
         if report.index == running.job.run.train.num_reports:
             self._end(number, Outcome(status="completed", reports=tuple(running.reports)))
         elif prune:
-            self._end(number, Outcome(status="pruned", reports=tuple(running.reports)))
+            error = self._plan.why_stopped(number)
+            self._end(number, Outcome(status="pruned", error=error, reports=tuple(running.reports)))
         return number not in self._running
 
     def failed(self, number: int, error: str) -> None:

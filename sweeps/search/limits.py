@@ -11,6 +11,7 @@ next trial waits for all before it and is given what they have left over.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from hrm.errors import ConfigError
@@ -21,6 +22,12 @@ from sweeps.search.objective import Objective
 
 Clock = Callable[[], float]
 """Seconds since the sweep started, or was resumed."""
+
+
+def stopwatch() -> Clock:
+    """A clock that starts now."""
+    start = time.monotonic()
+    return lambda: time.monotonic() - start
 
 
 class Limits:

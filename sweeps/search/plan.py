@@ -16,6 +16,7 @@ from sweeps.config import SweepConfig
 from sweeps.jobs import Job, Outcome, Report
 from sweeps.search.baselines import baseline_jobs, choose_presets
 from sweeps.search.confirmation import Entrant, best_baselines, confirmation_jobs, finalists
+from sweeps.search.limits import Clock, Limits
 from sweeps.search.study import SweepStudy
 from sweeps.space.candidates import Candidate, Candidates, PresetPlace
 
@@ -43,9 +44,10 @@ class Plan:
         journal: file of the Optuna journal; None keeps it in memory.
         slots: jobs that run at once.
         memory_bytes: what one trial may use; presets beyond are left out. None is no bound.
+        clock: read for `stop.hours` only.
 
     Raises:
-        UserError: an unknown sampler, pruner, objective, preset or option.
+        UserError: an unknown sampler, pruner, objective, preset or option, or a limit that leaves no search.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Plan:
         journal: Path | None,
         slots: int,
         memory_bytes: int | None = None,
+        clock: Clock = lambda: 0.0,
     ) -> None:
         assert slots >= 1
         self.jobs: dict[int, Job] = {}
@@ -80,11 +83,17 @@ class Plan:
         self._searched: dict[int, Candidate] = {}
         self._search_over = False
         self._confirming = False
+        self._timed_out = False
         self._reports: dict[int, list[Report]] = {}
-        self._stopped: set[int] = set()
+        self._stopped: dict[int, str | None] = {}
+        """Jobs that were told to stop: None where they were pruned, else which limit ended them."""
+        self._limits = Limits(
+            config, list(self._queue), self.jobs, self.outcomes, self._reports, slots, clock
+        )
 
     def next_job(self) -> Job | Wait | Done:
         """The next job to start, once for every free slot; WAIT comes only while jobs are running."""
+        self._heed_time()
         if self._may_search():
             return self._start_search()
         if self._queue:
@@ -100,7 +109,7 @@ class Plan:
         return self.next_job()
 
     def report(self, number: int, report: Report) -> bool:
-        """Takes a report of a running job, in order. True: stop the job, it is pruned."""
+        """Takes a report of a running job, in order. True: stop the job, it is pruned or a limit ends it."""
         assert number in self.jobs and number not in self.outcomes, f"job {number} is not running"
         if number in self._stopped:
             return True
@@ -108,21 +117,27 @@ class Plan:
         reports.append(report)
         job = self.jobs[number]
         value = self._study.objective.value(reports)
-        if job.kind != "search" or value is None:
+        trial = self.trial_numbers.get(number)
+        if trial is not None and value is not None:
+            self._study.report(trial, report.index, value)
+        if report.index == job.run.train.num_reports:
             return False
-        trial = self.trial_numbers[number]
-        self._study.report(trial, report.index, value)
-        is_last = report.index == job.run.train.num_reports
-        if job.may_prune and not is_last and self._study.should_prune(trial):
-            self._stopped.add(number)
-            return True
-        return False
+        self._heed_time()
+        if trial is not None and value is not None and job.may_prune and self._study.should_prune(trial):
+            self._stopped[number] = None
+        elif limit := self._limits.must_end(number):
+            self._stopped[number] = limit
+        return number in self._stopped
+
+    def why_stopped(self, number: int) -> str | None:
+        """Which limit of the sweep ended a job that was told to stop; None where it was pruned."""
+        return self._stopped[number]
 
     def end(self, number: int, outcome: Outcome) -> None:
         """Takes the end of a running job. One that was to be stopped counts as pruned however it ended."""
         assert number in self.jobs and number not in self.outcomes, f"job {number} is not running"
-        if number in self._stopped and outcome.status != "pruned":
-            outcome = dataclasses.replace(outcome, status="pruned", error=None)
+        if number in self._stopped:
+            outcome = dataclasses.replace(outcome, status="pruned", error=self._stopped[number])
         self.outcomes[number] = outcome
         if self.jobs[number].kind != "search":
             return
@@ -140,7 +155,8 @@ class Plan:
             return len(self.jobs) + len(self._queue)
         num_search = len(self._searched)
         if not self._search_over:
-            num_search = min(self._config.num_trials, self._num_feasible or self._config.num_trials)
+            most = self._limits.most_search_trials
+            num_search = min(most, self._num_feasible or most)
         confirm = self._config.confirm
         num_arms = min(confirm.finalists, num_search) + len(self._presets) if confirm.finalists else 0
         return self._num_baselines + num_search + num_arms * confirm.seeds
@@ -156,17 +172,40 @@ class Plan:
 
     def _may_search(self) -> bool:
         """Whether a search trial can start now; notices the end of the search."""
-        if self._search_over or not self._study.ready():
+        if self._search_over or not self._study.ready() or self._limits.must_wait():
             return False
         if len(self._searched) >= self._config.num_trials:
             self._search_over = True
+        elif limit := self._limits.search_over():
+            self._end_search(limit)
         elif self._study.exhausted():
-            self._search_over = True
-            self.notes.append(
-                f"The search ended after {len(self._searched)} of {self._config.num_trials} trials: "
-                "it had tried every distinct configuration within the budget."
-            )
+            self._end_search("it had tried every distinct configuration within the budget.")
         return not self._search_over
+
+    def _end_search(self, reason: str) -> None:
+        self._search_over = True
+        num = f"{len(self._searched)} of {self._config.num_trials}"
+        self.notes.append(f"The search ended after {num} trials: {reason}")
+
+    def _heed_time(self) -> None:
+        """Drops what has not started when the time is over."""
+        limit = self._limits.out_of_time()
+        is_done = self._confirming and not self._queue and not self._num_running
+        if limit is None or is_done or self._timed_out:
+            return
+        self._timed_out = True
+        if self._search_over:
+            self.notes.append(f"The sweep ended before its last jobs: {limit}")
+        else:
+            self._end_search(limit)
+        baselines = sum(job.kind == "baseline" for job in self._queue)
+        dropped = [f"{baselines} baseline trials"] if baselines else []
+        if self._config.confirm.finalists and (not self._confirming or self._queue):
+            dropped.append("confirmations")
+        if dropped:
+            self.notes.append(f"Not trained for lack of time: {' and '.join(dropped)}.")
+        self._confirming = True
+        self._queue.clear()
 
     def _start(self, job: Job) -> Job:
         assert job.number not in self.jobs
@@ -179,18 +218,18 @@ class Plan:
         trial, candidate = self._study.ask(number)
         self.trial_numbers[number] = trial
         self._searched[number] = candidate
-        return self._start(
-            Job(
-                number=number,
-                kind="search",
-                arm=f"trial {trial}",
-                params=candidate.values,
-                run=dataclasses.replace(candidate.run, seed=self._config.seed),
-                num_params=candidate.num_params,
-                flops_per_step=candidate.flops_per_step,
-                may_prune=self._config.pruner["name"] != "none",
-            )
+        job = Job(
+            number=number,
+            kind="search",
+            arm=f"trial {trial}",
+            params=candidate.values,
+            run=dataclasses.replace(candidate.run, seed=self._config.seed),
+            num_params=candidate.num_params,
+            flops_per_step=candidate.flops_per_step,
+            may_prune=self._config.pruner["name"] != "none",
         )
+        self._limits.started(job)
+        return self._start(job)
 
     def _choose_arms(self) -> list[Entrant]:
         if self._config.confirm.finalists == 0:

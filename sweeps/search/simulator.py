@@ -20,6 +20,16 @@ Slowness = Callable[[Job, int], float]
 
 
 @dataclass
+class FakeClock:
+    """Time that passes when a simulator says so; call it for the seconds."""
+
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@dataclass
 class Simulation:
     """What happened, on the fake clock."""
 
@@ -51,10 +61,19 @@ class Simulator:
         train: makes the reports.
         slots: workers.
         slowness: of the workers; None is 1 everywhere.
+        clock: the plan's, if it has one; the simulator moves it.
     """
 
-    def __init__(self, plan: Plan, train: Train, slots: int, slowness: Slowness | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        train: Train,
+        slots: int,
+        slowness: Slowness | None = None,
+        clock: FakeClock | None = None,
+    ) -> None:
         self._plan, self._train, self._slots = plan, train, slots
+        self._clock = clock or FakeClock()
         self._slowness = slowness or (lambda job, index: 1.0)
         self._events: list[_Event] = []
         self._num_scheduled = 0
@@ -103,7 +122,7 @@ class Simulator:
         heapq.heappush(self._events, _Event(time, self._num_scheduled, job, result))
 
     def _take(self, event: _Event) -> None:
-        self._result.wall_seconds = event.time
+        self._result.wall_seconds = self._clock.seconds = event.time
         job, reports = event.job, self._reports[event.job.number]
         if isinstance(event.result, Exception):
             reason = f"{type(event.result).__name__}: {event.result}"
