@@ -109,16 +109,16 @@ def test_the_runs_are_counted(text: str) -> None:
 def test_every_bound_and_limit_is_printed() -> None:
     config = sweep(FILLED, max_params="tiny_demo", num_trials=20)
     budget = dataclasses.replace(
-        config.budget, max_memory="64MiB", max_inference_flops="150M", min_inference_flops=0.5
+        config.budget, max_memory="64MiB", max_inference_flops="800M", min_inference_flops=0.5
     )
     stop = StopConfig(trials=12, flops="2P", no_improvement=4, hours=1.5)
     config = dataclasses.replace(config, budget=budget, stop=stop)
     text = describe(Candidates(config, task_fields()), config)
     assert line(text, "budget, parameters") == "at most 527,490"
     assert line(text, "budget, bytes of memory") == "at most 67,108,864"
-    assert line(text, "budget, inference FLOPs") == "at most 150,000,000 and at least 75,000,000"
+    assert line(text, "budget, inference FLOPs") == "at most 800,000,000 and at least 400,000,000"
     assert "budget, FLOPs per step" not in text
-    assert line(text, "inference FLOPs") == "85.8 M to 147 M"
+    assert line(text, "inference FLOPs") == "418 M to 666 M"
     assert line(text, "search trials") == "7" and line(text, "baseline trials").startswith("5:")
     assert line(text, "the sweep ends after") == (
         "12 search and baseline trials; or 2 PFLOPs of search and baseline training; or 4 search trials without "
