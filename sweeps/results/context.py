@@ -60,8 +60,6 @@ class Context:
     num_test: int
     max_params: int | None
     min_params: int | None
-    other_bounds: list[str]
-    """Bounds on anything but parameters, such as `budget.max_memory=64,000,000`."""
     parameters: list[str]
     """Searched names, in the space's order."""
     derived: list[str]
@@ -72,6 +70,8 @@ class Context:
     provenance: Provenance
     started_at: str
     """UTC, ISO 8601."""
+    other_bounds: list[str] = field(default_factory=list)
+    """Bounds on anything but parameters, such as `budget.max_memory=64,000,000`."""
     notes: list[str] = field(default_factory=list)
     """What was worth saying of the sweep's course, in sentences; known when it ends."""
 
