@@ -17,6 +17,7 @@ DIRECTIONS: dict[str, Direction] = {
     "cell_accuracy": "maximize",
     "blank_accuracy": "maximize",
     "q_halt_accuracy": "maximize",
+    "accuracy": "maximize",
     "loss": "minimize",
     "bits_per_byte": "minimize",
     "perplexity": "minimize",

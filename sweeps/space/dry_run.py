@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hrm.families import family
 from hrm.presets import preset_names
 from sweeps.config import SweepConfig
 from sweeps.quantities import TRAINING_FLOPS, parse_count
@@ -107,7 +108,7 @@ def _counts(candidates: Candidates) -> list[str]:
         )
         lines += _line(LABELS[name], shown)
     lines += _line(
-        "steps of a trial",
+        "steps of a trial" if not family(candidates.family).adaptive else "steps, at least",
         _range(candidates.compute.steps_for(int(end)) for end in (flops.max(), flops.min())),
     )
     most = candidates.budget.max_params
