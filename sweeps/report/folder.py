@@ -69,6 +69,14 @@ class Folder:
         name = self.config(self.trials[0])["family"] if self.trials else "puzzle"
         return family(name).lattice.width
 
+    @property
+    def best_config(self) -> dict[str, Any] | None:
+        """What `best.yaml` holds: the best confirmed arm's configuration, else the best search trial's."""
+        if self.comparisons.best:
+            return self.comparisons.best.config
+        ranked = self.ranked(self.of("search"))
+        return self.config(ranked[0]) if ranked else None
+
     def of(self, kind: str, status: str | None = None) -> list[Row]:
         """Trials of a kind, and of a status when given."""
         return [row for row in self.trials if row["kind"] == kind and status in (None, row["status"])]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
+from typing import Any
 
-from sweeps.report.blocks import Code, Items, Section, Table, Text
+from sweeps.report import overrides
+from sweeps.report.blocks import Block, Code, Items, Section, Table, Text
 from sweeps.report.folder import Folder
 from sweeps.report.numbers import count
 
@@ -44,9 +47,36 @@ def machine(folder: Folder) -> str:
 def again(folder: Folder) -> Section:
     """The commands that repeat the sweep and train its winner."""
     command = shlex.join(["python", "run_sweep.py", *folder.context.command])
-    return Section("Again", [
-        Text("The same sweep:"),
-        Code(command),
+    blocks: list[Block] = [Text("The same sweep:"), Code(command)]
+    if folder.best_config is not None:
+        blocks += _retraining(folder.best_config)
+    return Section("Again", blocks)
+
+
+def _retraining(config: dict[str, Any]) -> list[Block]:
+    blocks: list[Block] = [
         Text("The best configuration alone, from this folder (`best.yaml` says what it is):"),
         Code("python -m hrm.train config=best.yaml"),
-    ])  # fmt: skip
+        Text("The same without the file:"),
+        Code(_command("python -m hrm.train", overrides.ours(config))),
+    ]
+    official = overrides.official(config)
+    if official is None:
+        return blocks
+    given, beyond = official
+    blocks += [
+        Text("As overrides of the official HRM repository, with a `data_path` of its own:"),
+        Code(_command("python pretrain.py", given)),
+    ]
+    return [*blocks, Items(beyond)] if beyond else blocks
+
+
+def _command(program: str, arguments: Sequence[str]) -> str:
+    """A shell command in lines of readable length."""
+    lines = [program]
+    for argument in map(shlex.quote, arguments):
+        if len(lines[-1]) + len(argument) > 96:
+            lines.append(f"  {argument}")
+        else:
+            lines[-1] += f" {argument}"
+    return " \\\n".join(lines)
