@@ -81,7 +81,7 @@ def _beyond_official(model: dict[str, Any], train: dict[str, Any]) -> Iterator[s
     if not model["q_continue"]:
         yield "Trained here without the continue value (q_continue=false); the official code always trains it."
     if model["gradient_L_steps"] != 1:
-        yield f"The gradient flows through {model['gradient_L_steps']} L-steps here, through one in the official code."
+        yield f"The gradient flows through {model['gradient_L_steps']} L-steps here, one in the official code."
     if train["ema"]:
         yield f"Evaluated here with averaged weights (ema={train['ema']}), which the official code does not have."
 
