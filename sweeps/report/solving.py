@@ -68,12 +68,8 @@ def solving(folder: Folder) -> dict[str, Any] | None:
 
 def _chosen(folder: Folder) -> list[Row]:
     """The first completed confirmations of the leading finalist and of the best preset."""
-    leader = wording.leading_finalist(folder)
-    presets = [
-        arm for arm in folder.comparisons.arms if arm.is_baseline and arm.mean("objective") is not None
-    ]
-    presets.sort(key=lambda arm: folder.context.goal.best_first(arm.mean("objective") or 0.0))
-    names = [arm.name for arm in ([leader] if leader else []) + presets[:1]]
+    arms = (wording.leading_finalist(folder), wording.best_preset(folder))
+    names = [arm.name for arm in arms if arm is not None]
     return [row for name in names for row in folder.of("confirm", "completed") if row["arm"] == name]
 
 

@@ -47,6 +47,11 @@ def leading_finalist(folder: Folder) -> Arm | None:
     return best_arm([arm for arm in folder.comparisons.arms if not arm.is_baseline], folder.context)
 
 
+def best_preset(folder: Folder) -> Arm | None:
+    """The confirmed preset with the best objective on fresh seeds, on the validation split."""
+    return best_arm([arm for arm in folder.comparisons.arms if arm.is_baseline], folder.context)
+
+
 def confirmed(folder: Folder, arm: Arm, metric: str) -> Estimate | None:
     """An arm's mean and interval in a metric."""
     return estimate(arm.values_of(metric), score_resolution(metric, folder.context))

@@ -11,6 +11,7 @@ from sweeps.report.blocks import Block, Figure, Items, Report, Section, Table, T
 from sweeps.report.charts.chart import Chart
 from sweeps.report.folder import Folder
 from sweeps.report.numbers import NONE, count, flops, plus_minus
+from sweeps.report.sections.side_by_side import side_by_side
 from sweeps.results.files import write_text_atomically
 from sweeps.scaling.chart import chart
 from sweeps.scaling.points import AXES, Point, read
@@ -50,8 +51,10 @@ def build(folders: Sequence[Folder]) -> tuple[Report, dict[str, Chart]]:
         dict.fromkeys(folder.context.question for folder in folders)
     )
     title = "How the best find changes with its size"
+    beside = side_by_side(folders)
     if reason := _differ(folders):
-        return Report(title=title, opening=opening, sections=[Section("No common law", [Text(reason)])]), {}
+        alone = Section("No common law", [Text(reason)])
+        return Report(title=title, opening=opening, sections=[beside, alone]), _figures_of(beside)
     points = [point for folder in folders if (point := read(folder)) is not None]
     fits = study(points) if points else []
     beyond = _beyond(points)
@@ -60,8 +63,19 @@ def build(folders: Sequence[Folder]) -> tuple[Report, dict[str, Chart]]:
         drawn = chart(points, [fit for fit in fits if fit.axis == axis], beyond)
         if drawn is not None:
             charts[f"scaling_{axis.replace(' ', '_')}"] = drawn
-    sections = [_laws(fits, charts), _sweeps(points, len(folders)), _presets(fits, beyond), _how_to_read()]
-    return Report(title=title, opening=opening, sections=[one for one in sections if one is not None]), charts
+    sections = [
+        beside,
+        _laws(fits, charts),
+        _sweeps(points, len(folders)),
+        _presets(fits, beyond),
+        _how_to_read(),
+    ]
+    kept = [section for section in sections if section is not None]
+    return Report(title=title, opening=opening, sections=kept), {**_figures_of(beside), **charts}
+
+
+def _figures_of(section: Section) -> dict[str, Chart]:
+    return {block.name: block.chart for block in section.blocks if isinstance(block, Figure)}
 
 
 def _differ(folders: Sequence[Folder]) -> str:

@@ -16,7 +16,7 @@ from sweeps.report.blocks import Block, Code, Figure, Items, Report, Section, Ta
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("svg.js", "chart.js", "parallel.js", "puzzle.js", "main.js")
-LONG = 30
+LONG = 26
 """Characters of a cell that wants a wide column."""
 _NUMBER = re.compile(r"[<+-]?\s?[\d,.]+(e[+-]?\d+)?%?( (iso|± [\d.]+))?( [kMGTPE]?FLOPs| s| min)?|–")
 

@@ -40,6 +40,8 @@ def provenance(folder: Folder) -> Section:
 def machine(folder: Folder) -> str:
     """`Intel Xeon, 2 cores, no GPU`."""
     hardware = folder.context.provenance.hardware
+    if not hardware:
+        return "an unknown machine"
     gpus = ", ".join(hardware["gpus"]) if hardware["gpus"] else "no GPU"
     return f"{hardware['cpu']}, {hardware['cores']} cores, {gpus}"
 

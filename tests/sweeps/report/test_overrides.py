@@ -83,15 +83,7 @@ def test_official_ones_parse_as_the_official_config_does(tmp_path: Path, changes
         assert composed.arch[name] == getattr(config.model, name), name
     assert composed.arch.puzzle_emb_ndim == config.model.puzzle_embedding_size
     assert composed.arch.loss.loss_type == config.model.loss_type
-    for name in (
-        "lr",
-        "lr_min_ratio",
-        "weight_decay",
-        "beta1",
-        "beta2",
-        "puzzle_emb_lr",
-        "puzzle_emb_weight_decay",
-    ):
+    for name in OFFICIAL_TRAIN:
         assert composed[name] == getattr(config.train, name), name
     assert composed.global_batch_size == config.train.batch_size
     assert composed.lr_warmup_steps == config.train.warmup_steps

@@ -168,7 +168,7 @@ def test_figures_are_drawn(tmp_path: Path) -> None:
 
     folders = [sweep(params, law(params), depth=2 + i) for i, params in enumerate(BUDGETS)]
     _, charts = build(folders)
-    assert set(charts) == {"scaling_parameters", "scaling_training_FLOPs"}
+    assert set(charts) == {"side_by_side", "scaling_parameters", "scaling_training_FLOPs"}
     figures.write({"scaling_parameters": charts["scaling_parameters"]}, tmp_path)
     assert (tmp_path / "scaling_parameters.png").stat().st_size > 20_000
     presets = [layer for layer in charts["scaling_parameters"].panels[0].layers if "presets" in layer.name]

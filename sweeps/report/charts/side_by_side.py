@@ -1,0 +1,57 @@
+"""Finds and presets of several sweeps on one axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sweeps.report import style, wording
+from sweeps.report.charts.chart import Axis, Chart, Layer, Panel, Points
+from sweeps.report.folder import Folder
+from sweeps.report.numbers import count, plus_minus
+from sweeps.verdict.arms import Arm
+
+
+def name(index: int, folder: Folder) -> str:
+    """What the sweep is called here: its space, and its place in the command."""
+    return f"{index + 1}. {folder.context.name}"
+
+
+def chart(folders: Sequence[Folder]) -> Chart | None:
+    """Mean and interval of each sweep's best find and best preset; None where they cannot share an axis."""
+    metrics = {folder.comparisons.metrics[0] for folder in folders}
+    data = {folder.context.data_fingerprint for folder in folders}
+    if len(metrics) > 1 or len(data) > 1 or not any(folder.comparisons.arms for folder in folders):
+        return None
+    metric = metrics.pop()
+    names = []
+    layers: list[Layer] = []
+    for i, folder in enumerate(folders):
+        budget = folder.context.max_params
+        names.append(f"{name(i, folder)}\n{'no limit' if budget is None else count(budget)}")
+        layers += _marks(
+            folder, wording.leading_finalist(folder), metric, i - 0.14, "best find" if i == 0 else ""
+        )
+        layers += _marks(
+            folder, wording.best_preset(folder), metric, i + 0.14, "best preset" if i == 0 else ""
+        )
+    return Chart(
+        title=f"{len(folders)} sweeps, {style.metric_label(metric)}",
+        caption="Best find and best preset of each sweep with its budget in parameters: mean over fresh seeds with "
+        "its 95% interval.",
+        panels=[
+            Panel(x=Axis(label=style.metric_label(metric)), y=Axis(label="", names=names), layers=layers)
+        ],
+        height=1.6 + 0.6 * len(names),
+    )
+
+
+def _marks(folder: Folder, arm: Arm | None, metric: str, line: float, legend: str) -> list[Layer]:
+    mean = wording.confirmed(folder, arm, metric) if arm else None
+    if arm is None or mean is None:
+        return []
+    preset = arm.is_baseline
+    return [
+        Points(name=legend, x=[mean.mean], y=[line], colour="ink" if preset else "vermilion", size=7,
+               mark="diamond" if preset else "square", x_error=[] if mean.half_width is None else [mean.half_width],
+               notes=[f"{arm.name}: {plus_minus(mean.mean, mean.half_width)}, n = {mean.n}"])
+    ]  # fmt: skip

@@ -1,0 +1,69 @@
+"""Several sweeps next to each other: their budgets, seeds, machines, finds and verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sweeps.report import wording
+from sweeps.report.blocks import Block, Figure, Section, Table, Text
+from sweeps.report.charts import side_by_side as figure
+from sweeps.report.folder import Folder
+from sweeps.report.numbers import NONE, count, flops, plus_minus
+from sweeps.report.sections.origin import machine
+from sweeps.verdict.arms import Arm
+
+
+def side_by_side(folders: Sequence[Folder]) -> Section:
+    """A row a sweep, and where they have a metric in common a figure of finds and presets."""
+    rows = [_row(i, folder) for i, folder in enumerate(folders)]
+    header = ["sweep", "task", "budget", "seed", "metric", "best find", "best preset", "verdict"]
+    header += ["runs", "training", "commit", "machine"]
+    blocks: list[Block] = [Table(header, rows)]
+    drawn = figure.chart(folders)
+    if drawn is not None:
+        blocks.append(Figure("side_by_side", drawn))
+    else:
+        blocks.append(
+            Text("No figure: the sweeps have no metric and data in common, or nothing was confirmed.")
+        )
+    return Section("Side by side", blocks)
+
+
+def _row(index: int, folder: Folder) -> list[str]:
+    context, found = folder.context, folder.comparisons
+    metric = found.metrics[0]
+    leader, preset = wording.leading_finalist(folder), wording.best_preset(folder)
+    pairs = found.of(leader, metric) if leader and preset else []
+    verdict = next(
+        (pair.verdict for pair in pairs if preset and pair.baseline.name == preset.name), "no verdict"
+    )
+    provenance = context.provenance
+    return [
+        figure.name(index, folder),
+        context.task,
+        NONE if context.max_params is None else count(context.max_params),
+        _seed(folder),
+        metric,
+        _said(folder, leader, metric),
+        _said(folder, preset, metric),
+        f"**{verdict}**",
+        str(len(folder.trials)),
+        flops(sum(row["train_flops"] or 0 for row in folder.trials)),
+        (provenance.commit or NONE)[:8] + (" with changes" if provenance.dirty else ""),
+        machine(folder),
+    ]
+
+
+def _seed(folder: Folder) -> str:
+    """The sweep's own: its search trials run on it."""
+    search = folder.of("search")
+    return str(search[0]["seed"]) if search else NONE
+
+
+def _said(folder: Folder, arm: Arm | None, metric: str) -> str:
+    mean = wording.confirmed(folder, arm, metric) if arm else None
+    return (
+        NONE
+        if arm is None or mean is None
+        else f"{arm.name}: {plus_minus(mean.mean, mean.half_width)}, n = {mean.n}"
+    )
