@@ -36,10 +36,14 @@ def headline(folder: Folder) -> list[str]:
         sentences = [f"No verdict: there is no confirmed baseline to hold {finalist.name} against."]
     if found.best and found.best.is_baseline:
         sentences.append(
-            f"On the validation split the best arm was the preset {found.best.name} itself: "
+            f"On the validation split the best arm was {_baseline(found.best)}: "
             f"no confirmed find had a better {context.objective}."
         )
     return sentences + [note for arm in found.arms if (note := failure_note(arm))]
+
+
+def _baseline(arm: Arm) -> str:
+    return f"the preset {arm.name} itself" if arm.kind == "preset" else f"the best of {arm.name}"
 
 
 def leading_finalist(folder: Folder) -> Arm | None:

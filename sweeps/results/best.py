@@ -60,10 +60,12 @@ def _confirmed(trials: pa.Table, context: Context) -> tuple[dict[str, Any], dict
 
 
 def _what(best: Arm, arms: list[Arm]) -> str:
+    if best.kind == "random":
+        return "the best of random search: no searched configuration scored better on fresh seeds"
     if best.is_baseline:
         return f"the preset {best.name} itself: no searched configuration scored better on fresh seeds"
     for arm in arms:
-        if arm.is_baseline and arm.architecture == best.architecture:
+        if arm.kind == "preset" and arm.architecture == best.architecture:
             return f"a searched configuration with the architecture of the preset {arm.name}"
     return "a searched configuration, confirmed on fresh seeds"
 

@@ -108,7 +108,7 @@ class Tables(Listener):
                 "number": job.number,
                 "index": report.index,
                 "step": report.step,
-                "fraction": job.fraction(report),
+                "fraction": report.step / job.run.train.steps,
                 "objective": self._goal.value(reports[: i + 1]),
                 **_spent(report),
                 **report.metrics,

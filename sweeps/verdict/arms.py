@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -14,13 +14,17 @@ from sweeps.results.context import Context
 from sweeps.results.schema import PARAMETER_PREFIX, metric_columns
 from sweeps.space.budget import Budget
 
+ArmKind = Literal["finalist", "preset", "random"]
+_BY_JOB: dict[str, ArmKind] = {"search": "finalist", "baseline": "preset", "random": "random"}
+"""By the kind of the jobs that an arm was chosen from."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
     """A finalist or a baseline, with a score per fresh seed."""
 
     name: str
-    is_baseline: bool
+    kind: ArmKind
     params: int
     fullness: float | None
     """Share of the budget; None without one."""
@@ -39,6 +43,16 @@ class Arm:
     config: dict[str, Any]
     """Of the first seed's run."""
 
+    @property
+    def is_baseline(self) -> bool:
+        """A preset or random search: what finalists are held against."""
+        return self.kind != "finalist"
+
+    @property
+    def title(self) -> str:
+        """Its name, and whether it is a preset."""
+        return f"{self.name} (preset)" if self.kind == "preset" else self.name
+
     def values_of(self, metric: str) -> list[float]:
         """Scores in the order of their seeds."""
         return [score for _, score in sorted(self.scores.get(metric, {}).items())]
@@ -52,12 +66,14 @@ def read_arms(trials: pa.Table, budget: Budget) -> list[Arm]:
     """The arms that have confirmation runs, finalists first, in the order of their first runs."""
     rows = trials.to_pylist()
     metrics = ["objective", *metric_columns(trials)]
-    presets = {row["arm"] for row in rows if row["kind"] == "baseline"}
+    kinds = {row["arm"]: _BY_JOB[row["kind"]] for row in rows if row["kind"] in _BY_JOB}
     confirmations: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if row["kind"] == "confirm":
             confirmations.setdefault(row["arm"], []).append(row)
-    arms = [_arm(name, runs, name in presets, metrics, budget) for name, runs in confirmations.items()]
+    arms = [
+        _arm(name, runs, kinds.get(name, "finalist"), metrics, budget) for name, runs in confirmations.items()
+    ]
     return sorted(arms, key=lambda arm: arm.is_baseline)
 
 
@@ -70,13 +86,13 @@ def best_arm(arms: Sequence[Arm], context: Context) -> Arm | None:
     return min(scored, key=lambda pair: context.goal.best_first(pair[0]))[1] if scored else None
 
 
-def _arm(name: str, runs: list[dict[str, Any]], is_baseline: bool, metrics: list[str], budget: Budget) -> Arm:
+def _arm(name: str, runs: list[dict[str, Any]], kind: ArmKind, metrics: list[str], budget: Budget) -> Arm:
     first = runs[0]
     completed = [row for row in runs if row["status"] == "completed"]
     flops = [row["train_flops"] for row in completed if row["train_flops"] is not None]
     return Arm(
         name=name,
-        is_baseline=is_baseline,
+        kind=kind,
         params=first["params"],
         fullness=budget.fullness(first["params"]),
         iso_parameter=budget.is_iso_parameter(first["params"]),

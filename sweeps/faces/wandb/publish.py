@@ -8,13 +8,12 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from sweeps.errors import PublishError
-from sweeps.faces.wandb import report
-from sweeps.faces.wandb.session import RETRY_SUFFIX, UNSENT, logged_in, one_line
+from sweeps.faces.wandb import report, run_folders
+from sweeps.faces.wandb.session import logged_in, one_line
 from sweeps.report.folder import Folder
 from sweeps.results.files import write_text_atomically
 
@@ -38,28 +37,14 @@ def publish(out: Path) -> str:
     if not any((out / "wandb").glob("*run-*/*.wandb")):
         rule = "holds no W&B runs: its sweep ran with wandb.mode=disabled"
         raise PublishError("--publish", str(out), rule, "wandb.mode=offline keeps them")
-    unsent = [*_unsent(out)]
-    whole = [folder for folder in unsent if not folder.name.endswith(RETRY_SUFFIX)]
+    unsent = [*run_folders.unsent(out)]
+    whole = [folder for folder in unsent if not folder.name.endswith(run_folders.RETRY_SUFFIX)]
     if whole:
         _sync(out, whole)
     for folder in unsent:
-        if folder.name.endswith(RETRY_SUFFIX):
-            _sync(out, [folder], "--id", _run_id(folder).removesuffix(RETRY_SUFFIX))
+        if folder.name.endswith(run_folders.RETRY_SUFFIX):
+            _sync(out, [folder], "--id", run_folders.run_id(folder))
     return _save(out)
-
-
-def _unsent(out: Path) -> Iterator[Path]:
-    """Folders of the runs that the server lacks, in the order of their starts."""
-    for folder in sorted((out / "wandb").glob("*run-*"), key=lambda path: path.name.partition("run-")[2]):
-        if _is_synced(folder) or not any(folder.glob("*.wandb")):
-            continue
-        if folder.name.startswith("offline-") or (folder / UNSENT).exists():
-            yield folder
-
-
-def _run_id(folder: Path) -> str:
-    """Of `[offline-]run-<time>-<id>`."""
-    return folder.name.partition("run-")[2].partition("-")[2]
 
 
 def _sync(out: Path, folders: list[Path], *options: str) -> None:
@@ -70,7 +55,7 @@ def _sync(out: Path, folders: list[Path], *options: str) -> None:
             command, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL, check=False
         )
         said = f"{done.stdout}\n{done.stderr}"
-        if done.returncode == 0 and all(_is_synced(folder) for folder in folders):
+        if done.returncode == 0 and all(run_folders.is_synced(folder) for folder in folders):
             return
         reason = (said.strip().splitlines() or ["wandb sync said nothing"])[-1]
     except subprocess.TimeoutExpired:
@@ -78,10 +63,6 @@ def _sync(out: Path, folders: list[Path], *options: str) -> None:
     raise PublishError(
         "--publish", str(out), f"could not be synced ({reason})", "The runs stay; try again later"
     )
-
-
-def _is_synced(folder: Path) -> bool:
-    return any(folder.glob("*.wandb.synced"))
 
 
 def _save(out: Path) -> str:

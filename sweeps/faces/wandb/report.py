@@ -148,7 +148,7 @@ def _sizes(folder: Folder) -> Any:
         )
         for i, (name, axis) in enumerate(axes.items())
     ]
-    runset = _runset(folder, "search and presets", ["search", "baseline"], colours=True)
+    runset = _runset(folder, "search and presets", ["search", "baseline", "random"], colours=True)
     return wr.PanelGrid(runsets=[runset], panels=panels)
 
 
@@ -164,7 +164,7 @@ def _curves(folder: Folder) -> Any:
         )
         for i, name in enumerate((folder.context.goal.metric, "train/loss"))
     ]
-    runset = _runset(folder, "search and presets", ["search", "baseline"], colours=True)
+    runset = _runset(folder, "search and presets", ["search", "baseline", "random"], colours=True)
     return wr.PanelGrid(runsets=[runset], panels=panels)
 
 

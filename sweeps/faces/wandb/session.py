@@ -11,6 +11,7 @@ from typing import Any
 
 from hrm.errors import ConfigError
 from sweeps.config import WandbConfig
+from sweeps.faces.wandb import run_folders
 from sweeps.results.context import Context
 
 SUMMARY = "summary"
@@ -21,11 +22,6 @@ CONNECT_SECONDS = 20.0
 """Most that opening an online run waits for the server."""
 FINISH_SECONDS = 8.0
 """Most that closing one does; what is left unsent lies on disk."""
-RETRY_SUFFIX = "-offline"
-"""Of the id of a run that is kept offline after the server failed to open it: W&B's service process goes on
-holding the id itself. `wandb.publish` sends it under its own id again."""
-UNSENT = "unsent"
-"""File in the folder of an online run until the server has taken all of it."""
 MAX_TAG = 64
 
 
@@ -91,7 +87,8 @@ class Session:
     def open(
         self, job: int | str, name: str, job_type: str, tags: Sequence[str], config: Mapping[str, Any]
     ) -> Any:
-        """A run of W&B's, new or continued.
+        """A run of W&B's. One that was opened before goes on: of an online one the server has the rows, of an
+        offline one all is written again.
 
         Raises:
             wandb.Error: not even an offline run can be opened.
@@ -100,19 +97,24 @@ class Session:
 
         given = {"name": name, "job_type": job_type, "tags": tags, "config": dict(config)}
         identity = run_id(self.context, job)
+        run_folders.supersede(self.out, identity)
         try:
             return self._init(identity, given)
         except wandb.Error as error:
             if self.mode != "online":
                 raise
             self.fall_back(f"cannot be reached: {one_line(error)}")
-            return self._init(identity + RETRY_SUFFIX, given)
+            return self._init(identity + run_folders.RETRY_SUFFIX, given)
+
+    def is_whole(self, job: int | str) -> bool:
+        """Whether a job's run has been written to its end before."""
+        return run_folders.is_whole(self.out, run_id(self.context, job))
 
     def close(self, run: Any, exit_code: int) -> None:
         """Ends a run; what the server does not take in time stays on disk."""
         try:
             run.finish(exit_code=exit_code)
-            _unsent_mark(run).unlink(missing_ok=True)
+            run_folders.mark_closed(run)
         except TimeoutError:
             self.fall_back(f"did not take {run.id} within {FINISH_SECONDS:.0f} s")
 
@@ -142,13 +144,8 @@ class Session:
             settings=settings(),
             **given,
         )
-        if self.mode == "online":
-            _unsent_mark(run).touch()
+        run_folders.mark_open(run)
         return run
-
-
-def _unsent_mark(run: Any) -> Path:
-    return Path(run.dir).parent / UNSENT
 
 
 def settings() -> Any:

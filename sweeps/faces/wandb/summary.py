@@ -39,7 +39,8 @@ def write(session: Session, status: str) -> None:
         )
         run.define_metric("*", step_metric="search/trial")
         for number, row in enumerate(best_so_far(folder)):
-            run.log(row, step=number, commit=True)
+            if number >= run.step:  # a resumed sweep has the first ones already
+                run.log(row, step=number, commit=True)
         run.summary.update(_figures(folder) | {"status": status})
         for artifact in _artifacts(session.out, folder):
             run.log_artifact(artifact)

@@ -15,7 +15,7 @@ from sweeps.results.values import short
 
 NUM_BEST = 10
 STATUSES = ("completed", "pruned", "failed")
-KINDS = ("search", "baseline", "confirm")
+KINDS = ("search", "baseline", "random", "confirm")
 
 
 def shapes(folder: Folder, charts: Mapping[str, Chart]) -> Section | None:
@@ -62,7 +62,7 @@ def _best_table(folder: Folder, best: Sequence[Row]) -> Table:
 
 def ended(folder: Folder) -> Section:
     """How many runs completed, were pruned or failed, and why."""
-    rows = [[kind, *(str(len(folder.of(kind, status))) for status in STATUSES)] for kind in KINDS]
+    rows = [[kind, *(str(len(folder.of(kind, status))) for status in STATUSES)] for kind in _kinds(folder)]
     blocks: list[Block] = [Table(["", *STATUSES], rows)]
     reasons = wording.failure_reasons(folder.trials).most_common()
     if reasons:
@@ -72,12 +72,17 @@ def ended(folder: Folder) -> Section:
 
 def compute(folder: Folder, charts: Mapping[str, Chart]) -> Section:
     """Where compute went."""
-    rows = [_spent_row(kind, folder.of(kind)) for kind in KINDS]
+    rows = [_spent_row(kind, folder.of(kind)) for kind in _kinds(folder)]
     rows.append(_spent_row("all", folder.trials))
     header = ["", "runs", "training", "evaluation", "inside training", "inside evaluation"]
     note = "FLOPs of matrix products, pruned and failed runs included up to their last report."
     figures = [Figure(name, charts[name]) for name in ("compute",) if name in charts]
     return Section("Compute spent", [*figures, Table(header, rows), Text(note)])
+
+
+def _kinds(folder: Folder) -> list[str]:
+    """Of the jobs; random search is named only where there was one."""
+    return [kind for kind in KINDS if kind != "random" or folder.of(kind)]
 
 
 def _spent_row(name: str, rows: Sequence[Row]) -> list[str]:

@@ -13,6 +13,12 @@ from sweeps.space.budget import ISO_PARAMETER
 from sweeps.verdict.arms import Arm
 from sweeps.verdict.compare import Comparison
 
+RANDOM = (
+    "`random search` is the best of random configurations of the same space, trained to their end until they "
+    "had spent the training FLOPs of the search, and chosen as the finalists were: what is not better than it, "
+    "the search did not find by searching."
+)
+
 
 def verdict(folder: Folder, charts: Mapping[str, Chart]) -> Section:
     """The conclusion first, then the arms and the tests that it rests on."""
@@ -26,8 +32,8 @@ def verdict(folder: Folder, charts: Mapping[str, Chart]) -> Section:
         blocks.append(Text(
             f"Test, named before the sweep started: {folder.context.test_name}. "
             "Intervals are of single differences. `could find` is the true difference that this n and spread "
-            "would have found four times in five. The effect size is Hedges' g, a difference in standard deviations "
-            "of single runs. `to settle` is the number of seeds an arm that would find the difference seen four "
+            "would have found four times in five. The effect size is Hedges' g, a difference in standard "
+            "deviations of single runs. `to settle` is the number of seeds an arm that would find the difference seen four "
             "times in five, were it and the spreads the true ones."
         ))  # fmt: skip
     blocks += [Figure(name, charts[name]) for name in ("confirmed",) if name in charts]
@@ -47,6 +53,7 @@ def how_to_read(folder: Folder) -> Section:
         "(`confirm.seeds`) see smaller ones.",
         "The intervals hold for training again with other seeds on these examples, not for other tasks or "
         "lengths.",
+        *([RANDOM] if any(arm.kind == "random" for arm in folder.comparisons.arms) else []),
         f"`full` is the share of the parameter budget that a shape uses; only arms above "
         f"{float(ISO_PARAMETER):.0%} are called iso-parameter (`iso`).",
         "The search's own figures are of one seed each, and the best of many: they flatter. Judge by the arms.",
@@ -69,7 +76,7 @@ def _arms_table(folder: Folder, arms: Sequence[Arm]) -> Table:
     for arm in arms:
         means = [wording.confirmed(folder, arm, metric) for metric in (*metrics, "objective")]
         rows.append([
-            f"{arm.name} (preset)" if arm.is_baseline else arm.name,
+            arm.title,
             *(plus_minus(mean.mean, mean.half_width) if mean else NONE for mean in means),
             str(len(arm.values_of("objective"))),
             count(arm.params),
