@@ -83,7 +83,7 @@ def _lowest(parts: list[_Sample], most: int) -> _Sample:
 def _blocks(path: Path, progress: Progress | None) -> Iterator[_Rows]:
     """The file's rows, BLOCK_ROWS at a time, with lengths and ratings checked."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
             header = next(reader, [])
             if header != HEADER:

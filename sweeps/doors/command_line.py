@@ -68,6 +68,8 @@ class _Door:
             mend = "Quote a value that holds special characters, as in 'name=\"a, b\"'"
             raise ConfigError("command line", given, f"cannot be read: {_one_line(error)}", mend) from None
         except (HydraException, OmegaConfBaseException) as error:
+            if isinstance(error.__cause__, OmegaConfBaseException):
+                raise _unmerged(self._arguments, str(error.__cause__.full_key)) from None
             raise ConfigError("command line", " ".join(self._arguments), _one_line(error)) from None
         finally:
             sys.argv = before
@@ -93,6 +95,13 @@ class _Door:
         if code == door.INTERRUPTED:
             raise SystemExit(code)  # past Hydra, which would go on with the next of several sweeps
         self._code = max(self._code, code)
+
+
+def _unmerged(arguments: Sequence[str], key: str) -> ConfigError:
+    """The error for a value that Hydra cannot merge with the one at `key`, such as a list with a range."""
+    value = next((given for given in arguments if given.startswith(f"{key}=")), key).removeprefix(f"{key}=")
+    rule = "is of another kind than the value there, and values are merged"
+    return ConfigError(key, value, rule, f"Delete that first: '~{key}' '+{key}={value}'")
 
 
 def _one_line(error: Exception) -> str:

@@ -103,6 +103,7 @@ class Tables(Listener):
         return row | {PARAMETER_PREFIX + name: value for name, value in values.items()}
 
     def _curve(self, job: Job, reports: Sequence[Report]) -> list[dict[str, Any]]:
+        unread = _test_metrics(reports)
         return [
             {
                 "number": job.number,
@@ -111,6 +112,7 @@ class Tables(Listener):
                 "fraction": report.step / job.run.train.steps,
                 "objective": self._goal.value(reports[: i + 1]),
                 **_spent(report),
+                **unread,
                 **report.metrics,
             }
             for i, report in enumerate(reports)
@@ -133,6 +135,13 @@ def read_curves(out: Path) -> pa.Table:
 def architecture(run: RunConfig) -> str:
     """A text that is equal exactly when two runs train the same architecture."""
     return json.dumps({"family": run.family, **run.model.architecture}, sort_keys=True)
+
+
+def _test_metrics(reports: Sequence[Report]) -> dict[str, None]:
+    """A null for each test metric. Polars and duckdb take a folder's files by the columns of the first one, so
+    the curve of a job that never reads the test split has these columns, too."""
+    valid = (name for report in reports for name in report.metrics if name.startswith("valid/"))
+    return {name.replace("valid/", "test/", 1): None for name in valid}
 
 
 def _spent(report: Report) -> dict[str, Any]:

@@ -82,6 +82,10 @@ def refused(*arguments: str) -> str:
         ([SPACE, "pruner.reduction=3"], ["pruner", "Did you mean 'reduction_factor'?"]),
         ([SPACE, "pruner=none", "pruner.foo=3"], ["pruner.foo", "no options"]),
         ([SPACE, "space.parametrs.lr=1"], ["parametrs", "Did you mean 'parameters'?"]),
+        (
+            [SPACE, "space.parameters.lr=[1e-3]"],
+            ["space.parameters.lr: given '[1e-3]'", "'~space.parameters.lr' '+space.parameters.lr=[1e-3]'"],
+        ),
         # values
         ([SPACE, "num_trials=0"], ["num_trials: given 0", "at least 1"]),
         ([SPACE, "num_trials=-3"], ["num_trials: given -3", "at least 1"]),

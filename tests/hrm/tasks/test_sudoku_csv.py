@@ -86,6 +86,12 @@ def test_zeros_are_blanks_too(tmp_path: Path, file: Path) -> None:
     assert (sample_rows(zeros, 50, None, 0)[0] == sample_rows(file, 50, None, 0)[0]).all()
 
 
+def test_the_mark_that_spreadsheets_write_first_is_skipped(tmp_path: Path, file: Path) -> None:
+    marked = tmp_path / "marked.csv"
+    marked.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert (sample_rows(marked, 30, None, 0)[0] == sample_rows(file, 30, None, 0)[0]).all()
+
+
 def test_a_file_is_divided_three_ways(file: Path) -> None:
     assert _sizes(_open(file)) == (50, 10, 20)
 
