@@ -47,6 +47,7 @@ class Family:
             `flops_rows`, `presets_text`.
         official_names: a model's `state_dict` under the names of the family's reference implementation,
             where that has the same parts.
+        metrics: what an evaluation measures; `blank_accuracy` only where the task has blank cells.
         adaptive: whether the data decide what a step costs, up to `Counts.flops_per_step`. Runs of such a
             family are held to equal compute by `train.max_flops`.
     """
@@ -59,6 +60,7 @@ class Family:
     lattice: Lattice
     count_face: Callable[[], Any]
     official_names: Callable[[Mapping[str, Any]], dict[str, Any]]
+    metrics: tuple[str, ...]
     adaptive: bool = False
 
 

@@ -25,16 +25,24 @@ class Job:
     params: dict[str, Any]
     """The space's parameters and derived values, by their names in the space."""
     run: RunConfig
-    """Resolved: `train.steps` is this job's own length, `model` is built for the task."""
+    """Resolved: `train.steps` is this job's own length, or `train.max_flops` where the data decide what a step
+    costs; `model` is built for the task."""
     num_params: int
     """Trainable plus puzzle-embedding parameters, exact."""
     flops_per_step: int
-    """Training FLOPs of one optimizer step."""
+    """Training FLOPs of one optimizer step; the most, where the data decide."""
     show_answers: bool = False
     """Tell with the last report what the model answers to a few validation examples, segment by segment."""
     read_test: bool = False
     """Evaluate the test split after the last step."""
     may_prune: bool = False
+
+    def fraction(self, report: Report) -> float:
+        """How much of the run a report has behind it: of its steps, or of its FLOPs where these end it."""
+        train = self.run.train
+        if train.max_flops is None:
+            return report.step / train.steps
+        return report.train_flops / train.max_flops
 
 
 @dataclass(frozen=True, kw_only=True)

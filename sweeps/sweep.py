@@ -11,6 +11,7 @@ from typing import Any
 
 from hrm import config as reader
 from hrm.errors import ConfigError
+from hrm.families import family
 from hrm.tasks import open_task, task_kind
 from hrm.tasks.base import Dataset
 from hrm.train_progress import DataProgress
@@ -27,6 +28,8 @@ from sweeps.results.best import write_best
 from sweeps.results.context import Context
 from sweeps.results.tables import Tables
 from sweeps.running.resources import Machine, Shares, share
+from sweeps.search.limits import stopwatch
+from sweeps.search.objective import DIRECTIONS, Objective
 from sweeps.search.plan import Plan
 from sweeps.space.candidates import Candidates
 
@@ -65,7 +68,7 @@ def run(config: SweepConfig, command: Sequence[str] = ()) -> Path:
     with ray_bridge.connect(config.ray.address, machine) as there:
         shares = share(config, there)
         output.create(out, config)
-        plan = Plan(config, candidates, out / output.JOURNAL, shares.slots, shares.memory_bytes)
+        plan = Plan(config, candidates, out / output.JOURNAL, shares.slots, shares.memory_bytes, stopwatch())
         context = setting.describe(config, candidates, plan, dataset, _without_out(command))
         setting.write(context, out)
         print(_opening(context, plan, shares, out), file=sys.stderr)
@@ -82,8 +85,18 @@ def _candidates(config: SweepConfig) -> Candidates:
     candidates = Candidates(config, open_task(task).model_fields if fields is None else fields)
     # A plan in memory refuses what the real one would refuse after the folder is made.
     Plan(config, candidates, None, slots=1)
+    _check_metric(config)
     check_mode(config.wandb)
     return candidates
+
+
+def _check_metric(config: SweepConfig) -> None:
+    """A model that is never measured by the objective would fail every trial."""
+    metric = Objective.parse(config.objective).metric.removeprefix("valid/")
+    measured = [name for name in DIRECTIONS if name in family(config.family).metrics]
+    if metric not in measured:
+        rule = f"models of family={config.family} are measured by: {', '.join(measured)}"
+        raise ConfigError("objective", config.objective, rule, f"Use objective=valid/{measured[0]}")
 
 
 def _check_objective(config: SweepConfig, dataset: Dataset) -> None:

@@ -44,4 +44,5 @@ FAMILY = Family(
     lattice=LATTICE,
     count_face=count_face,
     official_names=official_names,
+    metrics=("loss", "exact_accuracy", "cell_accuracy", "blank_accuracy", "q_halt_accuracy"),
 )

@@ -76,7 +76,7 @@ def _estimator_verdict(shortfall: int, errors: list[float]) -> Verdict:
 
 
 def _formula_verdict() -> Verdict:
-    errors = {name: _formula(model(name)) / counts(name).params - 1 for name in preset_names()}
+    errors = {name: _formula(model(name)) / counts(name).params - 1 for name in preset_names("puzzle")}
     worst = min(errors, key=errors.__getitem__)
     fits = [within_tolerance(error) == YES for error in errors.values()]
     exact = f"{percent(errors[worst])} for `{worst}`; within 5% for {sum(fits)} of the {len(fits)} presets"
@@ -93,7 +93,9 @@ def _formula(config: PuzzleHRMConfig) -> int:
 def presets() -> Section:
     """The preset table and the sized examples."""
     rows, verdicts = [], []
-    for preset in sorted(map(load_preset, preset_names()), key=lambda preset: counts(preset.name).params):
+    for preset in sorted(
+        map(load_preset, preset_names("puzzle")), key=lambda preset: counts(preset.name).params
+    ):
         config, exact, off = model(preset.name), counts(preset.name), ""
         if preset.claim:
             error = claim_error(preset, exact.params)

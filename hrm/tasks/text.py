@@ -12,10 +12,10 @@ import numpy as np
 from hrm.errors import DataError
 from hrm.tasks.base import TaskKind
 from hrm.tasks.cache import cached, file_checksum
-from hrm.tasks.text_config import TextConfig
+from hrm.tasks.text_config import BPE, TextConfig
 from hrm.tasks.text_corpus import HELD_OUT, Corpus, divide, open_corpus, texts
 from hrm.tasks.text_dataset import ABOUT, FIELDS, TRAIN, TextDataset, num_windows
-from hrm.tasks.text_tokenizers import FILE, TextTokenizer, open_tokenizer
+from hrm.tasks.text_tokenizers import FILE, TextTokenizer, given_file, read_tokenizer, trained_file
 
 VERSION = 1
 """Goes up when the same documents would be packed in another way; caches hold it."""
@@ -27,13 +27,16 @@ def prepare(config: TextConfig, progress: Callable[[int, int], None] | None = No
     Raises:
         DataError: the text, the tokenizer or the network is missing or malformed, or there is too little text.
     """
+    file = given_file(config)
     corpus = open_corpus(config, progress)
     division = {
         "corpus": corpus.fingerprint,
         "held_out": [config.valid_fraction, config.test_fraction, config.data_seed],
     }
     splits = divide(corpus, config)
-    tokenizer, file = open_tokenizer(config, division, texts(corpus, splits["train"]))
+    if config.tokenizer == BPE:
+        file = trained_file(config, division, texts(corpus, splits["train"]))
+    tokenizer = read_tokenizer(config, file)
     key = {
         "version": VERSION,
         **division,

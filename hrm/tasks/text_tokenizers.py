@@ -110,38 +110,48 @@ def _bytes_between(ends: np.ndarray, text: str) -> np.ndarray:
     return np.diff(stops, prepend=0)
 
 
-def open_tokenizer(
-    config: TextConfig, train_key: dict[str, Any], train_texts: Iterable[bytes]
-) -> tuple[TextTokenizer, Path | None]:
-    """The tokenizer that a config asks for, and its file where it has one.
-
-    Args:
-        config: of the task.
-        train_key: what decides the training part of the corpus, as JSON values.
-        train_texts: its documents, in UTF-8; read only to train an encoding that no cache holds.
+def given_file(config: TextConfig) -> Path | None:
+    """The file of the tokenizer that a config names; None for bytes and for an encoding of the corpus.
 
     Raises:
-        DataError: the tokenizer is missing, malformed, or larger than `task.vocab_size`.
+        DataError: it is missing, or the hub cannot be reached.
     """
-    if config.tokenizer == BYTES:
-        return ByteTokenizer(), None
-    if config.tokenizer == BPE:
-        size = config.counted_vocab_size
-        assert size is not None
-        key = {"version": VERSION, "vocab_size": size, **train_key}
-        path = cached("text_bpe", key, lambda folder: train_bpe(train_texts, size, folder / FILE)) / FILE
-    elif config.tokenizer.endswith(".json"):
-        path = Path(config.tokenizer)
-        if not path.is_file():
-            raise DataError("task.tokenizer", config.tokenizer, "no such file")
-    else:
-        path = _from_hub(config.tokenizer)
-    tokenizer = FileTokenizer(path, config.tokenizer)
+    if config.tokenizer in (BYTES, BPE):
+        return None
+    path = Path(config.tokenizer) if config.tokenizer.endswith(".json") else _from_hub(config.tokenizer)
+    if not path.is_file():
+        raise DataError("task.tokenizer", config.tokenizer, "no such file")
+    return path
+
+
+def trained_file(config: TextConfig, train_key: dict[str, Any], train_texts: Iterable[bytes]) -> Path:
+    """The file of the encoding of a corpus, trained on the first call.
+
+    Args:
+        config: of the task; its tokenizer is `bpe`.
+        train_key: what decides the training part of the corpus, as JSON values.
+        train_texts: its documents, in UTF-8; read only when no cache holds the encoding.
+    """
+    size = config.counted_vocab_size
+    assert size is not None
+    key = {"version": VERSION, "vocab_size": size, **train_key}
+    return cached("text_bpe", key, lambda folder: train_bpe(train_texts, size, folder / FILE)) / FILE
+
+
+def read_tokenizer(config: TextConfig, file: Path | None) -> TextTokenizer:
+    """The tokenizer in its file; of bytes without one.
+
+    Raises:
+        DataError: the file is malformed, or the tokenizer larger than `task.vocab_size`.
+    """
+    if file is None:
+        return ByteTokenizer()
+    tokenizer = FileTokenizer(file, config.tokenizer)
     if config.vocab_size is not None and tokenizer.size > config.vocab_size:
         raise DataError("task.vocab_size", config.vocab_size,
                         f"the tokenizer {config.tokenizer} has {tokenizer.size:,} tokens",
                         f"Give task.vocab_size={tokenizer.size} or more, or null")  # fmt: skip
-    return tokenizer, path
+    return tokenizer
 
 
 def train_bpe(texts: Iterable[bytes], vocab_size: int, path: Path) -> None:

@@ -36,5 +36,6 @@ FAMILY = Family(
     lattice=LATTICE,
     count_face=count_face,
     official_names=dict,
+    metrics=("loss", "perplexity", "bits_per_byte", "accuracy", "steps"),
     adaptive=True,
 )

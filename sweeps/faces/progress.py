@@ -60,7 +60,7 @@ class Standing:
         self.running[job.number] = 0.0
 
     def report(self, job: Job, report: Report) -> None:
-        self.running[job.number] = report.step / job.run.train.steps
+        self.running[job.number] = job.fraction(report)
 
     def end(self, job: Job, outcome: Outcome) -> float | None:
         """Counts an ended job; returns its objective where it says something."""

@@ -14,6 +14,7 @@ def report(folder: Folder, charts: Mapping[str, Chart]) -> Report:
     """The report of one sweep."""
     context = folder.context
     budget = "no limit" if context.max_params is None else f"{context.max_params:,} parameters"
+    budget = ", ".join([budget, *(f"`{bound}`" for bound in context.other_bounds)])
     sections = [
         verdict.verdict(folder, charts),
         search.shapes(folder, charts),

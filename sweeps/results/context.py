@@ -15,6 +15,7 @@ from sweeps.results.provenance import Provenance, space_hash
 from sweeps.results.schema import SCHEMA_VERSION
 from sweeps.search.objective import Objective
 from sweeps.space.budget import Budget
+from sweeps.space.measures import PARAMS
 from sweeps.verdict.statistics import TEST_NAME
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Context:
     provenance: Provenance
     started_at: str
     """UTC, ISO 8601."""
+    other_bounds: list[str] = field(default_factory=list)
+    """Bounds on anything but parameters, such as `budget.max_memory=64,000,000`."""
     notes: list[str] = field(default_factory=list)
     """What was worth saying of the sweep's course, in sentences; known when it ends."""
 
@@ -116,6 +119,7 @@ def describe(
         num_test=len(dataset.test),
         max_params=candidates.budget.max_params,
         min_params=candidates.budget.min_params,
+        other_bounds=[str(bound) for bound in candidates.budget.bounds if bound.measure is not PARAMS],
         parameters=list(space.parameters),
         derived=[*([space.filled] if space.filled else []), *space.derived],
         space_hash=space_hash(config.space),

@@ -109,7 +109,7 @@ class Tables(Listener):
                 "number": job.number,
                 "index": report.index,
                 "step": report.step,
-                "fraction": report.step / job.run.train.steps,
+                "fraction": job.fraction(report),
                 "objective": self._goal.value(reports[: i + 1]),
                 **_spent(report),
                 **unread,

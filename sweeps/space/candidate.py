@@ -38,7 +38,7 @@ class Candidate:
     num_params: int
     """Trainable plus puzzle-embedding parameters, exact."""
     flops_per_step: int
-    """Training FLOPs of one optimizer step."""
+    """Training FLOPs of one optimizer step; the most, where the data decide."""
     figures: Figures
     """Of every measure that a budget can bound (see `sweeps.space.measures`)."""
     architecture: str

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from hrm.families import family
 from hrm.presets import preset_names
 from sweeps.config import SweepConfig
+from sweeps.quantities import TRAINING_FLOPS, parse_count
 from sweeps.search.baselines import choose_presets, num_baseline_trials
 from sweeps.space.candidates import Candidate, Candidates
 from sweeps.space.measures import FLOPS_PER_STEP, INFERENCE_FLOPS, MEASURES, MEMORY, PARAMS
@@ -106,7 +108,7 @@ def _counts(candidates: Candidates) -> list[str]:
         )
         lines += _line(LABELS[name], shown)
     lines += _line(
-        "steps of a trial",
+        "steps of a trial" if not family(candidates.family).adaptive else "steps, at least",
         _range(candidates.compute.steps_for(int(end)) for end in (flops.max(), flops.min())),
     )
     most = candidates.budget.max_params
@@ -165,6 +167,8 @@ def _runs(candidates: Candidates, config: SweepConfig, presets: list[str]) -> li
     feasible = candidates.num_feasible_trials
     search = config.num_trials if feasible is None else min(config.num_trials, feasible)
     baselines = len(presets) * num_baseline_trials(config)
+    if config.stop.trials is not None:
+        search = min(search, config.stop.trials - baselines)
     arms = min(config.confirm.finalists, search) + len(presets) if config.confirm.finalists else 0
     confirmations = arms * config.confirm.seeds
     lines = _line("search trials", f"{search:,}")
@@ -177,7 +181,21 @@ def _runs(candidates: Candidates, config: SweepConfig, presets: list[str]) -> li
         lines += _line("training compute", f"at most {si(total * candidates.compute.allowance)}FLOPs")
     if confirmations:
         lines += _line("verdict by", TEST_NAME)
-    return lines
+    return lines + _limits(config)
+
+
+def _limits(config: SweepConfig) -> list[str]:
+    stop = config.stop
+    said = [f"{stop.trials:,} search and baseline trials"] if stop.trials is not None else []
+    if stop.flops is not None:
+        flops = parse_count(stop.flops, TRAINING_FLOPS, "stop.flops")
+        said.append(f"{si(flops)}FLOPs of search and baseline training")
+    if stop.no_improvement is not None:
+        said.append(f"{stop.no_improvement:,} search trials without a better best")
+    if stop.hours is not None:
+        note = ", which depends on the machine: not reproducible" if config.deterministic else ""
+        said.append(f"{stop.hours:g} hours, confirmations included{note}")
+    return _line("the sweep ends after", "; or ".join(said)) if said else []
 
 
 def si(count: int) -> str:

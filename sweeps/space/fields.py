@@ -12,7 +12,7 @@ from hrm.run_config import ALIASES
 from hrm.train_config import TrainConfig
 from sweeps.errors import SpaceError
 
-SHARED = ("steps", "num_reports", "eval_batch_size")
+SHARED = ("steps", "max_flops", "num_reports", "eval_batch_size")
 """Training fields that every trial has in common: equal compute and equal reports need them so."""
 
 

@@ -15,6 +15,7 @@ from tests.sweeps.door_cases import call, contents
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = "space=depth_vs_width"
+TEXT = "space=text_h_update_period"
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +67,18 @@ def refused(*arguments: str) -> str:
         ),
         ([SPACE, "train.reference=tiny_dmo"], ["train.reference", "tiny_dmo", "Did you mean 'tiny_demo'?"]),
         ([SPACE, "objective=valid/exact"], ["objective", "valid/exact_accuracy"]),
-        ([SPACE, "family=text"], ["family", "puzzle"]),
+        ([SPACE, "family=txt"], ["family", "puzzle"]),
+        ([SPACE, "family=text"], ["model: given 'q_continue'", "n_embd"]),
+        ([SPACE, "objective=valid/bits_per_byte"], ["objective", "family=puzzle", "blank_accuracy"]),
+        ([TEXT, "objective=valid/blank_accuracy"], ["objective", "family=text", "bits_per_byte"]),
+        ([TEXT, "task=sudoku6"], ["task", "fits the puzzle family, not family=text"]),
+        ([TEXT, "baseline.presets=[text_dmo]"], ["preset", "Did you mean 'text_demo'?"]),
+        ([TEXT, "n_embd=64"], ["n_embd", "Did you mean 'model.n_embd'?"]),
+        ([TEXT, "model.n_embed=64"], ["model", "Did you mean 'n_embd'?"]),
+        ([TEXT, "space.fixed.n_head=5"], ["n_head: given 5", "must divide n_embd=48"]),
+        ([TEXT, "task.seq_len=0"], ["task.seq_len: given 0", "at least 1"]),
+        ([TEXT, "task.tokenizer=bpe", "task.vocab_size=100"], ["task.vocab_size: given 100", "at least 258"]),
+        ([TEXT, "task.text=missing/*.txt"], ["task.text", "no file matches", "task.text=books/*.txt"]),
         ([SPACE, "device=gpu"], ["device", "cuda, mps, cpu"]),
         ([SPACE, "wandb.mode=onlin"], ["wandb.mode", "disabled, offline, online"]),
         # keys

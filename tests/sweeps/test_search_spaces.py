@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from hrm.config import build
+from hrm.tasks import task_kind
 from sweeps.config import BudgetConfig, SweepConfig, SweepTrainConfig
 from sweeps.space.candidates import Candidates
-from sweeps.space.space import SPACES_FOLDER, Space, find_spaces, load_space
-from tests.sweeps.small_sweep import task_fields
+from sweeps.space.space import SPACES_FOLDER, find_spaces, load_space
 
-SHIPPED = ("cycles", "depth_vs_width", "expansion", "full", "h_update_period")
+TEXT = ("text_cycles", "text_depth_vs_width", "text_full", "text_h_update_period")
+SHIPPED = ("cycles", "depth_vs_width", "expansion", "full", "h_update_period", *TEXT)
 
 
 def as_shipped(name: str) -> tuple[SweepConfig, Candidates]:
@@ -21,12 +23,16 @@ def as_shipped(name: str) -> tuple[SweepConfig, Candidates]:
     run: dict[str, Any] = asked.pop("run")
     config = SweepConfig(
         space=asked,
+        family=run.get("family", "puzzle"),
         task=run["task"],
         model=run["model"],
         train=SweepTrainConfig(**run["train"]),
         budget=BudgetConfig(**run["budget"]),
     )
-    return config, Candidates(config, task_fields())
+    kind = task_kind(run["task"]["name"])
+    fields = kind.counted_fields(build(kind.config_class, run["task"], "task"))
+    assert fields is not None
+    return config, Candidates(config, fields)
 
 
 def test_these_ship() -> None:
@@ -50,7 +56,7 @@ def test_each_states_its_question_and_its_defaults(name: str) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_each_searches_the_learning_rate_on_a_log_grid_of_five(name: str) -> None:
-    rates = Space.parse(load_space(name)).parameters["lr"].grid
+    rates = as_shipped(name)[1].space.parameters["lr"].grid
     assert rates is not None and len(rates) == 5
     ratios = [after / before for before, after in itertools.pairwise(rates)]
     assert ratios == pytest.approx([ratios[0]] * 4, rel=1e-4) and ratios[0] > 1
@@ -58,8 +64,8 @@ def test_each_searches_the_learning_rate_on_a_log_grid_of_five(name: str) -> Non
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_each_has_a_baseline_that_fits(name: str) -> None:
-    _, found = as_shipped(name)
-    assert found.place("tiny_demo").misfit is None
+    config, found = as_shipped(name)
+    assert found.place(config.train.reference).misfit is None
 
 
 def test_depth_vs_width_is_as_the_issue_has_it() -> None:
@@ -103,3 +109,24 @@ def test_full_searches_all_five_dimensions() -> None:
     }
     assert dimensions <= set(found.space.parameters)
     assert {one.run.model.mlp_multiple for one in (found.all() or [])[:3]} == {32}
+
+
+@pytest.mark.parametrize("name", TEXT)
+def test_text_spaces_search_bits_per_byte_against_text_presets(name: str) -> None:
+    config, found = as_shipped(name)
+    assert load_space(name)["run"]["objective"] == "valid/bits_per_byte"
+    assert found.family == config.family == "text"
+    assert {one.run.train.max_flops for one in found.each_shape()} == {found.compute.allowance}
+    assert found.place("tiny_demo").misfit is not None
+
+
+def test_text_periods_are_those_of_six_steps() -> None:
+    _, found = as_shipped("text_h_update_period")
+    assert [one.run.model.effective_period for one in found.each_shape()] == [1, 2, 3, 4, 5, 6]
+
+
+def test_text_shapes_fill_the_budget() -> None:
+    _, found = as_shipped("text_depth_vs_width")
+    assert all(0.8 * 87_015 <= one.num_params <= 87_015 for one in found.each_shape())
+    shapes = {one.run.model.n_layers: one.run.model.n_embd for one in found.each_shape()}
+    assert shapes == {1: 48, 2: 32, 3: 28, 4: 24, 5: 20, 6: 20, 8: 16}

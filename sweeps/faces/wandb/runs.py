@@ -109,7 +109,7 @@ class WandbRuns(Listener):
         spent = {
             name: getattr(report, name) for name in ("step", "train_flops", "train_seconds", "eval_seconds")
         }
-        fraction = report.step / opened.job.run.train.steps
+        fraction = opened.job.fraction(report)
         objective = self._session.context.goal.value(opened.reports)
         row = {**spent, "fraction": fraction, "objective": objective, **report.metrics}
         known = {key: value for key, value in row.items() if value is not None}

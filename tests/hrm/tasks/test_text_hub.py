@@ -1,10 +1,15 @@
-"""The hub without a network: one message, at once. And with one, from a server of our own."""
+"""The hub without a network: one message, at once. And with one: streamed from a server of our own."""
 
 from __future__ import annotations
 
 import http.server
+import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -12,6 +17,9 @@ import pytest
 from hrm.errors import DataError
 from hrm.tasks import hub, open_task
 from hrm.tasks.text_config import TextConfig
+from hrm.tasks.text_tokenizers import train_bpe
+from tests.hrm.tasks.small_hub import REPOSITORY, small_hub
+from tests.hrm.tasks.text_cases import numbered, open_text, write_files
 
 pytestmark = pytest.mark.usefixtures("data_cache")
 
@@ -79,3 +87,39 @@ def test_what_the_hub_answers(server: None) -> None:
 def test_a_name_that_no_hub_could_have() -> None:
     with pytest.raises(DataError, match="must be bytes, bpe, a tokenizer.json, or a model's name"):
         open_task(TextConfig(tokenizer="not a name!"))
+
+
+def test_a_data_set_is_streamed_as_local_files_are_and_then_needs_no_network(tmp_path: Path) -> None:
+    """In a process of its own: the hub's clients read the endpoint when they are imported."""
+    texts = [numbered(number) for number in range(20)]
+    rows = [json.dumps({"text": text}).encode() for text in texts]
+    train_bpe([b"a tokenizer of the hub"], 300, tmp_path / "tokenizer.json")
+    card = "---\nconfigs:\n- config_name: en\n  data_files:\n  - split: train\n    path: en/*.json\n---\n"
+    files = {"README.md": card.encode(), "tokenizer.json": (tmp_path / "tokenizer.json").read_bytes()}
+    files |= {f"en/{i}.json": b"\n".join(rows[5 * i : 5 * i + 5]) for i in range(4)}
+    code = f"""
+from hrm.tasks import open_task
+from hrm.tasks.text_config import TextConfig
+options = dict(dataset="{REPOSITORY}", dataset_config="en", seq_len=16, valid_fraction=0.2, test_fraction=0.2)
+print(open_task(TextConfig(**options)).fingerprint)
+half = open_task(TextConfig(**options, subset_percent=50, tokenizer="{REPOSITORY}"))
+print(half.num_train, half.model_fields["vocab_size"])
+"""
+    home = {"HF_HOME": str(tmp_path / "home"), "HRM_SWEEPS_CACHE": str(tmp_path / "cache")}
+    with small_hub(files) as endpoint:
+        online = run_python(code, {**home, "HF_ENDPOINT": endpoint})
+    again = run_python(code, {**home, "HF_ENDPOINT": "http://127.0.0.1:1"})
+    assert again == online
+    fingerprint, half, vocab_size = online.split()
+    local = open_text(write_files(tmp_path / "local", texts))
+    assert fingerprint == local.fingerprint
+    assert 258 <= int(vocab_size) <= 300
+    assert 0 < int(half) < local.num_train
+
+
+def run_python(code: str, environment: dict[str, str]) -> str:
+    values = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, env={**values, **environment}, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    return ended.stdout

@@ -31,6 +31,9 @@ class Script:
         self.told.append(("report", number, report.index))
         return self._prune.get(number) == report.index
 
+    def why_stopped(self, number: int) -> str | None:
+        return None
+
     def end(self, number: int, outcome: Outcome) -> None:
         self.told.append(("end", number, outcome.status, outcome.error, len(outcome.reports)))
 

@@ -53,7 +53,7 @@ def test_the_verdict_compares_the_same_metric_on_test(name: str) -> None:
     "name", ["valid/blank_acuracy", "test/exact_accuracy", "exact_accuracy", "", "valid/"]
 )
 def test_an_unknown_objective_is_refused(name: str) -> None:
-    with pytest.raises(UnknownNameError, match="must be one of: valid/bits_per_byte, "):
+    with pytest.raises(UnknownNameError, match="must be one of: valid/accuracy, "):
         Objective.parse(name)
 
 

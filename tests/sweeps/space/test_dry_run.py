@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
 from hrm.errors import UnknownNameError
 from hrm.presets import preset_names
+from sweeps.config import StopConfig
 from sweeps.space.candidates import Candidates
 from sweeps.space.dry_run import WIDTH, describe, si
 from tests.sweeps.small_sweep import space, sweep, task_fields
@@ -102,6 +104,26 @@ def test_the_runs_are_counted(text: str) -> None:
     assert line(text, "runs in all") == "34"
     assert line(text, "training compute") == "at most 105 TFLOPs"
     assert line(text, "verdict by").startswith("Welch's t-test on fresh seeds")
+
+
+def test_every_bound_and_limit_is_printed() -> None:
+    config = sweep(FILLED, max_params="tiny_demo", num_trials=20)
+    budget = dataclasses.replace(
+        config.budget, max_memory="64MiB", max_inference_flops="800M", min_inference_flops=0.5
+    )
+    stop = StopConfig(trials=12, flops="2P", no_improvement=4, hours=1.5)
+    config = dataclasses.replace(config, budget=budget, stop=stop)
+    text = describe(Candidates(config, task_fields()), config)
+    assert line(text, "budget, parameters") == "at most 527,490"
+    assert line(text, "budget, bytes of memory") == "at most 67,108,864"
+    assert line(text, "budget, inference FLOPs") == "at most 800,000,000 and at least 400,000,000"
+    assert "budget, FLOPs per step" not in text
+    assert line(text, "inference FLOPs") == "418 M to 666 M"
+    assert line(text, "search trials") == "7" and line(text, "baseline trials").startswith("5:")
+    assert line(text, "the sweep ends after") == (
+        "12 search and baseline trials; or 2 PFLOPs of search and baseline training; or 4 search trials without "
+        "a better best; or 1.5 hours, confirmations included, which depends on the machine: not reproducible"
+    )
 
 
 def test_no_more_trials_than_there_are() -> None:
