@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hrm.families import family
+from hrm.families import family, family_names
 from hrm.option_help import listing, option_lines
 from hrm.presets import load_preset, preset_names
-from hrm.run_config import DEFAULT_TASK, RunConfig
+from hrm.run_config import DEFAULT_TASK, RunConfig, default_task
 from hrm.tasks import TASKS, task_kind
 from hrm.train_config import TrainConfig
 
@@ -14,6 +14,7 @@ Trains one model and leaves its checkpoint, metrics, config and weights in a fol
 
   python -m hrm.train preset=tiny_demo task=sudoku4
   python -m hrm.train preset=tiny_demo task=sudoku6 hidden_size=96 num_heads=6 train.steps=2000 lr=1e-3
+  python -m hrm.train preset=text_1m               a text model, on the plays that come along
   python -m hrm.train config=best.yaml seed=1      train a dumped config, or a sweep's winner, again
   python -m hrm.train resume=DIR                   go on from a run's checkpoint
 
@@ -41,7 +42,16 @@ def help_text() -> str:
             f"Tasks (default {DEFAULT_TASK}):\n" + listing(tasks) + "\n",
             "Run:\n" + option_lines(RunConfig, skip=("family", "model", "task", "train")) + "\n",
             "Training:\n" + option_lines(TrainConfig, "train") + "\n",
-            f"Task ({DEFAULT_TASK}):\n" + option_lines(task_kind(DEFAULT_TASK).config_class, "task") + "\n",
-            "Model:\n" + option_lines(family("puzzle").config_class, "model"),
+            *(_family_options(name) for name in family_names()),
+        ]
+    )
+
+
+def _family_options(name: str) -> str:
+    task = default_task(name)
+    return "\n".join(
+        [
+            f"Task of a {name} model ({task}):\n" + option_lines(task_kind(task).config_class, "task") + "\n",
+            f"Model, family={name}:\n" + option_lines(family(name).config_class, "model") + "\n",
         ]
     )

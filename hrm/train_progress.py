@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from hrm.trainer import ReportValues
+if TYPE_CHECKING:  # the trainer imports torch, and who only prepares data need not wait for it
+    from hrm.trainer import ReportValues
 
 
 class Face(Protocol):
@@ -91,13 +92,17 @@ class PlainLines:
 
 
 def summary(report: ReportValues) -> str:
-    """The report's main figures in a few words."""
+    """The report's main figures in a few words: of a puzzle or of a text model."""
     shown = (
         ("loss", "train/loss"),
         ("valid exact", "valid/exact_accuracy"),
         ("blank", "valid/blank_accuracy"),
+        ("valid loss", "valid/loss" if "valid/perplexity" in report.metrics else ""),
+        ("bits per byte", "valid/bits_per_byte"),
     )
-    return ", ".join(f"{word} {number(report.metrics.get(name))}" for word, name in shown)
+    return ", ".join(
+        f"{word} {number(report.metrics[name])}" for word, name in shown if name in report.metrics
+    )
 
 
 def number(value: float | None) -> str:

@@ -238,7 +238,13 @@ def test_help_lists_everything(capsys: pytest.CaptureFixture[str]) -> None:
     listed = (
         "tiny_demo sudoku4 sudoku6 PATH resume=DIR seed=0 train.lr=0.0001 model.hidden_size=512 task.clues="
     )
-    for wanted in (*listed.split(), "model.h_update_period=null", "Peak learning rate of AdamATan2"):
+    for wanted in (
+        *listed.split(),
+        "model.h_update_period=null",
+        "text_tiny_50m",
+        "model.n_embd=384",
+        "Peak learning rate of AdamATan2",
+    ):
         assert wanted in text
     assert max(map(len, text.splitlines())) <= 110
 
