@@ -120,6 +120,8 @@ class SweepConfig:
     family: str = "puzzle"
     num_trials: int = 16
     """Search trials to start; baselines and confirmations come on top."""
+    replicates: int = 1
+    """Most search trials of one configuration: completed and proposed again, it is trained on a new seed."""
     objective: str = "valid/blank_accuracy"
     """The metric that the search improves: accuracies rise, losses fall (see `sweeps.search.objective`)."""
     seed: int = 0
@@ -145,6 +147,7 @@ class SweepConfig:
 
     def __post_init__(self) -> None:
         _require("num_trials", self.num_trials, self.num_trials >= 1, "must be at least 1")
+        _require("replicates", self.replicates, self.replicates >= 1, "must be at least 1")
         _require("seed", self.seed, self.seed >= 0, "must be 0 or more")
         for name in ("trials", "no_improvement"):
             limit = getattr(self.stop, name)

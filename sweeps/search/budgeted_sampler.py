@@ -1,12 +1,14 @@
-"""Any Optuna sampler, held to configurations that fit the budget and were not tried before.
+"""Any Optuna sampler, held to configurations that fit the budget and were not tried often enough.
 
 The study never meets an over-budget or repeated trial: such proposals are rejected before they become one.
+Where replicates are asked for, a completed configuration may be proposed again until it has as many trials.
 Rejection leaves the sampler's own distribution intact over what is feasible; a model that is too sure of
 infeasible or known ground is snapped to the nearest configuration that is neither.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.space.candidates import Candidate, Candidates
 
@@ -23,7 +25,7 @@ KEY = "key"
 
 
 class BudgetedSampler(BaseSampler):
-    """Proposes only feasible configurations whose key no earlier trial has.
+    """Proposes only feasible configurations that may have another trial (see `closed_keys`).
 
     Args:
         candidates: the feasible configurations.
@@ -31,13 +33,17 @@ class BudgetedSampler(BaseSampler):
             (its startup), configurations are drawn uniformly from the feasible, new ones.
         draws: proposals of `inner` to look at before its first is snapped.
         seed: of the uniform draws.
+        replicates: most trials of one configuration.
     """
 
-    def __init__(self, candidates: Candidates, inner: BaseSampler, draws: int, seed: int) -> None:
+    def __init__(
+        self, candidates: Candidates, inner: BaseSampler, draws: int, seed: int, replicates: int = 1
+    ) -> None:
         self._candidates = candidates
         self._inner = inner
         self._draws = draws
         self._seed = seed
+        self._replicates = replicates
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -47,15 +53,15 @@ class BudgetedSampler(BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        tried = tried_keys(study, trial.number)
+        closed = closed_keys(study, trial.number, self._replicates)
         rng = np.random.default_rng(self._seed)
         first: dict[str, Any] | None = None
         for params in self._proposals(study, trial, search_space):
             candidate = self._candidates.candidate(params)
-            if candidate is not None and candidate.key not in tried:
+            if candidate is not None and candidate.key not in closed:
                 return params
             first = first or params
-        return dict(self._fallback(first, rng, tried).params)
+        return dict(self._fallback(first, rng, closed).params)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -78,23 +84,29 @@ class BudgetedSampler(BaseSampler):
             yield fixed | params
 
     def _fallback(
-        self, proposal: dict[str, Any] | None, rng: np.random.Generator, tried: Collection[str]
+        self, proposal: dict[str, Any] | None, rng: np.random.Generator, closed: Collection[str]
     ) -> Candidate:
         if proposal is None:
-            candidate = self._candidates.sample(rng, tried)
+            candidate = self._candidates.sample(rng, closed)
         else:
-            candidate = self._candidates.nearest(proposal, rng, tried)
+            candidate = self._candidates.nearest(proposal, rng, closed)
         assert candidate is not None, "a trial was asked for when every configuration had been tried"
         return candidate
 
 
-def tried_keys(study: optuna.Study, before: int) -> set[str]:
-    """Keys of all trials with a number below `before`, whatever became of them.
+def closed_keys(study: optuna.Study, before: int, replicates: int = 1) -> set[str]:
+    """Keys of configurations that get no further trial, as of trial `before`.
+
+    Those that have `replicates` trials, or one that is not known to have completed: what was pruned or has
+    failed is not worth another, and of what is running nothing is known yet.
 
     Asks the storage: under Hyperband, `study.get_trials` shows one bracket only.
     """
     trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-    return {trial.user_attrs[KEY] for trial in trials if trial.number < before}
+    earlier = [trial for trial in trials if trial.number < before]
+    times = Counter(trial.user_attrs[KEY] for trial in earlier)
+    unfit = {trial.user_attrs[KEY] for trial in earlier if trial.state != TrialState.COMPLETE}
+    return unfit | {key for key, count in times.items() if count >= replicates}
 
 
 def _only_value(space: BaseDistribution) -> Any:

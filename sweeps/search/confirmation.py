@@ -22,7 +22,7 @@ class Entrant:
     Args:
         name: `trial 7`, or a preset's name.
         job: the search or baseline job that it reruns.
-        objective: what that job reached; a baseline's mean where its rate was trained more than once.
+        objective: what that job reached; the mean where its configuration was trained more than once.
         preset: for a finalist, the baseline whose architecture it has, if any: its win credits the learning
             rate only.
     """
@@ -41,21 +41,25 @@ def finalists(
     searched: Mapping[int, Candidate],
     presets: Mapping[str, Candidate],
 ) -> list[Entrant]:
-    """The best completed search trials, best first, the earlier one where two are equal.
+    """The best completed configurations of the search, best first, the earlier one where two are equal.
+
+    One with replicates stands at their mean, under the name of its first completed trial.
 
     Args:
-        searched: the candidate of each search job; no two share a key.
+        searched: the candidate of each search job.
         presets: the candidate of each baseline.
     """
     twins = {candidate.architecture: name for name, candidate in presets.items()}
-    arms = []
+    values: dict[str, dict[int, float]] = defaultdict(dict)
     for number, candidate in searched.items():
         value = _reached(objective, outcomes[number])
         if value is not None:
-            job = jobs[number]
-            arms.append(
-                Entrant(name=job.arm, job=job, objective=value, preset=twins.get(candidate.architecture))
-            )
+            values[candidate.key][number] = value
+    arms = []
+    for reached in values.values():
+        first = next(iter(reached))
+        job, preset = jobs[first], twins.get(searched[first].architecture)
+        arms.append(Entrant(name=job.arm, job=job, objective=fmean(reached.values()), preset=preset))
     arms.sort(key=lambda arm: (objective.best_first(arm.objective), arm.job.number))
     return arms[: config.confirm.finalists]
 

@@ -17,6 +17,7 @@ from sweeps.jobs import Job, Outcome, Report
 from sweeps.search.baselines import baseline_jobs, choose_presets
 from sweeps.search.confirmation import Entrant, best_baselines, confirmation_jobs, finalists
 from sweeps.search.limits import Clock, Limits
+from sweeps.search.seeds import replicate_seed
 from sweeps.search.study import SweepStudy
 from sweeps.space.candidates import Candidate, Candidates, PresetPlace
 
@@ -156,7 +157,7 @@ class Plan:
         num_search = len(self._searched)
         if not self._search_over:
             most = self._limits.most_search_trials
-            num_search = min(most, self._num_feasible or most)
+            num_search = min(most, (self._num_feasible or most) * self._config.replicates)
         confirm = self._config.confirm
         num_arms = min(confirm.finalists, num_search) + len(self._presets) if confirm.finalists else 0
         return self._num_baselines + num_search + num_arms * confirm.seeds
@@ -217,13 +218,14 @@ class Plan:
         number = self._num_baselines + len(self._searched)
         trial, candidate = self._study.ask(number)
         self.trial_numbers[number] = trial
+        earlier = sum(other.key == candidate.key for other in self._searched.values())
         self._searched[number] = candidate
         job = Job(
             number=number,
             kind="search",
             arm=f"trial {trial}",
             params=candidate.values,
-            run=dataclasses.replace(candidate.run, seed=self._config.seed),
+            run=dataclasses.replace(candidate.run, seed=replicate_seed(self._config.seed, earlier)),
             num_params=candidate.num_params,
             flops_per_step=candidate.flops_per_step,
             may_prune=self._config.pruner["name"] != "none",

@@ -120,7 +120,7 @@ SAMPLERS: dict[str, Entry] = {
 
 
 class GridSampler(BaseSampler):
-    """Trial i gets the i-th feasible configuration of a seeded shuffle.
+    """Trial i gets the i-th feasible configuration of a seeded shuffle; replicates follow in the same order.
 
     Raises:
         ConfigError: the space is continuous, so that it has no grid.
@@ -146,7 +146,7 @@ class GridSampler(BaseSampler):
         everything = self._candidates.all()
         assert everything is not None
         order = np.random.default_rng(self._seed).permutation(len(everything))
-        return dict(everything[int(order[trial.number])].params)
+        return dict(everything[int(order[trial.number % len(order)])].params)
 
     def sample_independent(
         self,

@@ -1,19 +1,25 @@
 """Seeds derived from the sweep's own: reproducible, and independent of the order of events.
 
 All search trials train with the sweep's seed itself (common random numbers): none wins the search by a
-luckier seed than its rivals. Baselines and confirmations have seeds of their own: no run repeats another.
+luckier seed than its rivals; replicates of a configuration share theirs likewise, round by round. Baselines
+and confirmations have seeds of their own: no run repeats another.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-_SUGGESTION, _BASELINE, _CONFIRMATION = range(3)
+_SUGGESTION, _BASELINE, _CONFIRMATION, _REPLICATE = range(4)
 
 
 def suggestion_seed(seed: int, trial: int) -> int:
     """Of the sampler for one trial."""
     return _derive(seed, _SUGGESTION, trial)
+
+
+def replicate_seed(seed: int, round_index: int) -> int:
+    """Training seed of a search trial; the round counts the earlier trials of its configuration."""
+    return seed if round_index == 0 else _derive(seed, _REPLICATE, round_index)
 
 
 def baseline_seed(seed: int, round_index: int) -> int:

@@ -20,7 +20,7 @@ from sweeps.config import SweepConfig
 from sweeps.jobs import Status
 from sweeps.results.provenance import space_hash
 from sweeps.search.asof_storage import AsOfStorage, MemoryBackend
-from sweeps.search.budgeted_sampler import KEY, BudgetedSampler, tried_keys
+from sweeps.search.budgeted_sampler import KEY, BudgetedSampler, closed_keys
 from sweeps.search.objective import Objective
 from sweeps.search.pruners import build_pruner
 from sweeps.search.samplers import build_sampler
@@ -68,13 +68,15 @@ class SweepStudy:
         return len(self._study.get_trials(deepcopy=False))
 
     def exhausted(self) -> bool:
-        """True when every feasible configuration has been tried.
+        """True when no feasible configuration may have another trial; call only when `ready`.
 
         Of a space that is not enumerated: when the draws that the next trial would make find no new one.
         """
         number = self.num_asked
         rng = np.random.default_rng(suggestion_seed(self._config.seed, number))
-        return self._candidates.sample(rng, tried_keys(self._study, number)) is None
+        with self._storage.deciding(number):
+            closed = closed_keys(self._study, number, self._config.replicates)
+        return self._candidates.sample(rng, closed) is None
 
     def ready(self) -> bool:
         """True when the next trial's history is complete: all trials that it must see have ended."""
@@ -93,7 +95,7 @@ class SweepStudy:
         number = self.num_asked
         inner, draws = build_sampler(self._config, self._candidates, number)
         seed = suggestion_seed(self._config.seed, number)
-        self._study.sampler = BudgetedSampler(self._candidates, inner, draws, seed)
+        self._study.sampler = BudgetedSampler(self._candidates, inner, draws, seed, self._config.replicates)
         self._study.pruner = self._pruner()
         with self._storage.deciding(number):
             trial = self._study.ask(dict(self._candidates.distributions))
