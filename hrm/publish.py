@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hrm import run_folder
@@ -26,7 +26,7 @@ class Publication:
 
     repo: str
     """`NAME`, then in the token's own account, or `OWNER/NAME`."""
-    token: str
+    token: str = field(repr=False)
 
     @classmethod
     def ask(cls, wish: object, own_name: str | None) -> Publication | None:
@@ -43,7 +43,9 @@ class Publication:
             return None
         name = own_name if wish is True else wish
         if name is None:
-            raise ConfigError("push_to_hub", wish, "needs a name, and only presets bring one", _GIVE)
+            raise ConfigError(
+                "push_to_hub", wish, "needs a name, and only documented presets bring one", _GIVE
+            )
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ConfigError("push_to_hub", wish, "must be true, false or the name of a repository", _GIVE)
         from huggingface_hub import get_token

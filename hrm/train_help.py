@@ -27,6 +27,8 @@ Options are name=value. A field's name may stand alone (hidden_size=96) or with 
   out=DIR          where to write (default: the preset's own folder, or <model>-<task>-<time>, in output_base)
   output_base=DIR  root of these folders (default: the environment's OUTPUT_BASE, or outputs/train)
   read_test=true   evaluate the test split, once, after the last step (default: false)
+  push_to_hub=true publish the finished run on the Hugging Face hub under the preset's name there, or under
+                   push_to_hub=NAME or OWNER/NAME; asks for a token (HF_TOKEN) before it trains
 """
 
 

@@ -14,6 +14,7 @@ from hrm import checkpoint, run_config
 from hrm import config as reader
 from hrm.errors import ConfigError
 from hrm.presets import Preset, load_preset
+from hrm.publish import Publication
 from hrm.run_config import RunConfig, merge, qualify
 from hrm.run_folder import RunFolder
 from hrm.tasks import open_task
@@ -37,6 +38,8 @@ class Request:
     trainer: Trainer
     folder: RunFolder
     read_test: bool
+    publication: Publication | None
+    """Where the finished run is to be published, if anywhere."""
 
 
 def read_request(arguments: list[str]) -> Request:
@@ -49,6 +52,7 @@ def read_request(arguments: list[str]) -> Request:
     read_test = options.pop("read_test", False)
     if not isinstance(read_test, bool):
         raise ConfigError("read_test", read_test, "must be true or false")
+    push = options.pop("push_to_hub", False)
     out = options.pop("out", None)
     new_folder = None if out is None else Path(str(out))
     if new_folder is not None:
@@ -59,17 +63,24 @@ def read_request(arguments: list[str]) -> Request:
         raise ConfigError(" and ".join(given), "both", f"at most one of {', '.join(SOURCES)} may be given")
     sources = {name: str(options.pop(name)) for name in given}
     if "resume" in sources:
+        publication = Publication.ask(push, None)
         label, trainer, folder = _resume(Path(sources["resume"]), options, new_folder)
     else:
-        label, trainer, folder = _start(sources, options, new_folder, base)
-    return Request(label=label, trainer=trainer, folder=folder, read_test=read_test)
+        preset = load_preset(sources["preset"]) if "preset" in sources else None
+        label, config = _new_config(sources, preset, options)
+        publication = Publication.ask(push, preset_repo(preset, config))
+        trainer, folder = _start(label, preset, config, options, new_folder, base)
+    return Request(label=label, trainer=trainer, folder=folder, read_test=read_test, publication=publication)
 
 
 def _start(
-    sources: Mapping[str, str], overrides: Mapping[str, Any], new_folder: Path | None, base: Path
-) -> tuple[str, Trainer, RunFolder]:
-    preset = load_preset(sources["preset"]) if "preset" in sources else None
-    label, config = _new_config(sources, preset, overrides)
+    label: str,
+    preset: Preset | None,
+    config: RunConfig,
+    overrides: Mapping[str, Any],
+    new_folder: Path | None,
+    base: Path,
+) -> tuple[Trainer, RunFolder]:
     own_folder = None if preset is None else preset_folder(preset, config, base)
     if new_folder is None and own_folder is not None:
         RunFolder.check_new(own_folder)
@@ -79,7 +90,7 @@ def _start(
     trainer = Trainer(config, dataset)
     folder = RunFolder.create(new_folder or own_folder or _default_folder(label, dataset, base))
     folder.write_config(trainer.config)
-    return label, trainer, folder
+    return trainer, folder
 
 
 def _new_config(
@@ -109,6 +120,12 @@ def preset_folder(preset: Preset, config: RunConfig, base: Path) -> Path | None:
     if documented is None:
         return None
     return base / documented.folder_name(data_name(config))
+
+
+def preset_repo(preset: Preset | None, config: RunConfig) -> str | None:
+    """The repository on the hub that a document gives a preset's runs; None where none does."""
+    documented = None if preset is None else preset.documented
+    return None if documented is None else documented.repo_name(data_name(config))
 
 
 def data_name(config: RunConfig) -> str:

@@ -23,7 +23,11 @@ def run_command(arguments: list[str]) -> int:
     try:
         request = read_request(arguments)
         print(_opening(request), flush=True)
-        return run(request.trainer, request.folder, request.read_test)
+        code = run(request.trainer, request.folder, request.read_test)
+        if code == 0 and request.publication is not None:
+            title = f"{request.label} on {request.trainer.dataset.name}"
+            print(f"published at {request.publication.publish(request.folder.path, title)}")
+        return code
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

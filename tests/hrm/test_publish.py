@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from hrm import door, train
 from hrm.errors import ConfigError
 from hrm.publish import PUBLISHED, Publication, PublishError
 
@@ -101,11 +102,30 @@ def test_what_is_missing_is_said(no_token: None) -> None:
         Publication.ask(True, "HRM-Text1-c4-50M")
     for part in ("HRM-Text1-c4-50M", "Hugging Face token, and there is none", "HF_TOKEN", "hf auth login"):
         assert part in str(error.value)
-    with pytest.raises(ConfigError, match="needs a name, and only presets bring one"):
+    with pytest.raises(ConfigError, match="needs a name, and only documented presets bring one"):
         Publication.ask(True, None)
     for wish in (3, "a b", "a/b/c"):
         with pytest.raises(ConfigError, match="must be true, false or the name of a repository"):
             Publication.ask(wish, None)
+
+
+def test_the_door_says_so_before_it_trains(
+    no_token: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [
+        "preset=text_tiny_50m",
+        "task.dataset=allenai/c4",
+        "push_to_hub=true",
+        f"output_base={tmp_path / 'out'}",
+    ]
+    assert door.run(train.main, asked) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(
+        "error: push_to_hub: given True; publishing as HRM-Text1-c4-50M needs a Hugging Face"
+    )
+    assert message.count("\n") == 1 and not (tmp_path / "out").exists()
+    assert door.run(train.main, ["preset=tiny_demo", "task=sudoku4", "push_to_hub=true"]) == 2
+    assert "only documented presets bring one" in capsys.readouterr().err
 
 
 def test_a_name_of_ones_own_wins(monkeypatch: pytest.MonkeyPatch) -> None:
