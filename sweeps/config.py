@@ -71,6 +71,9 @@ class BaselineConfig:
     """Presets to train as baselines; null is every preset that fits the budget."""
     trials: int | None = None
     """Baseline trials of each preset, over the space's learning-rate grid; null is max(3, num_trials / 4)."""
+    random: bool = False
+    """Random search as a further baseline: random configurations, trained until they have spent what the
+    search spent. It takes about as long as the search, or longer where that prunes."""
 
 
 @dataclass(frozen=True, kw_only=True)

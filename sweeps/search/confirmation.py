@@ -64,6 +64,19 @@ def finalists(
     return arms[: config.confirm.finalists]
 
 
+def best_random(
+    objective: Objective, jobs: Mapping[int, Job], outcomes: Mapping[int, Outcome]
+) -> list[Entrant]:
+    """The best completed configuration of random search, chosen as finalists are; none without one."""
+    reached = [
+        Entrant(name=job.arm, job=job, objective=value)
+        for job in jobs.values()
+        if job.kind == "random" and (value := _reached(objective, outcomes[job.number])) is not None
+    ]
+    reached.sort(key=lambda arm: (objective.best_first(arm.objective), arm.job.number))
+    return reached[:1]
+
+
 def best_baselines(
     objective: Objective, jobs: Mapping[int, Job], outcomes: Mapping[int, Outcome]
 ) -> list[Entrant]:

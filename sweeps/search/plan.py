@@ -2,7 +2,7 @@
 
 A free slot goes to the search when its next trial may be asked for; else to a baseline, for these depend on
 nothing and so fill what would be idle while a deterministic search waits for a slow trial; and when both have
-ended, to the confirmations.
+ended, to random search where it is asked for, and then to the confirmations.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from pathlib import Path
 from sweeps.config import SweepConfig
 from sweeps.jobs import Job, Outcome, Report
 from sweeps.search.baselines import baseline_jobs, choose_presets
-from sweeps.search.confirmation import Entrant, best_baselines, confirmation_jobs, finalists
+from sweeps.search.confirmation import Entrant, best_baselines, best_random, confirmation_jobs, finalists
 from sweeps.search.limits import Clock, Limits
+from sweeps.search.random_arm import random_jobs, search_flops
 from sweeps.search.seeds import replicate_seed
 from sweeps.search.study import SweepStudy
 from sweeps.space.candidates import Candidate, Candidates, PresetPlace
@@ -78,11 +79,14 @@ class Plan:
         self._config = config
         self._presets, self.left_out = choose_presets(config.baseline.presets, candidates, memory_bytes)
         self._study = SweepStudy(config, candidates, journal, slots)
+        self._candidates = candidates
         self._num_feasible = candidates.num_feasible_trials
         self._queue = deque(baseline_jobs(config, candidates, self._presets))
         self._num_baselines = len(self._queue)
         self._searched: dict[int, Candidate] = {}
         self._search_over = False
+        self._drawn = not config.baseline.random
+        """Whether random search has its jobs, if there is any."""
         self._confirming = False
         self._timed_out = False
         self._reports: dict[int, list[Report]] = {}
@@ -104,6 +108,9 @@ class Plan:
         assert self._search_over, "nothing runs that could end the wait"
         if self._confirming:
             return DONE
+        if not self._drawn:
+            self._draw()
+            return self.next_job()
         self._confirming = True
         self.arms = self._choose_arms()
         self._queue.extend(confirmation_jobs(self._config, self.arms, len(self.jobs)))
@@ -159,8 +166,12 @@ class Plan:
             most = self._limits.most_search_trials
             num_search = min(most, (self._num_feasible or most) * self._config.replicates)
         confirm = self._config.confirm
-        num_arms = min(confirm.finalists, num_search) + len(self._presets) if confirm.finalists else 0
-        return self._num_baselines + num_search + num_arms * confirm.seeds
+        is_random = self._config.baseline.random
+        num_arms = (
+            min(confirm.finalists, num_search) + len(self._presets) + is_random if confirm.finalists else 0
+        )
+        num_random = num_search if is_random else 0
+        return self._num_baselines + num_search + num_random + num_arms * confirm.seeds
 
     @property
     def presets(self) -> Mapping[str, Candidate]:
@@ -201,6 +212,8 @@ class Plan:
             self._end_search(limit)
         baselines = sum(job.kind == "baseline" for job in self._queue)
         dropped = [f"{baselines} baseline trials"] if baselines else []
+        if not self._drawn or any(job.kind == "random" for job in self._queue):
+            dropped.append("random search")
         if self._config.confirm.finalists and (not self._confirming or self._queue):
             dropped.append("confirmations")
         if dropped:
@@ -233,6 +246,14 @@ class Plan:
         self._limits.started(job)
         return self._start(job)
 
+    def _draw(self) -> None:
+        """Random search begins when the search has ended: only then is it known what that has spent."""
+        self._drawn = True
+        spent = search_flops(self.jobs, self.outcomes)
+        made = sum(job.kind == "random" for job in self.jobs.values())
+        first = max(self.jobs, default=-1) + 1
+        self._queue.extend(random_jobs(self._config, self._candidates, spent, first, made))
+
     def _choose_arms(self) -> list[Entrant]:
         if self._config.confirm.finalists == 0:
             return []
@@ -248,4 +269,4 @@ class Plan:
             for name in self._presets
             if name not in names
         ]
-        return best + confirmed
+        return best + confirmed + best_random(self._study.objective, self.jobs, self.outcomes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_SUGGESTION, _BASELINE, _CONFIRMATION, _REPLICATE = range(4)
+_SUGGESTION, _BASELINE, _CONFIRMATION, _REPLICATE, _RANDOM = range(5)
 
 
 def suggestion_seed(seed: int, trial: int) -> int:
@@ -30,6 +30,11 @@ def baseline_seed(seed: int, round_index: int) -> int:
 def confirmation_seeds(seed: int, count: int) -> list[int]:
     """Fresh training seeds of the confirmations, the same for every arm; a larger count begins alike."""
     return [_derive(seed, _CONFIRMATION, index) for index in range(count)]
+
+
+def random_seed(seed: int) -> int:
+    """Of the configurations that random search draws."""
+    return _derive(seed, _RANDOM, 0)
 
 
 def _derive(seed: int, purpose: int, index: int) -> int:

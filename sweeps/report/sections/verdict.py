@@ -33,8 +33,8 @@ def verdict(folder: Folder, charts: Mapping[str, Chart]) -> Section:
             f"Test, named before the sweep started: {folder.context.test_name}. "
             "Intervals are of single differences. `could find` is the true difference that this n and spread "
             "would have found four times in five. The effect size is Hedges' g, a difference in standard "
-            "deviations of single runs. `to settle` is the number of seeds an arm that would find the difference seen four "
-            "times in five, were it and the spreads the true ones."
+            "deviations of single runs. `to settle` is the number of seeds an arm that would find the difference "
+            "seen four times in five, were it and the spreads the true ones."
         ))  # fmt: skip
     blocks += [Figure(name, charts[name]) for name in ("confirmed",) if name in charts]
     return Section("Verdict", blocks)

@@ -1,0 +1,41 @@
+"""A report says whether the search beat random search of the same compute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sweeps.config import BaselineConfig
+from sweeps.report import markdown, wording
+from sweeps.report.folder import Folder
+from sweeps.report.sections import search, verdict
+from sweeps.results.best import write_best
+from tests.sweeps.synthetic_sweep import run_sweep
+
+
+def test_random_search_is_held_against_the_finalists(tmp_path: Path) -> None:
+    random = BaselineConfig(presets=None, trials=1, random=True)
+    folder = Folder.read(run_sweep(tmp_path, num_trials=8, baseline=random))
+    kinds = [arm.kind for arm in folder.comparisons.arms]
+    assert kinds == ["finalist", "finalist", "preset", "random"]
+    pairs = {(pair.finalist.name, pair.baseline.name) for pair in folder.comparisons.all}
+    assert len(pairs) == 4 and {baseline for _, baseline in pairs} == {"tiny_demo", "random search"}
+    (pair,) = [
+        sentence for sentence in wording.headline(folder) if "random search: test/blank_accuracy" in sentence
+    ]
+    assert "3 fresh seeds each" in pair
+    said = "\n".join(
+        markdown.texts([*verdict.verdict(folder, {}).blocks, *verdict.how_to_read(folder).blocks])
+    )
+    assert "| random search |" in said and "| tiny_demo (preset) |" in said
+    assert "`random search` is the best of random configurations" in said
+    ended = "\n".join(markdown.texts(search.ended(folder).blocks))
+    assert f"| random | {len(folder.of('random'))} | 0 | 0 |" in ended
+    spent = {kind: sum(row["train_flops"] for row in folder.of(kind)) for kind in ("search", "random")}
+    assert 0 < spent["random"] <= spent["search"]
+    assert write_best(tmp_path)
+
+
+def test_without_random_search_nothing_is_said_of_it(tmp_path: Path) -> None:
+    folder = Folder.read(run_sweep(tmp_path, num_trials=4))
+    said = markdown.texts([*search.ended(folder).blocks, *verdict.how_to_read(folder).blocks])
+    assert not any("random" in text for text in said)
