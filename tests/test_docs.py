@@ -16,6 +16,7 @@ SHORT_SWEEP = """
     max_concurrent=1
 """
 SHORT_TRAINING = "train.steps=10 train.num_reports=2 device=cpu"
+SHORT_TEXT_TRAINING = "batch_size=1 accumulation=1 task.seq_len=16 task.valid_sequences=4"
 SHORT_BENCHMARKS = {
     "benchmarks/spread.py": "--steps 20 --seeds 2 --shapes 1+1 4+4",
     "benchmarks/planted_difference.py": "--steps 20 --seeds 2",
@@ -47,7 +48,10 @@ def shortened(command: str, out: Path) -> list[str]:
     if words[1] == "run_sweep.py" and "--help" not in words and "dry_run=true" not in words:
         words = [*without(words, "out"), *SHORT_SWEEP.split(), f"out={out}"]
     if words[1:3] == ["-m", "hrm.train"] and "--help" not in words:
-        words = [*without(words, "out"), *SHORT_TRAINING.split(), f"out={out}"]
+        of_text = (
+            SHORT_TEXT_TRAINING.split() if any(word.startswith("preset=text_") for word in words) else []
+        )
+        words = [*without(words, "out"), *SHORT_TRAINING.split(), *of_text, f"out={out}"]
     if words[1] in SHORT_BENCHMARKS and "--table" not in words:
         words = [str(out) if word.endswith(".jsonl") else word for word in words]
         words += SHORT_BENCHMARKS[words[1]].split()
