@@ -1,11 +1,13 @@
 """Do architectures differ by more than seeds do? What the default run's task, length and objective rest on.
 
     python benchmarks/spread.py --task sudoku6 --clues 24 --steps 800 --seeds 4 --out spread.jsonl
+    python benchmarks/spread.py --space text_cycles --lr 0.006 --seeds 3 --out spread.jsonl
     python benchmarks/spread.py --table spread.jsonl
 
-Trains shapes of `depth_vs_width` and the Tiny Demo preset at equal training FLOPs, one learning rate, several
-seeds. For each objective: the standard deviation between architectures (that of seeds taken out), between
-seeds of one architecture, their ratio, and the F statistic with its p-value (one-way analysis of variance).
+Trains shapes of `depth_vs_width` and the Tiny Demo preset, or every shape of another space under its own rules,
+at equal training FLOPs, one learning rate, several seeds. For each objective: the standard deviation between
+architectures (that of seeds taken out), between seeds of one architecture, their ratio, and the F statistic with
+its p-value (one-way analysis of variance).
 """
 
 from __future__ import annotations
@@ -59,11 +61,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--table", type=Path, help="print the table of stored rows and train nothing")
+    parser.add_argument("--space", help="its shapes under its own rules; only --steps and --lr are yours")
     parser.add_argument("--task", default="sudoku6")
     parser.add_argument("--clues", type=int)
     parser.add_argument("--valid-puzzles", type=int)
     parser.add_argument(
-        "--steps", type=int, default=800, help="of the preset; its FLOPs are everyone's allowance"
+        "--steps", type=int, help="of the preset, 800 or the space's own; its FLOPs are everyone's allowance"
     )
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--lr", type=float, default=1e-3)
@@ -74,16 +77,23 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--label", help="what to call this candidate in the table")
     parser.add_argument("--out", type=Path, default=Path("spread.jsonl"))
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.steps is None and not options.space:
+        options.steps = 800
+    return options
 
 
 def label(options: argparse.Namespace) -> str:
+    if options.space:
+        return f"{options.space}, lr {options.lr:g}"
     clues = "" if options.clues is None else f", {options.clues} clues"
     return f"{options.task}{clues}, {options.steps} steps"
 
 
 def runs(options: argparse.Namespace) -> list[tuple[str, RunConfig]]:
     """The arms: shapes at the budget, and the preset."""
+    if options.space:
+        return shapes_of(options.space, options.lr, options.steps)
     space = {name: value for name, value in load_space("depth_vs_width").items() if name != "run"}
     given = {"clues": options.clues, "valid_puzzles": options.valid_puzzles}
     task = {"name": options.task} | {name: value for name, value in given.items() if value is not None}
@@ -110,6 +120,31 @@ def runs(options: argparse.Namespace) -> list[tuple[str, RunConfig]]:
         arms.append((f"{H_layers}+{L_layers} layers, width {one.run.model.hidden_size}", one.run))
     if not options.shapes:
         arms.append((PRESET, candidates.preset(PRESET, options.lr).run))
+    return arms
+
+
+def shapes_of(space: str, lr: float, steps: int | None) -> list[tuple[str, RunConfig]]:
+    """Every distinct shape of a shipped space at a learning rate, under the space's own rules."""
+    values = load_space(space)
+    run = values.pop("run")
+    config = SweepConfig(
+        space=values,
+        family=run.get("family", "puzzle"),
+        task=run["task"],
+        model=run["model"],
+        train=SweepTrainConfig(**run["train"] | {"lr": lr} | ({} if steps is None else {"steps": steps})),
+        budget=BudgetConfig(**run["budget"]),
+    )
+    kind = task_kind(run["task"]["name"])
+    fields = kind.counted_fields(kind.config_class(**run["task"]))
+    assert fields is not None, "a task whose sizes its options tell"
+    candidates = Candidates(config, fields)
+    arms = []
+    for shape in candidates.each_shape():
+        one = candidates.candidate({**shape.params, "lr": lr})
+        assert one is not None
+        name = " ".join(f"{field}={value}" for field, value in one.values.items() if field != "lr")
+        arms.append((name, one.run))
     return arms
 
 

@@ -15,6 +15,7 @@ SHORT_SWEEP = """
     confirm.seeds=2 task.train_puzzles=64 task.valid_puzzles=32 task.test_puzzles=32 wandb.mode=disabled
     max_concurrent=1
 """
+SHORT_TEXT_SWEEP = re.sub(r"task\.\w+=\d+", "", SHORT_SWEEP) + "task.valid_sequences=8 task.test_sequences=8"
 SHORT_TRAINING = "train.steps=10 train.num_reports=2 device=cpu"
 SHORT_TEXT_TRAINING = "batch_size=1 accumulation=1 task.seq_len=16 task.valid_sequences=4"
 SHORT_BENCHMARKS = {
@@ -46,7 +47,12 @@ def shortened(command: str, out: Path) -> list[str]:
     words = shlex.split(command)
     assert words[0] == "python", f"a test cannot run {command!r}"
     if words[1] == "run_sweep.py" and "--help" not in words and "dry_run=true" not in words:
-        words = [*without(words, "out"), *SHORT_SWEEP.split(), f"out={out}"]
+        is_text = any(word.startswith("space=text_") for word in words)
+        words = [
+            *without(words, "out"),
+            *(SHORT_TEXT_SWEEP if is_text else SHORT_SWEEP).split(),
+            f"out={out}",
+        ]
     if words[1:3] == ["-m", "hrm.train"] and "--help" not in words:
         of_text = (
             SHORT_TEXT_TRAINING.split() if any(word.startswith("preset=text_") for word in words) else []
