@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONG_LIST = 12
+"""Names beyond which the nearest one comes first."""
+
 
 class UserError(Exception):
     """A fault in what was given, not in the program.
@@ -38,6 +41,8 @@ class UnknownNameError(UserError):
         """The error for `given`, which is none of `known`; suggests the nearest name."""
         names = sorted(known)
         near = difflib.get_close_matches(given, names, n=1)
+        if near and len(names) > LONG_LIST:
+            return cls(where, given, f"unknown. Did you mean {near[0]!r}? Known are: {', '.join(names)}")
         mend = f"Did you mean {near[0]!r}?" if near else ""
         return cls(where, given, f"must be one of: {', '.join(names)}", mend)
 

@@ -18,6 +18,7 @@ from hrm.train_progress import DataProgress
 from sweeps import report
 from sweeps.config import SweepConfig
 from sweeps.doors import output
+from sweeps.errors import BudgetError
 from sweeps.faces.progress import progress
 from sweeps.faces.wandb import summary
 from sweeps.faces.wandb.runs import WandbRuns
@@ -71,7 +72,7 @@ def run(config: SweepConfig, command: Sequence[str] = ()) -> Path:
         plan = Plan(config, candidates, out / output.JOURNAL, shares.slots, shares.memory_bytes, stopwatch())
         context = setting.describe(config, candidates, plan, dataset, _without_out(command))
         setting.write(context, out)
-        print(_opening(context, plan, shares, out), file=sys.stderr)
+        print(_opening(config, context, plan, shares, out), file=sys.stderr)
         session = Session(out, config.wandb, context)
         with _concluding(out, context, plan, session), _listening(out, context, plan, session) as listeners:
             ray_bridge.run(plan, shares, listeners)
@@ -84,7 +85,13 @@ def _candidates(config: SweepConfig) -> Candidates:
     fields = task_kind(task.name).counted_fields(task)
     candidates = Candidates(config, open_task(task).model_fields if fields is None else fields)
     # A plan in memory refuses what the real one would refuse after the folder is made.
-    Plan(config, candidates, None, slots=1)
+    plan = Plan(config, candidates, None, slots=1)
+    if config.baseline.presets and not plan.presets:
+        reasons = "; ".join(f"{place.name} {place.misfit}" for place in plan.left_out)
+        raise BudgetError(
+            "baseline.presets", config.baseline.presets, f"none of them can be trained here: {reasons}",
+            "Name another preset, raise the budget, or leave baseline.presets out",
+        )  # fmt: skip
     _check_metric(config)
     check_mode(config.wandb)
     return candidates
@@ -156,9 +163,13 @@ def _concluding(out: Path, context: Context, plan: Plan, session: Session) -> It
         summary.write(session, status)
 
 
-def _opening(context: Context, plan: Plan, shares: Shares, out: Path) -> str:
+def _opening(config: SweepConfig, context: Context, plan: Plan, shares: Shares, out: Path) -> str:
     arms = ", ".join(plan.presets) or "no preset within the budget"
-    return (
+    blind = shares.slots > 1 and shares.slots >= config.num_trials // 2
+    note = (
+        f"note: {shares.slots} trials at once see too few results before them to search by\n" if blind else ""
+    )
+    return note + (
         f"{context.name} on {context.task}: about {plan.num_jobs_expected} jobs in {shares.slots} slots, "
         f"baselines: {arms}\nwriting to {out}"
     )

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hrm.errors import ConfigError
+from hrm.errors import ConfigError, UnknownNameError
 from sweeps.config import SweepConfig
 
 if TYPE_CHECKING:
@@ -138,6 +138,7 @@ def rewrite(arguments: Sequence[str], given: dict[str, str]) -> list[str]:
         elif match or argument.startswith("~"):
             overrides.append(argument)
         elif argument.startswith("-") or before.startswith("-"):
+            _check_flag(argument)
             flags.append(argument)
         else:
             raise ConfigError("command line", argument, "must read name=value")
@@ -148,6 +149,15 @@ def rewrite(arguments: Sequence[str], given: dict[str, str]) -> list[str]:
     given.update(groups.paths)
     # argparse wants the overrides in one piece, wherever the user put the flags.
     return [*overrides, *flags]
+
+
+def _check_flag(argument: str) -> None:
+    from hydra._internal.utils import get_args_parser
+
+    known = [option for action in get_args_parser()._actions for option in action.option_strings]
+    flag = argument.partition("=")[0]
+    if flag.startswith("--") and flag not in known:
+        raise UnknownNameError.among("command line", flag, [one for one in known if one.startswith("--")])
 
 
 def _choices(groups: Groups, group: str, given: str) -> str:

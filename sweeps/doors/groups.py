@@ -76,6 +76,13 @@ class Groups:
             raise UnknownNameError.among(group, given, known)
         return given
 
+    def _chosen_by(self, space: str, group: str, given: str) -> str:
+        try:
+            return self.choose(group, given)
+        except UserError as error:
+            where, *rest = error.args
+            raise type(error)(f"space {space}: run: {where}", *rest) from None
+
     def _choose_space(self, given: str) -> str:
         if given in self.broken:
             raise self.broken[given]
@@ -112,7 +119,7 @@ class Groups:
             given = run.pop(group, None)
             section = {"name": given} if isinstance(given, str) else dict(given or {})
             if "name" in section:
-                choice = self.choose(group, str(section.pop("name")))
+                choice = self._chosen_by(name, group, str(section.pop("name")))
                 choices.append({f"override /{group}": choice})
             elif section:
                 choice = _DEFAULT_CHOICES[group]

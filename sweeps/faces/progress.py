@@ -155,7 +155,7 @@ class LiveProgress(Listener):
         clock = f"{_clock(since)} gone, {'about ' + _clock(left) if left is not None else 'no estimate yet'}"
         bar.add_row(
             Text(standing.context.name, style="bold"),
-            ProgressBar(total=max(planned, 1), completed=done, width=30),
+            ProgressBar(total=max(planned, 1), completed=done, width=18),
             Text(f"{ended}/{planned} jobs, {clock}{' left' if left is not None else ''}"),
         )
         lines = [Text(" · ".join(counts), no_wrap=True, overflow="ellipsis")]

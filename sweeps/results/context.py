@@ -1,4 +1,7 @@
-"""`sweep.json`: what the tables lack and a reader of the folder needs. Written before the first job, and again at the end."""
+"""`sweep.json`: what the tables lack and a reader of the folder needs.
+
+Written before the first job, and again at the end.
+"""
 
 from __future__ import annotations
 
