@@ -74,6 +74,9 @@ class Script:
     def report(self, number: int, report: Report) -> bool:
         return self._prune.get(number) == report.index
 
+    def why_stopped(self, number: int) -> str | None:
+        return None
+
     def end(self, number: int, outcome: Outcome) -> None:
         assert number not in self.outcomes
         self.outcomes[number] = outcome
