@@ -5,7 +5,9 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 ARGS ?= space=depth_vs_width
 
-.PHONY: setup sweep test check
+PORT ?= 8080
+
+.PHONY: setup sweep test check dashboard
 
 setup: $(VENV)/.installed  ## the environment alone
 
@@ -20,6 +22,11 @@ test: $(VENV)/.installed-dev  ## formatter, linter, types, tests
 
 check: test
 
+dashboard: $(VENV)/.installed-dashboard  ## make dashboard DIR=outputs/first: its Optuna study in the browser, also while it runs
+	@test -f "$(DIR)/study.journal" || { echo "say which sweep: make dashboard DIR=outputs/NAME"; exit 2; }
+	@echo "http://127.0.0.1:$(PORT)/ shows $(DIR)"
+	$(VENV)/bin/optuna-dashboard --host 127.0.0.1 --port $(PORT) "$(DIR)/study.journal"
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 		|| { echo "Python 3.11 is needed; say where it is: make PYTHON=/path/to/python3.11"; exit 2; }
@@ -31,4 +38,8 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) -e '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-dashboard: $(VENV)/.installed
+	$(PIP) -e '.[dashboard]'
 	@touch $@

@@ -171,7 +171,7 @@ def _opening(config: SweepConfig, context: Context, plan: Plan, shares: Shares, 
     )
     return note + (
         f"{context.name} on {context.task}: about {plan.num_jobs_expected} jobs in {shares.slots} slots, "
-        f"baselines: {arms}\nwriting to {out}"
+        f"baselines: {arms}\nwriting to {out}; to watch it: make dashboard DIR={out}"
     )
 
 

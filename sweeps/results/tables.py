@@ -129,7 +129,8 @@ def read_curves(out: Path) -> pa.Table:
     files = sorted((out / CURVES).glob("*.parquet"), key=lambda path: int(path.stem))
     if not files:
         return table(CURVE_COLUMNS, [])
-    return pa.concat_tables([pq.read_table(file) for file in files], promote_options="default")
+    # Through `read_table`, which looks for a data set around each file, a thousand of them take three times as long.
+    return pa.concat_tables([pq.ParquetFile(file).read() for file in files], promote_options="default")
 
 
 def architecture(run: RunConfig) -> str:

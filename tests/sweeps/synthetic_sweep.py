@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from hrm.tasks.base import Batch, Dataset, Split
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
@@ -18,7 +19,8 @@ from sweeps.jobs import Job, Report
 from sweeps.listener import Listener
 from sweeps.results import context as setting
 from sweeps.results.context import Context
-from sweeps.results.tables import Tables
+from sweeps.results.schema import CURVE_COLUMNS, TRIAL_COLUMNS, table
+from sweeps.results.tables import Tables, read_curves, read_trials
 from sweeps.search.dispatch import Dispatcher
 from sweeps.search.plan import Done, Plan, Wait
 from sweeps.space.candidates import Candidates
@@ -98,6 +100,29 @@ def run_sweep(
     for listener in told:
         listener.close()
     return out
+
+
+def multiply(out: Path, num: int) -> None:
+    """Repeats the search trials of a folder, until there are `num`, through the real schema."""
+    rows = read_trials(out).to_pylist()
+    curves: dict[int, list[dict[str, Any]]] = {}
+    for point in read_curves(out).to_pylist():
+        curves.setdefault(point["number"], []).append(point)
+    search = [row for row in rows if row["kind"] == "search"]
+    rng = np.random.default_rng(0)
+    first = max(row["number"] for row in rows) + 1
+    for i in range(num - len(search)):
+        source, shift = search[i % len(search)], float(rng.normal(0, 0.02))
+        number, trial = first + i, len(search) + i
+        rows.append({**source, "number": number, "trial": trial, "arm": f"trial {trial}",
+                     "objective": source["objective"] + shift})  # fmt: skip
+        points = [
+            {**point, "number": number}
+            | {name: point[name] + shift for name in ("objective", "valid/blank_accuracy")}
+            for point in curves[source["number"]]
+        ]
+        pq.write_table(table(CURVE_COLUMNS, points), out / "curves" / f"{number}.parquet")
+    pq.write_table(table(TRIAL_COLUMNS, rows), out / "trials.parquet")
 
 
 def _drive(dispatcher: Dispatcher, curve: Curve) -> None:

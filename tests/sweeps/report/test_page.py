@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from sweeps import report
-from sweeps.report import wording
+from sweeps.report import content, figures, wording
 from sweeps.report.folder import Folder
+from sweeps.report.page import document
 from tests.sweeps import browser as chromium
 from tests.sweeps.browser import Browser
-from tests.sweeps.synthetic_sweep import run_sweep
+from tests.sweeps.synthetic_sweep import multiply, run_sweep
 
 needs_browser = pytest.mark.skipif(chromium.find() is None, reason=chromium.NO_BROWSER)
 
@@ -161,6 +162,32 @@ def test_puzzles_are_stepped_through(out: Path, browser: Browser) -> None:
         browser.evaluate(press)
     assert browser.evaluate(open_cells) == 0, "the puzzle as given"
     assert browser.evaluate(f"{figure}.querySelector('[role=status]').textContent") == "The puzzle as given."
+    assert browser.complaints() == []
+
+
+@pytest.fixture(scope="module")
+def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = run_sweep(tmp_path_factory.mktemp("thousand"))
+    multiply(folder, 1000)
+    found = Folder.read(folder)
+    page = document.document(content.report(found, figures.charts(found)))
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    return folder
+
+
+def test_a_page_of_a_thousand_trials_is_light(thousand: Path) -> None:
+    assert len(Folder.read(thousand).of("search")) == 1000
+    assert (thousand / "report.html").stat().st_size < 8e6
+
+
+@needs_browser
+def test_a_thousand_trials_are_drawn_and_brushed(thousand: Path, browser: Browser) -> None:
+    browser.open(thousand / "report.html")
+    assert brushed(browser) == (1000, 1000)
+    browser.evaluate("document.querySelector('.handle').focus()")
+    for _ in range(20):
+        browser.press("ArrowDown")
+    assert 0 < brushed(browser)[0] < 1000
     assert browser.complaints() == []
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib.image
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from hrm.config import read_yaml
@@ -17,11 +18,13 @@ from sweeps import report
 from sweeps.config import BudgetConfig, ConfirmConfig, SweepTrainConfig
 from sweeps.jobs import Job
 from sweeps.report import content, figures, markdown, wording
+from sweeps.report.charts import drawing
 from sweeps.report.folder import Folder
 from sweeps.report.numbers import flops, percent
 from sweeps.report.wording import headline
 from sweeps.results import context as setting
 from sweeps.results.best import write_best
+from sweeps.results.schema import TRIAL_COLUMNS, table
 from sweeps.results.tables import read_trials
 from tests.sweeps.confirmed_table import context, trials
 from tests.sweeps.synthetic_sweep import Puzzles, plausible, run_sweep
@@ -233,9 +236,11 @@ def test_other_spaces_and_objectives_are_drawn(tmp_path: Path, name: str, object
     space = {"name": name, "question": "What helps?", **OTHER_SPACES[name]}
     run_sweep(tmp_path, space=space, objective=objective, num_trials=8, train=SweepTrainConfig(steps=200),
               budget=BudgetConfig(), pruner={"name": "none"})  # fmt: skip
-    report.write(tmp_path)
-    drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
-    assert set(NAMES) - drawn <= {"width_depth"}
+    charts = figures.charts(Folder.read(tmp_path))
+    assert set(NAMES) - set(charts) <= {"width_depth"}
+    for chart in charts.values():
+        assert drawing.figure(chart).axes
+    assert "## Which knob matters" in said(tmp_path)[1]
 
 
 def _headline(arms: dict, **changes: object) -> list[str]:
@@ -303,3 +308,22 @@ def test_flops_have_at_most_three_digits(value: float, text: str) -> None:
 
 def test_fullness_is_never_rounded_up() -> None:
     assert percent(0.94999) == "94.9%" and percent(1.0) == "100.0%" and percent(None) == "–"
+
+
+def test_a_sweep_that_runs_is_reported_as_far_as_it_is(out: Path, tmp_path: Path) -> None:
+    """What the tables hold after n jobs, for several n."""
+    moved = shutil.copytree(out, tmp_path / "running")
+    shutil.rmtree(moved / "answers")
+    rows = read_trials(moved).to_pylist()
+    for ended in (15, 2, 0):
+        for row in rows[ended:]:
+            (moved / "curves" / f"{row['number']}.parquet").unlink(missing_ok=True)
+        kept = [{name: value for name, value in row.items() if value is not None} for row in rows[:ended]]
+        pq.write_table(table(TRIAL_COLUMNS, kept), moved / "trials.parquet")
+        closing, text = said(moved)
+        assert "No verdict: no searched configuration was confirmed on fresh seeds." in closing
+        assert spent_runs(text) == ended
+
+
+def spent_runs(text: str) -> int:
+    return int(next(row[1] for row in cells(section(text, "Compute spent")) if row[0] == "all"))
