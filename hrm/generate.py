@@ -1,0 +1,120 @@
+"""Continues a prompt with a trained text model: `python -m hrm.generate run=DIR prompt="To be"`; `--help`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hrm import config as reader
+from hrm import door
+from hrm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hrm.trainer import Trainer
+
+_USAGE = """\
+Continues a prompt with a text model that `python -m hrm.train` has trained.
+
+  python -m hrm.generate run=DIR prompt="To be, or"
+  python -m hrm.generate run=DIR prompt="To be, or" temperature=0.8 top_p=0.9 seed=1
+
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig:
+    """What to continue, and how.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    run: str = ""
+    """Folder of the trained run."""
+    prompt: str = ""
+    """Text to continue; none starts a document."""
+    max_new_tokens: int | None = None
+    """Most tokens to add; null fills the context."""
+    temperature: float = 0.0
+    """0 takes the most likely token; 1 draws as likely as the model has it."""
+    top_k: int | None = None
+    """Draw among that many most likely tokens only."""
+    top_p: float = 1.0
+    """Draw among the fewest tokens that are that likely together."""
+    seed: int = 0
+    """Of what is drawn."""
+
+    def __post_init__(self) -> None:
+        if not self.run:
+            raise ConfigError("run", self.run, "must be the folder of a trained run")
+        if self.max_new_tokens is not None and self.max_new_tokens < 1:
+            raise ConfigError("max_new_tokens", self.max_new_tokens, "must be at least 1, or null")
+        if self.seed < 0:
+            raise ConfigError("seed", self.seed, "must be 0 or more")
+
+
+def main(arguments: list[str]) -> int:
+    """Prints the prompt and its continuation. Returns 0.
+
+    Raises:
+        UserError: the command line, the run or its data are at fault.
+    """
+    if not arguments or {"-h", "--help"} & set(arguments):
+        from hrm.option_help import option_lines
+
+        print(_USAGE + option_lines(GenerateConfig))
+        return 0
+    asked = reader.build(GenerateConfig, reader.parse_dotlist(arguments), "generate")
+    print(asked.prompt + continuation(_trained(Path(asked.run)), asked))
+    return 0
+
+
+def continuation(trainer: Trainer, asked: GenerateConfig) -> str:
+    """The text that a run's model adds to a prompt, up to the end of a document.
+
+    Raises:
+        ConfigError: a value is out of range, or the prompt leaves no room in the context.
+    """
+    import torch
+
+    from hrm.tasks.text_dataset import TextDataset
+    from hrm.text.generate import Sampling, generate
+
+    assert isinstance(trainer.dataset, TextDataset)
+    own = {field.name: getattr(asked, field.name) for field in dataclasses.fields(Sampling)}
+    sampling = Sampling(**own)
+    tokenizer = trainer.dataset.tokenizer
+    start = [tokenizer.end, *tokenizer.encode(asked.prompt.encode("utf-8", "replace"))[0].tolist()]
+    room = trainer.config.model.seq_len - len(start)
+    if room < 1:
+        rule = f"has {len(start) - 1} tokens, and the context of {room + len(start)} holds the start and one more"
+        raise ConfigError("prompt", asked.prompt, rule, "Shorten it")
+    model: Any = trainer.model
+    model.load_state_dict(trainer.evaluation_state())
+    model.eval()
+    generator = torch.Generator(trainer.device)
+    generator.manual_seed(asked.seed)
+    prompt = torch.tensor([start], device=trainer.device)
+    made = generate(model, prompt, asked.max_new_tokens or room, sampling, generator=generator)[0].tolist()
+    end = made.index(tokenizer.end) if tokenizer.end in made else len(made)
+    return tokenizer.decode(made[:end])
+
+
+def _trained(folder: Path) -> Trainer:
+    """The trainer of a run of a text model, as it was saved."""
+    from hrm import checkpoint
+    from hrm.run_config import RunConfig
+    from hrm.train_request import open_data
+    from hrm.trainer import Trainer
+
+    config = RunConfig.from_dict(checkpoint.load(folder)["config"])
+    if config.family != "text":
+        raise ConfigError("run", str(folder), f"is of family={config.family}, and only text can be continued")
+    return Trainer.resume(folder, open_data(config))
+
+
+if __name__ == "__main__":
+    sys.exit(door.run(main))
