@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,6 +13,9 @@ from sweeps.scaling.study import Fit
 
 STEPS = 40
 """Points of a curve."""
+_UNITS = {AXES[0]: ("parameters (millions)", 1e6), AXES[1]: ("training of one run (GFLOPs)", 1e9)}
+_ROUND = (1, 2, 5)
+_MAX_TICKS = 7
 
 
 def chart(points: Sequence[Point], fits: Sequence[Fit], beyond: Mapping[str, int]) -> Chart | None:
@@ -39,34 +43,53 @@ def chart(points: Sequence[Point], fits: Sequence[Fit], beyond: Mapping[str, int
 
 
 def _panel(points: Sequence[Point], fit: Fit, beyond: Mapping[str, int]) -> Panel:
-    reach = {name: params for name, params in beyond.items() if fit.axis == AXES[0]}
+    name_of_x, unit = _UNITS[fit.axis]
+    reach = beyond if fit.axis == AXES[0] and fit.may_extrapolate else {}
     within = np.geomspace(fit.x.min(), fit.x.max(), STEPS)
-    layers: list[Layer] = _curves(fit, within, "power law", "its 95% interval", "blue")
+    layers: list[Layer] = _curves(fit, within, unit, "power law", "its 95% interval", "blue")
     if reach:
         outside = np.geomspace(fit.x.max(), max(reach.values()), STEPS)
-        layers += _curves(fit, outside, "extrapolation", "its 95% interval, extrapolated", "orange")
+        layers += _curves(fit, outside, unit, "extrapolation", "its 95% interval, extrapolated", "orange")
         foretold = {name: fit.at(params) for name, params in reach.items()}
         layers.append(Points(
-            name="presets' sizes, extrapolated", x=list(reach.values()),
+            name="presets' sizes, extrapolated", x=[params / unit for params in reach.values()],
             y=[found.middle for found in foretold.values()], mark="diamond", colour="orange",
             notes=[f"{name}: {found.middle:.3g} ({found.low:.3g} to {found.high:.3g}), extrapolated"
                    for name, found in foretold.items()],
         ))  # fmt: skip
     if fit.quantity == ERROR:
-        seeds = [(point.best.axes[fit.axis], error) for point in points for error in point.best.errors]
+        seeds = [(point.best.axes[fit.axis] / unit, error) for point in points for error in point.best.errors]
         shown = [(x, error) for x, error in seeds if error > 0]
         layers.append(Points(name="single seeds", x=[x for x, _ in shown], y=[y for _, y in shown],
                              colour="vermilion", hollow=True, size=4))  # fmt: skip
     layers.append(
-        Points(name="best find of a sweep", x=list(fit.x), y=list(fit.y), colour="vermilion", size=7)
+        Points(name="best find of a sweep", x=list(fit.x / unit), y=list(fit.y), colour="vermilion", size=7)
     )
     label = points[0].error_name if fit.quantity == ERROR else fit.quantity
-    return Panel(x=Axis(label=fit.axis, log=True), y=Axis(label=label, log=True), layers=layers)
+    return Panel(x=_axis(name_of_x, layers, "x"), y=_axis(label, layers, "y"), layers=layers)
 
 
-def _curves(fit: Fit, x: np.ndarray, name: str, bounds: str, colour: str) -> list[Layer]:
+def _axis(label: str, layers: Sequence[Layer], side: str) -> Axis:
+    """Logarithmic, marked at round numbers."""
+    shown: list[float] = []
+    for layer in layers:
+        if isinstance(layer, Points):
+            shown += layer.x if side == "x" else layer.y
+        elif isinstance(layer, Lines):
+            shown += [value for line in layer.lines for value in line[side == "y"]]
+    low, high = min(shown), max(shown)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in (_ROUND, (1,)):
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) <= _MAX_TICKS:
+            break
+    return Axis(label=label, log=True, ticks=ticks if len(ticks) > 1 else ())
+
+
+def _curves(fit: Fit, x: np.ndarray, unit: float, name: str, bounds: str, colour: str) -> list[Layer]:
     found = [fit.at(value) for value in x]
-    along = [float(value) for value in x]
+    along = [float(value) / unit for value in x]
     return [
         Lines(name=name, lines=[(along, [one.middle for one in found])], colour=colour, width=2),
         Lines(name=bounds, lines=[(along, [one.low for one in found]), (along, [one.high for one in found])],

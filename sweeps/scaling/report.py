@@ -121,7 +121,7 @@ def _laws(fits: Sequence[Fit], charts: Mapping[str, Chart]) -> Section:
 
 def _sentence(fit: Fit) -> str:
     if fit.law is None:
-        return f"{fit.quantity} against {fit.axis}: no law, for {fit.why_not}."
+        return f"{fit.quantity} against {fit.axis}: no law: {fit.why_not}."
     exponent = _interval(fit.law.exponent_interval)
     trend = f"**{fit.trend}**" if fit.trend in ("grows", "falls") else f"{fit.trend}, the exponent may be 0"
     text = f"{fit.quantity} against {fit.axis}: {trend}, exponent {exponent}, {len(fit.x)} sweeps."
@@ -172,7 +172,7 @@ def _presets(fits: Sequence[Fit], beyond: Mapping[str, int]) -> Section | None:
         return None
     largest = max(float(fit.x.max()) for fit in fitted)
     rows = [
-        [name, count(params), f"{params / largest:.1f}", *(_interval(fit.at(params)) for fit in fitted)]
+        [name, count(params), f"{params / largest:.1f}", *(_extrapolated(fit, params) for fit in fitted)]
         for name, params in beyond.items()
     ]
     header = ["size of", "parameters", "times the largest sweep", *(fit.quantity for fit in fitted)]
@@ -181,6 +181,10 @@ def _presets(fits: Sequence[Fit], beyond: Mapping[str, int]) -> Section | None:
         "go on. Nothing of that size was trained."
     )
     return Section("Extrapolated to the presets' sizes", [Text(text), Table(header, rows)])
+
+
+def _extrapolated(fit: Fit, params: float) -> str:
+    return _interval(fit.at(params)) if fit.may_extrapolate else "the law failed"
 
 
 def _how_to_read() -> Section:

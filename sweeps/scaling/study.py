@@ -48,8 +48,12 @@ class Fit:
     def at(self, x: float) -> Interval:
         """What a further sweep at x would find."""
         assert self.law is not None
-        found = self.law.at(x)
-        return Interval(*(min(value, self.most) for value in (found.middle, found.low, found.high)))
+        return _bounded(self.law.at(x), self.most)
+
+    @property
+    def may_extrapolate(self) -> bool:
+        """Not where the law has failed at the largest sweep already."""
+        return self.left_out is None or self.left_out.holds
 
     @property
     def trend(self) -> str:
@@ -85,13 +89,17 @@ def _fit(points: Sequence[Point], drawn: Sequence[dict[str, np.ndarray]], quanti
         return Fit(quantity=quantity, axis=axis, x=x, y=y, law=None, why_not=why_not)
     last = int(x.argmax())
     rest = np.arange(len(x)) != last
+    most = points[0].most_error if quantity == ERROR else math.inf
     left_out = None
     if not _why_not(x[rest]):
-        foretold = fit(x[rest], y[rest], replicates[:, rest]).at(x[last])
+        foretold = _bounded(fit(x[rest], y[rest], replicates[:, rest]).at(x[last]), most)
         left_out = LeftOut(x=float(x[last]), foretold=foretold, seen=float(y[last]))
-    most = points[0].most_error if quantity == ERROR else math.inf
     law = fit(x, y, replicates)
     return Fit(quantity=quantity, axis=axis, x=x, y=y, law=law, left_out=left_out, most=most)
+
+
+def _bounded(found: Interval, most: float) -> Interval:
+    return Interval(*(min(value, most) for value in (found.middle, found.low, found.high)))
 
 
 def _why_not(x: np.ndarray) -> str:

@@ -92,6 +92,7 @@ def test_a_law_that_breaks_at_the_largest_sweep_is_not_trusted() -> None:
     found = fits(folders)[("error", "parameters")]
     assert found.left_out is not None and not found.left_out.holds
     assert "do not extrapolate" in text(folders)
+    assert "| small | 27,000,000 | 6.8 | the law failed |" in text(folders)
 
 
 def test_noise_has_no_trend() -> None:
@@ -110,9 +111,9 @@ def test_noise_has_no_trend() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: [sweep(p, law(p)) for p in BUDGETS[:2]], "no law, for a law takes 3 sweeps or more"),
+        (lambda: [sweep(p, law(p)) for p in BUDGETS[:2]], "no law: a law takes 3 sweeps or more"),
         (lambda: [sweep(p, law(p), flops=7) for p in BUDGETS],
-         "error against training FLOPs: no law, for the sweeps span less than a factor of 2."),
+         "error against training FLOPs: no law: the sweeps span less than a factor of 2."),
         (lambda: [sweep(p, law(p)) for p in BUDGETS[:3]], "Untested: leaving the largest out leaves too few."),
         (lambda: [sweep(BUDGETS[0], 0.4), sweep(BUDGETS[1], 0.4, task="sudoku9")],
          "The sweeps differ in their task (sudoku6, sudoku9): no law joins their scores."),
@@ -159,7 +160,7 @@ def test_the_door_writes_what_several_sweeps_say_together(
     assert door.run(main, [str(first), str(tmp_path / "other")]) == 0
     assert "Together: " in capsys.readouterr().out
     said = (tmp_path / "scaling.md").read_text()
-    assert "no law, for a law takes 3 sweeps or more" in said
+    assert "no law: a law takes 3 sweeps or more" in said
     assert (tmp_path / "scaling.html").read_text().startswith("<!doctype html>")
 
 
@@ -172,4 +173,4 @@ def test_figures_are_drawn(tmp_path: Path) -> None:
     figures.write({"scaling_parameters": charts["scaling_parameters"]}, tmp_path)
     assert (tmp_path / "scaling_parameters.png").stat().st_size > 20_000
     presets = [layer for layer in charts["scaling_parameters"].panels[0].layers if "presets" in layer.name]
-    assert len(presets) == 1 and dataclasses.asdict(presets[0])["x"] == [27_000_000]
+    assert len(presets) == 1 and dataclasses.asdict(presets[0])["x"] == [27.0]
