@@ -14,7 +14,7 @@ import torch
 from hrm.errors import CheckpointError
 
 FILE_NAME = "checkpoint.pt"
-FORMAT = 1
+FORMAT = 2
 """Raised when the meaning of a checkpoint's contents changes."""
 
 

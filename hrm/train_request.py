@@ -17,10 +17,11 @@ from hrm.presets import Preset, load_preset
 from hrm.publish import Publication
 from hrm.run_config import RunConfig, merge, qualify
 from hrm.run_folder import RunFolder
+from hrm.same_run import FREE_ON_RESUME
 from hrm.tasks import open_task
 from hrm.tasks.base import Dataset
 from hrm.train_progress import DataProgress
-from hrm.trainer import FREE_ON_RESUME, Trainer
+from hrm.trainer import Trainer
 
 SOURCES = ("preset", "config", "resume")
 """What a run starts from; at most one is given."""

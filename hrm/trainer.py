@@ -19,17 +19,14 @@ from torch import Tensor
 from hrm import checkpoint
 from hrm.device import cpu_threads, resolve_device, synchronize
 from hrm.ema import EMA
-from hrm.errors import CheckpointError
 from hrm.families import family
 from hrm.metrics import Metrics, RunningMeans, totals
 from hrm.model import Carry, Model, SegmentAnswer, TensorBatch
 from hrm.optim import learning_rate
 from hrm.run_config import RunConfig
 from hrm.run_length import RunLength
+from hrm.same_run import check_same_run
 from hrm.tasks.base import Batch, Dataset, Split
-
-FREE_ON_RESUME = ("device", "threads")
-"""Fields of a config that may differ from the checkpoint's: they say where a run computes, not what."""
 
 
 class Diverged(Exception):  # noqa: N818 - a result of a run, not a fault of the program
@@ -266,7 +263,7 @@ class Trainer:
         Raises:
             CheckpointError: the state belongs to another config or other data.
         """
-        self._check_same_run(state)
+        check_same_run(state, self.config, self.dataset)
         state = copy.deepcopy(state)
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
@@ -286,20 +283,6 @@ class Trainer:
         self.train_seconds = state["train_seconds"]
         self.eval_seconds = state["eval_seconds"]
         self.eval_flops = state["eval_flops"]
-
-    def _check_same_run(self, state: dict[str, Any]) -> None:
-        given, own = _decisive(state["config"]), _decisive(self.config.to_dict())
-        for name in sorted(given.keys() | own.keys()):
-            if given.get(name) != own.get(name):
-                raise CheckpointError(
-                    f"checkpoint's {name}", given.get(name), f"must equal this run's: {own.get(name)!r}"
-                )
-        if state["data_fingerprint"] != self.dataset.fingerprint:
-            raise CheckpointError(
-                "checkpoint's data", state["data_fingerprint"],
-                f"must equal the fingerprint of this run's data: {self.dataset.fingerprint}",
-                "The data have changed since the checkpoint was written; start a new run",
-            )  # fmt: skip
 
     def _train_step(self) -> None:
         train = self.config.train
@@ -387,17 +370,6 @@ class Trainer:
 def stream_seed(seed: int, name: str) -> int:
     """The seed of a named stream of random numbers: streams of one run do not overlap (64 bits, SHA-256)."""
     return int.from_bytes(hashlib.sha256(f"{name} {seed}".encode()).digest()[:8]) >> 1
-
-
-def _decisive(config: dict[str, Any]) -> dict[str, Any]:
-    """The config's values by dotted name, without those that may change on resume."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{field}": inner for field, inner in value.items()}
-        elif name not in FREE_ON_RESUME:
-            flat[name] = value
-    return flat
 
 
 def _to(nested: Any, device: torch.device) -> Any:

@@ -46,13 +46,13 @@ def test_draws_repeat_with_their_generator() -> None:
 
 
 @given(
-    st.lists(st.floats(-5, 5), min_size=2, max_size=9, unique=True),
+    st.lists(st.integers(-5, 5), min_size=2, max_size=9, unique=True),
     st.floats(0.2, 3), st.none() | st.integers(1, 12), st.floats(0.05, 1),
 )  # fmt: skip
 def test_chances_keep_to_top_k_and_top_p(
-    logits: list[float], temperature: float, top_k: int | None, top_p: float
+    logits: list[int], temperature: float, top_k: int | None, top_p: float
 ) -> None:
-    given_logits = torch.tensor([logits])
+    given_logits = torch.tensor([logits]).float()
     chances = Sampling(temperature=temperature, top_k=top_k, top_p=top_p).chances(given_logits)[0]
     plain = (given_logits[0] / temperature).softmax(-1)
     ranked = sorted(range(len(logits)), key=lambda i: -plain[i].item())

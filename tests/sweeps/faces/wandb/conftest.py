@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 import wandb
+
 from tests.sweeps.wandb_server import KEY, WandbServer, running
 
 
