@@ -148,7 +148,7 @@ function drawLegend(chart) {
 }
 
 function drawScale(scale) {
-  const bar = html("span", { class: "shades", style: `background:linear-gradient(90deg,${VIRIDIS.join(",")})` });
+  const bar = html("span", { class: "shades", style: `background:linear-gradient(90deg,${RAMP.join(",")})` });
   return html("p", { class: "scale" }, tickText(scale.low, true), bar, tickText(scale.high, true), html("span", { class: "what" }, scale.label));
 }
 

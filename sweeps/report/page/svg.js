@@ -79,15 +79,17 @@ function thinned(ticks, place) {
 }
 
 const VIRIDIS = ["#440154", "#482878", "#3e4a89", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6dcd59", "#b4de2c", "#fde725"];
+// Without the end that the paper would swallow.
+const RAMP = matchMedia("(prefers-color-scheme: dark)").matches ? VIRIDIS.slice(2) : VIRIDIS.slice(0, -1);
 
 function shade(scale, value) {
   const turn = scale.log ? Math.log10 : (x) => x;
   const [low, high] = [turn(scale.low), turn(scale.high)];
   const share = high > low ? (turn(value) - low) / (high - low) : 0.5;
-  const at = Math.min(1, Math.max(0, share)) * (VIRIDIS.length - 1);
-  const i = Math.min(VIRIDIS.length - 2, Math.floor(at));
+  const at = Math.min(1, Math.max(0, share)) * (RAMP.length - 1);
+  const i = Math.min(RAMP.length - 2, Math.floor(at));
   const parts = (colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
-  const [a, b] = [parts(VIRIDIS[i]), parts(VIRIDIS[i + 1])];
+  const [a, b] = [parts(RAMP[i]), parts(RAMP[i + 1])];
   return `rgb(${a.map((part, k) => Math.round(part + (b[k] - part) * (at - i))).join(",")})`;
 }
 
