@@ -23,11 +23,6 @@ def mark_closed(run: Any) -> None:
     (_folder(run) / OPEN).unlink(missing_ok=True)
 
 
-def is_whole(out: Path, identity: str) -> bool:
-    """Whether a run of this id has been written to its end."""
-    return any(not (folder / OPEN).exists() for folder in _current(out) if run_id(folder) == identity)
-
-
 def supersede(out: Path, identity: str) -> None:
     """Puts the offline runs of this id aside: one that repeats them is about to be written."""
     for folder in _current(out):

@@ -106,10 +106,6 @@ class Session:
             self.fall_back(f"cannot be reached: {one_line(error)}")
             return self._init(identity + run_folders.RETRY_SUFFIX, given)
 
-    def is_whole(self, job: int | str) -> bool:
-        """Whether a job's run has been written to its end before."""
-        return run_folders.is_whole(self.out, run_id(self.context, job))
-
     def close(self, run: Any, exit_code: int) -> None:
         """Ends a run; what the server does not take in time stays on disk."""
         try:

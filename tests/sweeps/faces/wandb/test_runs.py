@@ -9,6 +9,7 @@ import pytest
 
 from hrm.errors import ConfigError
 from sweeps.config import WandbConfig
+from sweeps.faces.wandb import run_folders
 from sweeps.faces.wandb.runs import WandbRuns
 from sweeps.faces.wandb.session import Session, check_mode, run_id
 from sweeps.jobs import Job
@@ -141,6 +142,37 @@ def test_a_job_that_starts_again_goes_on_in_its_run(tmp_path: Path, server: Wand
     assert again.exit_code == 0
     assert [row["step"] for row in again.rows] == _steps(out, 1)
     assert "completed" in again.tags and "interrupted" not in again.tags
+
+
+def test_an_offline_run_that_is_written_again_stands_for_the_cut_off_one(tmp_path: Path) -> None:
+    out, warnings = tmp_path / "sweep", []
+
+    def stops(job: Job, fraction: float) -> float:
+        if job.number == 1 and fraction > 0.55:
+            raise KeyboardInterrupt
+        return plausible(job, fraction)
+
+    listeners: list[WandbRuns] = []
+    contexts: list[Context] = []
+
+    def listener(context: Context, plan: Plan) -> WandbRuns:
+        contexts.append(context)
+        session = Session(out, WandbConfig(mode="offline"), contexts[0], warnings.append)
+        listeners.append(WandbRuns(session))
+        return listeners[-1]
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(out, stops, listener, **TINY)
+    listeners[0].close()
+    run_sweep(out, plausible, listener, **TINY)
+    assert not warnings
+    folders = list(run_folders.unsent(out))
+    ids = [run_folders.run_id(folder) for folder in folders]
+    assert sorted(ids) == [run_id(contexts[0], number) for number in (0, 1)], "each once"
+    assert len(list(out.glob("wandb/offline-run-*"))) == 4
+    _offline_runs(out, 4)
+    (again,) = [read_run(*folder.glob("*.wandb")) for folder in folders if folder.name.endswith("-1")]
+    assert again.summary["status"] == "completed" and [row["step"] for row in again.rows] == _steps(out, 1)
 
 
 def _steps(out: Path, job: int) -> list[int]:
