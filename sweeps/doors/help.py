@@ -50,7 +50,10 @@ def help_text() -> str:
             *(f"{name}.*\n{option_lines(hints[name], name)}" for name in sections),
             f"sampler.*\n{listing(_options(samplers))}",
             f"pruner.*\n{listing(_options(PRUNERS))}",
-            f"task.* of sudoku6\n{option_lines(TASKS['sudoku6'].config_class, 'task', skip=['name'])}",
+            *(
+                f"task.* of {name}\n{option_lines(TASKS[name].config_class, 'task', skip=['name'])}"
+                for name in ("sudoku6", "text")
+            ),
             f"model.*\n  {_MODEL}",
             "Hydra's own flags, such as --cfg job and --multirun: python run_sweep.py --hydra-help",
         ]

@@ -72,7 +72,7 @@ TRIAL_COLUMNS = (
         "steps",
     ),
     Column("train_flops", pa.int64(), "training FLOPs spent, at the last report", "FLOPs"),
-    Column("eval_flops", pa.int64(), "FLOPs spent in evaluations", "FLOPs"),
+    Column("eval_flops", pa.int64(), "FLOPs spent in evaluations; the most, where the data decide", "FLOPs"),
     Column("train_seconds", pa.float64(), "inside training steps, at the last report", "s"),
     Column("eval_seconds", pa.float64(), "inside evaluations, at the last report", "s"),
     Column("seconds", pa.float64(), "wall time from start to end, as the driver saw it", "s"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import pickle
 import re
 from pathlib import Path
 
@@ -113,6 +114,15 @@ def test_batches_are_functions_of_step_size_and_seed(tmp_path: Path) -> None:
     halves = np.concatenate([data.train_batch(step, 4, 2)["inputs"] for step in (0, 1)])
     assert (data.train_batch(0, 8, 2)["inputs"] == halves).all()
     assert (data.train_batch(0, 8, 2)["inputs"] != data.train_batch(0, 8, 3)["inputs"]).any()
+
+
+def test_pickles_as_a_reference_not_as_data(tmp_path: Path) -> None:
+    data = open_text(write_files(tmp_path, [numbered(number) for number in range(10)]))
+    pickled = pickle.dumps(data)
+    copy = pickle.loads(pickled)
+    assert len(pickled) < 2000 and copy.fingerprint == data.fingerprint
+    assert (copy.train_batch(3, 4, 1)["inputs"] == data.train_batch(3, 4, 1)["inputs"]).all()
+    assert isinstance(data.valid.inputs, np.memmap)
 
 
 def test_the_plays_that_come_along_are_plain_english() -> None:
