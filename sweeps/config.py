@@ -140,6 +140,11 @@ class SweepConfig:
     wandb: WandbConfig = field(default_factory=WandbConfig)
     max_concurrent: int | None = None
     """Slots: trials running at once; null is as many as the resources allow."""
+    max_failures: int = 3
+    """How often a job is run again that its machine has failed: a killed worker, a lost node. Its own errors
+    are never tried again."""
+    checkpoint_seconds: float = 5.0
+    """Least time between two checkpoints of a running job; they take 1% of its time at most."""
     deterministic: bool = True
     """Decisions depend on the order of trials, never on which worker was faster."""
     device: str = "auto"
@@ -173,6 +178,10 @@ class SweepConfig:
                  "must be at least 1, or null")  # fmt: skip
         _require("resources.cpus_per_trial", self.resources.cpus_per_trial, self.resources.cpus_per_trial >= 1,
                  "must be at least 1")  # fmt: skip
+        _require("max_failures", self.max_failures, self.max_failures >= 0, "must be 0 or more")
+        _require(
+            "checkpoint_seconds", self.checkpoint_seconds, self.checkpoint_seconds >= 0, "must be 0 or more"
+        )
         gpus = self.resources.gpus_per_trial
         _require("resources.gpus_per_trial", gpus, gpus is None or gpus >= 0, "must be 0 or more, or null")
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from hrm.run_config import RunConfig
 
 Kind = Literal["search", "baseline", "random", "confirm"]
 Status = Literal["completed", "pruned", "failed"]
+
+OUT_OF_MEMORY = "OutOfMemory"
+"""How the error of a job begins for which memory ran out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,3 +77,17 @@ class Outcome:
     error: str | None = None
     """The reason of a failure in one line, e.g. `Diverged: loss is nan at step 37`."""
     reports: tuple[Report, ...] = field(default=())
+    observed_bytes: int | None = None
+    """Most memory that a failed job held, as far as known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """What became of a job before its sweep was stopped."""
+
+    job: Job
+    started_at: datetime
+    """UTC."""
+    reports: tuple[Report, ...]
+    outcome: Outcome | None
+    """None: it goes on."""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from sweeps.jobs import Job, Outcome, Report
+from sweeps.jobs import Job, Outcome, Past, Report
 
 
 class Listener:
-    """Told of each job once at its start and once at its end, and of each report in between, in order."""
+    """Told of each job once at its start and once at its end, and of each report in between, in order.
+
+    Of a sweep that goes on after it was stopped, `on_past` comes first and stands for all that was told then.
+    """
+
+    def on_past(self, past: Past) -> None:
+        """A job has started, and perhaps ended, before the sweep was stopped."""
 
     def on_start(self, job: Job) -> None:
         """The job has been handed to a slot."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hrm import config as reader
 from hrm.errors import ConfigError
@@ -18,7 +19,8 @@ from hrm.train_progress import DataProgress
 from sweeps import report
 from sweeps.config import SweepConfig
 from sweeps.doors import output
-from sweeps.errors import BudgetError
+from sweeps.doors.stopping import leaving_on_second_signal, resume_command
+from sweeps.errors import BudgetError, OutputError
 from sweeps.faces.progress import progress
 from sweeps.faces.wandb import summary
 from sweeps.faces.wandb.runs import WandbRuns
@@ -28,11 +30,19 @@ from sweeps.results import context as setting
 from sweeps.results.best import write_best
 from sweeps.results.context import Context
 from sweeps.results.tables import Tables
+from sweeps.running.checkpoints import Checkpoints
 from sweeps.running.resources import Machine, Shares, share
+from sweeps.search.dispatch import Dispatcher
 from sweeps.search.limits import stopwatch
 from sweeps.search.objective import DIRECTIONS, Objective
 from sweeps.search.plan import Plan
+from sweeps.search.recall import take_up
 from sweeps.space.candidates import Candidates
+
+if TYPE_CHECKING:
+    from sweeps.running.ray_bridge import Connection
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def describe(config: SweepConfig) -> str:
@@ -60,23 +70,69 @@ def run(config: SweepConfig, command: Sequence[str] = ()) -> Path:
     """
     candidates = _candidates(config)
     out = output.choose(config)
+    with _prepared(config) as (dataset, ray), output.held(out), _needing_room(out):
+        _carry_out(config, candidates, dataset, ray, out, command)
+    return out
+
+
+def resume(config: SweepConfig, out: Path) -> Path:
+    """Goes on with the sweep in a folder, to the limits of `config`; returns the folder.
+
+    Args:
+        config: the sweep's own, its limits perhaps higher (see `sweeps.extension`).
+
+    Raises:
+        UserError: as `run`; or the data have changed, another process runs the sweep, or the code decides
+            differently now.
+        KeyboardInterrupt: as `run`.
+    """
+    candidates = _candidates(config)
+    with output.held(out), _prepared(config) as (dataset, ray), _needing_room(out):
+        _carry_out(config, candidates, dataset, ray, out)
+    return out
+
+
+@contextmanager
+def _prepared(config: SweepConfig) -> Iterator[tuple[Dataset, Connection]]:
+    """Data and Ray."""
     machine = _check_machine(config)
     with DataProgress() as show:
         dataset = open_task(_task(config), show)
     _check_objective(config, dataset)
     from sweeps.running import ray_bridge
 
-    with ray_bridge.connect(config.ray.address, machine) as there:
-        shares = share(config, there)
-        output.create(out, config)
-        plan = Plan(config, candidates, out / output.JOURNAL, shares.slots, shares.memory_bytes, stopwatch())
-        context = setting.describe(config, candidates, plan, dataset, _without_out(command))
-        setting.write(context, out)
-        print(_opening(config, context, plan, shares, out), file=sys.stderr)
-        session = Session(out, config.wandb, context)
-        with _concluding(out, context, plan, session), _listening(out, context, plan, session) as listeners:
-            ray_bridge.run(plan, shares, listeners)
-    return out
+    with ray_bridge.connect(config.ray.address, machine) as ray:
+        yield dataset, ray
+
+
+def _carry_out(
+    config: SweepConfig,
+    candidates: Candidates,
+    dataset: Dataset,
+    ray: Connection,
+    out: Path,
+    command: Sequence[str] = (),
+) -> None:
+    """The sweep in `out` from where it stands, which is nowhere in a new folder."""
+    shares = share(config, ray.machine)
+    plan, past, ledger = take_up(out, config, candidates, shares.slots, shares.memory_bytes, stopwatch())
+    context = setting.take_up(out, dataset) or setting.describe(
+        config, candidates, plan, dataset, _without_out(command)
+    )
+    setting.write(context, out)
+    output.write_config(out, config)
+    print(_opening(config, context, plan, shares, out), file=sys.stderr)
+    checkpoints = Checkpoints(out, config.checkpoint_seconds)
+    session = Session(out, config.wandb, context)
+    with (
+        closing(ledger),
+        leaving_on_second_signal(out),
+        _concluding(out, context, plan, session),
+        _listening(out, context, plan, session) as listeners,
+    ):
+        dispatcher = Dispatcher(plan, [*listeners, checkpoints], ledger, config.max_failures)
+        dispatcher.go_on(past)
+        ray.run(dispatcher, shares, checkpoints)
 
 
 def _candidates(config: SweepConfig) -> Candidates:
@@ -145,6 +201,18 @@ def _listening(out: Path, context: Context, plan: Plan, session: Session) -> Ite
 
 
 @contextmanager
+def _needing_room(out: Path) -> Iterator[None]:
+    """A full disk stops the sweep, and is the user's to mend."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        mend = f"Make room, then go on: {resume_command(out)}"
+        raise OutputError("out", str(out), f"cannot be written ({error.strerror})", mend) from None
+
+
+@contextmanager
 def _concluding(out: Path, context: Context, plan: Plan, session: Session) -> Iterator[None]:
     """However the sweep ends, what it has found is written and reported."""
     notes, status = [], "interrupted"
@@ -153,13 +221,14 @@ def _concluding(out: Path, context: Context, plan: Plan, session: Session) -> It
         status = "completed"
     except KeyboardInterrupt:
         notes = [
-            f"The sweep was interrupted after {len(plan.outcomes)} of about {plan.num_jobs_expected} jobs."
+            f"The sweep was interrupted after {len(plan.outcomes)} of about {plan.num_jobs_expected} jobs. "
+            f"To go on: `{resume_command(out)}`"
         ]
         raise
     finally:
         setting.write(dataclasses.replace(context, notes=[*plan.notes, *notes]), out)
         write_best(out)
-        print(report.write(out))
+        print(report.write(out), *notes, sep="\n")
         summary.write(session, status)
 
 

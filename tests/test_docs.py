@@ -46,6 +46,8 @@ def shortened(command: str, out: Path) -> list[str]:
     """The same command on the small: few trials, few steps, its output under `out`."""
     words = shlex.split(command)
     assert words[0] == "python", f"a test cannot run {command!r}"
+    if words[1] == "run_sweep.py" and words[2].startswith("resume="):
+        return [sys.executable, *words[1:]]
     if words[1] == "run_sweep.py" and "--help" not in words and "dry_run=true" not in words:
         is_text = any(word.startswith("space=text_") for word in words)
         words = [

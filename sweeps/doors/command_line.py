@@ -34,6 +34,10 @@ def main(arguments: list[str]) -> int:
 
         print(help_text())
         return 0
+    from sweeps.doors import resume
+
+    if resume.is_asked(arguments):
+        return resume.main(arguments)
     return _Door(arguments).open()
 
 

@@ -25,6 +25,8 @@ Finds the best Hierarchical Reasoning Model under an exact parameter budget.
   python run_sweep.py space=my_question.yaml dry_run=true       your own space; only count it
   python run_sweep.py space=expansion task=PATH                 your own data
   python run_sweep.py -m space=depth_vs_width,cycles seed=0,1   several sweeps, each in a folder of out=DIR
+  python run_sweep.py resume=DIR                                go on with a sweep that was stopped
+  python run_sweep.py resume=DIR extend=16                      and add 16 search trials
 
 A space sets its own defaults for task, budget and training; the command line wins over it."""
 

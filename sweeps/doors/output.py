@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hrm import config as reader
 from sweeps.config import SweepConfig
+from sweeps.doors.compose import sweep_config
+from sweeps.doors.stopping import resume_command
 from sweeps.errors import OutputError
+from sweeps.extension import with_limits
+from sweeps.results.files import write_atomically
+from sweeps.search import ledger
+from sweeps.search.study_journal import JOURNAL
 
 CONFIG = "config.yaml"
-JOURNAL = "study.journal"
-_SIGNS = (CONFIG, JOURNAL, "sweep.json", "trials.parquet")
+_LOCK = ".lock"
+_SIGNS = (CONFIG, JOURNAL, ledger.FILE_NAME, "sweep.json", "trials.parquet")
 """Files of which any says that a folder holds a sweep."""
 
 
@@ -29,7 +38,8 @@ def choose(config: SweepConfig) -> Path:
     if out.exists() and not out.is_dir():
         raise OutputError("out", config.out, "is a file, and must be a folder")
     if any((out / sign).exists() for sign in _SIGNS):
-        raise OutputError("out", config.out, "already holds a sweep, which is kept", "Choose another folder")
+        mend = f"Go on with it: {resume_command(out)}, or choose another folder"
+        raise OutputError("out", config.out, "already holds a sweep, which is kept", mend)
     parent = next(folder for folder in (out, *out.parents) if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise OutputError("out", config.out, f"{parent} must be a folder that can be written")
@@ -44,14 +54,43 @@ def _fresh(folder: Path, name: str) -> Path:
     return path.absolute()
 
 
-def create(out: Path, config: SweepConfig) -> None:
-    """Makes the folder with the sweep's configuration in it.
+@contextmanager
+def held(out: Path) -> Iterator[None]:
+    """The folder, made when missing, for this process alone: two must not run one sweep.
 
     Raises:
-        OutputError: it cannot be made.
+        OutputError: another process holds it, or it cannot be made.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        reader.write_yaml(dataclasses.asdict(config), out / CONFIG)
+        file = (out / _LOCK).open("w")
     except OSError as error:
         raise OutputError("out", str(out), f"cannot be written ({error.strerror})") from None
+    with file:  # the system lets go of it however this process ends
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(
+                "out", str(out), "holds a sweep that another process is running", "Wait for it or stop it"
+            ) from None
+        yield
+
+
+def write_config(out: Path, config: SweepConfig) -> None:
+    """Puts the sweep's configuration into its folder."""
+    write_atomically(out / CONFIG, lambda path: reader.write_yaml(dataclasses.asdict(config), path))
+
+
+def stored(out: Path) -> SweepConfig:
+    """The configuration of the sweep in a folder, as far as it was last to go.
+
+    Raises:
+        OutputError: the folder holds none.
+    """
+    if not (out / CONFIG).is_file():
+        given = "no such folder" if not out.exists() else "no sweep in it"
+        raise OutputError("resume", str(out), f"must be the folder of a sweep ({given})")
+    config = sweep_config(reader.read_yaml(out / CONFIG))
+    # The ledger is written before the configuration.
+    sessions = [event for event in ledger.read(out / ledger.FILE_NAME) if isinstance(event, ledger.Session)]
+    return with_limits(config, sessions[-1].limits) if sessions else config

@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.jobs import Job, Outcome, Report
+from sweeps.jobs import Job, Outcome, Past, Report
 from sweeps.listener import Listener
 from sweeps.results.context import Context
 from sweeps.results.values import short, space_values
@@ -45,6 +45,8 @@ class Standing:
         """Jobs by status."""
         self.best: tuple[float, Job] | None = None
         self.started: float | None = None
+        self.done_before = 0.0
+        """Jobs and parts of jobs of earlier sessions: the time left is estimated without them."""
 
     @property
     def num_ended(self) -> int:
@@ -58,6 +60,17 @@ class Standing:
         if self.started is None:
             self.started = time.monotonic()
         self.running[job.number] = 0.0
+
+    def past(self, past: Past) -> None:
+        """What a sweep that goes on had reached."""
+        if self.started is None:
+            self.started = time.monotonic()
+        self.running[past.job.number] = (
+            past.reports[-1].step / past.job.run.train.steps if past.reports else 0.0
+        )
+        if past.outcome is not None:
+            self.end(past.job, past.outcome)
+        self.done_before = self.num_ended + sum(self.running.values())
 
     def report(self, job: Job, report: Report) -> None:
         self.running[job.number] = job.fraction(report)
@@ -75,9 +88,10 @@ class Standing:
     def seconds_left(self) -> float | None:
         """As long as the work so far took for its share of the jobs; None before there is any."""
         done = self.num_ended + sum(self.running.values())
-        if self.started is None or done < 0.5:
+        done_now = done - self.done_before
+        if self.started is None or done_now < 0.5:
             return None
-        return (time.monotonic() - self.started) * max(self.num_planned - done, 0) / done
+        return (time.monotonic() - self.started) * max(self.num_planned - done, 0) / done_now
 
     def _better(self, value: float, other: float) -> bool:
         return self._goal.best_first(value) < self._goal.best_first(other)
@@ -99,6 +113,10 @@ class PlainProgress(Listener):
     def __init__(self, standing: Standing, console: Console) -> None:
         self._standing, self._console = standing, console
         self._started: dict[int, float] = {}
+
+    def on_past(self, past: Past) -> None:
+        self._standing.past(past)
+        self._started[past.job.number] = time.monotonic()
 
     def on_start(self, job: Job) -> None:
         self._standing.start(job)
@@ -124,6 +142,10 @@ class LiveProgress(Listener):
         self._lock = threading.Lock()
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
         self._live.start()
+
+    def on_past(self, past: Past) -> None:
+        with self._lock:
+            self._standing.past(past)
 
     def on_start(self, job: Job) -> None:
         with self._lock:

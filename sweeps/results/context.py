@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps.errors import OutputError
 from sweeps.results.files import write_text_atomically
 from sweeps.results.provenance import Provenance, space_hash
 from sweeps.results.schema import SCHEMA_VERSION
@@ -136,6 +137,25 @@ def describe(
         provenance=Provenance.collect(),
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def take_up(out: Path, dataset: Dataset) -> Context | None:
+    """The context of a sweep that goes on in this folder, with the code and machine of now; None in a new one.
+
+    Raises:
+        OutputError: the data are no longer those that the sweep began with.
+    """
+    if not (out / FILE_NAME).exists():
+        return None
+    context = read(out)
+    if context.data_fingerprint != dataset.fingerprint:
+        raise OutputError(
+            "resume", str(out),
+            f"needs the data that it began with: their fingerprint was {context.data_fingerprint}, "
+            f"and is {dataset.fingerprint} now",
+            "Bring the data back, or start a new sweep in another folder",
+        )  # fmt: skip
+    return dataclasses.replace(context, provenance=Provenance.collect(), notes=[])
 
 
 def write(context: Context, out: Path) -> None:

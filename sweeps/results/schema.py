@@ -47,6 +47,8 @@ TRIAL_COLUMNS = (
     ),
     Column("status", pa.string(), "completed, pruned or failed"),
     Column("error", pa.string(), "reason of a failure"),
+    Column("observed_bytes", pa.int64(), "memory held when a job ran out of it, where known", "bytes"),
+    Column("predicted_bytes", pa.int64(), "weights, gradients, optimizer and activations, counted", "bytes"),
     Column("trial", pa.int64(), "number in the Optuna study; null outside the search"),
     Column("params", pa.int64(), "trainable plus puzzle-embedding parameters", "parameters"),
     Column("trainable_params", pa.int64(), "parameters of the dense optimizer", "parameters"),
@@ -75,7 +77,13 @@ TRIAL_COLUMNS = (
     Column("eval_flops", pa.int64(), "FLOPs spent in evaluations; the most, where the data decide", "FLOPs"),
     Column("train_seconds", pa.float64(), "inside training steps, at the last report", "s"),
     Column("eval_seconds", pa.float64(), "inside evaluations, at the last report", "s"),
-    Column("seconds", pa.float64(), "wall time from start to end, as the driver saw it", "s"),
+    Column(
+        "seconds",
+        pa.float64(),
+        "wall time from start to end, as the driver saw it; of a job that went on "
+        "after its sweep was stopped, since then and what it had counted before",
+        "s",
+    ),
     Column("objective", pa.float64(), "the search's objective over the reports made; compare completed rows"),
     Column("seed", pa.int64(), "initial weights, batches and exploration"),
     Column("architecture", pa.string(), "equal exactly when two rows are one architecture (JSON)"),

@@ -1,8 +1,7 @@
 """The tables while they are written, and how to read them.
 
-A job's curve and row are on disk before `on_end` returns, so a killed driver loses at most the reports of the
-jobs that were running. `trials.parquet` is rewritten whole each time: a file cut off in the middle of an
-append would lose them all.
+A job's curve and row are on disk before `on_end` returns. `trials.parquet` is rewritten whole each time: a
+file cut off in the middle of an append would lose them all.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 
 from hrm.families import family
 from hrm.run_config import RunConfig
-from sweeps.jobs import Job, Outcome, Report
+from sweeps.jobs import Job, Outcome, Past, Report
 from sweeps.listener import Listener
 from sweeps.results.answers import write_answers
 from sweeps.results.context import Context
@@ -32,7 +31,7 @@ CURVES = "curves"
 
 
 class Tables(Listener):
-    """Writes `trials.parquet` and `curves/` into a sweep's folder.
+    """Writes `trials.parquet` and `curves/` into a sweep's folder, and goes on with those that are there.
 
     Args:
         out: the folder; it exists.
@@ -44,9 +43,20 @@ class Tables(Listener):
         self._out, self._context, self._trial_number = out, context, trial_number
         self._goal = context.goal
         self._started: dict[int, tuple[datetime, float]] = {}
-        self._rows: dict[int, dict[str, Any]] = {}
         (out / CURVES).mkdir(exist_ok=True)
-        self._write_trials()
+        self._rows: dict[int, dict[str, Any]] = {}
+        if (out / TRIALS).exists():
+            self._rows = {row["number"]: row for row in read_trials(out).to_pylist()}
+        else:
+            self._write_trials()
+
+    def on_past(self, past: Past) -> None:
+        number = past.job.number
+        spent = past.reports[-1].train_seconds + past.reports[-1].eval_seconds if past.reports else 0.0
+        self._started[number] = (past.started_at, time.monotonic() - spent)
+        # The row comes after the curve and the ledger's line: only the last one can be missing.
+        if past.outcome is not None and number not in self._rows:
+            self.on_end(past.job, past.outcome)
 
     def on_start(self, job: Job) -> None:
         self._started[job.number] = (datetime.now(UTC), time.monotonic())
@@ -69,7 +79,7 @@ class Tables(Listener):
     def _row(self, job: Job, outcome: Outcome) -> dict[str, Any]:
         context, model = self._context, job.run.model
         kind = family(job.run.family)
-        counts = kind.counts(model, job.run.train.batch_size)
+        counts = kind.counts(model, job.run.train.batch_size, job.run.train)
         last = outcome.reports[-1] if outcome.reports else None
         row = {
             "number": job.number,
@@ -77,6 +87,8 @@ class Tables(Listener):
             "arm": job.arm,
             "status": outcome.status,
             "error": outcome.error,
+            "observed_bytes": outcome.observed_bytes,
+            "predicted_bytes": counts.total_bytes,
             "trial": self._trial_number(job.number),
             "params": job.num_params,
             "trainable_params": counts.trainable_params,

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import socket
 import tempfile
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,11 @@ from ray.tune.search import Searcher  # noqa: E402
 
 from hrm.stopping import Stopped, StopSignals  # noqa: E402
 from sweeps.errors import ResourceError  # noqa: E402
-from sweeps.jobs import Job, Outcome, Report  # noqa: E402
-from sweeps.listener import Listener  # noqa: E402
+from sweeps.jobs import OUT_OF_MEMORY, Job, Outcome, Report  # noqa: E402
+from sweeps.running.checkpoints import Checkpoints  # noqa: E402
 from sweeps.running.ray_worker import Worker  # noqa: E402
 from sweeps.running.resources import Machine, Shares  # noqa: E402
-from sweeps.search.dispatch import Decides, Dispatcher  # noqa: E402
+from sweeps.search.dispatch import Dispatcher  # noqa: E402
 from sweeps.search.plan import DONE  # noqa: E402
 
 _OBJECT_STORE_BYTES = 128 * 2**20
@@ -55,14 +55,52 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C, or SIGTERM: the sweep has been asked to stop."""
 
 
+class _RayDied(BaseException):
+    """A process of the local Ray without which nothing runs is gone.
+
+    Not an Exception, for which Tune would wait for its workers.
+    """
+
+
+class Connection:
+    """A running Ray, until `connect` ends.
+
+    Attributes:
+        machine: what it offers.
+    """
+
+    def __init__(self, address: str | None, machine: Machine, scratch: Path) -> None:
+        self._address, self._scratch = address, scratch
+        self.machine = machine
+        if address is None:
+            _start_local(machine, scratch)
+        else:
+            _join(address)
+            offered = ray.cluster_resources()
+            self.machine = Machine(num_cpus=int(offered.get("CPU", 0)), num_gpus=int(offered.get("GPU", 0)))
+
+    def run(self, dispatcher: Dispatcher, shares: Shares, checkpoints: Checkpoints) -> None:
+        """Runs the dispatcher's jobs to their end. A local Ray that dies meanwhile is started again.
+
+        Raises:
+            Interrupted: a signal came. The jobs that ran have not ended: they may be resumed.
+        """
+        while True:
+            try:
+                _run(dispatcher, shares, checkpoints)
+                return
+            except _RayDied:
+                ray.shutdown()
+                for number in dispatcher.running:
+                    dispatcher.lost(number, "RayDied: a process of the local Ray was killed or crashed")
+                _start_local(self.machine, self._scratch)
+
+
 @contextmanager
-def connect(address: str | None, machine: Machine) -> Iterator[Machine]:
-    """A running Ray: a private local one that takes itself to be `machine`, or the cluster at `address`.
+def connect(address: str | None, machine: Machine) -> Iterator[Connection]:
+    """A private local Ray that takes itself to be `machine`, or the cluster at `address`.
 
     It is left on exit, a local one ended.
-
-    Yields:
-        What the cluster offers; `machine` itself without one.
 
     Raises:
         ResourceError: there is no such cluster.
@@ -70,13 +108,7 @@ def connect(address: str | None, machine: Machine) -> Iterator[Machine]:
     _quiet()
     scratch = Path(tempfile.mkdtemp(prefix="hrm-ray-", dir=_short_temporary_folder()))
     try:
-        if address is None:
-            _start_local(machine, scratch)
-            yield machine
-        else:
-            _join(address)
-            offered = ray.cluster_resources()
-            yield Machine(num_cpus=int(offered.get("CPU", 0)), num_gpus=int(offered.get("GPU", 0)))
+        yield Connection(address, machine, scratch)
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
@@ -139,27 +171,19 @@ def _short_temporary_folder() -> str | None:
     return "/tmp" if os.path.isdir("/tmp") else None
 
 
-def run(plan: Decides, shares: Shares, listeners: Sequence[Listener]) -> None:
-    """Runs a plan's jobs to its end on the connected Ray.
-
-    Raises:
-        Interrupted: a signal came; the jobs that ran have been ended as failed, and told so.
-    """
-    dispatcher = Dispatcher(plan, listeners)
+def _run(dispatcher: Dispatcher, shares: Shares, checkpoints: Checkpoints) -> None:
     storage = tempfile.mkdtemp(prefix="hrm-tune-")
     with StopSignals() as signals:
-        hooks = _Hooks(dispatcher, shares.slots, signals)
+        hooks = _Hooks(dispatcher, shares.slots, signals, checkpoints)
         try:
             _tune(hooks, shares, storage)
         except TuneError as error:
             # Tune wraps what its hooks raise in a text; ours is the cause.
             raise hooks.error or error from None
-        except Interrupted:
-            _fail_running(dispatcher, "interrupted: the sweep was asked to stop")
-            raise
         finally:
             shutil.rmtree(storage, ignore_errors=True)
-    _fail_running(dispatcher, "lost: Ray ended without it")
+    for number in dispatcher.running:
+        dispatcher.failed(number, "lost: Ray ended without it")
 
 
 def _tune(hooks: _Hooks, shares: Shares, storage: str) -> None:
@@ -182,23 +206,18 @@ def _tune(hooks: _Hooks, shares: Shares, storage: str) -> None:
     )
 
 
-def _fail_running(dispatcher: Dispatcher, reason: str) -> None:
-    for number in dispatcher.running:
-        dispatcher.failed(number, reason)
-
-
 class _Hooks:
     """What the three hooks of Tune share."""
 
-    def __init__(self, dispatcher: Dispatcher, slots: int, signals: StopSignals) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, slots: int, signals: StopSignals, checkpoints: Checkpoints
+    ) -> None:
         self.dispatcher = dispatcher
+        self.checkpoints = checkpoints
         self.slots = slots
         self.signals = signals
         self.error: Exception | None = None
         """What a hook raised, before Tune wrapped it."""
-        self.again: deque[Job] = deque()
-        """Jobs whose worker was dead before they began."""
-        self._given_again: set[int] = set()
 
     @contextmanager
     def noting_errors(self) -> Iterator[Dispatcher]:
@@ -207,14 +226,6 @@ class _Hooks:
         except Exception as error:
             self.error = self.error or error
             raise
-
-    def fail(self, job: Job, reason: str) -> None:
-        """Ends a job whose worker has died; one that had not begun is given to another worker, once."""
-        if self.dispatcher.has_started(job.number) or job.number in self._given_again:
-            self.dispatcher.failed(job.number, reason)
-        elif job.number in self.dispatcher.running:
-            self._given_again.add(job.number)
-            self.again.append(job)
 
 
 class _Suggestions(Searcher):
@@ -227,18 +238,20 @@ class _Suggestions(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         with self._hooks.noting_errors() as dispatcher:
-            job = self._hooks.again.popleft() if self._hooks.again else dispatcher.next_job()
+            job = dispatcher.next_job()
         if isinstance(job, Job):
             self._numbers[trial_id] = job.number
-            return {"job": job}
+            return {
+                "job": job,
+                "num_reported": dispatcher.num_reported(job.number),
+                "checkpoint": self._hooks.checkpoints.of(job),
+            }
         return Searcher.FINISHED if job is DONE else None
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         # The scheduler has told of every ordinary end: this one is of what Tune gave up without telling.
-        number = self._numbers.pop(trial_id)
-        if all(job.number != number for job in self._hooks.again):
-            with self._hooks.noting_errors() as dispatcher:
-                dispatcher.failed(number, "lost: Ray gave the trial up")
+        with self._hooks.noting_errors() as dispatcher:
+            dispatcher.lost(self._numbers.pop(trial_id), "lost: Ray gave the trial up")
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: what must survive lives in the study and the tables."""
@@ -270,18 +283,23 @@ class _Decisions(FIFOScheduler):
         message: Report | Outcome = result["message"]
         with self._hooks.noting_errors() as dispatcher:
             if isinstance(message, Outcome):
-                dispatcher.failed(_number(trial), message.error or "unknown")
+                reason = message.error or "unknown"
+                dispatcher.failed(_number(trial), reason, message.observed_bytes)
                 return TrialScheduler.STOP
             ended = dispatcher.reported(_number(trial), message)
         return TrialScheduler.STOP if ended else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        with self._hooks.noting_errors():
-            self._hooks.fail(trial.config["job"], why_ended(trial.error_file))
+        with self._hooks.noting_errors() as dispatcher:
+            reason, observed_bytes = why_ended(trial.error_file)
+            if reason.startswith(OUT_OF_MEMORY):
+                dispatcher.failed(_number(trial), reason, observed_bytes)
+            else:
+                dispatcher.lost(_number(trial), reason)
 
 
 class _Starts(tune.Callback):
-    """Tells when a job has reached its worker, and ends the run when a signal has come."""
+    """Tells when a job has reached its worker, and ends the run when a signal has come or Ray has died."""
 
     def __init__(self, hooks: _Hooks) -> None:
         self._hooks = hooks
@@ -292,6 +310,8 @@ class _Starts(tune.Callback):
         except Stopped as stopped:
             # Not an Exception, for which Tune would wait for its workers: they end with the connection.
             raise Interrupted(stopped.name) from None
+        if _has_died():
+            raise _RayDied
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         with self._hooks.noting_errors() as dispatcher:
@@ -302,15 +322,22 @@ def _number(trial: Trial) -> int:
     return trial.config["job"].number
 
 
-def why_ended(error_file: str | None) -> str:
-    """Why a worker process ended, in one line.
+def _has_died() -> bool:
+    node = ray._private.worker._global_node
+    return node is not None and bool({"raylet", "gcs_server"} & {kind for kind, _ in node.dead_processes()})
+
+
+def why_ended(error_file: str | None) -> tuple[str, int | None]:
+    """Why a worker process ended, in one line, and the memory that it held when that was the reason.
 
     Args:
         error_file: where Tune has written of it; None where it has not.
     """
     text = Path(error_file).read_text(encoding="utf-8").strip() if error_file else ""
     if "memory" in text.split("Some common causes")[0]:
-        return "OutOfMemory: the worker process was ended because the machine's memory ran out"
+        used = re.search(r"memory used=([\d.]+)GB", text)
+        reason = f"{OUT_OF_MEMORY}: the worker process was ended because the machine's memory ran out"
+        return reason, None if used is None else round(float(used[1]) * 2**30)
     if "creation task" in text:
-        return f"WorkerDied: it could not start ({text.splitlines()[-1]})"
-    return "WorkerDied: the worker process was killed, crashed or lost its machine"
+        return f"WorkerDied: it could not start ({text.splitlines()[-1]})", None
+    return "WorkerDied: the worker process was killed, crashed or lost its machine", None

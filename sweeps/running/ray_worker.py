@@ -18,7 +18,7 @@ class Worker(tune.Trainable):
     def reset_config(self, new_config: dict) -> bool:
         from sweeps.running import trial
 
-        self._messages = trial.run(new_config["job"])
+        self._messages = trial.run(**new_config)
         self.config = {}  # Tune would send it back with every report
         return True
 

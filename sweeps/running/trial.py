@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import gc
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hrm.device import is_out_of_memory
+from hrm.device import held_bytes, is_out_of_memory, resolve_device
 from hrm.errors import UserError
+from hrm.families import family
 from hrm.tasks import open_task
 from hrm.tasks.base import Dataset
 from hrm.trainer import Diverged, Trainer
-from sweeps.jobs import Job, Outcome, Report
+from sweeps.jobs import OUT_OF_MEMORY, Job, Outcome, Report
 from sweeps.running import answers
+from sweeps.running.checkpoints import Checkpoint
 
 _datasets: dict[str, Dataset] = {}
 """Data opened in this process, by task config: the trials that a process runs share the memory maps."""
 
 
-def run(job: Job) -> Generator[Report | Outcome]:
+def run(job: Job, num_reported: int = 0, checkpoint: Checkpoint | None = None) -> Generator[Report | Outcome]:
     """Trains the job, one report at a time; nothing is trained between two calls of `next`.
+
+    Args:
+        num_reported: reports that are known already, of a job that goes on: they are not told again.
+        checkpoint: where the job goes on from and is kept; None keeps nothing.
 
     Yields:
         Each report; or, in place of the first one that cannot be had, a failed `Outcome` with the reason in
@@ -30,28 +37,32 @@ def run(job: Job) -> Generator[Report | Outcome]:
     """
     reports: list[Report] = []
     try:
-        for report in _train(job):
+        for report in _train(job, checkpoint):
             reports.append(report)
-            yield report
+            if report.index > num_reported:
+                yield report
     except Exception as error:
-        failure = Outcome(status="failed", error=describe(error), reports=tuple(reports))
+        failure = _failure(job, error, reports)
     else:
         return
     _release_memory()
     yield failure
 
 
-def _train(job: Job) -> Iterator[Report]:
+def _train(job: Job, checkpoint: Checkpoint | None) -> Iterator[Report]:
     dataset = _open(job.run.task)
-    trainer = Trainer(job.run, dataset)
+    kept = checkpoint.load(job, dataset) if checkpoint else None
+    trainer, reports = kept or (Trainer(job.run, dataset), [])
+    yield from reports
+    keep = partial(checkpoint.save_if_due, trainer, reports) if checkpoint else None
     while not trainer.finished:
-        values = trainer.next_report()
+        values = trainer.next_report(keep)
         metrics = dict(values.metrics)
         if trainer.finished and job.read_test:
             test = trainer.evaluate(dataset.test)
             metrics |= {f"test/{name}": value for name, value in test.items()}
         shown = answers.collect(trainer) if trainer.finished and job.show_answers else None
-        yield Report(
+        report = Report(
             index=values.index,
             step=values.step,
             train_flops=values.train_flops,
@@ -60,6 +71,10 @@ def _train(job: Job) -> Iterator[Report]:
             metrics=metrics,
             answers=shown,
         )
+        reports.append(report)
+        if keep is not None:
+            keep(trainer.step)
+        yield report
 
 
 def _open(task: Any) -> Dataset:
@@ -69,11 +84,20 @@ def _open(task: Any) -> Dataset:
     return _datasets[key]
 
 
+def _failure(job: Job, error: Exception, reports: Sequence[Report]) -> Outcome:
+    reason, held = describe(error), None
+    if is_out_of_memory(error):
+        held = held_bytes(resolve_device(job.run.device))
+        predicted = family(job.run.family).counts(job.run.model, job.run.train.batch_size, job.run.train)
+        reason += f" (predicted {predicted.total_bytes:,} bytes, held {held:,} when no more could be had)"
+    return Outcome(status="failed", error=reason, reports=tuple(reports), observed_bytes=held)
+
+
 def describe(error: BaseException) -> str:
     """What went wrong, in one line: kind, message, and for a fault of the program the place."""
     message = next(iter(str(error).strip().splitlines()), "")
     if is_out_of_memory(error):
-        return f"OutOfMemory: {message or 'the machine has no memory left'}"
+        return f"{OUT_OF_MEMORY}: {message or 'the machine has no memory left'}"
     name = type(error).__name__
     text = f"{name}: {message}" if message else name
     if isinstance(error, Diverged | UserError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -103,16 +103,26 @@ def best_baselines(
     return arms
 
 
-def confirmation_jobs(config: SweepConfig, arms: Sequence[Entrant], first_number: int) -> Iterator[Job]:
-    """The arms' jobs on the same fresh seeds: every arm at the first seed, then at the second, ..."""
+def confirmation_jobs(
+    config: SweepConfig, arms: Sequence[Entrant], first_number: int, made: Iterable[Job] = ()
+) -> Iterator[Job]:
+    """The arms' jobs on the same fresh seeds: every arm at the first seed, then at the second, ...
+
+    Args:
+        made: confirmations that need not be made again, of an earlier end of the same sweep.
+    """
+    done = {(job.arm, repr(job.run)) for job in made}
     number = first_number
     for i, seed in enumerate(confirmation_seeds(config.seed, config.confirm.seeds)):
         for arm in arms:
+            run = dataclasses.replace(arm.job.run, seed=seed)
+            if (arm.name, repr(run)) in done:
+                continue
             yield dataclasses.replace(
                 arm.job,
                 number=number,
                 kind="confirm",
-                run=dataclasses.replace(arm.job.run, seed=seed),
+                run=run,
                 read_test=True,
                 show_answers=i == 0,
                 may_prune=False,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from sweeps.jobs import Job, Outcome, Report
+from sweeps.jobs import Job, Outcome, Past, Report
 from sweeps.listener import Listener
+from sweeps.search.ledger import Ended, Event, Ledger, Reported, Started
 
 if TYPE_CHECKING:
     from sweeps.search.plan import Done, Wait
@@ -20,6 +21,8 @@ class Decides(Protocol):
 
     def report(self, number: int, report: Report) -> bool: ...
 
+    def must_stop(self, number: int) -> bool: ...
+
     def why_stopped(self, number: int) -> str | None: ...
 
     def end(self, number: int, outcome: Outcome) -> None: ...
@@ -30,23 +33,49 @@ class _Running:
     job: Job
     reports: list[Report] = field(default_factory=list)
     started: bool = False
+    to_hand_out: bool = False
+    """Nobody runs it: its worker was lost, or the sweep was stopped."""
+    num_faults: int = 0
 
 
 class Dispatcher:
     """Hands out a plan's jobs, brings it their reports and tells it their ends, exactly once each.
 
-    Who runs the jobs may tell of an end as often as it likes, and in any order: what comes after the first
-    telling is ignored.
+    Who runs the jobs may tell of an end or a report as often as it likes: what comes after the first telling
+    is ignored.
 
     Args:
         plan: who decides.
         listeners: told after the plan; of a start before the first report.
+        ledger: written before the plan is told; None keeps nothing for a sweep that is stopped.
+        max_failures: how often a job whose machine failed it is handed out again.
     """
 
-    def __init__(self, plan: Decides, listeners: Sequence[Listener]) -> None:
+    def __init__(
+        self,
+        plan: Decides,
+        listeners: Sequence[Listener],
+        ledger: Ledger | None = None,
+        max_failures: int = 0,
+    ) -> None:
         self._plan = plan
         self._listeners = listeners
+        self._ledger = ledger
+        self._max_failures = max_failures
         self._running: dict[int, _Running] = {}
+
+    def go_on(self, past: Iterable[Past]) -> None:
+        """Takes up the jobs of a sweep that was stopped: those that had not ended are handed out first."""
+        for one in past:
+            for listener in self._listeners:
+                listener.on_past(one)
+            if one.outcome is None:
+                running = _Running(one.job, list(one.reports), started=True, to_hand_out=True)
+                self._running[one.job.number] = running
+        for running in list(self._running.values()):
+            # Stopped after its last report was written down and before its end was.
+            if running.reports:
+                self._end_if_over(running, self._plan.must_stop(running.job.number))
 
     @property
     def running(self) -> list[int]:
@@ -54,11 +83,21 @@ class Dispatcher:
         return list(self._running)
 
     def next_job(self) -> Job | Wait | Done:
-        """What the plan says; a job counts as running from now on."""
+        """A job that lost its worker, else what the plan says; a job counts as running from now on."""
+        for running in self._running.values():
+            if running.to_hand_out:
+                running.to_hand_out = False
+                return running.job
         job = self._plan.next_job()
         if isinstance(job, Job):
+            self._write(Started.of(job))
             self._running[job.number] = _Running(job)
         return job
+
+    def num_reported(self, number: int) -> int:
+        """Index of the last report that is known of a running job; 0 before the first."""
+        reports = self._running[number].reports
+        return reports[-1].index if reports else 0
 
     def started(self, number: int) -> None:
         """The job has reached a slot."""
@@ -67,10 +106,6 @@ class Dispatcher:
             running.started = True
             for listener in self._listeners:
                 listener.on_start(running.job)
-
-    def has_started(self, number: int) -> bool:
-        """Whether the job runs and has reached a slot."""
-        return number in self._running and self._running[number].started
 
     def reported(self, number: int, report: Report) -> bool:
         """Passes a report on.
@@ -82,26 +117,65 @@ class Dispatcher:
         if running is None:
             return True
         self.started(number)
+        if report.index <= self.num_reported(number):
+            return False
+        self._write(Reported(number=number, report=report))
         running.reports.append(report)
         prune = self._plan.report(number, report)
         for listener in self._listeners:
             listener.on_report(running.job, report)
-        if report.index == running.job.run.train.num_reports:
-            self._end(number, Outcome(status="completed", reports=tuple(running.reports)))
-        elif prune:
-            error = self._plan.why_stopped(number)
-            self._end(number, Outcome(status="pruned", error=error, reports=tuple(running.reports)))
+        self._end_if_over(running, prune)
         return number not in self._running
 
-    def failed(self, number: int, error: str) -> None:
+    def failed(self, number: int, error: str, observed_bytes: int | None = None) -> None:
         """The job has failed, for the reason given in one line."""
         running = self._running.get(number)
         if running is not None:
             self.started(number)
-            self._end(number, Outcome(status="failed", error=error, reports=tuple(running.reports)))
+            self._end(
+                Outcome(
+                    status="failed",
+                    error=error,
+                    reports=tuple(running.reports),
+                    observed_bytes=observed_bytes,
+                ),
+                running,
+            )
 
-    def _end(self, number: int, outcome: Outcome) -> None:
-        job = self._running.pop(number).job
-        self._plan.end(number, outcome)
+    def lost(self, number: int, reason: str) -> None:
+        """The job's machine has failed it: it is handed out again, `max_failures` times at most."""
+        running = self._running.get(number)
+        if running is None or running.to_hand_out:
+            return
+        running.num_faults += 1
+        if running.num_faults > self._max_failures:
+            times = f", {running.num_faults} times" if running.num_faults > 1 else ""
+            self.failed(number, reason + times)
+        else:
+            running.to_hand_out = True
+
+    def _end_if_over(self, running: _Running, prune: bool) -> None:
+        if running.reports[-1].index == running.job.run.train.num_reports:
+            self._end(Outcome(status="completed", reports=tuple(running.reports)), running)
+        elif prune:
+            error = self._plan.why_stopped(running.job.number)
+            self._end(Outcome(status="pruned", error=error, reports=tuple(running.reports)), running)
+
+    def _end(self, outcome: Outcome, running: _Running) -> None:
+        job = running.job
+        self._write(
+            Ended(
+                number=job.number,
+                status=outcome.status,
+                error=outcome.error,
+                observed_bytes=outcome.observed_bytes,
+            )
+        )
+        del self._running[job.number]
+        self._plan.end(job.number, outcome)
         for listener in self._listeners:
             listener.on_end(job, outcome)
+
+    def _write(self, event: Event) -> None:
+        if self._ledger is not None:
+            self._ledger.write(event)

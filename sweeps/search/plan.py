@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sweeps.config import SweepConfig
-from sweeps.jobs import Job, Outcome, Report
+from sweeps.jobs import Job, Kind, Outcome, Report, Status
 from sweeps.search.baselines import baseline_jobs, choose_presets
 from sweeps.search.confirmation import Entrant, best_baselines, best_random, confirmation_jobs, finalists
 from sweeps.search.limits import Clock, Limits
@@ -64,7 +64,7 @@ class Plan:
         assert slots >= 1
         self.jobs: dict[int, Job] = {}
         """Started so far, by number, in the order of starting. Numbers do not depend on that order: baselines
-        have the first, then search trials, then confirmations."""
+        have the first, then search trials, then confirmations; an extension starts over above them."""
         self.outcomes: dict[int, Outcome] = {}
         """Ended so far, by job number."""
         self.trial_numbers: dict[int, int] = {}
@@ -81,8 +81,9 @@ class Plan:
         self._study = SweepStudy(config, candidates, journal, slots)
         self._candidates = candidates
         self._num_feasible = candidates.num_feasible_trials
-        self._queue = deque(baseline_jobs(config, candidates, self._presets))
-        self._num_baselines = len(self._queue)
+        self._baselines = list(baseline_jobs(config, candidates, self._presets))
+        self._queue = deque(self._baselines)
+        self._next_search = len(self._queue)
         self._searched: dict[int, Candidate] = {}
         self._search_over = False
         self._drawn = not config.baseline.random
@@ -92,9 +93,7 @@ class Plan:
         self._reports: dict[int, list[Report]] = {}
         self._stopped: dict[int, str | None] = {}
         """Jobs that were told to stop: None where they were pruned, else which limit ended them."""
-        self._limits = Limits(
-            config, list(self._queue), self.jobs, self.outcomes, self._reports, slots, clock
-        )
+        self._limits = Limits(config, self._baselines, self.jobs, self.outcomes, self._reports, slots, clock)
 
     def next_job(self) -> Job | Wait | Done:
         """The next job to start, once for every free slot; WAIT comes only while jobs are running."""
@@ -111,9 +110,7 @@ class Plan:
         if not self._drawn:
             self._draw()
             return self.next_job()
-        self._confirming = True
-        self.arms = self._choose_arms()
-        self._queue.extend(confirmation_jobs(self._config, self.arms, len(self.jobs)))
+        self._confirm()
         return self.next_job()
 
     def report(self, number: int, report: Report) -> bool:
@@ -121,16 +118,19 @@ class Plan:
         assert number in self.jobs and number not in self.outcomes, f"job {number} is not running"
         if number in self._stopped:
             return True
-        reports = self._reports[number]
-        reports.append(report)
-        job = self.jobs[number]
-        value = self._study.objective.value(reports)
-        trial = self.trial_numbers.get(number)
-        if trial is not None and value is not None:
-            self._study.report(trial, report.index, value)
-        if report.index == job.run.train.num_reports:
+        self._reports[number].append(report)
+        value = self._study.objective.value(self._reports[number])
+        if number in self.trial_numbers and value is not None:
+            self._study.report(self.trial_numbers[number], report.index, value)
+        return self.must_stop(number)
+
+    def must_stop(self, number: int) -> bool:
+        """Whether a running job is pruned at its last report, or ended by a limit."""
+        job, reports = self.jobs[number], self._reports[number]
+        if reports[-1].index == job.run.train.num_reports:
             return False
         self._heed_time()
+        trial, value = self.trial_numbers.get(number), self._study.objective.value(reports)
         if trial is not None and value is not None and job.may_prune and self._study.should_prune(trial):
             self._stopped[number] = None
         elif limit := self._limits.must_end(number):
@@ -147,14 +147,67 @@ class Plan:
         if number in self._stopped:
             outcome = dataclasses.replace(outcome, status="pruned", error=self._stopped[number])
         self.outcomes[number] = outcome
-        if self.jobs[number].kind != "search":
-            return
-        value = self._study.objective.value(self._reports[number])
-        trial = self.trial_numbers[number]
-        if outcome.status == "completed" and value is None:
-            self._study.tell(trial, "failed", error=f"no finite {self._config.objective} was reported")
-        else:
-            self._study.tell(trial, outcome.status, value, outcome.error)
+        if self.jobs[number].kind == "search":
+            self._study.tell(self.trial_numbers[number], *self._told(number, outcome))
+
+    def recall_start(self, number: int, kind: Kind) -> Job:
+        """The job of a kind that was started under a number before the sweep was stopped.
+
+        Recalled are a sweep's events in their order, into a plan with its journal; `settle` ends it.
+
+        Raises:
+            LookupError: this plan would have started no such job.
+        """
+        if kind == "search" and len(self._searched) < self._study.num_asked:
+            return self._start_search(self._study.recall(len(self._searched)))
+        if kind == "random" and not self._drawn:
+            self._draw()
+        if kind == "confirm" and not self._confirming:
+            self._confirm()
+        job = next((job for job in self._queue if job.number == number), None)
+        if job is None:
+            raise LookupError(f"no {kind} job {number}")
+        self._queue.remove(job)
+        return self._start(job)
+
+    def recall_report(self, number: int, report: Report) -> None:
+        """A report that was taken before; whether the job had to stop was decided then."""
+        self._reports[number].append(report)
+
+    def recall_end(self, number: int, outcome: Outcome) -> None:
+        """An end that was taken before."""
+        self.outcomes[number] = outcome
+
+    def settle(self) -> None:
+        """Writes into the study what was recalled and it lacks."""
+        for number, trial in self.trial_numbers.items():
+            reports, outcome = self._reports[number], self.outcomes.get(number)
+            values = {
+                report.index: value
+                for i, report in enumerate(reports, 1)
+                if (value := self._study.objective.value(reports[:i])) is not None
+            }
+            self._study.settle(trial, values, None if outcome is None else self._told(number, outcome))
+
+    def extend(self, config: SweepConfig) -> None:
+        """Goes on under a configuration whose limits are higher and that is the same otherwise.
+
+        Each preset gets the baseline trials that it lacks, and the confirmations begin anew, without those
+        that have been made. New jobs are numbered from above all others.
+        """
+        self._config = config
+        self._study.extend(config)
+        self._limits.config = config
+        self._search_over = self._confirming = self._timed_out = False
+        self._drawn = not config.baseline.random
+        self.notes.clear()
+        self._queue = deque(job for job in self._queue if job.kind == "baseline")
+        more = list(baseline_jobs(config, self._candidates, self._presets))[len(self._baselines) :]
+        first = max([*self.jobs, *(job.number for job in self._baselines)], default=-1) + 1
+        more = [dataclasses.replace(job, number=first + i) for i, job in enumerate(more)]
+        self._baselines += more
+        self._queue.extend(more)
+        self._next_search = first + len(more)
 
     @property
     def num_jobs_expected(self) -> int:
@@ -171,7 +224,9 @@ class Plan:
             min(confirm.finalists, num_search) + len(self._presets) + is_random if confirm.finalists else 0
         )
         num_random = num_search if is_random else 0
-        return self._num_baselines + num_search + num_random + num_arms * confirm.seeds
+        num_confirmed = sum(job.kind == "confirm" for job in self.jobs.values())
+        num_confirm = num_confirmed + num_arms * confirm.seeds
+        return len(self._baselines) + num_search + num_random + num_confirm
 
     @property
     def presets(self) -> Mapping[str, Candidate]:
@@ -227,9 +282,10 @@ class Plan:
         self._reports[job.number] = []
         return job
 
-    def _start_search(self) -> Job:
-        number = self._num_baselines + len(self._searched)
-        trial, candidate = self._study.ask(number)
+    def _start_search(self, recalled: Candidate | None = None) -> Job:
+        number = self._next_search
+        trial, candidate = (len(self._searched), recalled) if recalled else self._study.ask(number)
+        self._next_search += 1
         self.trial_numbers[number] = trial
         earlier = sum(other.key == candidate.key for other in self._searched.values())
         self._searched[number] = candidate
@@ -253,6 +309,20 @@ class Plan:
         made = sum(job.kind == "random" for job in self.jobs.values())
         first = max(self.jobs, default=-1) + 1
         self._queue.extend(random_jobs(self._config, self._candidates, spent, first, made))
+
+    def _told(self, number: int, outcome: Outcome) -> tuple[Status, float | None, str | None]:
+        """How the study is told of a search trial's end."""
+        value = self._study.objective.value(self._reports[number])
+        if outcome.status == "completed" and value is None:
+            return "failed", None, f"no finite {self._config.objective} was reported"
+        return outcome.status, value, outcome.error
+
+    def _confirm(self) -> None:
+        self._confirming = True
+        self.arms = self._choose_arms()
+        made = [job for job in self.jobs.values() if job.kind == "confirm"]
+        first = max(self.jobs, default=-1) + 1
+        self._queue.extend(confirmation_jobs(self._config, self.arms, first, made))
 
     def _choose_arms(self) -> list[Entrant]:
         if self._config.confirm.finalists == 0:

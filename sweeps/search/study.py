@@ -8,6 +8,7 @@ not depend on how often anyone asked before, and a reopened journal goes on as i
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,10 @@ class SweepStudy:
             if name not in self._study.user_attrs:
                 self._study.set_user_attr(name, value)
 
+    def extend(self, config: SweepConfig) -> None:
+        """Goes on under a configuration that differs in its limits only."""
+        self._config = config
+
     @property
     def num_asked(self) -> int:
         """Trials asked for so far: the number of the next one."""
@@ -100,11 +105,33 @@ class SweepStudy:
         with self._storage.deciding(number):
             trial = self._study.ask(dict(self._candidates.distributions))
         assert trial.number == number
-        candidate = self._candidates.candidate(trial.params)
-        assert candidate is not None, f"trial {number} breaks the budget: {trial.params}"
+        candidate = self._candidate(trial)
         for name, value in _trial_attributes(job, candidate).items():
             trial.set_user_attr(name, value)
         return number, candidate
+
+    def recall(self, number: int) -> Candidate:
+        """The configuration of a trial that was asked for before the journal was opened again."""
+        return self._candidate(self._trial(number))
+
+    def settle(
+        self, number: int, values: Mapping[int, float], ended: tuple[Status, float | None, str | None] | None
+    ) -> None:
+        """Writes down what the journal lacks of a recalled trial.
+
+        Args:
+            values: the objective by report.
+            ended: status, value and error, as `tell` takes them; None for a trial that goes on.
+        """
+        trial = self._trial(number)
+        frozen = self._storage.get_trial(trial._trial_id)
+        if frozen.state.is_finished():
+            return
+        for index, value in values.items():
+            if index not in frozen.intermediate_values:
+                trial.report(value, index)
+        if ended is not None:
+            self.tell(number, *ended)
 
     def report(self, number: int, index: int, value: float) -> None:
         """Tells the objective's value at a report; `index` counts from 1."""
@@ -122,6 +149,11 @@ class SweepStudy:
         if error is not None:
             self._trial(number).set_user_attr("error", error)
         self._study.tell(number, value if status == "completed" else None, STATES[status])
+
+    def _candidate(self, trial: optuna.Trial) -> Candidate:
+        candidate = self._candidates.candidate(trial.params)
+        assert candidate is not None, f"trial {trial.number} breaks the budget: {trial.params}"
+        return candidate
 
     def _pruner(self) -> optuna.pruners.BasePruner:
         return build_pruner(self._config.pruner, self._config.train.num_reports)

@@ -70,7 +70,11 @@ def read_arms(trials: pa.Table, budget: Budget) -> list[Arm]:
     confirmations: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if row["kind"] == "confirm":
-            confirmations.setdefault(row["arm"], []).append(row)
+            runs = confirmations.setdefault(row["arm"], [])
+            # An extended sweep may find a better rate for a preset, and confirms it with that one.
+            if runs and _but_seed(runs[0]) != _but_seed(row):
+                runs.clear()
+            runs.append(row)
     arms = [
         _arm(name, runs, kinds.get(name, "finalist"), metrics, budget) for name, runs in confirmations.items()
     ]
@@ -84,6 +88,10 @@ def best_arm(arms: Sequence[Arm], context: Context) -> Arm | None:
     """
     scored = [(mean, arm) for arm in arms if (mean := arm.mean("objective")) is not None]
     return min(scored, key=lambda pair: context.goal.best_first(pair[0]))[1] if scored else None
+
+
+def _but_seed(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in json.loads(row["config"]).items() if name != "seed"}
 
 
 def _arm(name: str, runs: list[dict[str, Any]], kind: ArmKind, metrics: list[str], budget: Budget) -> Arm:

@@ -96,7 +96,7 @@ def run_sweep(
     setting.write(context, out)
     told = [Tables(out, context, plan.trial_numbers.get)]
     told += [listeners(context, plan)] if listeners else []
-    _drive(Dispatcher(plan, told), curve)
+    drive(Dispatcher(plan, told), curve)
     for listener in told:
         listener.close()
     return out
@@ -125,14 +125,15 @@ def multiply(out: Path, num: int) -> None:
     pq.write_table(table(TRIAL_COLUMNS, rows), out / "trials.parquet")
 
 
-def _drive(dispatcher: Dispatcher, curve: Curve) -> None:
+def drive(dispatcher: Dispatcher, curve: Curve) -> None:
+    """Runs the jobs by turns, in two slots."""
     running: dict[int, tuple[Job, int]] = {}
     while True:
         job = dispatcher.next_job() if len(running) < 2 else None
         if isinstance(job, Done):
             return
         if isinstance(job, Job):
-            running[job.number] = (job, 0)
+            running[job.number] = (job, dispatcher.num_reported(job.number))
             dispatcher.started(job.number)
         if job is None or isinstance(job, Wait):
             for number, (running_job, index) in list(running.items()):

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 from sweeps.results.tables import read_trials
 from tests.sweeps.door_cases import call, contents
+from tests.sweeps.processes import group_members, start
 
-ROOT = Path(__file__).resolve().parents[2]
 SPACE = """\
 question: Where do the layers go?
 parameters:
@@ -43,20 +44,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text(SPACE)
     return tmp_path
-
-
-def start(*arguments: str) -> subprocess.Popen[str]:
-    # A group of its own, as a shell gives it: Ctrl-C reaches Ray's processes too.
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "run_sweep.py"), *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-
-
-def group_members(leader: int) -> list[str]:
-    listed = subprocess.run(["ps", "-eo", "pgid=,args="], capture_output=True, text=True, check=True)
-    rows = [line.split(None, 1) for line in listed.stdout.splitlines()]
-    return [args for group, args in rows if int(group) == leader]
 
 
 @pytest.mark.ray
@@ -103,23 +90,47 @@ def test_a_sweep_with_failing_trials_from_start_to_report(here: Path) -> None:
 
 @pytest.mark.ray
 @pytest.mark.timeout(300)
-def test_ctrl_c_once_ends_cleanly_with_what_was_found(here: Path) -> None:
-    process = start("space=mine.yaml", "out=found", "train.steps=1500", "train.num_reports=50")
+def test_ctrl_c_once_ends_cleanly_and_says_how_to_go_on(here: Path) -> None:
+    process = start("space=mine.yaml", "out=found", "train.steps=400", "train.num_reports=50", "num_trials=3")
+    found = here / "found"
     deadline = time.monotonic() + 200
-    while not list((here / "found" / "curves").glob("*.parquet")):
+    while not list((found / "curves").glob("*.parquet")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.2)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=90)
     assert process.returncode == 130, err
-    rows = read_trials(here / "found").to_pylist()
-    interrupted = [row for row in rows if str(row["error"]).startswith("interrupted")]
-    assert 1 <= len(interrupted) <= 2
-    assert all(row["status"] == "failed" for row in interrupted)
-    assert "was interrupted" in (here / "found" / "report.md").read_text()
-    assert "Report: " in out
+    before = read_trials(found).to_pylist()
+    assert not any(str(row["error"]).startswith("interrupted") for row in before)
+    assert "was interrupted" in (found / "report.md").read_text()
+    assert "Report: " in out and "python run_sweep.py resume=found" in out
     assert "Traceback" not in err
     assert group_members(process.pid) == []
+
+    process = start("resume=found", "extend=1")
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    rows = read_trials(found).to_pylist()
+    after = {row["number"]: row for row in rows}
+    for row in before:
+        assert {name: after[row["number"]][name] for name in row} == row, "what had ended stands"
+    assert [row["kind"] for row in rows].count("search") == 4
+    assert "was interrupted" not in (found / "report.md").read_text()
+    assert yaml.safe_load((found / "config.yaml").read_text())["num_trials"] == 4
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, time, pathlib\n"
+        "from hrm.stopping import StopSignals\n"
+        "from sweeps.doors.stopping import leaving_on_second_signal\n"
+        "with leaving_on_second_signal(pathlib.Path('found').absolute()), StopSignals():\n"
+        "    os.kill(os.getpid(), signal.SIGINT); print('going on', flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 130 and done.stdout == "going on\n"
+    assert "stopped at once; to go on: python run_sweep.py resume=found" in done.stderr
 
 
 def test_a_dry_run_trains_and_writes_nothing(here: Path) -> None:

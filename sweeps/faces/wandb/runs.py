@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from sweeps.faces.wandb.session import Session, one_line, tags
-from sweeps.jobs import Job, Outcome, Report
+from sweeps.jobs import Job, Outcome, Past, Report
 from sweeps.listener import Listener
 from sweeps.results.values import space_values
 
@@ -43,6 +43,12 @@ class WandbRuns(Listener):
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="wandb-runs", daemon=True)
         self._thread.start()
+
+    def on_past(self, past: Past) -> None:
+        if past.outcome is None:
+            self._calls.put(partial(self._start, past.job))
+            for report in past.reports:
+                self._calls.put(partial(self._log, past.job.number, report))
 
     def on_start(self, job: Job) -> None:
         self._calls.put(partial(self._start, job))

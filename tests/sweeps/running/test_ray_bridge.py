@@ -21,7 +21,9 @@ from sweeps.errors import ResourceError
 from sweeps.jobs import Job, Outcome, Report
 from sweeps.listener import Listener
 from sweeps.results.tables import read_trials
+from sweeps.running.checkpoints import Checkpoints
 from sweeps.running.resources import Machine, Shares
+from sweeps.search.dispatch import Decides, Dispatcher
 from sweeps.search.plan import DONE, WAIT, Done, Plan, Wait
 from sweeps.search.simulator import Simulator
 from sweeps.space.candidates import Candidates
@@ -37,11 +39,15 @@ SHARES = Shares(slots=2, cpus_per_trial=1, gpus_per_trial=0.0)
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
-    """The bridge, connected to one local Ray that all tests share."""
+    """One local Ray that all tests share."""
     from sweeps.running import ray_bridge
 
-    with ray_bridge.connect(None, Machine(num_cpus=2, num_gpus=0)):
-        yield ray_bridge
+    with ray_bridge.connect(None, Machine(num_cpus=2, num_gpus=0)) as connection:
+        yield connection
+
+
+def run(ray: Any, plan: Decides, out: Path, *listeners: Listener, max_failures: int = 0) -> None:
+    ray.run(Dispatcher(plan, listeners, max_failures=max_failures), SHARES, Checkpoints(out, 0.0))
 
 
 def worker_pids() -> set[int]:
@@ -74,6 +80,9 @@ class Script:
     def report(self, number: int, report: Report) -> bool:
         return self._prune.get(number) == report.index
 
+    def must_stop(self, number: int) -> bool:
+        return False
+
     def why_stopped(self, number: int) -> str | None:
         return None
 
@@ -97,12 +106,12 @@ class Watcher(Listener):
                 os.kill(pid, signal.SIGKILL)
 
 
-def test_every_end_of_a_job_is_told_once_and_the_sweep_goes_on(ray: Any) -> None:
+def test_every_end_of_a_job_is_told_once_and_the_sweep_goes_on(ray: Any, tmp_path: Path) -> None:
     faults = {1: RAISES, 2: DIVERGES, 4: NEEDS_TOO_MUCH_MEMORY}
     jobs = [small_job(number, **faults.get(number, {})) for number in range(12)]
-    jobs[7] = dataclasses.replace(jobs[7], run=jobs[7].run.replace(**{"train.steps": 4000}))
+    jobs[7] = dataclasses.replace(jobs[7], run=jobs[7].run.replace(**{"train.steps": 400}))
     plan, watcher = Script(jobs, prune={5: 2}, barrier=8), Watcher(victim=7)
-    ray.run(plan, SHARES, [watcher])
+    run(ray, plan, tmp_path, watcher, max_failures=2)
     assert sorted(plan.outcomes) == list(range(12))
     status = {number: outcome.status for number, outcome in plan.outcomes.items()}
     errors = {
@@ -110,15 +119,13 @@ def test_every_end_of_a_job_is_told_once_and_the_sweep_goes_on(ray: Any) -> None
     }
     assert status[5] == "pruned"
     assert [report.index for report in plan.outcomes[5].reports] == [1, 2]
-    assert errors.keys() - {6} == {1, 2, 4, 7}
+    assert errors.keys() == {1, 2, 4}, "what the machine fails is run again, what fails by itself is not"
     assert str(errors[1]).startswith("DataError: ")
     assert str(errors[2]).startswith("Diverged: ")
     assert str(errors[4]).startswith("OutOfMemory: ")
-    assert str(errors[7]).startswith("WorkerDied: ")
-    assert len(plan.outcomes[7].reports) == 1
-    for number in (0, 3, 8, 9, 10, 11):
+    for number in (0, 3, 6, 7, 8, 9, 10, 11):
         assert status[number] == "completed"
-        assert len(plan.outcomes[number].reports) == 4
+        assert [report.index for report in plan.outcomes[number].reports] == [1, 2, 3, 4]
     # Failures that Python can tell cost no worker: the first jobs ran on the same two.
     assert len(set.union(*(watcher.pids[number] for number in (0, 3, 5)))) <= 2
 
@@ -160,10 +167,10 @@ def told(plan: Plan) -> list[Any]:
     return [(job, timeless(outcome), trial) for job, outcome, trial in decisions(plan)]
 
 
-def test_two_slots_decide_alike_each_time_and_as_the_simulator_does(ray: Any) -> None:
+def test_two_slots_decide_alike_each_time_and_as_the_simulator_does(ray: Any, tmp_path: Path) -> None:
     plans = [make_plan(), make_plan()]
     for plan in plans:
-        ray.run(plan, SHARES, [])
+        run(ray, plan, tmp_path)
     first, second = plans
     assert told(first) == told(second)
     assert len(first.jobs) == 8 + 2
@@ -177,7 +184,9 @@ def test_two_slots_decide_alike_each_time_and_as_the_simulator_does(ray: Any) ->
 
 def test_a_running_cluster_is_joined_with_our_code_sent_along(ray: Any, tmp_path: Path) -> None:
     """From another process and another folder, as `ray.address=auto` finds it."""
-    address = ray.ray.get_runtime_context().gcs_address
+    from sweeps.running import ray_bridge
+
+    address = ray_bridge.ray.get_runtime_context().gcs_address
     space = tmp_path / "mine.yaml"
     space.write_text(json.dumps(SPACE | {"run": {"task": TASK, "budget": {"max_params": "1M"}}}))
     options = [
@@ -202,13 +211,13 @@ def test_a_running_cluster_is_joined_with_our_code_sent_along(ray: Any, tmp_path
     assert [row["status"] for row in read_trials(tmp_path / "found").to_pylist()] == ["completed"] * 2
 
 
-def test_what_a_listener_raises_comes_out_as_it_is(ray: Any) -> None:
+def test_what_a_listener_raises_comes_out_as_it_is(ray: Any, tmp_path: Path) -> None:
     class Full(Listener):
         def on_report(self, job: Job, report: Report) -> None:
             raise OSError("no space left on device")
 
     with pytest.raises(OSError, match="no space left on device"):
-        ray.run(Script([small_job(0)], {}, barrier=1), SHARES, [Full()])
+        run(ray, Script([small_job(0)], {}, barrier=1), tmp_path, Full())
 
 
 @pytest.mark.parametrize(
@@ -232,6 +241,7 @@ def test_a_cluster_that_is_not_there(address: str, part: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        ("1 worker killed (name=Worker, memory used=1.50GB): the node is low on memory.", "OutOfMemory: "),
         ("1 worker(s) were killed due to the node running low on memory.", "OutOfMemory: "),
         (
             "The actor died because of an error raised in its creation task\nImportError: no torch",
@@ -250,6 +260,7 @@ def test_why_a_worker_ended(tmp_path: Path, text: str, reason: str) -> None:
 
     written = tmp_path / "error.txt"
     written.write_text(text)
-    assert ray_bridge.why_ended(str(written)).startswith(reason)
-    assert "\n" not in ray_bridge.why_ended(str(written))
-    assert ray_bridge.why_ended(None).startswith("WorkerDied: ")
+    found, held = ray_bridge.why_ended(str(written))
+    assert found.startswith(reason) and "\n" not in found
+    assert (held is None) is ("memory used" not in text)
+    assert ray_bridge.why_ended(None)[0].startswith("WorkerDied: ")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from hrm.checkpoint import load
 from hrm.trainer import Diverged
 from sweeps.errors import SpaceError
 from sweeps.jobs import Outcome, Report
-from sweeps.running import trial
+from sweeps.running import checkpoints, trial
+from sweeps.running.checkpoints import Checkpoint
 from tests.sweeps.small_jobs import DIVERGES, NEEDS_TOO_MUCH_MEMORY, RAISES, small_job
 
 
@@ -88,3 +92,34 @@ def test_reasons_name_what_a_reader_needs() -> None:
         reason = trial.describe(error)
     assert reason.startswith("RuntimeError: The size of tensor a (2)")
     assert "(test_trial.py:" in reason
+
+
+def test_a_job_goes_on_from_its_checkpoint_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "MAX_SHARE", 1e9)  # a step takes less time than a checkpoint here
+    whole = reports_of(0)
+    kept = Checkpoint(tmp_path, seconds=0.0)
+    messages = trial.run(small_job(0), checkpoint=kept)
+    assert isinstance(first := next(messages), Report)
+    assert isinstance(next(messages), Report)
+    messages.close()
+    state = load(tmp_path)
+    assert state["trainer"]["step"] == 4 and len(state["reports"]) == 2
+
+    again = list(trial.run(small_job(0), num_reported=1, checkpoint=Checkpoint(tmp_path, seconds=0.0)))
+    assert [report.metrics for report in [first, *again]] == [report.metrics for report in whole]  # type: ignore[union-attr]
+    assert again[-1].train_seconds > first.train_seconds  # type: ignore[union-attr]
+
+
+def test_a_damaged_checkpoint_costs_time_only(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"half a file")
+    again = list(trial.run(small_job(0), num_reported=2, checkpoint=Checkpoint(tmp_path, seconds=9.0)))
+    assert [report.metrics for report in again] == [report.metrics for report in reports_of(0)[2:]]  # type: ignore[union-attr]
+
+
+def test_out_of_memory_tells_predicted_and_held_bytes() -> None:
+    *_, last = trial.run(small_job(0, **NEEDS_TOO_MUCH_MEMORY))
+    assert isinstance(last, Outcome)
+    assert last.observed_bytes is not None and last.observed_bytes > 2**20
+    assert re.search(r"predicted [\d,]+ bytes, held [\d,]+ when no more could be had", str(last.error))

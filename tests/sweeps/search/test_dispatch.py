@@ -31,6 +31,9 @@ class Script:
         self.told.append(("report", number, report.index))
         return self._prune.get(number) == report.index
 
+    def must_stop(self, number: int) -> bool:
+        return False
+
     def why_stopped(self, number: int) -> str | None:
         return None
 
@@ -107,3 +110,21 @@ def test_once_each_in_order_whatever_is_told(events: list[tuple[str, int]], prun
         assert [told[0] for told in own] == ["start", *["report"] * (len(own) - 2), "end"]
         assert own[-1][-1] == len(own) - 2
         assert [told for told in plan.told if told[1] == number] == own[1:]
+
+
+def test_a_lost_job_is_handed_out_again_until_it_has_failed_too_often() -> None:
+    plan, diary = Script(1, {}), Diary()
+    dispatcher = Dispatcher(plan, [diary], max_failures=2)
+    assert dispatcher.next_job() == small_job(0)
+    dispatcher.reported(0, report(1))
+    for _ in range(2):
+        dispatcher.lost(0, "WorkerDied: killed")
+        dispatcher.lost(0, "WorkerDied: killed, as another hook says")
+        assert dispatcher.next_job() == small_job(0)
+        assert dispatcher.num_reported(0) == 1
+        assert not dispatcher.reported(0, report(1)), "told again by the worker that begins anew"
+    dispatcher.lost(0, "WorkerDied: killed")
+    assert diary.told == [
+        ("start", 0), ("report", 0, 1), ("end", 0, "failed", "WorkerDied: killed, 3 times", 1)
+    ]  # fmt: skip
+    assert dispatcher.next_job() is DONE

@@ -1,0 +1,98 @@
+"""Checkpoints of running jobs: `checkpoints/<job number>/`, gone when the job has ended and is in the tables."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrm import checkpoint
+from hrm.errors import CheckpointError
+from sweeps.jobs import Job, Outcome, Past, Report
+from sweeps.listener import Listener
+
+if TYPE_CHECKING:
+    from hrm.tasks.base import Dataset
+    from hrm.trainer import Trainer
+
+FOLDER = "checkpoints"
+MAX_SHARE = 0.01
+"""Most of a job's time that its checkpoints may take."""
+
+
+class Checkpoint:
+    """Of one job, on the side of its worker: the trainer's whole state and the reports made so far.
+
+    Args:
+        folder: made when the first one is written.
+        seconds: least time between two.
+    """
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self._folder, self._seconds = folder, seconds
+        self._due: float | None = None
+        """On the worker's clock; None before it has asked."""
+
+    def load(self, job: Job, dataset: Dataset) -> tuple[Trainer, list[Report]] | None:
+        """Trainer and reports as they were last saved; None where there is nothing that can be used.
+
+        A job without its checkpoint begins anew and makes the same numbers: worse than slow is nothing.
+        """
+        from hrm.trainer import Trainer
+
+        try:
+            state = checkpoint.load(self._folder)
+            trainer = Trainer(job.run, dataset)
+            trainer.load_state_dict(state["trainer"])
+        except CheckpointError:
+            return None
+        return trainer, [Report(**values) for values in state["reports"]]
+
+    def save_if_due(self, trainer: Trainer, reports: list[Report], step: int) -> None:
+        """Saves between two training steps, not too often; `step` is the trainer's."""
+        start = time.monotonic()
+        if self._due is None:
+            self._due = start + self._seconds
+        if start < self._due:
+            return
+        state = {
+            "trainer": trainer.state_dict(),
+            "reports": [dataclasses.asdict(report) for report in reports],
+        }
+        # A full disk stops the driver, which says so; until then the job does well without.
+        with contextlib.suppress(OSError):
+            checkpoint.save(state, self._folder)
+        end = time.monotonic()
+        self._due = end + max(self._seconds, (end - start) / MAX_SHARE)
+
+
+class Checkpoints(Listener):
+    """Of all jobs, on the side of the driver. To be told after the tables.
+
+    Args:
+        out: the sweep's folder.
+        seconds: least time between two of one job.
+    """
+
+    def __init__(self, out: Path, seconds: float) -> None:
+        self._out, self._seconds = out, seconds
+
+    def of(self, job: Job) -> Checkpoint:
+        """What the job's worker is given."""
+        return Checkpoint(self._folder(job), self._seconds)
+
+    def on_past(self, past: Past) -> None:
+        if past.outcome is not None:
+            self._remove(past.job)
+
+    def on_end(self, job: Job, outcome: Outcome) -> None:
+        self._remove(job)
+
+    def _folder(self, job: Job) -> Path:
+        return self._out / FOLDER / str(job.number)
+
+    def _remove(self, job: Job) -> None:
+        shutil.rmtree(self._folder(job), ignore_errors=True)

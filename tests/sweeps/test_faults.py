@@ -1,0 +1,206 @@
+"""A real sweep whose driver, worker or Ray is killed at seeded moments ends as if nothing had happened.
+
+The short form has one sweep that loses each of them once. `HRM_FAULTS=20 pytest tests/sweeps/test_faults.py`
+adds as many sweeps that are hit once each, anywhere between their first job and their last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from hrm.tasks import open_task
+from sweeps.config import SweepConfig
+from sweeps.doors.compose import sweep_config
+from sweeps.jobs import Outcome, Report
+from sweeps.results import context as setting
+from sweeps.results.tables import Tables, read_curves, read_trials
+from sweeps.running import trial
+from sweeps.search import ledger
+from sweeps.search.dispatch import Dispatcher
+from sweeps.search.limits import stopwatch
+from sweeps.search.plan import Done, Wait
+from sweeps.search.recall import take_up
+from sweeps.search.study_journal import JOURNAL
+from sweeps.space.candidates import Candidates
+from tests.sweeps.processes import raylet, start, workers
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+VICTIMS = ("driver", "worker", "raylet")
+TIMES = ("seconds", "started_at", "train_seconds", "eval_seconds", "commit", "dirty")
+SPACE = """\
+question: Where do the layers go?
+parameters:
+  H_layers: [1, 2]
+  lr: {log: [1.0e-4, 1.0e+2], num: 4}
+fixed: {hidden_size: 16, num_heads: 2, L_layers: 1, H_cycles: 1, L_cycles: 1, mlp_multiple: 16}
+run:
+  task: {name: sudoku4, train_puzzles: 32, valid_puzzles: 16, test_puzzles: 16}
+  train: {steps: 60, num_reports: 4, batch_size: 8, equal: steps}
+  model: {halt_max_steps: 1, forward_dtype: float32}
+  budget: {max_params: 100k}
+  pruner: {name: median, n_startup_trials: 1, n_warmup_steps: 0}
+  num_trials: 6
+  max_concurrent: 2
+  confirm: {finalists: 1, seeds: 2}
+  checkpoint_seconds: 0
+  wandb: {mode: disabled}
+"""
+
+
+def by_turns(config: SweepConfig, out: Path) -> None:
+    """The same sweep in this process, with neither Ray nor faults."""
+    task = sweep_task(config)
+    candidates = Candidates(config, open_task(task).model_fields)
+    plan, past, book = take_up(out, config, candidates, slots=2, memory_bytes=None, clock=stopwatch())
+    assert past == []
+    context = setting.describe(config, candidates, plan, open_task(task), [])
+    running: dict[int, Any] = {}
+    with closing(book):
+        dispatcher = Dispatcher(plan, [Tables(out, context, plan.trial_numbers.get)], book)
+        while True:
+            job = dispatcher.next_job() if len(running) < 2 else None
+            if isinstance(job, Done):
+                return
+            if job is None or isinstance(job, Wait):
+                for number, messages in list(running.items()):
+                    if told(dispatcher, number, next(messages)):
+                        del running[number]
+            else:
+                running[job.number] = trial.run(job)
+
+
+def told(dispatcher: Dispatcher, number: int, message: Report | Outcome) -> bool:
+    if isinstance(message, Report):
+        return dispatcher.reported(number, message)
+    dispatcher.failed(number, message.error or "")
+    return True
+
+
+def sweep_task(config: SweepConfig) -> Any:
+    from hrm import config as reader
+    from hrm.tasks import task_kind
+
+    return reader.build(task_kind(config.task["name"]).config_class, config.task, "task")
+
+
+def found(out: Path) -> dict[str, Any]:
+    """All that a sweep leaves, without what tells the time or the process."""
+    rows, curves = read_trials(out), read_curves(out)
+    storage = JournalStorage(JournalFileBackend(str(out / JOURNAL)))
+    [summary] = optuna.get_all_study_summaries(storage)
+    trials = optuna.load_study(study_name=summary.study_name, storage=storage).trials
+    return {
+        "rows": rows.drop_columns(list(TIMES)).to_pylist(),
+        "curves": curves.drop_columns(["train_seconds", "eval_seconds"]).to_pylist(),
+        "study": [(t.number, t.state, t.params, t.values, t.intermediate_values) for t in trials],
+    }
+
+
+def check_told_once(out: Path) -> None:
+    """No job was started, nor a report or an end of it taken, a second time."""
+    lines = [json.loads(line) for line in (out / ledger.FILE_NAME).read_text().splitlines()]
+    events = [line for line in lines if line["event"] != "session"]
+    keys = Counter((e["event"], e["number"], e.get("report", {}).get("index")) for e in events)
+    assert set(keys.values()) == {1}
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("space") / "mine.yaml"
+    path.write_text(SPACE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(space: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("uninterrupted")
+    import yaml
+
+    values = yaml.safe_load(SPACE)
+    run = values.pop("run")
+    config = sweep_config(
+        {
+            **run, "space": {"name": "mine", **values}, "sampler": {"name": "tpe"},
+            "resources": {"cpus_per_trial": 1},
+        }
+    )  # fmt: skip
+    by_turns(config, out)
+    return out
+
+
+def kill(victim: str, driver: int, rng: random.Random) -> bool:
+    """Kills one of the victims; False when there is none at the moment."""
+    there = {"driver": lambda: [driver], "worker": lambda: workers(driver), "raylet": lambda: raylet(driver)}
+    pids = there[victim]()
+    if pids:
+        os.kill(rng.choice(pids), signal.SIGKILL)
+    return bool(pids)
+
+
+def run_with_faults(space: Path, out: Path, faults: list[tuple[str, int]], rng: random.Random) -> None:
+    """Runs a sweep to its end.
+
+    Args:
+        faults: a victim, and the number of lines in the ledger from which on it is killed.
+    """
+    process = start(f"space={space}", f"out={out}")
+    for victim, lines in faults:
+        while num_lines(out) < lines:
+            still_runs(process)
+        time.sleep(rng.uniform(0, 0.3))
+        while not kill(victim, process.pid, rng):
+            still_runs(process)
+        if victim == "driver":
+            process.communicate()
+            process = start(f"resume={out}")
+    said, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+    assert f"{out.name}/report.md" in said
+
+
+def still_runs(process: subprocess.Popen[str]) -> None:
+    if process.poll() is not None:
+        raise AssertionError(process.communicate())
+    time.sleep(0.05)
+
+
+def check(out: Path, uninterrupted: Path) -> None:
+    assert found(out) == found(uninterrupted)
+    check_told_once(out)
+    assert not any((out / "checkpoints").iterdir())
+    assert {row["status"] for row in read_trials(out).to_pylist()} >= {"completed", "pruned"}
+
+
+def num_lines(folder: Path) -> int:
+    return len(list(ledger.read(folder / ledger.FILE_NAME)))
+
+
+def test_a_sweep_that_loses_each_once(space: Path, uninterrupted: Path, tmp_path: Path) -> None:
+    quarter = num_lines(uninterrupted) // 4
+    faults = [(victim, (i + 1) * quarter) for i, victim in enumerate(("worker", "raylet", "driver"))]
+    run_with_faults(space, tmp_path / "out", faults, random.Random(0))
+    check(tmp_path / "out", uninterrupted)
+
+
+@pytest.mark.parametrize("moment", range(int(os.environ.get("HRM_FAULTS", "0"))))
+def test_a_seeded_moment(moment: int, space: Path, uninterrupted: Path, tmp_path: Path) -> None:
+    rng = random.Random(moment)
+    fault = (VICTIMS[moment % 3], rng.randint(1, num_lines(uninterrupted) - 1))
+    run_with_faults(space, tmp_path / "out", [fault], rng)
+    check(tmp_path / "out", uninterrupted)

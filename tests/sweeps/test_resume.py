@@ -1,0 +1,110 @@
+"""What `resume=DIR` takes and what it refuses, before anything is touched."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+from pathlib import Path
+
+import pytest
+
+from sweeps.doors import output
+from sweeps.doors.resume import read
+from sweeps.search.ledger import FILE_NAME, Ledger, Session
+from tests.sweeps.door_cases import call, contents
+from tests.sweeps.test_sweep import SPACE
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that the user stands in, with a sweep in `found` that was stopped at once."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(SPACE)
+    shown = call("space=mine.yaml", "--cfg", "job", "seed=3")
+    assert shown.code == 0, shown.err
+    (tmp_path / "found").mkdir()
+    (tmp_path / "found" / "config.yaml").write_text(shown.out)
+    return tmp_path
+
+
+def test_it_goes_on_with_the_stored_configuration(here: Path) -> None:
+    config = read(["resume=found"])
+    assert (config.seed, config.num_trials, config.out) == (3, 4, str(here / "found"))
+    assert read(["resume=found", "space=mine.yaml", "task=sudoku4", "sampler=grid", "seed=3"]) == config
+
+
+def test_limits_grow_and_the_way_of_running_changes(here: Path) -> None:
+    config = read(["resume=found", "extend=5", "confirm.seeds=4", "max_concurrent=1", "wandb.mode=offline"])
+    assert (config.num_trials, config.confirm.seeds, config.max_concurrent) == (9, 4, 1)
+    assert read(["resume=found", "num_trials=7"]).num_trials == 7
+
+
+def test_an_extension_counts_from_where_the_ledger_says_the_sweep_was_to_go(here: Path) -> None:
+    ledger = Ledger(here / "found" / FILE_NAME)
+    ledger.write(
+        Session(
+            limits={
+                "num_trials": 6,
+                "baseline.trials": None,
+                "confirm.finalists": 1,
+                "confirm.seeds": 2,
+                "stop.trials": None,
+                "stop.hours": None,
+                "stop.flops": None,
+                "stop.no_improvement": None,
+            },
+            slots=2,
+            memory_bytes=None,
+        )
+    )
+    ledger.close()
+    assert read(["resume=found", "extend=2"]).num_trials == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["resume=nowhere"], "no such folder"),
+        (["resume=."], "no sweep in it"),
+        (["extend=3"], "goes with resume=DIR"),
+        (["resume=found", "extend=0"], "must be the number of search trials to add"),
+        (["resume=found", "extend=2", "num_trials=9"], "leave num_trials out"),
+        (["resume=found", "num_trials=3"], "num_trials: given 3; must be at least 4"),
+        (["resume=found", "confirm.seeds=1"], "confirm.seeds"),
+        (["resume=found", "stop.hours=1"], "stop.hours: given 1"),
+        (["resume=found", "task.train_puzzles=64"], "task.train_puzzles is 32, not 64"),
+        (["resume=found", "task=sudoku6"], "task is 'sudoku4', not 'sudoku6'"),
+        (["resume=found", "sampler=tpe"], "sampler is 'grid', not 'tpe'"),
+        (["resume=found", "space=cycles"], "space.name is 'mine', not 'cycles'"),
+        (["resume=found", "train.steps=9", "seed=4"], r"train.steps is 8, not 9; seed is 3, not 4|seed is 3"),
+        (["resume=found", "train.stesp=9"], "train"),
+        (["resume=found", "nonsense"], "must read name=value"),
+    ],
+)
+def test_what_is_not_how_it_began_is_refused(here: Path, arguments: list[str], message: str) -> None:
+    before = contents(here)
+    ended = call(*arguments)
+    assert ended.code == 2
+    assert re.search(message, ended.err), ended.err
+    assert ended.err.count("\n") == 1
+    assert contents(here) == before
+
+
+def test_two_processes_do_not_run_one_sweep(here: Path) -> None:
+    with (here / "found" / ".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        ended = call("resume=found")
+    assert ended.code == 2 and "another process is running" in ended.err
+    with output.held(here / "found"):
+        pass
+
+
+def test_a_new_sweep_in_its_folder_is_told_how_to_go_on(here: Path) -> None:
+    ended = call("space=mine.yaml", "out=found")
+    assert ended.code == 2
+    assert "Go on with it: python run_sweep.py resume=found, or choose another folder" in ended.err
+
+
+def test_a_dry_run_says_what_would_be_gone_on_with(here: Path) -> None:
+    ended = call("resume=found", "dry_run=true")
+    assert ended.code == 0 and "Where do the layers go?" in ended.out
