@@ -115,9 +115,11 @@ def _carry_out(
 ) -> None:
     """The sweep in `out` from where it stands, which is nowhere in a new folder."""
     shares = share(config, ray.machine)
+    # Slots decide what a decision sees: another machine must find them in the configuration.
+    config = dataclasses.replace(config, max_concurrent=shares.slots)
     plan, past, ledger = take_up(out, config, candidates, shares.slots, shares.memory_bytes, stopwatch())
     context = setting.take_up(out, dataset) or setting.describe(
-        config, candidates, plan, dataset, _without_out(command)
+        config, candidates, plan, dataset, _again(command, shares.slots)
     )
     setting.write(context, out)
     output.write_config(out, config)
@@ -244,5 +246,7 @@ def _opening(config: SweepConfig, context: Context, plan: Plan, shares: Shares, 
     )
 
 
-def _without_out(command: Sequence[str]) -> list[str]:
-    return [argument for argument in command if not argument.startswith("out=")]
+def _again(command: Sequence[str], slots: int) -> list[str]:
+    """The arguments that start the same sweep anywhere, without its folder."""
+    arguments = [argument for argument in command if not argument.startswith(("out=", "max_concurrent="))]
+    return [*arguments, f"max_concurrent={slots}"]
