@@ -12,6 +12,7 @@ import pytest
 from hrm.config import build
 from hrm.errors import ConfigError, DataError, UnknownNameError
 from hrm.tasks import TASKS, open_task, sudoku
+from hrm.tasks.sudoku import SUDOKU_KINDS
 from hrm.tasks.sudoku_config import Sudoku4Config, Sudoku6Config, Sudoku9Config, SudokuConfig
 from hrm.tasks.sudoku_cost import MILLISECONDS, estimated_seconds
 from hrm.tasks.sudoku_dataset import BLANK_TOKEN, SudokuDataset
@@ -33,7 +34,7 @@ def _open(config: SudokuConfig, **options: Any) -> SudokuDataset:
 def test_defaults() -> None:
     assert Sudoku4Config().clues is None
     assert Sudoku6Config().clues == 18
-    for kind in TASKS.values():
+    for kind in SUDOKU_KINDS.values():
         config = kind.config_class()
         assert TASKS[config.name] is kind
         assert config.train_puzzles == 1000
@@ -45,7 +46,7 @@ def test_defaults() -> None:
 
 def test_only_the_smallest_never_supports_a_verdict() -> None:
     sizes = {"train_puzzles": 5, "valid_puzzles": 2, "test_puzzles": 2}
-    supports = {name: open_task(kind.config_class(**sizes)).supports_verdict for name, kind in TASKS.items()}
+    supports = {name: open_task(kind.config_class(**sizes)).supports_verdict for name, kind in SUDOKU_KINDS.items()}
     assert supports == {"sudoku4": False, "sudoku6": True, "sudoku9": True}
 
 
@@ -171,13 +172,13 @@ def test_large_sets_state_their_cost_first(
 
 
 def test_default_sets_cost_less_than_a_message_on_two_cores() -> None:
-    for kind in TASKS.values():
+    for kind in SUDOKU_KINDS.values():
         assert estimated_seconds(kind.config_class()) / 2 < sudoku.SECONDS_WORTH_A_MESSAGE
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", SUDOKU_KINDS)
 def test_cost_grows_with_puzzles_and_with_fewer_clues(name: str) -> None:
-    kind = TASKS[name].config_class
+    kind = SUDOKU_KINDS[name].config_class
     clues = sorted(MILLISECONDS[name])
     costs = [estimated_seconds(kind(clues=c)) for c in clues]
     assert costs == sorted(costs, reverse=True)
