@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-LONG_LIST = 12
+LONG_LIST = 20
 """Names beyond which the nearest one comes first."""
 
 
