@@ -183,7 +183,7 @@ def test_hyperband_draws_the_same_brackets_for_the_same_command() -> None:
     [
         ({"sampler": {"name": "tpee"}}, "sampler.name"),
         ({"pruner": {"name": "hyper"}}, "pruner.name"),
-        ({"objective": "valid/accuracy"}, "objective"),
+        ({"objective": "valid/precision"}, "objective"),
     ],
 )
 def test_a_bad_search_is_refused_before_anything_is_written(
