@@ -18,7 +18,7 @@ test: $(VENV)/.installed-dev  ## formatter, linter, types, tests
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/pytest --numprocesses 2 --dist loadfile $(ARGS_PYTEST)
+	$(VENV)/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS_PYTEST)
 
 check: test
 
