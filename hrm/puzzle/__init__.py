@@ -30,7 +30,7 @@ def official_names(state: Mapping[str, Any]) -> dict[str, Any]:
     return to_official(state)
 
 
-def count_face() -> ModuleType:
+def load_count_face() -> ModuleType:
     """See `hrm.puzzle.count_face`; imported by the door that needs it."""
     return import_module("hrm.puzzle.count_face")
 
@@ -42,7 +42,7 @@ FAMILY = Family(
     counts=count,
     count_arrays=count_arrays,
     lattice=LATTICE,
-    count_face=count_face,
+    count_face=load_count_face,
     official_names=official_names,
     metrics=("loss", "exact_accuracy", "cell_accuracy", "blank_accuracy", "q_halt_accuracy"),
 )

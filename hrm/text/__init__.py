@@ -22,7 +22,7 @@ def build(config: TextHRMConfig) -> TextHRM:
     return TextHRM(config)
 
 
-def count_face() -> ModuleType:
+def load_count_face() -> ModuleType:
     """See `hrm.text.count_face`; imported by the door that needs it."""
     return import_module("hrm.text.count_face")
 
@@ -34,7 +34,7 @@ FAMILY = Family(
     counts=count,
     count_arrays=count_arrays,
     lattice=LATTICE,
-    count_face=count_face,
+    count_face=load_count_face,
     official_names=dict,
     metrics=("loss", "perplexity", "bits_per_byte", "accuracy", "steps"),
     adaptive=True,

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from sweeps.results.tables import read_trials
+from sweeps.running.resources import Machine
 from tests.sweeps.door_cases import call, contents
 from tests.sweeps.processes import group_members, start
 
@@ -76,7 +77,10 @@ def test_a_sweep_with_failing_trials_from_start_to_report(here: Path) -> None:
         "sweep.json",
         "curves",
     }
-    assert json.loads((found / "sweep.json").read_text())["command"] == ["space=mine.yaml"]
+    assert json.loads((found / "sweep.json").read_text())["command"] == [
+        "space=mine.yaml",
+        f"max_concurrent={Machine.local().num_cpus}",
+    ]
     # Nobody but us has spoken.
     ours = r"(preparing data|mine on sudoku4: .*|writing to .*|\[\d+/\d+\] job \d+ .*)"
     assert [line for line in err.splitlines() if not re.fullmatch(ours, line)] == []

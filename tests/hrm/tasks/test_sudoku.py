@@ -46,7 +46,9 @@ def test_defaults() -> None:
 
 def test_only_the_smallest_never_supports_a_verdict() -> None:
     sizes = {"train_puzzles": 5, "valid_puzzles": 2, "test_puzzles": 2}
-    supports = {name: open_task(kind.config_class(**sizes)).supports_verdict for name, kind in SUDOKU_KINDS.items()}
+    supports = {
+        name: open_task(kind.config_class(**sizes)).supports_verdict for name, kind in SUDOKU_KINDS.items()
+    }
     assert supports == {"sudoku4": False, "sudoku6": True, "sudoku9": True}
 
 

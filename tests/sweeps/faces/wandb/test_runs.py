@@ -164,6 +164,7 @@ def test_an_offline_run_that_is_written_again_stands_for_the_cut_off_one(tmp_pat
     with pytest.raises(KeyboardInterrupt):
         run_sweep(out, stops, listener, **TINY)
     listeners[0].close()
+    time.sleep(1)  # W&B names its folders by the second
     run_sweep(out, plausible, listener, **TINY)
     assert not warnings
     folders = list(run_folders.unsent(out))
