@@ -236,7 +236,7 @@ def _concluding(out: Path, context: Context, plan: Plan, session: Session) -> It
 
 def _opening(config: SweepConfig, context: Context, plan: Plan, shares: Shares, out: Path) -> str:
     arms = ", ".join(plan.presets) or "no preset within the budget"
-    blind = shares.slots > 1 and shares.slots >= config.num_trials // 2
+    blind = shares.slots > 1 and shares.slots > config.num_trials // 2
     note = (
         f"note: {shares.slots} trials at once see too few results before them to search by\n" if blind else ""
     )
