@@ -96,7 +96,7 @@ def run(command: list[str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.ray
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("command", runnable())
 def test_command_runs(command: str, tmp_path: Path, examples: dict[str, Path]) -> None:
     for name, path in examples.items():
