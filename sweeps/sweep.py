@@ -18,8 +18,6 @@ from hrm.tasks.base import Dataset
 from hrm.train_progress import DataProgress
 from sweeps import report
 from sweeps.config import SweepConfig
-from sweeps.doors import output
-from sweeps.doors.stopping import leaving_on_second_signal, resume_command
 from sweeps.errors import BudgetError, OutputError
 from sweeps.faces.progress import progress
 from sweeps.faces.wandb import summary
@@ -27,17 +25,20 @@ from sweeps.faces.wandb.runs import WandbRuns
 from sweeps.faces.wandb.session import Session, check_mode
 from sweeps.listener import Listener
 from sweeps.results import context as setting
-from sweeps.results.best import write_best
+from sweeps.results import output
 from sweeps.results.context import Context
 from sweeps.results.tables import Tables
 from sweeps.running.checkpoints import Checkpoints
 from sweeps.running.resources import Machine, Shares, share
+from sweeps.running.stopping import leaving_on_second_signal, resume_command
 from sweeps.search.dispatch import Dispatcher
 from sweeps.search.limits import stopwatch
 from sweeps.search.objective import DIRECTIONS, Objective
 from sweeps.search.plan import Plan
 from sweeps.search.recall import take_up
 from sweeps.space.candidates import Candidates
+from sweeps.verdict.best import write_best
+from sweeps.verdict.statistics import TEST_NAME
 
 if TYPE_CHECKING:
     from sweeps.running.ray_bridge import Connection
@@ -51,7 +52,7 @@ def describe(config: SweepConfig) -> str:
     Raises:
         UserError: the configuration is at fault.
     """
-    from sweeps.space import dry_run
+    from sweeps import dry_run
 
     return dry_run.describe(_candidates(config), config)
 
@@ -79,7 +80,7 @@ def resume(config: SweepConfig, out: Path) -> Path:
     """Goes on with the sweep in a folder, to the limits of `config`; returns the folder.
 
     Args:
-        config: the sweep's own, its limits perhaps higher (see `sweeps.extension`).
+        config: the sweep's own, its limits perhaps higher (see `sweeps.search.extension`).
 
     Raises:
         UserError: as `run`; or the data have changed, another process runs the sweep, or the code decides
@@ -119,7 +120,7 @@ def _carry_out(
     config = dataclasses.replace(config, max_concurrent=shares.slots)
     plan, past, ledger = take_up(out, config, candidates, shares.slots, shares.memory_bytes, stopwatch())
     context = setting.take_up(out, dataset) or setting.describe(
-        config, candidates, plan, dataset, _again(command, shares.slots)
+        config, candidates, plan, dataset, _again(command, shares.slots), TEST_NAME
     )
     setting.write(context, out)
     output.write_config(out, config)

@@ -9,11 +9,11 @@ from typing import Any
 
 from hrm import config as reader
 from hrm.errors import ConfigError
-from sweeps import extension
 from sweeps.config import SweepConfig
-from sweeps.doors import output
 from sweeps.doors.compose import sweep_config
 from sweeps.errors import OutputError
+from sweeps.results import output
+from sweeps.search import extension, ledger
 from sweeps.space.space import load_space
 
 RESUME, EXTEND = "resume", "extend"
@@ -55,13 +55,28 @@ def read(arguments: Sequence[str]) -> SweepConfig:
             EXTEND, given.get(EXTEND), "goes with resume=DIR, the folder of the sweep to extend"
         )
     out = Path(given[RESUME]).expanduser().absolute()
-    stored = output.stored(out)
+    stored = _stored(out)
     options = reader.parse_dotlist(one for one in arguments if one.split("=")[0] != RESUME)
     if EXTEND in options:
         options["num_trials"] = stored.num_trials + _more(options)
     asked = sweep_config(_merged(asdict(stored) | {"out": str(out)}, options))
     extension.check(stored, asked)
     return asked
+
+
+def _stored(out: Path) -> SweepConfig:
+    """The configuration of the sweep in a folder, as far as it was last to go.
+
+    Raises:
+        OutputError: the folder holds none.
+    """
+    if not (out / output.CONFIG).is_file():
+        given = "no such folder" if not out.exists() else "no sweep in it"
+        raise OutputError("resume", str(out), f"must be the folder of a sweep ({given})")
+    config = sweep_config(reader.read_yaml(out / output.CONFIG))
+    # The ledger is written before the configuration.
+    sessions = [event for event in ledger.read(out / ledger.FILE_NAME) if isinstance(event, ledger.Session)]
+    return extension.with_limits(config, sessions[-1].limits) if sessions else config
 
 
 def _more(options: dict[str, Any]) -> int:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.errors import OutputError
 from sweeps.results.files import write_text_atomically
-from sweeps.results.provenance import Provenance, space_hash
+from sweeps.results.provenance import Provenance
 from sweeps.results.schema import SCHEMA_VERSION
 from sweeps.search.objective import Objective
 from sweeps.space.budget import Budget
 from sweeps.space.measures import PARAMS
-from sweeps.verdict.statistics import TEST_NAME
+from sweeps.space.space import space_hash
 
 if TYPE_CHECKING:
     from hrm.tasks.base import Dataset
@@ -94,12 +94,18 @@ class Context:
 
 
 def describe(
-    config: SweepConfig, candidates: Candidates, plan: Plan, dataset: Dataset, command: Sequence[str]
+    config: SweepConfig,
+    candidates: Candidates,
+    plan: Plan,
+    dataset: Dataset,
+    command: Sequence[str],
+    test_name: str,
 ) -> Context:
     """The context of a sweep that is about to start.
 
     Args:
         command: arguments of `run_sweep.py` that start the same sweep again.
+        test_name: the statistical test that will decide.
     """
     space = candidates.space
     entries = [
@@ -115,7 +121,7 @@ def describe(
         question=space.question,
         command=list(command),
         objective=config.objective,
-        test_name=TEST_NAME,
+        test_name=test_name,
         task=dataset.name,
         supports_verdict=dataset.supports_verdict,
         data_fingerprint=dataset.fingerprint,

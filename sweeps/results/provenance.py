@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,8 +113,3 @@ def _cpu_model() -> str:
         except (OSError, subprocess.SubprocessError):
             pass
     return platform.processor() or platform.machine()
-
-
-def space_hash(space: Mapping[str, Any]) -> str:
-    """SHA-256 of a space as its mapping, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(space, sort_keys=True, default=str).encode()).hexdigest()

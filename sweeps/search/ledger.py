@@ -25,7 +25,7 @@ class Session:
     """A driver has taken the sweep up, for the first time or again."""
 
     limits: Mapping[str, Any]
-    """How far the sweep is to go from here, by dotted name (see `sweeps.extension`)."""
+    """How far the sweep is to go from here, by dotted name (see `sweeps.search.extension`)."""
     slots: int
     """Jobs that run at once; the first session's decides what a deterministic search sees."""
     memory_bytes: int | None

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from sweeps.config import SweepConfig
 from sweeps.errors import OutputError
-from sweeps.extension import limits, with_limits
 from sweeps.jobs import Job, Outcome, Past, Report
+from sweeps.search.extension import limits, with_limits
 from sweeps.search.ledger import FILE_NAME, Ended, Event, Ledger, Reported, Session, Started, read
 from sweeps.search.limits import Clock
 from sweeps.search.plan import Plan

@@ -19,7 +19,6 @@ from optuna.trial import TrialState
 
 from sweeps.config import SweepConfig
 from sweeps.jobs import Status
-from sweeps.results.provenance import space_hash
 from sweeps.search.asof_storage import AsOfStorage, MemoryBackend
 from sweeps.search.budgeted_sampler import KEY, BudgetedSampler, closed_keys
 from sweeps.search.objective import Objective
@@ -27,6 +26,7 @@ from sweeps.search.pruners import build_pruner
 from sweeps.search.samplers import build_sampler
 from sweeps.search.seeds import suggestion_seed
 from sweeps.space.candidates import Candidate, Candidates
+from sweeps.space.space import space_hash
 
 STATES = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 

@@ -5,6 +5,8 @@ A space is one file in `search_spaces/`. Each is read on its own, so a broken on
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +139,11 @@ def load_space(name_or_path: str, folder: Path = SPACES_FOLDER) -> dict[str, Any
     family_name = run.get("family", "puzzle") if isinstance(run, Mapping) else "puzzle"
     Space.parse(values, str(family_name), where=str(path))
     return values
+
+
+def space_hash(space: Mapping[str, Any]) -> str:
+    """SHA-256 of a space as its mapping, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(space, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _section(values: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:

@@ -24,6 +24,7 @@ from sweeps.results.tables import Tables, read_curves, read_trials
 from sweeps.search.dispatch import Dispatcher
 from sweeps.search.plan import Done, Plan, Wait
 from sweeps.space.candidates import Candidates
+from sweeps.verdict.statistics import TEST_NAME
 
 SPACE: dict[str, Any] = {
     "name": "depth_vs_width",
@@ -91,7 +92,7 @@ def run_sweep(
     config, dataset = sweep_config(**overrides), dataset or Puzzles()
     candidates = Candidates(config, dataset.model_fields)
     plan = Plan(config, candidates, None, slots=2)
-    context = setting.describe(config, candidates, plan, dataset, ["space=depth_vs_width"])
+    context = setting.describe(config, candidates, plan, dataset, ["space=depth_vs_width"], TEST_NAME)
     out.mkdir(parents=True, exist_ok=True)
     setting.write(context, out)
     told = [Tables(out, context, plan.trial_numbers.get)]

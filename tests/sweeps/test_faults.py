@@ -36,6 +36,7 @@ from sweeps.search.plan import Done, Wait
 from sweeps.search.recall import take_up
 from sweeps.search.study_journal import JOURNAL
 from sweeps.space.candidates import Candidates
+from sweeps.verdict.statistics import TEST_NAME
 from tests.sweeps.processes import raylet, start, workers
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
@@ -68,7 +69,7 @@ def by_turns(config: SweepConfig, out: Path) -> None:
     candidates = Candidates(config, open_task(task).model_fields)
     plan, past, book = take_up(out, config, candidates, slots=2, memory_bytes=None, clock=stopwatch())
     assert past == []
-    context = setting.describe(config, candidates, plan, open_task(task), [])
+    context = setting.describe(config, candidates, plan, open_task(task), [], TEST_NAME)
     running: dict[int, Any] = {}
     with closing(book):
         dispatcher = Dispatcher(plan, [Tables(out, context, plan.trial_numbers.get)], book)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.doors import output
 from sweeps.doors.resume import read
+from sweeps.results import output
 from sweeps.search.ledger import FILE_NAME, Ledger, Session
 from tests.sweeps.door_cases import call, contents
 from tests.sweeps.test_sweep import SPACE

@@ -127,7 +127,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     code = (
         "import os, signal, time, pathlib\n"
         "from hrm.stopping import StopSignals\n"
-        "from sweeps.doors.stopping import leaving_on_second_signal\n"
+        "from sweeps.running.stopping import leaving_on_second_signal\n"
         "with leaving_on_second_signal(pathlib.Path('found').absolute()), StopSignals():\n"
         "    os.kill(os.getpid(), signal.SIGINT); print('going on', flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"

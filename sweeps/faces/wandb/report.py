@@ -9,7 +9,6 @@ from typing import Any
 
 from hrm.config import read_yaml
 from sweeps.config import WandbConfig
-from sweeps.doors.output import CONFIG
 from sweeps.faces.wandb.session import BEST_SO_FAR, SUMMARY, group, run_id
 from sweeps.report import markdown, wording
 from sweeps.report.blocks import Section
@@ -17,6 +16,7 @@ from sweeps.report.folder import Folder
 from sweeps.report.sections import verdict
 from sweeps.report.style import COLOURS
 from sweeps.results.files import write_text_atomically
+from sweeps.results.output import CONFIG
 
 FILE_NAME = "wandb_report.json"
 MAX_TITLE = 128

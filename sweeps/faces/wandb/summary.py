@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sweeps.doors.output import CONFIG
 from sweeps.faces.wandb import report
 from sweeps.faces.wandb.session import BEST_SO_FAR, SUMMARY, Session, group, one_line, tags
 from sweeps.report import wording
 from sweeps.report.folder import Folder, Row
-from sweeps.results.best import FILE_NAME as BEST
 from sweeps.results.context import FILE_NAME as CONTEXT
+from sweeps.results.output import CONFIG
 from sweeps.results.tables import CURVES, TRIALS
+from sweeps.verdict.best import FILE_NAME as BEST
 
 CHECKPOINT = "best.pt"
 """The winner's weights, in a folder that has them."""

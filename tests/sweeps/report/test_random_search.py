@@ -8,7 +8,7 @@ from sweeps.config import BaselineConfig
 from sweeps.report import markdown, wording
 from sweeps.report.folder import Folder
 from sweeps.report.sections import search, verdict
-from sweeps.results.best import write_best
+from sweeps.verdict.best import write_best
 from tests.sweeps.synthetic_sweep import run_sweep
 
 

@@ -23,9 +23,9 @@ from sweeps.report.folder import Folder
 from sweeps.report.numbers import flops, percent
 from sweeps.report.wording import headline
 from sweeps.results import context as setting
-from sweeps.results.best import write_best
 from sweeps.results.schema import TRIAL_COLUMNS, table
 from sweeps.results.tables import read_trials
+from sweeps.verdict.best import write_best
 from tests.sweeps.confirmed_table import context, trials
 from tests.sweeps.synthetic_sweep import Puzzles, plausible, run_sweep
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from sweeps.results.provenance import Provenance, git_state, space_hash
+from sweeps.results.provenance import Provenance, git_state
 
 
 def _git(folder: Path, *arguments: str) -> str:
@@ -37,8 +37,3 @@ def test_this_machine() -> None:
     assert found.versions["python"] and found.versions["torch"] and found.versions["numpy"]
     assert found.hardware["cores"] >= 1 and found.hardware["memory_bytes"] > 2**28 and found.hardware["cpu"]
     assert set(found.columns()) == {"commit", "dirty", "versions", "hardware"}
-
-
-def test_space_hash_depends_on_values_alone() -> None:
-    assert space_hash({"a": 1, "b": [1, 2]}) == space_hash({"b": [1, 2], "a": 1})
-    assert space_hash({"a": 1}) != space_hash({"a": 2})

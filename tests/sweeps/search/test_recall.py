@@ -26,6 +26,7 @@ from sweeps.search.limits import stopwatch
 from sweeps.search.recall import take_up
 from sweeps.search.study_journal import JOURNAL
 from sweeps.space.candidates import Candidates
+from sweeps.verdict.statistics import TEST_NAME
 from tests.sweeps.synthetic_sweep import MODEL_FIELDS, Puzzles, drive, plausible, sweep_config
 
 CONFIG = sweep_config(
@@ -77,7 +78,9 @@ def session(out: Path, config: SweepConfig = CONFIG) -> None:
     """What the program does in a folder, without its processes."""
     out.mkdir(exist_ok=True)
     plan, past, ledger = take_up(out, config, CANDIDATES, slots=2, memory_bytes=None, clock=stopwatch())
-    context = setting.take_up(out, Puzzles()) or setting.describe(config, CANDIDATES, plan, Puzzles(), [])
+    context = setting.take_up(out, Puzzles()) or setting.describe(
+        config, CANDIDATES, plan, Puzzles(), [], TEST_NAME
+    )
     setting.write(context, out)
     with closing(ledger):
         dispatcher = Dispatcher(plan, [Tables(out, context, plan.trial_numbers.get)], ledger)

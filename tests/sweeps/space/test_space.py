@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sweeps.errors import SpaceError
-from sweeps.space.space import Space, find_spaces, load_space
+from sweeps.space.space import Space, find_spaces, load_space, space_hash
 from tests.sweeps.small_sweep import space
 
 GOOD = space({"H_layers": {"int": [1, 4]}, "lr": {"log": [1e-4, 1e-2], "num": 5}})
@@ -196,3 +196,8 @@ def test_numbers_in_yaml_read_as_numbers(tmp_path: Path) -> None:
     write(tmp_path, "rate.yaml", "question: Which rate?\nparameters: {lr: {log: [1e-4, 1e-2], num: 5}}\n")
     parsed = Space.parse(load_space("rate", tmp_path))
     assert parsed.parameters["lr"].extremes()[0] == 1e-4
+
+
+def test_space_hash_depends_on_values_alone() -> None:
+    assert space_hash({"a": 1, "b": [1, 2]}) == space_hash({"b": [1, 2], "a": 1})
+    assert space_hash({"a": 1}) != space_hash({"a": 2})

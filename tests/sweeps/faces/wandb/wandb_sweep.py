@@ -14,10 +14,10 @@ from sweeps.faces.wandb.runs import WandbRuns
 from sweeps.faces.wandb.session import Session, run_id
 from sweeps.jobs import Job
 from sweeps.results import context as setting
-from sweeps.results.best import write_best
 from sweeps.results.context import Context
 from sweeps.results.tables import read_curves, read_trials
 from sweeps.search.plan import Plan
+from sweeps.verdict.best import write_best
 from tests.sweeps.synthetic_sweep import Curve, plausible, run_sweep
 from tests.sweeps.wandb_log import OfflineRun
 from tests.sweeps.wandb_server import StoredRun

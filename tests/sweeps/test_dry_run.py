@@ -10,8 +10,8 @@ import pytest
 from hrm.errors import UnknownNameError
 from hrm.presets import preset_names
 from sweeps.config import StopConfig
+from sweeps.dry_run import WIDTH, describe, si
 from sweeps.space.candidates import Candidates
-from sweeps.space.dry_run import WIDTH, describe, si
 from tests.sweeps.small_sweep import space, sweep, task_fields
 
 FILLED = space(

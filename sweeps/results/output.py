@@ -12,11 +12,9 @@ from pathlib import Path
 
 from hrm import config as reader
 from sweeps.config import SweepConfig
-from sweeps.doors.compose import sweep_config
-from sweeps.doors.stopping import resume_command
 from sweeps.errors import OutputError
-from sweeps.extension import with_limits
 from sweeps.results.files import write_atomically
+from sweeps.running.stopping import resume_command
 from sweeps.search import ledger
 from sweeps.search.study_journal import JOURNAL
 
@@ -79,18 +77,3 @@ def held(out: Path) -> Iterator[None]:
 def write_config(out: Path, config: SweepConfig) -> None:
     """Puts the sweep's configuration into its folder."""
     write_atomically(out / CONFIG, lambda path: reader.write_yaml(dataclasses.asdict(config), path))
-
-
-def stored(out: Path) -> SweepConfig:
-    """The configuration of the sweep in a folder, as far as it was last to go.
-
-    Raises:
-        OutputError: the folder holds none.
-    """
-    if not (out / CONFIG).is_file():
-        given = "no such folder" if not out.exists() else "no sweep in it"
-        raise OutputError("resume", str(out), f"must be the folder of a sweep ({given})")
-    config = sweep_config(reader.read_yaml(out / CONFIG))
-    # The ledger is written before the configuration.
-    sessions = [event for event in ledger.read(out / ledger.FILE_NAME) if isinstance(event, ledger.Session)]
-    return with_limits(config, sessions[-1].limits) if sessions else config
