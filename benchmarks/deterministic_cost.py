@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sweeps.config import BudgetConfig, SweepConfig
 from sweeps.jobs import Job
+from sweeps.search.dispatch import Dispatcher
 from sweeps.search.plan import Plan
 from sweeps.search.simulator import Simulator
 from sweeps.search.synthetic import SyntheticCurves
@@ -38,7 +39,7 @@ def measure(
 
     curves = SyntheticCurves(config.seed)
     plan = Plan(config, candidates, None, slots)
-    simulation = Simulator(plan, curves, slots, slowness).run()
+    simulation = Simulator(Dispatcher(plan), curves, slots, slowness).run()
     return simulation.wall_seconds, simulation.busy_seconds, curves.ceiling(plan.arms[0].job)
 
 

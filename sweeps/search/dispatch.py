@@ -54,7 +54,7 @@ class Dispatcher:
     def __init__(
         self,
         plan: Decides,
-        listeners: Sequence[Listener],
+        listeners: Sequence[Listener] = (),
         ledger: Ledger | None = None,
         max_failures: int = 0,
     ) -> None:

@@ -1,4 +1,4 @@
-"""A sweep without processes: the real plan against a fake clock, thousands of jobs a minute.
+"""A sweep without processes: the real plan and dispatcher against a fake clock, thousands of jobs a minute.
 
 Time passes only as the jobs' reports say (`train_seconds` + `eval_seconds`), times the slowness of a worker.
 """
@@ -9,8 +9,9 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sweeps.jobs import Job, Outcome, Report
-from sweeps.search.plan import Done, Plan, Wait
+from sweeps.jobs import Job, Report
+from sweeps.search.dispatch import Dispatcher
+from sweeps.search.plan import Done, Wait
 
 Train = Callable[[Job, int], Report]
 """The report of a job at an index (from 1); whatever it raises ends the job as failed."""
@@ -54,10 +55,10 @@ class _Event:
 
 
 class Simulator:
-    """Drives a plan on some workers until it is done.
+    """Runs a dispatcher's jobs on some workers until all have ended.
 
     Args:
-        plan: made for the same number of slots.
+        dispatcher: of a plan that is made for the same number of slots.
         train: makes the reports.
         slots: workers.
         slowness: of the workers; None is 1 everywhere.
@@ -66,18 +67,17 @@ class Simulator:
 
     def __init__(
         self,
-        plan: Plan,
+        dispatcher: Dispatcher,
         train: Train,
         slots: int,
         slowness: Slowness | None = None,
         clock: FakeClock | None = None,
     ) -> None:
-        self._plan, self._train, self._slots = plan, train, slots
+        self._dispatcher, self._train, self._slots = dispatcher, train, slots
         self._clock = clock or FakeClock()
         self._slowness = slowness or (lambda job, index: 1.0)
         self._events: list[_Event] = []
         self._num_scheduled = 0
-        self._reports: dict[int, list[Report]] = {}
         self._result = Simulation()
 
     def run(self) -> Simulation:
@@ -95,27 +95,30 @@ class Simulator:
     def _fill_slots(self) -> bool:
         """Starts jobs until the slots are full or the plan waits; True when it is done."""
         while len(self._events) < self._slots:
-            job = self._plan.next_job()
+            job = self._dispatcher.next_job()
             if isinstance(job, Done):
                 return True
             if isinstance(job, Wait):
                 return False
             self._result.started.append((self._result.wall_seconds, job))
-            self._reports[job.number] = []
-            self._schedule(job)
+            self._dispatcher.started(job.number)
+            self._schedule(job, self._dispatcher.num_reported(job.number) + 1, 0.0)
         return False
 
-    def _schedule(self, job: Job) -> None:
-        """The job's next report, or its failure on the way, which takes as long as the report before."""
-        reports = self._reports[job.number]
+    def _schedule(self, job: Job, index: int, elapsed: float) -> None:
+        """The job's report at an index, or its failure on the way, which takes as long as the report before.
+
+        Args:
+            elapsed: by the job's own report before, seconds since its start.
+        """
         result: Report | Exception
         try:
-            result = self._train(job, len(reports) + 1)
-            seconds = _elapsed(result) - (_elapsed(reports[-1]) if reports else 0.0)
+            result = self._train(job, index)
+            seconds = _elapsed(result) - elapsed
         except Exception as error:
             result = error
-            seconds = _elapsed(reports[-1]) / len(reports) if reports else 0.0
-        seconds *= self._slowness(job, len(reports) + 1)
+            seconds = elapsed / (index - 1) if elapsed else 0.0
+        seconds *= self._slowness(job, index)
         self._result.busy_seconds += seconds
         self._num_scheduled += 1
         time = self._result.wall_seconds + seconds
@@ -123,18 +126,11 @@ class Simulator:
 
     def _take(self, event: _Event) -> None:
         self._result.wall_seconds = self._clock.seconds = event.time
-        job, reports = event.job, self._reports[event.job.number]
-        if isinstance(event.result, Exception):
-            reason = f"{type(event.result).__name__}: {event.result}"
-            self._plan.end(job.number, Outcome(status="failed", error=reason, reports=tuple(reports)))
-            return
-        reports.append(event.result)
-        if self._plan.report(job.number, event.result):
-            self._plan.end(job.number, Outcome(status="pruned", reports=tuple(reports)))
-        elif len(reports) == job.run.train.num_reports:
-            self._plan.end(job.number, Outcome(status="completed", reports=tuple(reports)))
-        else:
-            self._schedule(job)
+        job, result = event.job, event.result
+        if isinstance(result, Exception):
+            self._dispatcher.failed(job.number, f"{type(result).__name__}: {result}")
+        elif not self._dispatcher.reported(job.number, result):
+            self._schedule(job, result.index + 1, _elapsed(result))
 
 
 def _elapsed(report: Report) -> float:

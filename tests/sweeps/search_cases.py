@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
+from sweeps.search.dispatch import Dispatcher
 from sweeps.search.plan import Plan
 from sweeps.search.simulator import Simulation, Simulator, Slowness, Train
 from sweeps.search.synthetic import SyntheticCurves
@@ -83,7 +84,7 @@ def make_plan(slots: int = 1, journal: Path | None = None, **overrides: Any) -> 
 def simulate(
     plan: Plan, slots: int = 1, train: Train | None = None, slowness: Slowness | None = None
 ) -> Simulation:
-    return Simulator(plan, train or SyntheticCurves(world=1), slots, slowness).run()
+    return Simulator(Dispatcher(plan), train or SyntheticCurves(world=1), slots, slowness).run()
 
 
 def decisions(plan: Plan) -> list[tuple[Any, ...]]:

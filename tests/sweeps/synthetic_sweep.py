@@ -22,7 +22,8 @@ from sweeps.results.context import Context
 from sweeps.results.schema import CURVE_COLUMNS, TRIAL_COLUMNS, table
 from sweeps.results.tables import Tables, read_curves, read_trials
 from sweeps.search.dispatch import Dispatcher
-from sweeps.search.plan import Done, Plan, Wait
+from sweeps.search.plan import Plan
+from sweeps.search.simulator import Simulator
 from sweeps.space.candidates import Candidates
 from sweeps.verdict.statistics import TEST_NAME
 
@@ -88,7 +89,7 @@ def run_sweep(
     dataset: Dataset | None = None,
     **overrides: Any,
 ) -> Path:
-    """Runs a made-up sweep in two slots, by turns; returns its folder."""
+    """Runs a made-up sweep in two slots; returns its folder."""
     config, dataset = sweep_config(**overrides), dataset or Puzzles()
     candidates = Candidates(config, dataset.model_fields)
     plan = Plan(config, candidates, None, slots=2)
@@ -127,29 +128,8 @@ def multiply(out: Path, num: int) -> None:
 
 
 def drive(dispatcher: Dispatcher, curve: Curve) -> None:
-    """Runs the jobs by turns, in two slots."""
-    running: dict[int, tuple[Job, int]] = {}
-    while True:
-        job = dispatcher.next_job() if len(running) < 2 else None
-        if isinstance(job, Done):
-            return
-        if isinstance(job, Job):
-            running[job.number] = (job, dispatcher.num_reported(job.number))
-            dispatcher.started(job.number)
-        if job is None or isinstance(job, Wait):
-            for number, (running_job, index) in list(running.items()):
-                running[number] = (running_job, index + 1)
-                if _advance(dispatcher, running_job, index + 1, curve):
-                    del running[number]
-
-
-def _advance(dispatcher: Dispatcher, job: Job, index: int, curve: Curve) -> bool:
-    try:
-        report = make_report(job, index, curve)
-    except Exception as error:
-        dispatcher.failed(job.number, f"{type(error).__name__}: {error}")
-        return True
-    return dispatcher.reported(job.number, report)
+    """Runs the jobs in two slots."""
+    Simulator(dispatcher, lambda job, index: make_report(job, index, curve), slots=2).run()
 
 
 def make_report(job: Job, index: int, curve: Curve = plausible) -> Report:

@@ -25,9 +25,8 @@ from sweeps.running.checkpoints import Checkpoints
 from sweeps.running.resources import Machine, Shares
 from sweeps.search.dispatch import Decides, Dispatcher
 from sweeps.search.plan import DONE, WAIT, Done, Plan, Wait
-from sweeps.search.simulator import Simulator
 from sweeps.space.candidates import Candidates
-from tests.sweeps.search_cases import decisions
+from tests.sweeps.search_cases import decisions, simulate
 from tests.sweeps.small_jobs import DIVERGES, MODEL, NEEDS_TOO_MUCH_MEMORY, RAISES, TASK, small_job
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -179,7 +178,7 @@ def test_two_slots_decide_alike_each_time_and_as_the_simulator_does(ray: Any, tm
 
     curves = {number: outcome.reports for number, outcome in first.outcomes.items()}
     simulated = make_plan()
-    Simulator(simulated, lambda job, index: curves[job.number][index - 1], SHARES.slots).run()
+    simulate(simulated, SHARES.slots, lambda job, index: curves[job.number][index - 1])
     assert told(simulated) == told(first)
 
 

@@ -12,11 +12,19 @@ from hypothesis import strategies as st
 from hrm.errors import UserError
 from sweeps.config import StopConfig
 from sweeps.jobs import Job
+from sweeps.search.dispatch import Dispatcher
 from sweeps.search.objective import Objective
 from sweeps.search.plan import Plan
 from sweeps.search.simulator import FakeClock, Simulation, Simulator, Slowness, Train
 from sweeps.search.synthetic import SyntheticCurves
-from tests.sweeps.search_cases import NO_BASELINES, NO_CONFIRMATION, candidates_of, decisions, sweep_config
+from tests.sweeps.search_cases import (
+    NO_BASELINES,
+    NO_CONFIRMATION,
+    candidates_of,
+    decisions,
+    simulate,
+    sweep_config,
+)
 
 NUM_TRIALS = 9
 REPORTS = 5
@@ -28,7 +36,7 @@ def run(
     clock = FakeClock()
     config = sweep_config(**{"num_trials": NUM_TRIALS, "confirm": NO_CONFIRMATION, **overrides})
     plan = Plan(config, candidates_of(config), None, slots, clock=clock)
-    simulation = Simulator(plan, train or SyntheticCurves(world=1), slots, slowness, clock).run()
+    simulation = Simulator(Dispatcher(plan), train or SyntheticCurves(world=1), slots, slowness, clock).run()
     return plan, simulation
 
 
@@ -74,7 +82,7 @@ def test_the_expected_number_of_jobs_heeds_the_trials() -> None:
     config = sweep_config(num_trials=NUM_TRIALS, stop=StopConfig(trials=5))
     plan = Plan(config, candidates_of(config), None, 2)
     expected = plan.num_jobs_expected
-    Simulator(plan, SyntheticCurves(world=1), 2).run()
+    simulate(plan, 2)
     assert expected == len(plan.jobs) == 5 + 9
 
 

@@ -19,7 +19,6 @@ from sweeps.search.plan import DONE, WAIT, Plan
 from sweeps.search.pruners import PRUNERS
 from sweeps.search.samplers import SAMPLERS
 from sweeps.search.seeds import confirmation_seeds
-from sweeps.search.simulator import Simulator
 from sweeps.search.synthetic import SyntheticCurves
 from sweeps.space.candidates import Candidates
 from tests.sweeps.search_cases import (
@@ -367,7 +366,7 @@ def test_the_simulator_tells_a_deadlock() -> None:
     config = sweep_config(space=SPACE)
     plan = Stuck(config, Candidates(config, MODEL_FIELDS), None, 1)
     with pytest.raises(RuntimeError, match="deadlock"):
-        Simulator(plan, CURVES, 1).run()
+        simulate(plan)
 
 
 def test_the_simulators_clock_is_that_of_the_slowest_worker() -> None:
