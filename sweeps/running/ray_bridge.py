@@ -2,7 +2,9 @@
 
 With its worker the only module that knows Ray. A `Dispatcher` says what to run and what to stop; Tune's
 hooks carry its words: a Searcher asks it for jobs, a Scheduler brings it reports and failures, a Callback
-tells when a job has reached its worker.
+tells when a job has reached its worker. Before the first job each slot gets a trial without one, which ends
+when all workers are up: Tune would give a job whose worker is still starting to an idle one, and end the
+starting worker, so that short jobs would never get their second slot.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import re
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +52,9 @@ from sweeps.search.plan import DONE  # noqa: E402
 
 _OBJECT_STORE_BYTES = 128 * 2**20
 """Small: only configs and reports travel between processes."""
+
+_PATIENCE_SECONDS = 60.0
+"""How long a worker that is up waits for the others: on a shared cluster some slots may be taken."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -200,8 +206,8 @@ def _tune(hooks: _Hooks, shares: Shares, storage: str) -> None:
         reuse_actors=True,
         max_failures=0,
         raise_on_failed_trial=False,
-        trial_name_creator=lambda trial: f"job-{_number(trial)}",
-        trial_dirname_creator=lambda trial: f"job-{_number(trial)}",
+        trial_name_creator=_name,
+        trial_dirname_creator=_name,
         verbose=0,
     )
 
@@ -216,6 +222,7 @@ class _Hooks:
         self.checkpoints = checkpoints
         self.slots = slots
         self.signals = signals
+        self.warm_up = _WarmUp(slots)
         self.error: Exception | None = None
         """What a hook raised, before Tune wrapped it."""
 
@@ -228,6 +235,29 @@ class _Hooks:
             raise
 
 
+class _WarmUp:
+    """Trials without a job, one a slot: they hold the workers that are up until all are, or patience ends."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = self._to_start = slots
+        self._up: set[str] = set()
+        self._first_up = float("inf")
+
+    def start_one(self) -> bool:
+        """Whether one more is wanted; it then counts as started."""
+        self._to_start -= 1
+        return self._to_start >= 0
+
+    def up(self, trial: Trial) -> None:
+        """A worker has said that it is ready, or has failed to start: a job will tell why."""
+        self._up.add(trial.trial_id)
+        self._first_up = min(self._first_up, time.monotonic())
+
+    @property
+    def ended(self) -> bool:
+        return len(self._up) >= self._slots or time.monotonic() > self._first_up + _PATIENCE_SECONDS
+
+
 class _Suggestions(Searcher):
     """Asks for jobs. Tune asks again within a tenth of a second after a None."""
 
@@ -237,6 +267,10 @@ class _Suggestions(Searcher):
         self._numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> Any:
+        if self._hooks.warm_up.start_one():
+            return {}
+        if not self._hooks.warm_up.ended:
+            return None
         with self._hooks.noting_errors() as dispatcher:
             job = dispatcher.next_job()
         if isinstance(job, Job):
@@ -250,8 +284,10 @@ class _Suggestions(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         # The scheduler has told of every ordinary end: this one is of what Tune gave up without telling.
+        number = self._numbers.pop(trial_id, None)
         with self._hooks.noting_errors() as dispatcher:
-            dispatcher.lost(self._numbers.pop(trial_id), "lost: Ray gave the trial up")
+            if number is not None:
+                dispatcher.lost(number, "lost: Ray gave the trial up")
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: what must survive lives in the study and the tables."""
@@ -280,6 +316,9 @@ class _Decisions(FIFOScheduler):
             self._keeps_workers = True
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict) -> str:
+        if _is_warm_up(trial):
+            self._hooks.warm_up.up(trial)
+            return TrialScheduler.STOP if self._hooks.warm_up.ended else TrialScheduler.CONTINUE
         message: Report | Outcome = result["message"]
         with self._hooks.noting_errors() as dispatcher:
             if isinstance(message, Outcome):
@@ -290,6 +329,9 @@ class _Decisions(FIFOScheduler):
         return TrialScheduler.STOP if ended else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        if _is_warm_up(trial):
+            self._hooks.warm_up.up(trial)
+            return
         with self._hooks.noting_errors() as dispatcher:
             reason, observed_bytes = why_ended(trial.error_file)
             if reason.startswith(OUT_OF_MEMORY):
@@ -314,12 +356,21 @@ class _Starts(tune.Callback):
             raise _RayDied
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        with self._hooks.noting_errors() as dispatcher:
-            dispatcher.started(_number(trial))
+        if not _is_warm_up(trial):
+            with self._hooks.noting_errors() as dispatcher:
+                dispatcher.started(_number(trial))
+
+
+def _is_warm_up(trial: Trial) -> bool:
+    return not trial.config
 
 
 def _number(trial: Trial) -> int:
     return trial.config["job"].number
+
+
+def _name(trial: Trial) -> str:
+    return f"warm-up-{trial.trial_id}" if _is_warm_up(trial) else f"job-{_number(trial)}"
 
 
 def _has_died() -> bool:

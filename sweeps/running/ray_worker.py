@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Generator
+from typing import Any
+
 from ray import tune
+
+_SECONDS_BETWEEN_STEPS = 0.02
+"""Of a worker without a job."""
 
 
 class Worker(tune.Trainable):
     """One job at a time, a step being all that lies between two reports.
 
     Each step returns a `Report` or a failed `Outcome` as `message`. The scheduler stops the trial when either
-    says that the job has ended; a finished job is therefore never asked for one step more.
+    says that the job has ended; a finished job is therefore never asked for one step more. With an empty
+    config there is no job, and a step says nothing.
     """
 
     def setup(self, config: dict) -> None:
@@ -18,7 +26,7 @@ class Worker(tune.Trainable):
     def reset_config(self, new_config: dict) -> bool:
         from sweeps.running import trial
 
-        self._messages = trial.run(**new_config)
+        self._messages: Generator[Any] = trial.run(**new_config) if new_config else _nothing()
         self.config = {}  # Tune would send it back with every report
         return True
 
@@ -27,3 +35,9 @@ class Worker(tune.Trainable):
 
     def cleanup(self) -> None:
         self._messages.close()
+
+
+def _nothing() -> Generator[None]:
+    while True:
+        yield None
+        time.sleep(_SECONDS_BETWEEN_STEPS)
