@@ -239,23 +239,35 @@ class _WarmUp:
     """Trials without a job, one a slot: they hold the workers that are up until all are, or patience ends."""
 
     def __init__(self, slots: int) -> None:
-        self._slots = self._to_start = slots
+        self._to_start = self._to_end = slots
         self._up: set[str] = set()
         self._first_up = float("inf")
 
     def start_one(self) -> bool:
         """Whether one more is wanted; it then counts as started."""
+        if self._to_start == 0:
+            return False
         self._to_start -= 1
-        return self._to_start >= 0
+        return True
 
-    def up(self, trial: Trial) -> None:
-        """A worker has said that it is ready, or has failed to start: a job will tell why."""
+    def up(self, trial: Trial) -> bool:
+        """A worker is up. Returns whether its trial may end."""
         self._up.add(trial.trial_id)
         self._first_up = min(self._first_up, time.monotonic())
+        return len(self._up) >= self._to_end or self._out_of_patience
+
+    def end_one(self) -> None:
+        """A trial has ended: its worker is free, or could not start, as a job's will tell."""
+        self._to_end -= 1
 
     @property
-    def ended(self) -> bool:
-        return len(self._up) >= self._slots or time.monotonic() > self._first_up + _PATIENCE_SECONDS
+    def over(self) -> bool:
+        """Whether jobs may start."""
+        return self._to_end <= 0 or self._out_of_patience
+
+    @property
+    def _out_of_patience(self) -> bool:
+        return time.monotonic() > self._first_up + _PATIENCE_SECONDS
 
 
 class _Suggestions(Searcher):
@@ -269,7 +281,7 @@ class _Suggestions(Searcher):
     def suggest(self, trial_id: str) -> Any:
         if self._hooks.warm_up.start_one():
             return {}
-        if not self._hooks.warm_up.ended:
+        if not self._hooks.warm_up.over:
             return None
         with self._hooks.noting_errors() as dispatcher:
             job = dispatcher.next_job()
@@ -284,10 +296,11 @@ class _Suggestions(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         # The scheduler has told of every ordinary end: this one is of what Tune gave up without telling.
-        number = self._numbers.pop(trial_id, None)
+        if trial_id not in self._numbers:
+            self._hooks.warm_up.end_one()
+            return
         with self._hooks.noting_errors() as dispatcher:
-            if number is not None:
-                dispatcher.lost(number, "lost: Ray gave the trial up")
+            dispatcher.lost(self._numbers.pop(trial_id), "lost: Ray gave the trial up")
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: what must survive lives in the study and the tables."""
@@ -317,8 +330,7 @@ class _Decisions(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict) -> str:
         if _is_warm_up(trial):
-            self._hooks.warm_up.up(trial)
-            return TrialScheduler.STOP if self._hooks.warm_up.ended else TrialScheduler.CONTINUE
+            return TrialScheduler.STOP if self._hooks.warm_up.up(trial) else TrialScheduler.CONTINUE
         message: Report | Outcome = result["message"]
         with self._hooks.noting_errors() as dispatcher:
             if isinstance(message, Outcome):
@@ -330,7 +342,6 @@ class _Decisions(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         if _is_warm_up(trial):
-            self._hooks.warm_up.up(trial)
             return
         with self._hooks.noting_errors() as dispatcher:
             reason, observed_bytes = why_ended(trial.error_file)
