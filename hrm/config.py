@@ -33,19 +33,24 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         UnknownNameError: a key that is no field.
         ConfigError: `values` is no mapping, or a value has the wrong type, is not finite or out of range.
     """
+    return cls(**converted(cls, values, where))
+
+
+def converted(cls: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """`values` in the types of the fields of the dataclass `cls`; arguments and errors as in `build`."""
     if not isinstance(values, Mapping):
         raise ConfigError(where, values, "must be a mapping of names to values")
-    kinds = _field_kinds(cls)  # type: ignore[arg-type]  # classes are hashable
-    converted = {}
+    kinds = field_kinds(cls)
+    fields = {}
     for key, value in values.items():
         if key not in kinds:
             raise UnknownNameError.among(where, str(key), kinds)
         try:
-            converted[key] = _convert(value, kinds[key])
+            fields[key] = _convert(value, kinds[key])
         except ValueError:
             rule = " or ".join(_WORDS.get(kind, str(kind)) for kind in kinds[key])
             raise ConfigError(f"{where}.{key}", value, f"must be {rule}") from None
-    return cls(**converted)
+    return fields
 
 
 _WORDS = {
@@ -59,7 +64,7 @@ _BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "o
 
 
 @functools.cache
-def _field_kinds(cls: type) -> dict[str, tuple[Any, ...]]:
+def field_kinds(cls: type) -> dict[str, tuple[Any, ...]]:
     """Field names to the types that they may hold."""
     hints = get_type_hints(cls)
     names = [field.name for field in dataclasses.fields(cls)]

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from hrm.config import field_kinds
 from hrm.counting import Counts
 from hrm.errors import ConfigError, UnknownNameError
+from hrm.lattice import unchecked
 
 COUNTED = [*(field.name for field in dataclasses.fields(Counts)), "params", "total_bytes", "inner_size"]
 _BLOCK = 1 << 14
@@ -24,17 +26,16 @@ AllCounts = Callable[[Any], dict[str, Any]]
 def count_columns(
     fields: Mapping[str, Any],
     config_class: type,
-    sizes_of_columns: Callable[[Mapping[str, np.ndarray]], Any],
+    sizes_of: Callable[[Any], Any],
     all_counts: AllCounts,
-    inner_size: str,
 ) -> dict[str, np.ndarray]:
     """Counts of many configs.
 
     Args:
         fields: a value or an array for each field of `config_class`, broadcast against each other; a missing
             field has its default.
-        sizes_of_columns: from one-dimensional columns of all fields to the family's `Sizes`, a named tuple.
-        inner_size: the entry of `Sizes` that is the inner width of the feed-forward layers.
+        sizes_of: from a config, here one whose fields are one-dimensional columns, to the family's `Sizes`, a
+            named tuple.
 
     Returns:
         int64 arrays of one shape: the fields of `Counts`, `params`, `total_bytes` and `inner_size`.
@@ -47,7 +48,8 @@ def count_columns(
     for name in fields:
         if name not in defaults:
             raise UnknownNameError.among("model", name, defaults)
-    columns = {name: np.asarray(fields.get(name, default)) for name, default in defaults.items()}
+    kinds = field_kinds(config_class)
+    columns = {name: _column(fields.get(name, default), kinds[name]) for name, default in defaults.items()}
     shape = np.broadcast_shapes(*(column.shape for column in columns.values()))
     flat = {
         name: column.reshape(-1) if column.size == 1 else np.broadcast_to(column, shape).reshape(-1)
@@ -58,9 +60,10 @@ def count_columns(
     for start in range(0, num_configs, _BLOCK):
         block = slice(start, start + _BLOCK)
         part = {name: column if column.size == 1 else column[block] for name, column in flat.items()}
-        sizes = sizes_of_columns(part)
+        many = unchecked(config_class, part)
+        sizes = sizes_of(many)
         _refuse_overflow(sizes, all_counts)
-        for name, values in _with_sums(all_counts(sizes), getattr(sizes, inner_size)).items():
+        for name, values in _with_sums(all_counts(sizes), many.inner_size).items():
             counts[name][block] = values
     return {name: values.reshape(shape) for name, values in counts.items()}
 
@@ -73,12 +76,12 @@ def _with_sums(counts: dict[str, Any], inner_size: Any) -> dict[str, Any]:
     }
 
 
-def integers(column: np.ndarray, none: np.ndarray | None = None) -> np.ndarray:
-    """A column as int64, with `none` where it has None."""
-    if column.dtype != object or none is None:
-        return column.astype(np.int64)
-    is_none = column == np.asarray(None)
-    return np.where(is_none, none, np.where(is_none, 0, column).astype(np.int64))
+def _column(values: Any, kinds: tuple[Any, ...]) -> np.ndarray:
+    """A field's values in the type to count with; None among ints keeps the type object (`filled` takes it)."""
+    column = np.asarray(values)
+    if int in kinds:
+        return column if column.dtype == object else column.astype(np.int64)
+    return column.astype(np.float64) if float in kinds else column
 
 
 def _refuse_overflow(sizes: Any, all_counts: AllCounts) -> None:

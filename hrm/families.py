@@ -2,51 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from hrm.errors import UnknownNameError
-
-
-@dataclass(frozen=True)
-class Lattice:
-    """A family's rules over arrays of configs, for searches over millions of them.
-
-    The callables take the config's fields, all of them: single values, or arrays of numbers.
-
-    Args:
-        width: the field that makes a model strictly larger as it grows, whatever the other fields.
-        inner_width: the config's property that holds the inner width of its feed-forward layers.
-        weightless: fields that change no parameter count.
-        valid: whether the config class takes the fields.
-        architectures: the entries of the config's `architecture`, each a value or an array.
-    """
-
-    width: str
-    inner_width: str
-    weightless: frozenset[str]
-    valid: Callable[[Mapping[str, Any]], Any]
-    architectures: Callable[[Mapping[str, Any]], dict[str, Any]]
+from hrm.lattice import Lattice
 
 
 @dataclass(frozen=True)
 class Family:
-    """A model family.
+    """A model family: the package `hrm.NAME`, with a `model.py` and a `count_face.py`.
 
     Args:
         name: as `family=` spells it.
         config_class: flat frozen dataclass of the architecture, with an `architecture` property that is
             equal for two configs exactly when they build the same model.
-        build: config to a `hrm.model.Model`, initialised from torch's global generator; the one callable here
-            that imports torch.
+        model_class: name of the `hrm.model.Model` in the family's `model.py`.
         counts: config, batch size and training config to `hrm.counting.Counts`, exact, in microseconds.
         count_arrays: the same over arrays: field name to value or array, to a dict of arrays.
         lattice: validity and identity over arrays.
-        count_face: gives the module with which `hrm.count` shows the family: `model_text`, `parameter_rows`,
-            `flops_rows`, `presets_text`.
-        official_names: a model's `state_dict` under the names of the family's reference implementation,
-            where that has the same parts.
         metrics: what an evaluation measures; `blank_accuracy` only where the task has blank cells.
         adaptive: whether the data decide what a step costs, up to `Counts.flops_per_step`. Runs of such a
             family are held to equal compute by `train.max_flops`.
@@ -54,14 +31,21 @@ class Family:
 
     name: str
     config_class: type
-    build: Callable[[Any], Any]
+    model_class: str
     counts: Callable[..., Any]
     count_arrays: Callable[..., Any]
     lattice: Lattice
-    count_face: Callable[[], Any]
-    official_names: Callable[[Mapping[str, Any]], dict[str, Any]]
     metrics: tuple[str, ...]
     adaptive: bool = False
+
+    def build(self, config: Any) -> Any:
+        """The model of a config, initialised from torch's global generator. Only this imports torch."""
+        return getattr(import_module(f"hrm.{self.name}.model"), self.model_class)(config)
+
+    def count_face(self) -> ModuleType:
+        """The module with which `hrm.count` shows the family: `model_text`, `parameter_rows`, `flops_rows`,
+        `presets_text`."""
+        return import_module(f"hrm.{self.name}.count_face")
 
 
 def family_names() -> list[str]:

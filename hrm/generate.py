@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hrm import config as reader
 from hrm import door
 from hrm.errors import ConfigError
+from hrm.rules import at_least, check, each
 
 if TYPE_CHECKING:
     from hrm.trainer import Trainer
@@ -48,12 +49,14 @@ class GenerateConfig:
     """Of what is drawn."""
 
     def __post_init__(self) -> None:
-        if not self.run:
-            raise ConfigError("run", self.run, "must be the folder of a trained run")
-        if self.max_new_tokens is not None and self.max_new_tokens < 1:
-            raise ConfigError("max_new_tokens", self.max_new_tokens, "must be at least 1, or null")
-        if self.seed < 0:
-            raise ConfigError("seed", self.seed, "must be 0 or more")
+        check(self, RULES)
+
+
+RULES = (
+    *each(["run"], bool, "must be the folder of a trained run"),
+    *at_least(1, "max_new_tokens", null=""),
+    *at_least(0, "seed"),
+)
 
 
 def main(arguments: list[str]) -> int:

@@ -84,6 +84,11 @@ class Model(nn.Module, ABC):
         """From the sums of `evaluate_batch`, added up over a whole split, to metrics: means over `count`."""
         return means_over_count(totals)
 
+    def official_names(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A `state_dict` of the model under the names of the family's reference implementation, where that has
+        the same parts; under its own names otherwise."""
+        return dict(state)
+
     def segment_answers(self, batch: TensorBatch) -> list[SegmentAnswer]:
         """The answers after each segment of an evaluation, in order; none of a model that does not answer so."""
         return []

@@ -11,6 +11,7 @@ from typing import Any
 from hrm import config as reader
 from hrm.errors import ConfigError, UnknownNameError
 from hrm.families import family
+from hrm.rules import at_least, check, each, one_of
 from hrm.tasks import TASKS, task_kind
 from hrm.train_config import TrainConfig
 
@@ -42,12 +43,7 @@ class RunConfig:
     """CPU threads of torch; null leaves torch's own choice."""
 
     def __post_init__(self) -> None:
-        if self.device not in DEVICES:
-            raise ConfigError("device", self.device, f"must be one of: {', '.join(DEVICES)}")
-        if not 0 <= self.seed < MAX_SEED:
-            raise ConfigError("seed", self.seed, f"must lie in 0..{MAX_SEED - 1}")
-        if self.threads is not None and self.threads < 1:
-            raise ConfigError("threads", self.threads, "must be at least 1, or null")
+        check(self, RULES)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
@@ -70,12 +66,12 @@ class RunConfig:
         if task_name not in TASKS:
             # A dumped config must find its data from any folder.
             task_name = str(Path(task_name).expanduser().absolute())
-        tops = reader.build(_Tops, {k: values[k] for k in _TOP_FIELDS if k in values}, "configuration")
+        tops = {name: values[name] for name in _TOP_FIELDS if name in values}
         return cls(
             model=reader.build(kind.config_class, model, "model"),
             task=reader.build(task_entry.config_class, {**task, "name": task_name}, "task"),
             train=reader.build(TrainConfig, train, "train"),
-            **dataclasses.asdict(tops),
+            **reader.converted(cls, tops, "configuration"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -94,14 +90,11 @@ MAX_SEED = 2**63
 PROVENANCE = "sweep"
 """A mapping that a sweep may write beside the config of its winner; a run does not depend on it."""
 _TOP_FIELDS = ("family", "seed", "device", "threads")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Tops:
-    family: str = "puzzle"
-    seed: int = 0
-    device: str = "auto"
-    threads: int | None = None
+RULES = (
+    *one_of(DEVICES, "device"),
+    *each(["seed"], lambda value: 0 <= value < MAX_SEED, f"must lie in 0..{MAX_SEED - 1}"),
+    *at_least(1, "threads", null=""),
+)
 
 
 def default_task(family_name: str) -> str:

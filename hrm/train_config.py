@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hrm.errors import ConfigError
+from hrm.rules import Rule, above_0, at_least, check, from_0_below_1, from_0_to_1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,21 +55,7 @@ class TrainConfig:
     """Sequences of an evaluation batch; decides speed, not results."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "accumulation", "num_reports", "eval_batch_size"):
-            _require(self, name, getattr(self, name) >= 1, "must be at least 1")
-        for name in ("lr", "puzzle_emb_lr"):
-            _require(self, name, getattr(self, name) > 0, "must be above 0")
-        for name in ("weight_decay", "puzzle_emb_weight_decay", "clip_norm"):
-            _require(self, name, getattr(self, name) >= 0, "must be 0 or more")
-        for name in ("beta1", "beta2", "ema"):
-            _require(self, name, 0 <= getattr(self, name) < 1, "must lie in 0..1, 1 excluded")
-        for name in ("lr_warmup_fraction", "lr_min_ratio"):
-            _require(self, name, 0 <= getattr(self, name) <= 1, "must lie in 0..1")
-        _require(self, "lr_warmup_steps", self.lr_warmup_steps is None or self.lr_warmup_steps >= 0,
-                 "must be 0 or more, or null for the fraction")  # fmt: skip
-        _require(self, "max_flops", self.max_flops is None or self.max_flops >= 1,
-                 "must be at least 1, or null for steps")  # fmt: skip
-        _require(self, "num_reports", self.num_reports <= self.steps, f"must be at most steps={self.steps}")
+        check(self, RULES, "train")
 
     @property
     def warmup_steps(self) -> int:
@@ -83,6 +69,13 @@ class TrainConfig:
         return [-(-self.steps * i // self.num_reports) for i in range(1, self.num_reports + 1)]
 
 
-def _require(config: TrainConfig, name: str, holds: bool, rule: str) -> None:
-    if not holds:
-        raise ConfigError(f"train.{name}", getattr(config, name), rule)
+RULES = (
+    *at_least(1, "steps", "batch_size", "accumulation", "num_reports", "eval_batch_size"),
+    *above_0("lr", "puzzle_emb_lr"),
+    *at_least(0, "weight_decay", "puzzle_emb_weight_decay", "clip_norm"),
+    *from_0_below_1("beta1", "beta2", "ema"),
+    *from_0_to_1("lr_warmup_fraction", "lr_min_ratio"),
+    *at_least(0, "lr_warmup_steps", null="the fraction"),
+    *at_least(1, "max_flops", null="steps"),
+    Rule("num_reports", lambda c: c.num_reports <= c.steps, lambda c: f"must be at most steps={c.steps}"),
+)

@@ -7,7 +7,6 @@ import sys
 from typing import Any
 
 from hrm.device import is_out_of_memory
-from hrm.families import family
 from hrm.metrics import Metrics
 from hrm.run_folder import RunFolder
 from hrm.stopping import Stopped, StopSignals
@@ -53,7 +52,7 @@ def run(trainer: Trainer, folder: RunFolder, read_test: bool) -> int:
         folder.write_result(_result(trainer, folder, "diverged", str(diverged)))
         print(f"diverged: {diverged}; try a smaller train.lr. Saved in {folder.path}", file=sys.stderr)
         return FAILED
-    folder.write_weights(family(trainer.config.family).official_names(trainer.evaluation_state()))
+    folder.write_weights(trainer.model.official_names(trainer.evaluation_state()))
     result = _result(trainer, folder, "completed", None, test)
     folder.write_result(result)
     print(_closing(result, folder))

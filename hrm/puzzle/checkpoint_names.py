@@ -10,12 +10,15 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from hrm.errors import CheckpointError
-from hrm.puzzle.model import PuzzleHRM
+
+if TYPE_CHECKING:  # the model's module imports this one
+    from hrm.puzzle.model import PuzzleHRM
 
 OFFICIAL_PREFIX = "_orig_mod.model.inner."
 OUR_PREFIX = "inner."

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hrm.errors import ConfigError
+from hrm.elementwise import filled, rounded, smaller
+from hrm.rules import FORWARD_DTYPE, Rule, above_0, at_least, check, from_0_to_1, one_of
 
 POS_ENCODINGS = ("rope", "learned")
 LOSS_TYPES = ("stablemax_cross_entropy", "softmax_cross_entropy")
-FORWARD_DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PuzzleHRMConfig:
     """The architecture of one puzzle HRM. Defaults are the official ones (Base).
+
+    Rules and properties mean the same where fields are arrays, one entry a config (`hrm.lattice`).
 
     Raises:
         ConfigError: a value is out of range, or heads and width do not fit each other.
@@ -63,27 +65,7 @@ class PuzzleHRMConfig:
     """Rows of the puzzle embedding; the task sets it when there is one."""
 
     def __post_init__(self) -> None:
-        positive = (
-            "hidden_size", "num_heads", "H_layers", "L_layers", "H_cycles", "L_cycles", "mlp_multiple",
-            "halt_max_steps", "gradient_L_steps", "vocab_size", "seq_len", "num_puzzle_identifiers",
-        )  # fmt: skip
-        for name in positive:
-            _require(self, name, getattr(self, name) >= 1, "must be at least 1")
-        for name in ("expansion", "rms_norm_eps", "rope_theta"):
-            _require(self, name, getattr(self, name) > 0, "must be above 0")
-        _require(self, "h_update_period", self.h_update_period is None or self.h_update_period >= 1,
-                 "must be at least 1, or null for L_cycles")  # fmt: skip
-        _require(self, "puzzle_emb_ndim", self.puzzle_emb_ndim is None or self.puzzle_emb_ndim >= 0,
-                 "must be 0 or more, or null for hidden_size")  # fmt: skip
-        _require(self, "halt_exploration_prob", 0 <= self.halt_exploration_prob <= 1, "must lie in 0..1")
-        for name, allowed in (("pos_encodings", POS_ENCODINGS), ("loss_type", LOSS_TYPES),
-                              ("forward_dtype", FORWARD_DTYPES)):  # fmt: skip
-            _require(self, name, getattr(self, name) in allowed, f"must be one of: {', '.join(allowed)}")
-        _require(self, "num_heads", self.hidden_size % self.num_heads == 0,
-                 f"must divide hidden_size={self.hidden_size}")  # fmt: skip
-        if self.pos_encodings == "rope":
-            _require(self, "num_heads", self.head_size % 2 == 0,
-                     f"hidden_size/num_heads = {self.head_size} must be even for RoPE")  # fmt: skip
+        check(self, RULES, "model")
 
     @property
     def head_size(self) -> int:
@@ -92,7 +74,7 @@ class PuzzleHRMConfig:
     @property
     def inner_size(self) -> int:
         """SwiGLU inner width: round(E*H*2/3) rounded up to a multiple of `mlp_multiple`."""
-        wanted = round(self.expansion * self.hidden_size * 2 / 3)
+        wanted = rounded(self.expansion * self.hidden_size * 2 / 3)
         return -(-wanted // self.mlp_multiple) * self.mlp_multiple
 
     @property
@@ -103,12 +85,12 @@ class PuzzleHRMConfig:
     @property
     def effective_period(self) -> int:
         """min(p, N): a longer period means one H update, as N does."""
-        return min(self.h_update_period or self.L_cycles, self.num_L_steps)
+        return smaller(filled(self.h_update_period, self.L_cycles), self.num_L_steps)
 
     @property
     def puzzle_embedding_size(self) -> int:
         """Numbers in one puzzle's embedding, `puzzle_emb_ndim` with its default filled in."""
-        return self.hidden_size if self.puzzle_emb_ndim is None else self.puzzle_emb_ndim
+        return filled(self.puzzle_emb_ndim, self.hidden_size)
 
     @property
     def puzzle_emb_len(self) -> int:
@@ -126,9 +108,27 @@ class PuzzleHRMConfig:
         }  # fmt: skip
         derived = ("inner_size", "num_L_steps", "effective_period", "puzzle_embedding_size")
         same |= {name: getattr(self, name) for name in derived}
-        return same | {"gradient_L_steps": min(self.gradient_L_steps, self.num_L_steps)}
+        return same | {"gradient_L_steps": smaller(self.gradient_L_steps, self.num_L_steps)}
 
 
-def _require(config: PuzzleHRMConfig, name: str, holds: bool, rule: str) -> None:
-    if not holds:
-        raise ConfigError(f"model.{name}", getattr(config, name), rule)
+RULES = (
+    *at_least(
+        1, "hidden_size", "num_heads", "H_layers", "L_layers", "H_cycles", "L_cycles", "mlp_multiple",
+        "halt_max_steps", "gradient_L_steps", "vocab_size", "seq_len", "num_puzzle_identifiers",
+    ),
+    *above_0("expansion", "rms_norm_eps", "rope_theta"),
+    *at_least(1, "h_update_period", null="L_cycles"),
+    *at_least(0, "puzzle_emb_ndim", null="hidden_size"),
+    *from_0_to_1("halt_exploration_prob"),
+    *one_of(POS_ENCODINGS, "pos_encodings"),
+    *one_of(LOSS_TYPES, "loss_type"),
+    *FORWARD_DTYPE,
+    Rule(
+        "num_heads", lambda c: c.hidden_size % c.num_heads == 0,
+        lambda c: f"must divide hidden_size={c.hidden_size}",
+    ),
+    Rule(
+        "num_heads", lambda c: c.pos_encodings != "rope" or c.head_size % 2 == 0,
+        lambda c: f"hidden_size/num_heads = {c.head_size} must be even for RoPE",
+    ),
+)  # fmt: skip

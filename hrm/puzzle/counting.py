@@ -6,19 +6,17 @@ they use only arithmetic and comparisons that mean the same for both. Convention
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from hrm.counting import Counts
-from hrm.counting_arrays import count_columns, integers
+from hrm.counting_arrays import count_columns
+from hrm.elementwise import smaller
 from hrm.puzzle.config import PuzzleHRMConfig
 from hrm.puzzle.formulas import Sizes, all_counts, h_updates
 from hrm.train_config import TrainConfig
-
-_DEFAULTS = {field.name: field.default for field in dataclasses.fields(PuzzleHRMConfig)}
 
 
 def count(config: PuzzleHRMConfig, batch_size: int = 1, train: TrainConfig | None = None) -> Counts:
@@ -33,8 +31,8 @@ def count(config: PuzzleHRMConfig, batch_size: int = 1, train: TrainConfig | Non
 
 
 def sizes_of(config: PuzzleHRMConfig) -> Sizes:
-    """What the formulas need of one config."""
-    gradient_L_steps = min(config.gradient_L_steps, config.num_L_steps)
+    """What the formulas need of one config, or of one of arrays."""
+    gradient_L_steps = smaller(config.gradient_L_steps, config.num_L_steps)
     H_updates, gradient_H_updates = h_updates(config.num_L_steps, config.effective_period, gradient_L_steps)
     return Sizes(
         H=config.hidden_size,
@@ -72,49 +70,8 @@ def count_arrays(
 
     Returns, raises: see `count_columns`.
     """
-
-    def counts(sizes: Sizes) -> dict[str, Any]:
-        return all_counts(sizes, batch_size, _has_ema(train))
-
-    return count_columns(fields, PuzzleHRMConfig, _sizes_of_columns, counts, inner_size="I")
-
-
-def _sizes_of_columns(columns: Mapping[str, np.ndarray]) -> Sizes:
-    """The derived sizes of `PuzzleHRMConfig`, over arrays."""
-    whole = {
-        name: integers(column)
-        for name, column in columns.items()
-        if isinstance(_DEFAULTS[name], int) and name != "q_continue"
-    }
-    H, multiple = whole["hidden_size"], whole["mlp_multiple"]
-    # np.rint and Python's round agree: both take halves to the even neighbour.
-    wanted = np.rint(columns["expansion"].astype(np.float64) * H * 2 / 3).astype(np.int64)
-    N = whole["H_cycles"] * whole["L_cycles"]
-    period = integers(columns["h_update_period"], none=whole["L_cycles"])
-    gradient_L_steps = np.minimum(whole["gradient_L_steps"], N)
-    H_updates, gradient_H_updates = h_updates(N, np.minimum(period, N), gradient_L_steps)
-    ndim = integers(columns["puzzle_emb_ndim"], none=H)
-    return Sizes(
-        H=H,
-        I=-(-wanted // multiple) * multiple,
-        heads=whole["num_heads"],
-        H_layers=whole["H_layers"],
-        L_layers=whole["L_layers"],
-        L_steps=N,
-        H_updates=H_updates,
-        gradient_L_steps=gradient_L_steps,
-        gradient_H_updates=gradient_H_updates,
-        S=whole["seq_len"],
-        P=-(-ndim // H),
-        V=whole["vocab_size"],
-        num_puzzles=whole["num_puzzle_identifiers"],
-        ndim=ndim,
-        learned=columns["pos_encodings"] == "learned",
-        softmax=columns["loss_type"] == "softmax_cross_entropy",
-        halt_max_steps=whole["halt_max_steps"],
-        q_continue=columns["q_continue"].astype(bool),
-        half=columns["forward_dtype"] != "float32",
-    )
+    ema = _has_ema(train)
+    return count_columns(fields, PuzzleHRMConfig, sizes_of, lambda sizes: all_counts(sizes, batch_size, ema))
 
 
 def _has_ema(train: TrainConfig | None) -> bool:

@@ -7,10 +7,9 @@ makes N L-steps and an H update after every p-th and after the last; the last k 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-Number = Any
-"""An int, or an int64 array of one int per config."""
+from hrm.elementwise import Number
 
 FLOAT32 = 4
 INT32 = 4

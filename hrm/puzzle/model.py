@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from hrm.errors import ConfigError
 from hrm.model import Carry, Model, SegmentAnswer, TensorBatch
 from hrm.optim import AdamATan2, SparseSignSGD
 from hrm.puzzle.act import continue_target, halting, refill
+from hrm.puzzle.checkpoint_names import to_official
 from hrm.puzzle.config import PuzzleHRMConfig
 from hrm.puzzle.inner import InnerHRM, State
 from hrm.puzzle.losses import TOKEN_LOSSES
@@ -166,6 +167,10 @@ class PuzzleHRM(Model):
             "q_halt_logits": q_halt,
             "q_continue_logits": q_continue,
         }
+
+    def official_names(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `Model`: as sapientinc/HRM saves and evaluates them."""
+        return to_official(state)
 
     def optimizers(self, train: TrainConfig) -> list[torch.optim.Optimizer]:
         """See `Model`: SignSGD on the puzzle embedding, if there is one, then AdamATan2 on the rest.

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from hrm.errors import DataError
+from hrm.rules import at_least, between, check, each
 from hrm.tasks.base import TaskKind
 from hrm.tasks.cache import cached, file_checksum
 from hrm.tasks.directory_dataset import ABOUT, SPLIT_FIELDS, TRAIN_GROUPS, DirectoryDataset
 from hrm.tasks.grid import GRIDS, Grid, are_solutions
 from hrm.tasks.official_format import LAYOUT, Half, read_metadata
-from hrm.tasks.options import require
+from hrm.tasks.options import make_absolute
 from hrm.tasks.sampling import epoch_generator
 from hrm.tasks.sudoku_dataset import BLANK_TOKEN, VOCAB_SIZE
 from hrm.tasks.symmetry import fingerprints
@@ -49,12 +50,16 @@ class DirectoryConfig:
     """Decides which groups and examples these are."""
 
     def __post_init__(self) -> None:
-        require(self, "name", bool(self.name), "must be the path of a folder")
-        object.__setattr__(self, "name", str(Path(self.name).expanduser().absolute()))
-        require(self, "valid_fraction", 0 < self.valid_fraction < 1, "must lie between 0 and 1")
-        for name in ("valid_puzzles", "test_puzzles"):
-            require(self, name, getattr(self, name) >= 1, "must be at least 1")
-        require(self, "data_seed", self.data_seed >= 0, "must be 0 or more")
+        check(self, RULES, "task")
+        make_absolute(self, "name")
+
+
+RULES = (
+    *each(["name"], bool, "must be the path of a folder"),
+    *between(0, 1, "valid_fraction"),
+    *at_least(1, "valid_puzzles", "test_puzzles"),
+    *at_least(0, "data_seed"),
+)
 
 
 def prepare(config: DirectoryConfig, progress: Callable[[int, int], None] | None = None) -> Path:

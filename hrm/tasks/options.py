@@ -1,11 +1,10 @@
-"""Checks that the option classes of all tasks share."""
+"""What the option classes of several tasks share."""
 
 from __future__ import annotations
 
-from hrm.errors import ConfigError
+from pathlib import Path
 
 
-def require(config: object, name: str, holds: bool, rule: str) -> None:
-    """Raises the ConfigError of a task's option `name` unless it `holds`."""
-    if not holds:
-        raise ConfigError(f"task.{name}", getattr(config, name), rule)
+def make_absolute(config: object, field: str) -> None:
+    """Makes the path in a field of a frozen config absolute, so that it holds in every process."""
+    object.__setattr__(config, field, str(Path(getattr(config, field)).expanduser().absolute()))

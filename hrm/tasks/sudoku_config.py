@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from hrm.rules import Rule, at_least, check
 from hrm.tasks.grid import Grid
-from hrm.tasks.options import require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,26 +34,31 @@ class SudokuConfig:
     """Show each training puzzle under a random symmetry each time: the official augmentations."""
 
     def __post_init__(self) -> None:
-        own = type(self).__dataclass_fields__["name"].default
-        require(
-            self, "name", self.name == own, f"must be {own!r} for a {self.grid.size}x{self.grid.size} grid"
-        )
-        for name in ("train_puzzles", "valid_puzzles", "test_puzzles"):
-            require(self, name, getattr(self, name) >= 1, "must be at least 1")
-        require(self, "data_seed", self.data_seed >= 0, "must be 0 or more")
-        most = self.grid.num_cells - 1
-        fits = self.clues is None or self.fewest_clues <= self.clues <= most
-        require(
-            self,
-            "clues",
-            fits,
-            f"must lie in {self.fewest_clues}..{most} for {self.name}, or null for minimal",
-        )
+        check(self, RULES, "task")
+
+    @property
+    def own_name(self) -> str:
+        """The name of the task of this size."""
+        return str(type(self).__dataclass_fields__["name"].default)
 
     @property
     def sizes(self) -> dict[str, int]:
         """Puzzles of each split."""
         return {"train": self.train_puzzles, "valid": self.valid_puzzles, "test": self.test_puzzles}
+
+
+RULES = (
+    Rule(
+        "name", lambda c: c.name == c.own_name,
+        lambda c: f"must be {c.own_name!r} for a {c.grid.size}x{c.grid.size} grid",
+    ),
+    *at_least(1, "train_puzzles", "valid_puzzles", "test_puzzles"),
+    *at_least(0, "data_seed"),
+    Rule(
+        "clues", lambda c: c.clues is None or c.fewest_clues <= c.clues < c.grid.num_cells,
+        lambda c: f"must lie in {c.fewest_clues}..{c.grid.num_cells - 1} for {c.name}, or null for minimal",
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

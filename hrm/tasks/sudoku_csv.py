@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from hrm.errors import DataError
+from hrm.rules import at_least, check, each
 from hrm.tasks import sudoku_dataset
 from hrm.tasks.base import TaskKind
 from hrm.tasks.cache import cached
-from hrm.tasks.options import require
+from hrm.tasks.options import make_absolute
 from hrm.tasks.splitting import ClassSplitter
 from hrm.tasks.sudoku_csv_file import GRID, Progress, sample_rows
 from hrm.tasks.sudoku_dataset import SPLITS, SudokuDataset
@@ -52,19 +53,21 @@ class SudokuCsvConfig:
     """Show each training puzzle under a random symmetry each time: the official augmentations."""
 
     def __post_init__(self) -> None:
-        require(self, "name", bool(self.name), "must be the path of a CSV file or of a folder with train.csv")
-        object.__setattr__(self, "name", str(Path(self.name).expanduser().absolute()))
-        for name in ("train_puzzles", "valid_puzzles", "test_puzzles"):
-            require(self, name, getattr(self, name) >= 1, "must be at least 1")
-        require(
-            self, "min_rating", self.min_rating is None or self.min_rating >= 0, "must be 0 or more, or null"
-        )
-        require(self, "data_seed", self.data_seed >= 0, "must be 0 or more")
+        check(self, RULES, "task")
+        make_absolute(self, "name")
 
     @property
     def sizes(self) -> dict[str, int]:
         """Most puzzles of each split."""
         return {"train": self.train_puzzles, "valid": self.valid_puzzles, "test": self.test_puzzles}
+
+
+RULES = (
+    *each(["name"], bool, "must be the path of a CSV file or of a folder with train.csv"),
+    *at_least(1, "train_puzzles", "valid_puzzles", "test_puzzles"),
+    *at_least(0, "min_rating", null=""),
+    *at_least(0, "data_seed"),
+)
 
 
 def prepare(config: SudokuCsvConfig, progress: Progress | None = None) -> Path:

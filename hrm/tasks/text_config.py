@@ -6,7 +6,8 @@ import glob
 from dataclasses import dataclass
 from pathlib import Path
 
-from hrm.tasks.options import require
+from hrm.rules import Rule, at_least, between, check, each, one_of
+from hrm.tasks.options import make_absolute
 
 DOCUMENTS = ("file", "paragraph", "line")
 BYTES, BPE = "bytes", "bpe"
@@ -56,29 +57,16 @@ class TextConfig:
     """Decides which documents are held out; a run's own seed only decides the order of training."""
 
     def __post_init__(self) -> None:
-        require(self, "name", self.name == "text", "must be 'text'")
-        require(self, "text", self.text is None or self.dataset is None,
-                f"must be null beside task.dataset={self.dataset}")  # fmt: skip
-        for name in ("text", "dataset", "dataset_config"):
-            require(self, name, getattr(self, name) != "", "must not be empty; null is none")
-        for name in ("dataset_split", "text_field", "tokenizer"):
-            require(self, name, bool(getattr(self, name)), "must not be empty")
+        check(self, RULES, "task")
         if self.text is not None:
-            object.__setattr__(self, "text", str(Path(self.text).expanduser().absolute()))
+            make_absolute(self, "text")
         if self.tokenizer.endswith(".json"):
-            object.__setattr__(self, "tokenizer", str(Path(self.tokenizer).expanduser().absolute()))
-        require(self, "subset_percent", 0 < self.subset_percent <= 100, "must lie in 0..100, 0 excluded")
-        require(self, "document", self.document in DOCUMENTS, f"must be one of: {', '.join(DOCUMENTS)}")
-        for name in ("seq_len", "valid_sequences", "test_sequences"):
-            require(self, name, getattr(self, name) >= 1, "must be at least 1")
-        for name in ("valid_fraction", "test_fraction"):
-            require(self, name, 0 < getattr(self, name) < 0.5, "must lie between 0 and 0.5")
-        require(self, "data_seed", self.data_seed >= 0, "must be 0 or more")
-        if self.vocab_size is not None:
-            least = BYTE_VOCABULARY if self.tokenizer in (BYTES, BPE) else 1
-            require(
-                self, "vocab_size", self.vocab_size >= least, f"must be at least {least} for {self.tokenizer}"
-            )
+            make_absolute(self, "tokenizer")
+
+    @property
+    def least_vocab_size(self) -> int:
+        """Tokens that the tokenizer has at least, as far as the options tell it."""
+        return BYTE_VOCABULARY if self.tokenizer in (BYTES, BPE) else 1
 
     @property
     def counted_vocab_size(self) -> int | None:
@@ -93,3 +81,23 @@ class TextConfig:
         if Path(self.text).exists():
             return [Path(self.text)]
         return sorted(path for path in map(Path, glob.glob(self.text, recursive=True)) if path.is_file())
+
+
+RULES = (
+    *each(["name"], lambda value: value == "text", "must be 'text'"),
+    Rule(
+        "text", lambda c: c.text is None or c.dataset is None,
+        lambda c: f"must be null beside task.dataset={c.dataset}",
+    ),
+    *each(["text", "dataset", "dataset_config"], lambda value: value != "", "must not be empty; null is none"),
+    *each(["dataset_split", "text_field", "tokenizer"], bool, "must not be empty"),
+    *each(["subset_percent"], lambda value: 0 < value <= 100, "must lie in 0..100, 0 excluded"),
+    *one_of(DOCUMENTS, "document"),
+    *at_least(1, "seq_len", "valid_sequences", "test_sequences"),
+    *between(0, 0.5, "valid_fraction", "test_fraction"),
+    *at_least(0, "data_seed"),
+    Rule(
+        "vocab_size", lambda c: c.vocab_size is None or c.vocab_size >= c.least_vocab_size,
+        lambda c: f"must be at least {c.least_vocab_size} for {c.tokenizer}",
+    ),
+)  # fmt: skip

@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING
-
 from hrm.families import Family
-from hrm.text.config import TextHRMConfig
+from hrm.lattice import Lattice
+from hrm.text.config import RULES, TextHRMConfig
 from hrm.text.counting import count, count_arrays
-from hrm.text.lattice import LATTICE
-
-if TYPE_CHECKING:
-    from hrm.text.model import TextHRM
-
-
-def build(config: TextHRMConfig) -> TextHRM:
-    """The model; torch is imported here, so that counting and checking need not wait for it."""
-    from hrm.text.model import TextHRM
-
-    return TextHRM(config)
-
-
-def load_count_face() -> ModuleType:
-    """See `hrm.text.count_face`; imported by the door that needs it."""
-    return import_module("hrm.text.count_face")
-
 
 FAMILY = Family(
     name="text",
     config_class=TextHRMConfig,
-    build=build,
+    model_class="TextHRM",
     counts=count,
     count_arrays=count_arrays,
-    lattice=LATTICE,
-    count_face=load_count_face,
-    official_names=dict,
+    lattice=Lattice(
+        config_class=TextHRMConfig,
+        rules=RULES,
+        width="n_embd",
+        inner_width="inner_size",
+        weightless=frozenset(
+            ("n_head", "halt_max_steps", "h_update_period", "halt_bias_init", "halt_epsilon",
+             "ponder_loss_weight", "q_loss_weight", "dropout", "rms_norm_eps", "rope_theta", "forward_dtype",
+             "gradient_checkpointing", "seq_len")
+        ),
+    ),
     metrics=("loss", "perplexity", "bits_per_byte", "accuracy", "steps"),
     adaptive=True,
-)
+)  # fmt: skip

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hrm.errors import ConfigError
-
-FORWARD_DTYPES = ("float32", "bfloat16", "float16")
-AT_LEAST_1 = ("vocab_size", "seq_len", "n_head", "n_layers", "halt_max_steps", "h_update_period")
-ABOVE_0 = ("rms_norm_eps", "rope_theta")
-AT_LEAST_0 = ("ponder_loss_weight", "q_loss_weight")
-LEAST_WIDTH = 4
-"""The Q network is a quarter as wide as the model."""
+from hrm.elementwise import filled, smaller
+from hrm.rules import FORWARD_DTYPE, Rule, above_0, at_least, between, check, from_0_below_1
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextHRMConfig:
     """The architecture of one causal text HRM. Defaults are the documented 50M model.
+
+    Rules and properties mean the same where fields are arrays, one entry a config (`hrm.lattice`).
 
     Raises:
         ConfigError: a value is out of range, or heads and width do not fit each other.
@@ -57,23 +53,7 @@ class TextHRMConfig:
     """Tokens of the context; the task sets it when there is one."""
 
     def __post_init__(self) -> None:
-        for name in AT_LEAST_1:
-            _require(self, name, getattr(self, name) >= 1, "must be at least 1")
-        for name in ABOVE_0:
-            _require(self, name, getattr(self, name) > 0, "must be above 0")
-        for name in AT_LEAST_0:
-            _require(self, name, getattr(self, name) >= 0, "must be 0 or more")
-        _require(self, "n_embd", self.n_embd >= LEAST_WIDTH, f"must be at least {LEAST_WIDTH}")
-        _require(
-            self, "d_ff", self.d_ff is None or self.d_ff >= 1, "must be at least 1, or null for 4 * n_embd"
-        )
-        _require(self, "halt_epsilon", 0 < self.halt_epsilon < 1, "must lie between 0 and 1")
-        _require(self, "dropout", 0 <= self.dropout < 1, "must lie in 0..1, 1 excluded")
-        _require(self, "forward_dtype", self.forward_dtype in FORWARD_DTYPES,
-                 f"must be one of: {', '.join(FORWARD_DTYPES)}")  # fmt: skip
-        _require(self, "n_head", self.n_embd % self.n_head == 0, f"must divide n_embd={self.n_embd}")
-        _require(self, "n_head", self.head_size % 2 == 0,
-                 f"n_embd/n_head = {self.head_size} must be even for RoPE")  # fmt: skip
+        check(self, RULES, "model")
 
     @property
     def head_size(self) -> int:
@@ -82,12 +62,12 @@ class TextHRMConfig:
     @property
     def inner_size(self) -> int:
         """SwiGLU inner width, `d_ff` with its default filled in."""
-        return 4 * self.n_embd if self.d_ff is None else self.d_ff
+        return filled(self.d_ff, 4 * self.n_embd)
 
     @property
     def effective_period(self) -> int:
         """min(p, T): a longer period means one H update, as T does."""
-        return min(self.h_update_period, self.halt_max_steps)
+        return smaller(self.h_update_period, self.halt_max_steps)
 
     @property
     def num_H_updates(self) -> int:
@@ -102,6 +82,20 @@ class TextHRMConfig:
         return same | {"inner_size": self.inner_size, "effective_period": self.effective_period}
 
 
-def _require(config: TextHRMConfig, name: str, holds: bool, rule: str) -> None:
-    if not holds:
-        raise ConfigError(f"model.{name}", getattr(config, name), rule)
+LEAST_WIDTH = 4
+"""The Q network is a quarter as wide as the model."""
+RULES = (
+    *at_least(1, "vocab_size", "seq_len", "n_head", "n_layers", "halt_max_steps", "h_update_period"),
+    *above_0("rms_norm_eps", "rope_theta"),
+    *at_least(0, "ponder_loss_weight", "q_loss_weight"),
+    *at_least(LEAST_WIDTH, "n_embd"),
+    *at_least(1, "d_ff", null="4 * n_embd"),
+    *between(0, 1, "halt_epsilon"),
+    *from_0_below_1("dropout"),
+    *FORWARD_DTYPE,
+    Rule("n_head", lambda c: c.n_embd % c.n_head == 0, lambda c: f"must divide n_embd={c.n_embd}"),
+    Rule(
+        "n_head", lambda c: c.head_size % 2 == 0,
+        lambda c: f"n_embd/n_head = {c.head_size} must be even for RoPE",
+    ),
+)  # fmt: skip

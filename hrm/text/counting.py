@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hrm.counting import Counts
-from hrm.counting_arrays import count_columns, integers
+from hrm.counting_arrays import count_columns
 from hrm.text.bytes import activation_bytes, weight_bytes
 from hrm.text.config import TextHRMConfig
 from hrm.text.formulas import (
@@ -41,7 +41,7 @@ def count(config: TextHRMConfig, batch_size: int = 1, train: TrainConfig | None 
 
 
 def sizes_of(config: TextHRMConfig) -> Sizes:
-    """What the formulas need of one config."""
+    """What the formulas need of one config, or of one of arrays."""
     return Sizes(
         d=config.n_embd,
         f=config.inner_size,
@@ -51,9 +51,9 @@ def sizes_of(config: TextHRMConfig) -> Sizes:
         p=config.effective_period,
         S=config.seq_len,
         V=config.vocab_size,
-        half=int(config.forward_dtype != "float32"),
-        dropout=int(config.dropout > 0),
-        checkpointing=int(config.gradient_checkpointing),
+        half=config.forward_dtype != "float32",
+        dropout=config.dropout > 0,
+        checkpointing=config.gradient_checkpointing,
     )
 
 
@@ -61,29 +61,7 @@ def count_arrays(
     fields: Mapping[str, Any], batch_size: int = 1, train: TrainConfig | None = None
 ) -> dict[str, np.ndarray]:
     """`count` of many configs at once; arguments and result as the puzzle family's `count_arrays`."""
-
-    def counts(sizes: Sizes) -> dict[str, Any]:
-        return _all_counts(sizes, batch_size, train)
-
-    return count_columns(fields, TextHRMConfig, _sizes_of_columns, counts, inner_size="f")
-
-
-def _sizes_of_columns(columns: Mapping[str, np.ndarray]) -> Sizes:
-    """The derived sizes of `TextHRMConfig`, over arrays."""
-    d, T = integers(columns["n_embd"]), integers(columns["halt_max_steps"])
-    return Sizes(
-        d=d,
-        f=integers(columns["d_ff"], none=4 * d),
-        heads=integers(columns["n_head"]),
-        layers=integers(columns["n_layers"]),
-        T=T,
-        p=np.minimum(integers(columns["h_update_period"]), T),
-        S=integers(columns["seq_len"]),
-        V=integers(columns["vocab_size"]),
-        half=(columns["forward_dtype"] != "float32").astype(np.int64),
-        dropout=(columns["dropout"] > 0).astype(np.int64),
-        checkpointing=columns["gradient_checkpointing"].astype(np.int64),
-    )
+    return count_columns(fields, TextHRMConfig, sizes_of, lambda sizes: _all_counts(sizes, batch_size, train))
 
 
 def _all_counts(s: Sizes, batch_size: int, train: TrainConfig | None) -> dict[str, Any]:

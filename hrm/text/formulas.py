@@ -6,10 +6,9 @@ sequences of S tokens, d width, f inner width, q = d // 4 width of a Q network, 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-Number = Any
-"""An int, or an int64 array of one int per config."""
+from hrm.elementwise import Number
 
 FLOAT32 = 4
 INT32 = 4

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hrm.errors import ConfigError
+from hrm.rules import at_least, check, each
 from hrm.text.model import TextHRM
 from hrm.text.passing import Cache
 
@@ -28,9 +29,7 @@ class Sampling:
     """Draw among the fewest tokens that are that likely together."""
 
     def __post_init__(self) -> None:
-        _require("temperature", self.temperature, self.temperature >= 0, "must be 0 or more")
-        _require("top_k", self.top_k, self.top_k is None or self.top_k >= 1, "must be at least 1, or null")
-        _require("top_p", self.top_p, 0 < self.top_p <= 1, "must lie in 0..1, 0 excluded")
+        check(self, RULES)
 
     def draw(self, logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Tokens [B] from logits [B, V]."""
@@ -50,6 +49,13 @@ class Sampling:
         # The first token stays whatever top_p is: nothing is more likely before it.
         ranked = ranked.masked_fill(before >= self.top_p, -torch.inf)
         return torch.zeros_like(logits).scatter(-1, order, ranked.softmax(-1))
+
+
+RULES = (
+    *at_least(0, "temperature"),
+    *at_least(1, "top_k", null=""),
+    *each(["top_p"], lambda value: 0 < value <= 1, "must lie in 0..1, 0 excluded"),
+)
 
 
 @torch.no_grad()

@@ -14,7 +14,8 @@ from typing import Any
 
 from hrm import config as reader
 from hrm.errors import ConfigError
-from hrm.families import Lattice, family
+from hrm.families import family
+from hrm.lattice import Lattice
 from sweeps.errors import SpaceError
 from sweeps.space.expressions import Expression
 from sweeps.space.fields import Fields, unknown

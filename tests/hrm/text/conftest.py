@@ -11,6 +11,7 @@ import torch
 from hrm.model import TensorBatch
 from hrm.text.config import TextHRMConfig
 from hrm.text.model import TextHRM
+from tests.hrm.family_cases import one_thread
 
 SMALL = {
     "n_embd": 16,
@@ -27,12 +28,9 @@ SMALL = {
 
 
 @pytest.fixture(autouse=True, scope="package")
-def one_thread() -> Iterator[None]:
-    """Models this small are slower on several."""
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(num_threads)
+def on_one_thread() -> Iterator[None]:
+    with one_thread():
+        yield
 
 
 def small_config(**overrides: Any) -> TextHRMConfig:
