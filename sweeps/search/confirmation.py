@@ -33,6 +33,34 @@ class Entrant:
     preset: str | None = None
 
 
+def choose_arms(
+    config: SweepConfig,
+    objective: Objective,
+    jobs: Mapping[int, Job],
+    outcomes: Mapping[int, Outcome],
+    searched: Mapping[int, Candidate],
+    presets: Mapping[str, Candidate],
+) -> tuple[list[Entrant], list[str]]:
+    """What is confirmed, finalists first, and in sentences what is missing; nothing without finalists.
+
+    Args:
+        searched: the candidate of each search job.
+        presets: the candidate of each baseline.
+    """
+    if config.confirm.finalists == 0:
+        return [], []
+    best = finalists(config, objective, jobs, outcomes, searched, presets)
+    confirmed = best_baselines(objective, jobs, outcomes)
+    notes = [] if best else ["No search trial was completed: only the baselines are confirmed."]
+    names = {arm.name for arm in confirmed}
+    notes += [
+        f"Every trial of the baseline {name} failed: it is not confirmed."
+        for name in presets
+        if name not in names
+    ]
+    return best + confirmed + best_random(objective, jobs, outcomes), notes
+
+
 def finalists(
     config: SweepConfig,
     objective: Objective,
@@ -44,10 +72,6 @@ def finalists(
     """The best completed configurations of the search, best first, the earlier one where two are equal.
 
     One with replicates stands at their mean, under the name of its first completed trial.
-
-    Args:
-        searched: the candidate of each search job.
-        presets: the candidate of each baseline.
     """
     twins = {candidate.architecture: name for name, candidate in presets.items()}
     values: dict[str, dict[int, float]] = defaultdict(dict)

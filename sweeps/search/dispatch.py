@@ -11,7 +11,7 @@ from sweeps.listener import Listener
 from sweeps.search.ledger import Ended, Event, Ledger, Reported, Started
 
 if TYPE_CHECKING:
-    from sweeps.search.plan import Done, Wait
+    from sweeps.search.plan import Done, Stop, Wait
 
 
 class Decides(Protocol):
@@ -19,11 +19,9 @@ class Decides(Protocol):
 
     def next_job(self) -> Job | Wait | Done: ...
 
-    def report(self, number: int, report: Report) -> bool: ...
+    def report(self, number: int, report: Report) -> None: ...
 
-    def must_stop(self, number: int) -> bool: ...
-
-    def why_stopped(self, number: int) -> str | None: ...
+    def must_stop(self, number: int) -> Stop | None: ...
 
     def end(self, number: int, outcome: Outcome) -> None: ...
 
@@ -75,7 +73,7 @@ class Dispatcher:
         for running in list(self._running.values()):
             # Stopped after its last report was written down and before its end was.
             if running.reports:
-                self._end_if_over(running, self._plan.must_stop(running.job.number))
+                self._end_if_over(running)
 
     @property
     def running(self) -> list[int]:
@@ -121,10 +119,10 @@ class Dispatcher:
             return False
         self._write(Reported(number=number, report=report))
         running.reports.append(report)
-        prune = self._plan.report(number, report)
+        self._plan.report(number, report)
         for listener in self._listeners:
             listener.on_report(running.job, report)
-        self._end_if_over(running, prune)
+        self._end_if_over(running)
         return number not in self._running
 
     def failed(self, number: int, error: str, observed_bytes: int | None = None) -> None:
@@ -154,12 +152,12 @@ class Dispatcher:
         else:
             running.to_hand_out = True
 
-    def _end_if_over(self, running: _Running, prune: bool) -> None:
-        if running.reports[-1].index == running.job.run.train.num_reports:
-            self._end(Outcome(status="completed", reports=tuple(running.reports)), running)
-        elif prune:
-            error = self._plan.why_stopped(running.job.number)
-            self._end(Outcome(status="pruned", error=error, reports=tuple(running.reports)), running)
+    def _end_if_over(self, running: _Running) -> None:
+        reports = tuple(running.reports)
+        if reports[-1].index == running.job.run.train.num_reports:
+            self._end(Outcome(status="completed", reports=reports), running)
+        elif stop := self._plan.must_stop(running.job.number):
+            self._end(Outcome(status="pruned", error=stop.limit, reports=reports), running)
 
     def _end(self, outcome: Outcome, running: _Running) -> None:
         job = running.job

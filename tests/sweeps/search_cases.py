@@ -6,6 +6,8 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import optuna
+
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
 from sweeps.search.dispatch import Dispatcher
 from sweeps.search.plan import Plan
@@ -91,6 +93,11 @@ def decisions(plan: Plan) -> list[tuple[Any, ...]]:
     """All that a plan decided and learned: every job in full, how it ended and what it reported, by number."""
     numbers = sorted(plan.jobs)
     return [(plan.jobs[number], plan.outcomes[number], plan.trial_numbers.get(number)) for number in numbers]
+
+
+def study_of(plan: Plan) -> optuna.Study:
+    """Optuna's own view of the search."""
+    return plan._search.study._study
 
 
 def search_jobs(plan: Plan) -> list[int]:

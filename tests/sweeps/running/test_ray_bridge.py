@@ -25,7 +25,7 @@ from sweeps.results.tables import read_trials
 from sweeps.running.checkpoints import Checkpoints
 from sweeps.running.resources import Machine, Shares
 from sweeps.search.dispatch import Decides, Dispatcher
-from sweeps.search.plan import DONE, WAIT, Done, Plan, Wait
+from sweeps.search.plan import DONE, WAIT, Done, Plan, Stop, Wait
 from sweeps.space.candidates import Candidates
 from tests.sweeps.search_cases import decisions, simulate
 from tests.sweeps.small_jobs import DIVERGES, MODEL, NEEDS_TOO_MUCH_MEMORY, RAISES, TASK, small_job
@@ -67,6 +67,7 @@ class Script:
     def __init__(self, jobs: list[Job], prune: dict[int, int], barrier: int) -> None:
         self._jobs, self._prune, self._barrier = jobs, prune, barrier
         self._given = 0
+        self._reported: dict[int, int] = {}
         self.outcomes: dict[int, Outcome] = {}
 
     def next_job(self) -> Job | Wait | Done:
@@ -77,14 +78,11 @@ class Script:
         self._given += 1
         return self._jobs[self._given - 1]
 
-    def report(self, number: int, report: Report) -> bool:
-        return self._prune.get(number) == report.index
+    def report(self, number: int, report: Report) -> None:
+        self._reported[number] = report.index
 
-    def must_stop(self, number: int) -> bool:
-        return False
-
-    def why_stopped(self, number: int) -> str | None:
-        return None
+    def must_stop(self, number: int) -> Stop | None:
+        return Stop() if self._prune.get(number) == self._reported[number] else None
 
     def end(self, number: int, outcome: Outcome) -> None:
         assert number not in self.outcomes

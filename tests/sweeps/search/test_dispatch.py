@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sweeps.jobs import Job, Outcome, Report
 from sweeps.listener import Listener
 from sweeps.search.dispatch import Dispatcher
-from sweeps.search.plan import DONE, Done, Wait
+from sweeps.search.plan import DONE, Done, Stop, Wait
 from tests.sweeps.small_jobs import small_job
 
 
@@ -27,15 +27,12 @@ class Script:
         number = next(self._numbers)
         return small_job(number) if number < self._count else DONE
 
-    def report(self, number: int, report: Report) -> bool:
+    def report(self, number: int, report: Report) -> None:
         self.told.append(("report", number, report.index))
-        return self._prune.get(number) == report.index
 
-    def must_stop(self, number: int) -> bool:
-        return False
-
-    def why_stopped(self, number: int) -> str | None:
-        return None
+    def must_stop(self, number: int) -> Stop | None:
+        last = max(index for kind, told, index, *_ in self.told if (kind, told) == ("report", number))
+        return Stop() if self._prune.get(number) == last else None
 
     def end(self, number: int, outcome: Outcome) -> None:
         self.told.append(("end", number, outcome.status, outcome.error, len(outcome.reports)))

@@ -23,6 +23,7 @@ from tests.sweeps.search_cases import (
     candidates_of,
     decisions,
     simulate,
+    study_of,
     sweep_config,
 )
 
@@ -183,7 +184,7 @@ def test_confirmations_come_on_top_of_trials_and_flops() -> None:
 def test_a_trial_that_a_limit_ends_is_pruned_in_the_study() -> None:
     most = whole_of_tiny() * 3 // 2
     plan, _ = run(1, baseline=NO_BASELINES, pruner={"name": "none"}, stop=StopConfig(flops=most))
-    complete, cut = plan._study._study.trials
+    complete, cut = study_of(plan).trials
     assert (complete.state.name, cut.state.name) == ("COMPLETE", "PRUNED")
     assert len(cut.intermediate_values) == 3
     assert cut.user_attrs["error"] == f"ended by stop.flops={most:,}"

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from hrm.errors import UserError
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepTrainConfig
 from sweeps.jobs import Job, Outcome, Report
+from sweeps.search.dispatch import Dispatcher
 from sweeps.search.objective import Objective
 from sweeps.search.plan import DONE, WAIT, Plan
 from sweeps.search.pruners import PRUNERS
@@ -31,6 +32,7 @@ from tests.sweeps.search_cases import (
     make_plan,
     search_jobs,
     simulate,
+    study_of,
     sweep_config,
 )
 
@@ -42,14 +44,10 @@ def kinds(plan: Plan) -> list[str]:
     return [plan.jobs[number].kind for number in sorted(plan.jobs)]
 
 
-def started(plan: Plan) -> Job:
-    job = plan.next_job()
+def started(source: Plan | Dispatcher) -> Job:
+    job = source.next_job()
     assert isinstance(job, Job)
     return job
-
-
-def study_of(plan: Plan) -> optuna.Study:
-    return plan._study._study
 
 
 class Failing:
@@ -247,15 +245,16 @@ def test_a_trial_that_never_reports_the_objective_fails_in_the_study() -> None:
 
 def test_a_stopped_job_is_pruned_however_it_ends() -> None:
     plan = make_plan(baseline=NO_BASELINES, pruner={"name": "successive_halving", "min_resource": 1})
-    first = started(plan)
-    for index in range(1, 6):
-        assert not plan.report(first.number, CURVES(first, index))
-    plan.end(first.number, Outcome(status="completed"))
-    second = started(plan)
+    dispatcher = Dispatcher(plan)
+    first = started(dispatcher)
+    assert [dispatcher.reported(first.number, CURVES(first, index)) for index in range(1, 6)] == [
+        *[False] * 4, True
+    ]  # fmt: skip
+    second = started(dispatcher)
     bad = {"valid/blank_accuracy": 0.0}
-    assert plan.report(second.number, dataclasses.replace(CURVES(second, 1), metrics=bad))
-    assert plan.report(second.number, CURVES(second, 2)), "still: a decision stands"
-    plan.end(second.number, Outcome(status="failed", error="killed"))
+    assert dispatcher.reported(second.number, dataclasses.replace(CURVES(second, 1), metrics=bad))
+    assert dispatcher.reported(second.number, CURVES(second, 2)), "still: a decision stands"
+    dispatcher.failed(second.number, "killed")
     assert plan.outcomes[second.number].status == "pruned"
     trial = study_of(plan).trials[1]
     assert (trial.state, trial.intermediate_values) == (TrialState.PRUNED, {1: 0.0})

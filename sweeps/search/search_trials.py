@@ -1,0 +1,112 @@
+"""The jobs of the search: each trains a trial of the study and tells it what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sweeps.config import SweepConfig
+from sweeps.jobs import Job, Outcome, Report, Status
+from sweeps.search.seeds import replicate_seed
+from sweeps.search.study import SweepStudy
+from sweeps.space.candidates import Candidate, Candidates
+
+
+class SearchTrials:
+    """Makes jobs of trials; all that names a job by its number means one of these.
+
+    Args:
+        config, candidates, journal, slots: as of the study.
+        first_number: of the first job.
+
+    Raises:
+        UserError: see `SweepStudy`.
+    """
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        candidates: Candidates,
+        journal: Path | None,
+        slots: int,
+        first_number: int,
+    ) -> None:
+        self.study = SweepStudy(config, candidates, journal, slots)
+        self.trial_numbers: dict[int, int] = {}
+        """The study's trial number of each job."""
+        self.candidates: dict[int, Candidate] = {}
+        """What each job trains."""
+        self._config = config
+        self._next_number = first_number
+
+    def __len__(self) -> int:
+        return len(self.trial_numbers)
+
+    def next_job(self) -> Job:
+        """A job of a new trial; call only when the study is `ready` and not `exhausted`."""
+        trial, candidate = self.study.ask(self._next_number)
+        return self._job(trial, candidate)
+
+    def recall_job(self) -> Job | None:
+        """The next job that was made before the journal was opened again; None behind the last."""
+        trial = len(self)
+        return self._job(trial, self.study.recall(trial)) if trial < self.study.num_asked else None
+
+    def report(self, number: int, reports: Sequence[Report]) -> None:
+        """Tells the study of a job's last report.
+
+        Args:
+            reports: all so far.
+        """
+        value = self.study.objective.value(reports)
+        if value is not None:
+            self.study.report(self.trial_numbers[number], reports[-1].index, value)
+
+    def should_prune(self, number: int, reports: Sequence[Report]) -> bool:
+        """The pruner's answer after a job's last report."""
+        has_value = self.study.objective.value(reports) is not None
+        return has_value and self.study.should_prune(self.trial_numbers[number])
+
+    def end(self, number: int, outcome: Outcome, reports: Sequence[Report]) -> None:
+        """Ends a job's trial."""
+        self.study.tell(self.trial_numbers[number], *self._ended(outcome, reports))
+
+    def settle(self, reports: Mapping[int, Sequence[Report]], outcomes: Mapping[int, Outcome]) -> None:
+        """Writes into the study what it lacks of the recalled jobs."""
+        for number, trial in self.trial_numbers.items():
+            made, outcome = reports[number], outcomes.get(number)
+            values = {
+                report.index: value
+                for i, report in enumerate(made, 1)
+                if (value := self.study.objective.value(made[:i])) is not None
+            }
+            self.study.settle(trial, values, None if outcome is None else self._ended(outcome, made))
+
+    def extend(self, config: SweepConfig, first_number: int) -> None:
+        """Goes on under a configuration that differs in its limits only, its jobs numbered anew."""
+        self._config, self._next_number = config, first_number
+        self.study.extend(config)
+
+    def _job(self, trial: int, candidate: Candidate) -> Job:
+        number = self._next_number
+        self._next_number += 1
+        earlier = sum(other.key == candidate.key for other in self.candidates.values())
+        self.trial_numbers[number], self.candidates[number] = trial, candidate
+        return Job(
+            number=number,
+            kind="search",
+            arm=f"trial {trial}",
+            params=candidate.values,
+            run=dataclasses.replace(candidate.run, seed=replicate_seed(self._config.seed, earlier)),
+            num_params=candidate.num_params,
+            flops_per_step=candidate.flops_per_step,
+            may_prune=self._config.pruner["name"] != "none",
+        )
+
+    def _ended(self, outcome: Outcome, reports: Sequence[Report]) -> tuple[Status, float | None, str | None]:
+        """How the study is told of a trial's end."""
+        value = self.study.objective.value(reports)
+        if outcome.status == "completed" and value is None:
+            return "failed", None, f"no finite {self._config.objective} was reported"
+        return outcome.status, value, outcome.error
