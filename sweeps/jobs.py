@@ -77,6 +77,8 @@ class Outcome:
     error: str | None = None
     """The reason of a failure in one line, e.g. `Diverged: loss is nan at step 37`."""
     reports: tuple[Report, ...] = field(default=())
+    traceback: str | None = None
+    """Where in the code it failed, as Python tells it; None where no code of ours raised."""
     observed_bytes: int | None = None
     """Most memory that a failed job held, as far as known."""
 

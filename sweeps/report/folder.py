@@ -13,6 +13,7 @@ from hrm.families import family
 from sweeps.results import context as setting
 from sweeps.results.answers import read_answers
 from sweeps.results.context import Context
+from sweeps.results.errors import traceback_files
 from sweeps.results.tables import read_curves, read_trials
 from sweeps.verdict.compare import Comparisons, compare
 from sweeps.verdict.effects import Effect, Evidence, effects, gather
@@ -31,6 +32,8 @@ class Folder:
     comparisons: Comparisons
     answers: dict[int, dict[str, Any]] = field(default_factory=dict)
     """Of `answers/`, by job: what models answer to a few puzzles, segment by segment."""
+    tracebacks: dict[int, str] = field(default_factory=dict)
+    """Files of failed jobs, by job."""
     _configs: dict[int, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -45,6 +48,7 @@ class Folder:
             curves=curves,
             comparisons=compare(trials, context),
             answers=read_answers(out),
+            tracebacks=traceback_files(out),
         )
 
     @cached_property

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from hrm.errors import UnknownNameError
 from hrm.run_config import qualify
-from sweeps.report.folder import Folder, Row
+from sweeps.report.folder import Folder
 from sweeps.report.numbers import assignments, percent, plus_minus
 from sweeps.results.values import short
 from sweeps.verdict.arms import Arm, best_arm
@@ -97,9 +96,17 @@ def failure_note(arm: Arm) -> str | None:
     return f"{len(arm.failures)} of {planned} confirmation runs of {arm.name} failed ({reasons})."
 
 
-def failure_reasons(rows: Iterable[Row]) -> Counter[str]:
-    """Reasons of failed rows, with how often each came."""
-    return Counter(row["error"] or "no reason given" for row in rows if row["status"] == "failed")
+def failures(folder: Folder) -> list[str]:
+    """Each reason of failed runs, the most frequent first, with the file of one traceback."""
+    numbers: dict[str, list[int]] = {}
+    for row in folder.trials:
+        if row["status"] == "failed":
+            numbers.setdefault(row["error"] or "no reason given", []).append(row["number"])
+    lines = []
+    for reason, failed in sorted(numbers.items(), key=lambda item: -len(item[1])):
+        files = [folder.tracebacks[number] for number in failed if number in folder.tracebacks]
+        lines.append(f"failed {len(failed)} time(s): {reason}" + (f" (see `{files[0]}`)" if files else ""))
+    return lines
 
 
 def closing(folder: Folder, out: Path) -> list[str]:

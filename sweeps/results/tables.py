@@ -22,6 +22,7 @@ from sweeps.jobs import Job, Outcome, Past, Report
 from sweeps.listener import Listener
 from sweeps.results.answers import write_answers
 from sweeps.results.context import Context
+from sweeps.results.errors import write_traceback
 from sweeps.results.files import write_atomically
 from sweeps.results.schema import CURVE_COLUMNS, PARAMETER_PREFIX, TRIAL_COLUMNS, table
 from sweeps.results.values import space_values
@@ -70,6 +71,8 @@ class Tables(Listener):
             _write(curve, self._out / CURVES / f"{job.number}.parquet")
             if outcome.reports[-1].answers is not None:
                 write_answers(self._out, job.number, outcome.reports[-1].answers)
+        if outcome.traceback is not None:
+            write_traceback(self._out, job.number, outcome.traceback)
         self._write_trials()
 
     def _write_trials(self) -> None:

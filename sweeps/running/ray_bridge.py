@@ -335,7 +335,7 @@ class _Decisions(FIFOScheduler):
         with self._hooks.noting_errors() as dispatcher:
             if isinstance(message, Outcome):
                 reason = message.error or "unknown"
-                dispatcher.failed(_number(trial), reason, message.observed_bytes)
+                dispatcher.failed(_number(trial), reason, message.traceback, message.observed_bytes)
                 return TrialScheduler.STOP
             ended = dispatcher.reported(_number(trial), message)
         return TrialScheduler.STOP if ended else TrialScheduler.CONTINUE
@@ -346,7 +346,7 @@ class _Decisions(FIFOScheduler):
         with self._hooks.noting_errors() as dispatcher:
             reason, observed_bytes = why_ended(trial.error_file)
             if reason.startswith(OUT_OF_MEMORY):
-                dispatcher.failed(_number(trial), reason, observed_bytes)
+                dispatcher.failed(_number(trial), reason, observed_bytes=observed_bytes)
             else:
                 dispatcher.lost(_number(trial), reason)
 

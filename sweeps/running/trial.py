@@ -90,7 +90,13 @@ def _failure(job: Job, error: Exception, reports: Sequence[Report]) -> Outcome:
         held = held_bytes(resolve_device(job.run.device))
         predicted = family(job.run.family).counts(job.run.model, job.run.train.batch_size, job.run.train)
         reason += f" (predicted {predicted.total_bytes:,} bytes, held {held:,} when no more could be had)"
-    return Outcome(status="failed", error=reason, reports=tuple(reports), observed_bytes=held)
+    return Outcome(
+        status="failed",
+        error=reason,
+        traceback="".join(traceback.format_exception(error)),
+        reports=tuple(reports),
+        observed_bytes=held,
+    )
 
 
 def describe(error: BaseException) -> str:

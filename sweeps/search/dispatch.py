@@ -125,8 +125,14 @@ class Dispatcher:
         self._end_if_over(running)
         return number not in self._running
 
-    def failed(self, number: int, error: str, observed_bytes: int | None = None) -> None:
-        """The job has failed, for the reason given in one line."""
+    def failed(
+        self,
+        number: int,
+        error: str,
+        traceback: str | None = None,
+        observed_bytes: int | None = None,
+    ) -> None:
+        """The job has failed; the arguments are those of its `Outcome`."""
         running = self._running.get(number)
         if running is not None:
             self.started(number)
@@ -134,6 +140,7 @@ class Dispatcher:
                 Outcome(
                     status="failed",
                     error=error,
+                    traceback=traceback,
                     reports=tuple(running.reports),
                     observed_bytes=observed_bytes,
                 ),
@@ -166,6 +173,7 @@ class Dispatcher:
                 number=job.number,
                 status=outcome.status,
                 error=outcome.error,
+                traceback=outcome.traceback,
                 observed_bytes=outcome.observed_bytes,
             )
         )

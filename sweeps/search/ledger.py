@@ -62,6 +62,7 @@ class Ended:
     number: int
     status: Status
     error: str | None
+    traceback: str | None = None
     observed_bytes: int | None = None
 
 

@@ -118,6 +118,7 @@ def _ended(plan: Plan, event: Ended, life: _Life) -> Outcome:
     outcome = Outcome(
         status=event.status,
         error=event.error,
+        traceback=event.traceback,
         reports=tuple(life.reports),
         observed_bytes=event.observed_bytes,
     )

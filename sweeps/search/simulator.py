@@ -6,6 +6,7 @@ Time passes only as the jobs' reports say (`train_seconds` + `eval_seconds`), ti
 from __future__ import annotations
 
 import heapq
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -128,7 +129,8 @@ class Simulator:
         self._result.wall_seconds = self._clock.seconds = event.time
         job, result = event.job, event.result
         if isinstance(result, Exception):
-            self._dispatcher.failed(job.number, f"{type(result).__name__}: {result}")
+            reason = f"{type(result).__name__}: {result}"
+            self._dispatcher.failed(job.number, reason, "".join(traceback.format_exception(result)))
         elif not self._dispatcher.reported(job.number, result):
             self._schedule(job, result.index + 1, _elapsed(result))
 

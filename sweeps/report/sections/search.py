@@ -64,9 +64,9 @@ def ended(folder: Folder) -> Section:
     """How many runs completed, were pruned or failed, and why."""
     rows = [[kind, *(str(len(folder.of(kind, status))) for status in STATUSES)] for kind in _kinds(folder)]
     blocks: list[Block] = [Table(["", *STATUSES], rows)]
-    reasons = wording.failure_reasons(folder.trials).most_common()
-    if reasons:
-        blocks.append(Items([f"failed {times} time(s): {reason}" for reason, times in reasons]))
+    failures = wording.failures(folder)
+    if failures:
+        blocks.append(Items(failures))
     return Section("How the runs ended", blocks)
 
 

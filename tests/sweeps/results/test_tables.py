@@ -70,6 +70,10 @@ def test_pandas_polars_and_duckdb_read_the_same(out: Path) -> None:
 def test_failed_rows_keep_their_reason_and_what_they_had_spent(out: Path) -> None:
     failed = {row["number"]: row for row in read_trials(out).to_pylist() if row["status"] == "failed"}
     assert set(failed) == {5, 7} and {row["error"] for row in failed.values()} == {DIVERGED}
+    kept = {path.name: path.read_text() for path in (out / "errors").iterdir()}
+    assert set(kept) == {"5.txt", "7.txt"}
+    for text in kept.values():
+        assert "in _some_fail" in text and text.endswith(f"{DIVERGED}\n")
     at_once, later = failed[5], failed[7]
     assert at_once["objective"] is None and at_once["train_flops"] is None and at_once["steps"] is None
     assert later["steps"] > 0 and later["train_flops"] == later["steps"] * later["flops_per_step"]

@@ -51,15 +51,17 @@ def test_the_same_job_gives_the_same_numbers_bit_for_bit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"),
+    ("fault", "reason", "place"),
     [
-        (DIVERGES, "Diverged: "),
-        (RAISES, "DataError: task=/nowhere/at/all"),
-        (NEEDS_TOO_MUCH_MEMORY, "OutOfMemory: "),
+        (DIVERGES, "Diverged: ", "in next_report"),
+        (RAISES, "DataError: task=/nowhere/at/all", "in open_task"),
+        (NEEDS_TOO_MUCH_MEMORY, "OutOfMemory: ", "in __init__"),
     ],
     ids=["diverges", "raises", "out of memory"],
 )
-def test_a_failure_is_an_outcome_with_a_one_line_reason(fault: dict[str, Any], reason: str) -> None:
+def test_a_failure_is_an_outcome_with_a_one_line_reason_and_its_traceback(
+    fault: dict[str, Any], reason: str, place: str
+) -> None:
     *reports, last = trial.run(small_job(0, **fault))
     assert isinstance(last, Outcome)
     assert last.status == "failed"
@@ -67,6 +69,9 @@ def test_a_failure_is_an_outcome_with_a_one_line_reason(fault: dict[str, Any], r
     assert last.error is not None
     assert last.error.startswith(reason)
     assert "\n" not in last.error
+    assert last.traceback is not None
+    assert last.traceback.startswith("Traceback (most recent call last):\n")
+    assert place in last.traceback, "the way to the fault"
     assert len(reports_of(1)) == 4
 
 

@@ -97,6 +97,7 @@ def found(out: Path) -> dict[str, Any]:
     return {
         "rows": sorted(rows, key=lambda row: row["number"]),
         "curves": read_curves(out).to_pylist(),
+        "errors": {path.name: path.read_text() for path in (out / "errors").iterdir()},
         "study": [
             (t.number, t.state, t.params, t.values, t.intermediate_values, t.user_attrs) for t in trials
         ],
