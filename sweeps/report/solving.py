@@ -9,7 +9,6 @@ from typing import Any
 
 from hrm.tasks.base import IGNORED_LABEL
 from hrm.tasks.grid import GRIDS
-from sweeps.report import wording
 from sweeps.report.folder import Folder, Row
 
 SUDOKU_TOKENS = 11
@@ -68,7 +67,7 @@ def solving(folder: Folder) -> dict[str, Any] | None:
 
 def _chosen(folder: Folder) -> list[Row]:
     """The first completed confirmations of the leading finalist and of the best preset."""
-    arms = (wording.leading_finalist(folder), wording.best_preset(folder))
+    arms = (folder.comparisons.best_finalist, folder.comparisons.best_preset)
     names = [arm.name for arm in arms if arm is not None]
     return [row for name in names for row in folder.of("confirm", "completed") if row["arm"] == name]
 

@@ -10,9 +10,9 @@ from typing import Any
 from hrm.errors import UnknownNameError
 from hrm.run_config import qualify
 from sweeps.report.folder import Folder
-from sweeps.report.numbers import assignments, percent, plus_minus
+from sweeps.report.numbers import assignments, percent, plus_minus, score
 from sweeps.results.values import short
-from sweeps.verdict.arms import Arm, best_arm
+from sweeps.verdict.arms import Arm
 from sweeps.verdict.compare import Comparison, score_resolution
 from sweeps.verdict.statistics import MAX_SEEDS, Estimate, estimate
 
@@ -25,12 +25,12 @@ def headline(folder: Folder) -> list[str]:
             f"No verdict: {context.task} is a smoke test, too small to decide between architectures. "
             "Its figures only show that everything runs."
         ]
-    finalist = leading_finalist(folder)
+    finalist = found.best_finalist
     if finalist is None:
         return ["No verdict: no searched configuration was confirmed on fresh seeds."]
     sentences = [_sentence(folder, pair) for pair in found.of(finalist, found.metrics[0])]
     for metric in found.metrics[1:]:
-        sentences += [_short_sentence(folder, pair) for pair in found.of(finalist, metric)]
+        sentences += [_short_sentence(pair) for pair in found.of(finalist, metric)]
     if not sentences:
         sentences = [f"No verdict: there is no confirmed baseline to hold {finalist.name} against."]
     if found.best and found.best.is_baseline:
@@ -43,16 +43,6 @@ def headline(folder: Folder) -> list[str]:
 
 def _baseline(arm: Arm) -> str:
     return f"the preset {arm.name} itself" if arm.kind == "preset" else f"the best of {arm.name}"
-
-
-def leading_finalist(folder: Folder) -> Arm | None:
-    """The finalist with the best objective on fresh seeds, on the validation split."""
-    return best_arm([arm for arm in folder.comparisons.arms if not arm.is_baseline], folder.context)
-
-
-def best_preset(folder: Folder) -> Arm | None:
-    """The confirmed preset with the best objective on fresh seeds, on the validation split."""
-    return best_arm([arm for arm in folder.comparisons.arms if arm.is_baseline], folder.context)
 
 
 def confirmed(folder: Folder, arm: Arm, metric: str) -> Estimate | None:
@@ -131,34 +121,33 @@ def seeds_to_settle(pair: Comparison) -> str:
 def _sentence(folder: Folder, pair: Comparison) -> str:
     finalist, baseline = pair.finalist, pair.baseline
     n, m = pair.counts
-    if pair.detectable is None:
+    if pair.verdict == "not enough evidence":
         return f"Not enough evidence: {finalist.name} has {n} completed confirmations, {baseline.name} {m}."
-    claim = pair.verdict if pair.verdict in ("better", "worse") else "not distinguishable"
-    link = "from" if claim == "not distinguishable" else "than"
+    link = "from" if pair.is_open else "than"
     runs = f"{n} fresh seeds each" if n == m else f"{n} and {m} fresh seeds"
     text = (
-        f"{finalist.name} ({arm_values(folder, finalist)}) is {claim} {link} {baseline.name}: "
-        f"{pair.metric} {_mean(folder, finalist, pair)} against {_mean(folder, baseline, pair)}, {runs}."
+        f"{finalist.name} ({arm_values(folder, finalist)}) is {pair.verdict} {link} {baseline.name}: "
+        f"{pair.metric} {_means(pair)}, {runs}."
     )
-    if claim == "not distinguishable":
-        text += f" A true difference of {pair.detectable:.3f} would have been found four times in five."
-        if pair.is_open:
-            text += f" The one seen would take {seeds_to_settle(pair)} an arm to settle."
+    if pair.is_open:
+        text += (
+            f" A true difference of {score(pair.detectable)} would have been found four times in five."
+            f" The one seen would take {seeds_to_settle(pair)} an arm to settle."
+        )
     notes = (same_architecture_note(pair), size_note((finalist, baseline)))
     return " ".join([text, *(note for note in notes if note)])
 
 
-def _short_sentence(folder: Folder, pair: Comparison) -> str:
-    if pair.difference is None:
+def _short_sentence(pair: Comparison) -> str:
+    if pair.verdict == "not enough evidence":
         return f"{pair.metric}: {pair.verdict}."
-    means = f"{_mean(folder, pair.finalist, pair)} against {_mean(folder, pair.baseline, pair)}"
-    return f"{pair.metric}: {means} of {pair.baseline.name}, {pair.verdict}."
+    return f"{pair.metric}: {_means(pair)} of {pair.baseline.name}, {pair.verdict}."
 
 
-def _mean(folder: Folder, arm: Arm, pair: Comparison) -> str:
-    found = confirmed(folder, arm, pair.metric)
-    assert found is not None
-    return plus_minus(found.mean, found.half_width)
+def _means(pair: Comparison) -> str:
+    a, b = pair.estimates
+    assert a is not None and b is not None
+    return f"{plus_minus(a.mean, a.half_width)} against {plus_minus(b.mean, b.half_width)}"
 
 
 def _is_training_value(name: Any) -> bool:

@@ -38,7 +38,7 @@ class Comparison:
     finalist: Arm
     baseline: Arm
     difference: Difference | None
-    """Finalist minus baseline; None when either has fewer than two completed runs."""
+    """Finalist minus baseline; None when either has fewer than two completed runs: `not enough evidence`."""
     p_adjusted: float | None
     """Holm-corrected over the comparisons of the metric."""
     detectable: float | None
@@ -97,6 +97,10 @@ class Comparisons:
     all: list[Comparison]
     best: Arm | None
     """The best confirmed arm by the objective on the validation split."""
+    best_finalist: Arm | None
+    """The best of the finalists, likewise."""
+    best_preset: Arm | None
+    """The best of the presets, likewise."""
 
     def of(self, arm: Arm, metric: str) -> list[Comparison]:
         """This finalist's comparisons in a metric."""
@@ -111,7 +115,14 @@ def compare(trials: pa.Table, context: Context) -> Comparisons:
     if EXACT in trials.column_names and EXACT not in metrics:
         metrics.append(EXACT)
     found = [entry for metric in metrics for entry in _compare_metric(metric, arms, context)]
-    return Comparisons(arms=arms, metrics=metrics, all=found, best=best_arm(arms, context))
+    return Comparisons(
+        arms=arms,
+        metrics=metrics,
+        all=found,
+        best=best_arm(arms, context),
+        best_finalist=best_arm([arm for arm in arms if arm.kind == "finalist"], context),
+        best_preset=best_arm([arm for arm in arms if arm.kind == "preset"], context),
+    )
 
 
 def score_resolution(metric: str, context: Context) -> float:

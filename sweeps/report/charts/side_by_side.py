@@ -29,10 +29,10 @@ def chart(folders: Sequence[Folder]) -> Chart | None:
         budget = folder.context.max_params
         names.append(f"{name(i, folder)}\n{'no limit' if budget is None else count(budget)}")
         layers += _marks(
-            folder, wording.leading_finalist(folder), metric, i - 0.14, "best find" if i == 0 else ""
+            folder, folder.comparisons.best_finalist, metric, i - 0.14, "best find" if i == 0 else ""
         )
         layers += _marks(
-            folder, wording.best_preset(folder), metric, i + 0.14, "best preset" if i == 0 else ""
+            folder, folder.comparisons.best_preset, metric, i + 0.14, "best preset" if i == 0 else ""
         )
     return Chart(
         title=f"{len(folders)} sweeps, {style.metric_label(metric)}",

@@ -32,7 +32,7 @@ def side_by_side(folders: Sequence[Folder]) -> Section:
 def _row(index: int, folder: Folder) -> list[str]:
     context, found = folder.context, folder.comparisons
     metric = found.metrics[0]
-    leader, preset = wording.leading_finalist(folder), wording.best_preset(folder)
+    leader, preset = found.best_finalist, found.best_preset
     pairs = found.of(leader, metric) if leader and preset else []
     verdict = next(
         (pair.verdict for pair in pairs if preset and pair.baseline.name == preset.name), "no verdict"
