@@ -18,8 +18,8 @@ class Family:
 
     Args:
         name: as `family=` spells it.
-        config_class: flat frozen dataclass of the architecture, with an `architecture` property that is
-            equal for two configs exactly when they build the same model.
+        config_class: flat frozen dataclass of the architecture, with the properties `architecture`, equal for
+            two configs exactly when they build the same model, and `unrolled_layers`, how many they pass.
         model_class: name of the `hrm.model.Model` in the family's `model.py`.
         counts: config, batch size and training config to `hrm.counting.Counts`, exact, in microseconds.
         count_arrays: the same over arrays: field name to value or array, to a dict of arrays.

@@ -52,7 +52,7 @@ class TrainConfig:
     num_reports: int = 10
     """Validations of a run, at equal fractions of `steps`, or of `max_flops`."""
     eval_batch_size: int = 256
-    """Sequences of an evaluation batch; decides speed, not results."""
+    """Sequences of an evaluation batch; decides speed, not results, but for the pruner that compares batches."""
 
     def __post_init__(self) -> None:
         check(self, RULES, "train")

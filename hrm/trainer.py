@@ -62,6 +62,8 @@ class ReportValues:
     """Seconds inside evaluations so far."""
     metrics: Metrics
     """`train/...`: means since the last report; `valid/...`: the whole validation split."""
+    batches: list[Metrics]
+    """`valid/...` of each batch of `train.eval_batch_size` of that split."""
 
 
 class Trainer:
@@ -168,7 +170,7 @@ class Trainer:
         assert not self.finished
         index = self.length.next_report(self.reports_made, self.step, self.train_flops)
         train = self._train_until(lambda: self.length.is_due(index, self.step, self.train_flops), on_step)
-        valid = self.evaluate(self.dataset.valid)
+        valid, batches = self._evaluate(self.dataset.valid)
         self.reports_made = index
         return ReportValues(
             index=index,
@@ -176,8 +178,8 @@ class Trainer:
             train_flops=self.train_flops,
             train_seconds=self.train_seconds,
             eval_seconds=self.eval_seconds,
-            metrics={f"train/{name}": value for name, value in train.items()}
-            | {f"valid/{name}": value for name, value in valid.items()},
+            metrics=_named("train", train) | _named("valid", valid),
+            batches=[_named("valid", batch) for batch in batches],
         )
 
     def evaluate(self, split: Split) -> Metrics:
@@ -191,6 +193,10 @@ class Trainer:
         Raises:
             Diverged: the loss is not finite.
         """
+        return self._evaluate(split)[0]
+
+    def _evaluate(self, split: Split) -> tuple[Metrics, list[Metrics]]:
+        """Of the whole split, and of each of its batches."""
         start = time.perf_counter()
         size = self.config.train.eval_batch_size
         sums = []
@@ -204,7 +210,7 @@ class Trainer:
         loss = means.get("loss")
         if loss is not None and not math.isfinite(loss):
             raise Diverged(self.step, f"evaluation loss is {loss}")
-        return means
+        return means, [self.model.metrics(totals([one])) for one in sums]
 
     def segment_answers(self, split: Split, num: int) -> list[SegmentAnswer]:
         """What the model, with the weights that evaluations use, answers to the first `num` examples of a split
@@ -370,6 +376,10 @@ class Trainer:
 def stream_seed(seed: int, name: str) -> int:
     """The seed of a named stream of random numbers: streams of one run do not overlap (64 bits, SHA-256)."""
     return int.from_bytes(hashlib.sha256(f"{name} {seed}".encode()).digest()[:8]) >> 1
+
+
+def _named(split: str, metrics: Metrics) -> Metrics:
+    return {f"{split}/{name}": value for name, value in metrics.items()}
 
 
 def _to(nested: Any, device: torch.device) -> Any:

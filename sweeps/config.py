@@ -10,6 +10,8 @@ from hrm.train_config import TrainConfig
 
 EQUAL = ("flops", "steps")
 WANDB_MODES = ("disabled", "offline", "online")
+FIDELITIES = ("fraction", "steps", "flops", "seconds")
+COMPARED = ("all", "depth")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,17 @@ class StopConfig:
     """Training FLOPs of search and baselines, pruned and failed trials counted: `1e15`, `500T` or `2.5P`."""
     no_improvement: int | None = None
     """Search trials without a better best."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruningConfig:
+    """Which trials a pruner compares, and where in their runs; the rest is `pruner`'s."""
+
+    fidelity: str = "fraction"
+    """Trials are compared at the same `fraction` of each one's own run, or after the same `steps`, training
+    `flops` or training `seconds`. Seconds need `deterministic=false`."""
+    within: str = "all"
+    """`all`, or `depth`: a trial only with those that unroll about as many layers, by powers of two."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +145,7 @@ class SweepConfig:
     sampler: dict[str, Any] = field(default_factory=lambda: {"name": "tpe"})
     """`name` and that sampler's options."""
     pruner: dict[str, Any] = field(default_factory=lambda: {"name": "hyperband"})
+    pruning: PruningConfig = field(default_factory=PruningConfig)
     stop: StopConfig = field(default_factory=StopConfig)
     baseline: BaselineConfig = field(default_factory=BaselineConfig)
     confirm: ConfirmConfig = field(default_factory=ConfirmConfig)
@@ -165,6 +179,13 @@ class SweepConfig:
         _require(
             "train.equal", self.train.equal, self.train.equal in EQUAL, f"must be one of: {', '.join(EQUAL)}"
         )
+        for name, allowed in (("fidelity", FIDELITIES), ("within", COMPARED)):
+            given = getattr(self.pruning, name)
+            _require(f"pruning.{name}", given, given in allowed, f"must be one of: {', '.join(allowed)}")
+        _require("pruning.fidelity", self.pruning.fidelity,
+                 self.pruning.fidelity != "seconds" or not self.deterministic,
+                 "makes decisions depend on the machine's speed: give deterministic=false with it, or fidelity=flops",
+                 )  # fmt: skip
         _require("wandb.mode", self.wandb.mode, self.wandb.mode in WANDB_MODES,
                  f"must be one of: {', '.join(WANDB_MODES)}")  # fmt: skip
         _require(

@@ -40,6 +40,8 @@ class Job:
     read_test: bool = False
     """Evaluate the test split after the last step."""
     may_prune: bool = False
+    tell_batches: bool = False
+    """Tell with each report the validation of every batch."""
 
     def fraction(self, report: Report) -> float:
         """How much of the run a report has behind it: of its steps, or of its FLOPs where these end it."""
@@ -65,6 +67,8 @@ class Report:
     """Seconds inside evaluations so far."""
     metrics: dict[str, float | None]
     """`train/...` and `valid/...`; on the last report of a `read_test` job also `test/...`."""
+    batches: list[dict[str, float | None]] | None = None
+    """`valid/...` of each validation batch, of a `tell_batches` job."""
     answers: dict[str, Any] | None = None
     """On the last report of a `show_answers` job, see `sweeps.running.answers`."""
 

@@ -35,6 +35,7 @@ from sweeps.search.dispatch import Dispatcher
 from sweeps.search.limits import stopwatch
 from sweeps.search.objective import DIRECTIONS, Objective
 from sweeps.search.plan import Plan
+from sweeps.search.pruners import WILCOXON
 from sweeps.search.recall import take_up
 from sweeps.space.candidates import Candidates
 from sweeps.verdict.best import write_best
@@ -43,6 +44,8 @@ from sweeps.verdict.statistics import TEST_NAME
 if TYPE_CHECKING:
     from sweeps.running.ray_bridge import Connection
 
+LEAST_BATCHES = 5
+"""Fewest pairs of which a one-sided signed-rank test can say p < 0.05."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -100,6 +103,7 @@ def _prepared(config: SweepConfig) -> Iterator[tuple[Dataset, Connection]]:
     with DataProgress() as show:
         dataset = open_task(_task(config), show)
     _check_objective(config, dataset)
+    _check_batches(config, dataset)
     from sweeps.running import ray_bridge
 
     with ray_bridge.connect(config.ray.address, machine) as ray:
@@ -170,6 +174,18 @@ def _check_objective(config: SweepConfig, dataset: Dataset) -> None:
     if "blank_accuracy" in config.objective and dataset.valid.blank_token is None:
         rule = f"task {config.task['name']} has no blank cells to be judged by"
         raise ConfigError("objective", config.objective, rule, "Use objective=valid/cell_accuracy_auc")
+
+
+def _check_batches(config: SweepConfig, dataset: Dataset) -> None:
+    """A signed-rank test on few pairs can never find a difference."""
+    puzzles, size = len(dataset.valid), config.train.eval_batch_size
+    num = -(-puzzles // size)
+    if config.pruner["name"] == WILCOXON and num < LEAST_BATCHES:
+        raise ConfigError(
+            "pruner", WILCOXON,
+            f"compares at least {LEAST_BATCHES} validation batches; {puzzles} sequences by {size} are {num}",
+            f"Give train.eval_batch_size={max(1, puzzles // 8)}",
+        )  # fmt: skip
 
 
 def _task(config: SweepConfig) -> Any:

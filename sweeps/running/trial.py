@@ -69,6 +69,7 @@ def _train(job: Job, checkpoint: Checkpoint | None) -> Iterator[Report]:
             train_seconds=trainer.train_seconds,
             eval_seconds=trainer.eval_seconds,
             metrics=metrics,
+            batches=values.batches if job.tell_batches else None,
             answers=shown,
         )
         reports.append(report)

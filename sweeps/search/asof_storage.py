@@ -15,12 +15,15 @@ What is written goes to the journal at once and whole, and the file opens as any
 from __future__ import annotations
 
 import copy
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, TrialState
+
+Show = Callable[[FrozenTrial], FrozenTrial | None]
+"""How a trial is shown; None hides it."""
 
 
 class AsOfStorage(JournalStorage):
@@ -35,24 +38,28 @@ class AsOfStorage(JournalStorage):
         super().__init__(backend)
         self.lag = lag
         self._deciding: int | None = None
+        self._show: Show | None = None
 
     @contextmanager
-    def deciding(self, number: int) -> Iterator[None]:
-        """Within, reads show the history as of trial `number`."""
-        self._deciding = number
+    def deciding(self, number: int, show: Show | None = None) -> Iterator[None]:
+        """Within, reads show the history as of trial `number`, each trial as `show` has it."""
+        self._deciding, self._show = number, show
         try:
             yield
         finally:
-            self._deciding = None
+            self._deciding = self._show = None
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         number = self._deciding
-        if number is None or self.lag is None:
+        if number is None or (self.lag is None and self._show is None):
             return super().get_all_trials(study_id, deepcopy, states)
-        trials = super().get_all_trials(study_id, deepcopy=False)
-        seen = [_as_of(trial, number, self.lag) for trial in trials if trial.number <= number]
+        seen = super().get_all_trials(study_id, deepcopy=False)
+        if self.lag is not None:
+            seen = [_as_of(trial, number, self.lag) for trial in seen if trial.number <= number]
+        if self._show is not None:
+            seen = [shown for shown in map(self._show, seen) if shown is not None]
         chosen = [trial for trial in seen if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 

@@ -1,25 +1,34 @@
-"""The pruners: Optuna's own, with their resource counted in reports. To add one: a function and a line.
+"""The pruners: Optuna's own and one more, with their resource counted in marks. To add one: a function and a line.
 
-A trial's resource at a report is the report's index, 1 to `num_reports`; reports lie at equal fractions of
-a trial's own length, so trials of unequal step counts are compared at the same fraction of their compute.
+A mark is a report, 1 to `num_reports`, at equal fractions of a trial's own length; under another `pruning.fidelity`
+it is an amount, of which a whole run has about as many (see `sweeps.search.marks`).
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import (
     BasePruner,
     HyperbandPruner,
     MedianPruner,
     NopPruner,
+    PatientPruner,
     PercentilePruner,
     SuccessiveHalvingPruner,
+    ThresholdPruner,
 )
 
 from hrm.errors import ConfigError
+from sweeps.search.batch_wilcoxon import BatchWilcoxonPruner
+from sweeps.search.extrapolation import ExtrapolationPruner
 from sweeps.search.options import at_least, call_named
+
+WILCOXON = "wilcoxon"
+"""The pruner that is told the objective of every validation batch."""
 
 
 def build_pruner(section: Mapping[str, Any], num_reports: int) -> BasePruner:
@@ -33,7 +42,9 @@ def build_pruner(section: Mapping[str, Any], num_reports: int) -> BasePruner:
         UnknownNameError: no such pruner or option.
         ConfigError: an option is out of range.
     """
-    return call_named(PRUNERS, section, "pruner", num_reports)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return call_named(PRUNERS, section, "pruner", num_reports)
 
 
 def grace(num_reports: int) -> int:
@@ -114,6 +125,55 @@ def percentile(
     )
 
 
+def threshold(
+    num_reports: int,
+    *,
+    lower: float | None = None,
+    upper: float | None = None,
+    n_warmup_steps: int | None = None,
+    interval_steps: int = 1,
+) -> BasePruner:
+    """Stops a trial whose value lies below `lower` or above `upper`."""
+    if lower is None and upper is None:
+        raise ConfigError("pruner", {"name": "threshold"}, "needs pruner.lower, pruner.upper or both")
+    return ThresholdPruner(
+        lower=lower,
+        upper=upper,
+        n_warmup_steps=grace(num_reports) if n_warmup_steps is None else n_warmup_steps,
+        interval_steps=interval_steps,
+    )
+
+
+def patient(
+    num_reports: int, *, wrapped: str | None = "hyperband", patience: int = 1, min_delta: float = 0.0
+) -> BasePruner:
+    """Stops a trial that another pruner would stop and that does not improve; null: any that does not."""
+    inner = None if wrapped is None else build_pruner({"name": wrapped}, num_reports)
+    return PatientPruner(inner, patience=patience, min_delta=min_delta)
+
+
+def extrapolation(
+    num_reports: int, *, n_startup_trials: int = 4, first_mark: int | None = None, margin: float = 1.0
+) -> BasePruner:
+    """Stops a trial whose learning curve, drawn out to its end, stays behind the best."""
+    at_least("pruner.n_startup_trials", n_startup_trials, 2)
+    first = max(2, grace(num_reports)) if first_mark is None else first_mark
+    at_least("pruner.first_mark", first, 2)
+    return ExtrapolationPruner(n_startup_trials, first, margin)
+
+
+def wilcoxon(
+    num_reports: int,
+    *,
+    p_threshold: float = 0.1,
+    num_startup_batches: int = 2,
+    first_report: int | None = None,
+) -> BasePruner:
+    """Stops a trial that is worse than the best on the same validation batches (a signed-rank test)."""
+    first = grace(num_reports) if first_report is None else first_report
+    return BatchWilcoxonPruner(p_threshold, num_startup_batches, first)
+
+
 def none(num_reports: int) -> BasePruner:
     """Trains every trial to its end."""
     return NopPruner()
@@ -124,5 +184,9 @@ PRUNERS: dict[str, Callable[..., BasePruner]] = {
     "successive_halving": successive_halving,
     "median": median,
     "percentile": percentile,
+    "threshold": threshold,
+    "patient": patient,
+    "extrapolation": extrapolation,
+    WILCOXON: wilcoxon,
     "none": none,
 }

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from sweeps.config import SweepConfig
 from sweeps.jobs import Job, Outcome, Report, Status
+from sweeps.search.marks import marks
+from sweeps.search.pruners import WILCOXON
 from sweeps.search.seeds import replicate_seed
 from sweeps.search.study import SweepStudy
 from sweeps.space.candidates import Candidate, Candidates
@@ -39,6 +41,9 @@ class SearchTrials:
         """What each job trains."""
         self._config = config
         self._next_number = first_number
+        self._first_completed: Report | None = None
+        """The end of the first job that was completed."""
+        self._marks = marks(config, candidates, lambda: self._first_completed)
 
     def __len__(self) -> int:
         return len(self.trial_numbers)
@@ -59,9 +64,7 @@ class SearchTrials:
         Args:
             reports: all so far.
         """
-        value = self.study.objective.value(reports)
-        if value is not None:
-            self.study.report(self.trial_numbers[number], reports[-1].index, value)
+        self.study.report(self.trial_numbers[number], self._marks(reports))
 
     def should_prune(self, number: int, reports: Sequence[Report]) -> bool:
         """The pruner's answer after a job's last report."""
@@ -70,18 +73,18 @@ class SearchTrials:
 
     def end(self, number: int, outcome: Outcome, reports: Sequence[Report]) -> None:
         """Ends a job's trial."""
+        self._note_completed(outcome, reports)
         self.study.tell(self.trial_numbers[number], *self._ended(outcome, reports))
 
     def settle(self, reports: Mapping[int, Sequence[Report]], outcomes: Mapping[int, Outcome]) -> None:
         """Writes into the study what it lacks of the recalled jobs."""
+        for number, outcome in outcomes.items():
+            if number in self.trial_numbers:
+                self._note_completed(outcome, reports[number])
         for number, trial in self.trial_numbers.items():
-            made, outcome = reports[number], outcomes.get(number)
-            values = {
-                report.index: value
-                for i, report in enumerate(made, 1)
-                if (value := self.study.objective.value(made[:i])) is not None
-            }
-            self.study.settle(trial, values, None if outcome is None else self._ended(outcome, made))
+            ended = outcomes.get(number)
+            told = None if ended is None else self._ended(ended, reports[number])
+            self.study.settle(trial, self._marks(reports[number]), told)
 
     def extend(self, config: SweepConfig, first_number: int) -> None:
         """Goes on under a configuration that differs in its limits only, its jobs numbered anew."""
@@ -102,7 +105,12 @@ class SearchTrials:
             num_params=candidate.num_params,
             flops_per_step=candidate.flops_per_step,
             may_prune=self._config.pruner["name"] != "none",
+            tell_batches=self._config.pruner["name"] == WILCOXON,
         )
+
+    def _note_completed(self, outcome: Outcome, reports: Sequence[Report]) -> None:
+        if outcome.status == "completed" and self._first_completed is None:
+            self._first_completed = reports[-1]
 
     def _ended(self, outcome: Outcome, reports: Sequence[Report]) -> tuple[Status, float | None, str | None]:
         """How the study is told of a trial's end."""

@@ -7,6 +7,7 @@ not depend on how often anyone asked before, and a reopened journal goes on as i
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +16,11 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.config import SweepConfig
 from sweeps.jobs import Status
-from sweeps.search.asof_storage import AsOfStorage, MemoryBackend
+from sweeps.search.asof_storage import AsOfStorage, MemoryBackend, Show
 from sweeps.search.budgeted_sampler import KEY, BudgetedSampler, closed_keys
 from sweeps.search.objective import Objective
 from sweeps.search.pruners import build_pruner
@@ -29,6 +30,11 @@ from sweeps.space.candidates import Candidate, Candidates
 from sweeps.space.space import space_hash
 
 STATES = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+DEPTH = "unrolled_layers"
+"""User attribute of a trial: the layers that its model passes one after the other."""
+RUNG = "completed_rung_"
+"""How Optuna's system attributes begin that hold a trial's value at a rung."""
 
 
 class SweepStudy:
@@ -120,35 +126,46 @@ class SweepStudy:
         """Writes down what the journal lacks of a recalled trial.
 
         Args:
-            values: the objective by report.
+            values: the objective by mark (see `sweeps.search.marks`).
             ended: status, value and error, as `tell` takes them; None for a trial that goes on.
         """
-        trial = self._trial(number)
-        frozen = self._storage.get_trial(trial._trial_id)
-        if frozen.state.is_finished():
+        if self._storage.get_trial(self._trial(number)._trial_id).state.is_finished():
             return
-        for index, value in values.items():
-            if index not in frozen.intermediate_values:
-                trial.report(value, index)
+        self.report(number, values)
         if ended is not None:
             self.tell(number, *ended)
 
-    def report(self, number: int, index: int, value: float) -> None:
-        """Tells the objective's value at a report; `index` counts from 1."""
-        self._trial(number).report(value, index)
+    def report(self, number: int, values: Mapping[int, float]) -> None:
+        """Tells the objective by mark (see `sweeps.search.marks`); what was told before stands."""
+        trial = self._trial(number)
+        told = self._storage.get_trial(trial._trial_id).intermediate_values
+        for mark, value in values.items():
+            if mark not in told:
+                trial.report(value, mark)
 
     def should_prune(self, number: int) -> bool:
         """The pruner's answer after the latest report."""
-        self._study.pruner = self._pruner()
-        trial = self._trial(number)
-        with self._storage.deciding(number):
-            return trial.should_prune()
+        pruner = self._pruner()
+        trial = _before_decision(self._storage.get_trial(self._trial(number)._trial_id))
+        with self._storage.deciding(number, self._compared(trial)):
+            return pruner.prune(self._study, trial)
 
     def tell(self, number: int, status: Status, value: float | None = None, error: str | None = None) -> None:
         """Ends a trial. A pruned one keeps its last value, as Optuna has it; a failed one has none."""
         if error is not None:
             self._trial(number).set_user_attr("error", error)
         self._study.tell(number, value if status == "completed" else None, STATES[status])
+
+    def _compared(self, trial: FrozenTrial) -> Show:
+        """Shows a pruner the trial, and those with which it may be compared."""
+
+        def show(other: FrozenTrial) -> FrozenTrial | None:
+            if other.number == trial.number:
+                return trial
+            is_like = self._config.pruning.within == "all" or _depth_class(other) == _depth_class(trial)
+            return other if is_like else None
+
+        return show
 
     def _candidate(self, trial: optuna.Trial) -> Candidate:
         candidate = self._candidates.candidate(trial.params)
@@ -166,6 +183,25 @@ class SweepStudy:
 def study_name(config: SweepConfig) -> str:
     """The same for the same command and seed: Hyperband draws a trial's bracket from it and the number."""
     return f"{config.space['name']}-seed{config.seed}"
+
+
+def _depth_class(trial: FrozenTrial) -> int:
+    depth: int = trial.user_attrs[DEPTH]
+    return depth.bit_length()
+
+
+def _before_decision(trial: FrozenTrial) -> FrozenTrial:
+    """The trial as it was before it was decided on at its latest mark.
+
+    A rung is written while a pruner decides; a kill in between must not let the trial pass it.
+    """
+    shown = copy.copy(trial)
+    latest = trial.intermediate_values.get(trial.last_step or 0)
+    attributes = trial.system_attrs.items()
+    shown.system_attrs = {
+        name: value for name, value in attributes if not (name.startswith(RUNG) and value == latest)
+    }
+    return shown
 
 
 def _study_attributes(config: SweepConfig) -> dict[str, Any]:
@@ -187,4 +223,5 @@ def _trial_attributes(job: int, candidate: Candidate) -> dict[str, Any]:
         "architecture": candidate.architecture,
         "values": json.dumps(candidate.values, default=str),
         "steps": candidate.run.train.steps,
+        DEPTH: candidate.run.model.unrolled_layers,
     }

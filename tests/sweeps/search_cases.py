@@ -11,6 +11,7 @@ import optuna
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
 from sweeps.search.dispatch import Dispatcher
 from sweeps.search.plan import Plan
+from sweeps.search.pruners import PRUNERS
 from sweeps.search.simulator import Simulation, Simulator, Slowness, Train
 from sweeps.search.synthetic import SyntheticCurves
 from sweeps.space.candidates import Candidates
@@ -48,6 +49,9 @@ PRESET_SPACE: dict[str, Any] = {
     "fixed": {"hidden_size": 128, "num_heads": 4, "L_layers": 1, "H_cycles": 1, "L_cycles": 1},
 }
 """Only the preset's own architecture fits."""
+
+PRUNER_SECTIONS = {name: {"name": name} | ({"lower": 0.2} if name == "threshold" else {}) for name in PRUNERS}
+"""Every pruner with the least options that it needs."""
 
 NO_BASELINES = BaselineConfig(presets=[])
 NO_CONFIRMATION = ConfirmConfig(finalists=0)

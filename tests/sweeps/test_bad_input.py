@@ -271,3 +271,10 @@ def test_the_program_itself(argument: str, part: str) -> None:
     assert message.startswith("error: ")
     assert part.replace("' cannot", "'; cannot") in message
     assert not Path("outputs").exists()
+
+
+def test_too_few_validation_batches_for_a_signed_rank_test_are_refused() -> None:
+    ended = call(SPACE, "pruner=wilcoxon", "task=sudoku4")
+    assert ended.code == 2
+    assert "compares at least 5 validation batches" in ended.err.splitlines()[-1]
+    assert "Give train.eval_batch_size=" in ended.err.splitlines()[-1]

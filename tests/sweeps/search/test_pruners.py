@@ -9,19 +9,25 @@ import optuna
 import pytest
 
 from hrm.errors import ConfigError, UnknownNameError
-from sweeps.search.pruners import PRUNERS, build_pruner, grace
+from sweeps.search.batch_wilcoxon import mark
+from sweeps.search.pruners import PRUNERS, WILCOXON, build_pruner, grace
+from tests.sweeps.search_cases import PRUNER_SECTIONS
+
+FEWEST_REPORTS = {"patient": 3, "extrapolation": 2, "none": 100}
+"""Of a pruner that stops nothing in shorter runs."""
 
 
 @pytest.mark.parametrize("num_reports", [1, 2, 5, 10, 27])
 @pytest.mark.parametrize("name", PRUNERS)
 def test_every_pruner_stops_bad_trials_after_the_grace_and_pickles(name: str, num_reports: int) -> None:
-    pruner = build_pruner({"name": name}, num_reports)
+    pruner = build_pruner(PRUNER_SECTIONS[name], num_reports)
     study = optuna.create_study(direction="maximize")
     for number in range(12):
         trial = study.ask()
         for step in range(1, num_reports + 1):
             study.pruner = pickle.loads(pickle.dumps(pruner))
-            trial.report(1 / (number + 1), step)
+            for at in [mark(step, batch) for batch in range(8)] if name == WILCOXON else [step]:
+                trial.report((1 - step / 1000) / (number + 1), at)
             if trial.should_prune():
                 assert step >= grace(num_reports)
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
@@ -29,7 +35,9 @@ def test_every_pruner_stops_bad_trials_after_the_grace_and_pickles(name: str, nu
         else:
             study.tell(trial, 1 / (number + 1))
     pruned_any = any(trial.state == optuna.trial.TrialState.PRUNED for trial in study.trials)
-    assert pruned_any is (name != "none"), "each trial is worse than all before it"
+    assert pruned_any is (num_reports >= FEWEST_REPORTS.get(name, 1)), (
+        "each trial is worse than all before it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,6 +81,10 @@ def test_hyperband_counts_its_brackets_in_reports() -> None:
         ({"name": "successive_halving", "reduction_factor": 1}, r"reduction_factor >= 2"),
         ({"name": "successive_halving", "min_resource": 0}, r"min_resource >= 1"),
         ({"name": "percentile", "percentile": 101}, r"between 0 and 100"),
+        ({"name": "threshold"}, r"needs pruner.lower, pruner.upper or both"),
+        ({"name": "patient", "patience": -1}, r"patience cannot be negative"),
+        ({"name": "wilcoxon", "p_threshold": 1.5}, r"must be between 0 and 1"),
+        ({"name": "extrapolation", "first_mark": 1}, r"pruner.first_mark: given 1; must be at least 2"),
         ({"name": "median", "interval_steps": 0}, r"interval steps must be at least 1"),
     ],
 )
@@ -90,6 +102,8 @@ def test_hyperband_reaches_from_the_first_report_to_the_last(num_reports: int) -
 def test_unknown_pruners_and_options_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'hyperband'?"):
         build_pruner({"name": "hyperbnad"}, 10)
+    with pytest.raises(UnknownNameError, match="Did you mean 'median'?"):
+        build_pruner({"name": "patient", "wrapped": "medain"}, 10)
     with pytest.raises(UnknownNameError, match="Did you mean 'reduction_factor'?"):
         build_pruner({"name": "hyperband", "reduction": 3}, 10)
     with pytest.raises(ConfigError, match="none takes no options"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -12,12 +13,17 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from hrm.errors import UnknownNameError
+from hrm.puzzle.config import PuzzleHRMConfig
+from hrm.text.config import TextHRMConfig
+from sweeps.config import PruningConfig
+from sweeps.search.batch_wilcoxon import mark
 from sweeps.search.budgeted_sampler import KEY, BudgetedSampler
-from sweeps.search.pruners import PRUNERS, build_pruner
+from sweeps.search.pruners import PRUNERS, WILCOXON, build_pruner
 from sweeps.search.samplers import SAMPLERS, build_sampler
 from sweeps.search.seeds import suggestion_seed
 from sweeps.search.study import SweepStudy, study_name
-from tests.sweeps.search_cases import TINY_SPACE, candidates_of, sweep_config
+from sweeps.space.candidates import Candidates
+from tests.sweeps.search_cases import MODEL_FIELDS, PRUNER_SECTIONS, TINY_SPACE, candidates_of, sweep_config
 
 NUM_REPORTS = 5
 PAIRS = [*((sampler, "hyperband") for sampler in SAMPLERS), *(("random", pruner) for pruner in PRUNERS)]
@@ -34,10 +40,16 @@ def value_at(params: dict[str, Any], index: int) -> float:
     return index / NUM_REPORTS * (1 / params["H_layers"] + 0.01 * params["L_layers"] + params["lr"])
 
 
+def told(pruner: str, params: dict[str, Any], index: int) -> dict[int, float]:
+    """What a pruner hears at a report."""
+    marks = [mark(index, batch) for batch in range(8)] if pruner == WILCOXON else [index]
+    return dict.fromkeys(marks, value_at(params, index))
+
+
 def train(study: SweepStudy, number: int, params: dict[str, Any]) -> int:
     """Trains trial `number` until it ends or is pruned; returns the last report's index."""
     for index in range(1, NUM_REPORTS + 1):
-        study.report(number, index, value_at(params, index))
+        study.report(number, told(study._config.pruner["name"], params, index))
         if index < NUM_REPORTS and study.should_prune(number):
             study.tell(number, "pruned")
             return index
@@ -57,7 +69,7 @@ def run(study: SweepStudy, num_trials: int) -> list[tuple[dict[str, Any], int]]:
 
 def plain_optuna(num_trials: int, sampler: str, pruner: str) -> list[tuple[dict[str, Any], int]]:
     """The same search as a newcomer would write it with Optuna alone, without our storage and study."""
-    config = sweep_config(sampler={"name": sampler}, pruner={"name": pruner})
+    config = sweep_config(sampler={"name": sampler}, pruner=PRUNER_SECTIONS[pruner])
     candidates = candidates_of(config)
     study = optuna.create_study(
         study_name=study_name(config), direction="maximize", pruner=build_pruner(config.pruner, NUM_REPORTS)
@@ -71,7 +83,8 @@ def plain_optuna(num_trials: int, sampler: str, pruner: str) -> list[tuple[dict[
         assert candidate is not None
         trial.set_user_attr(KEY, candidate.key)
         for index in range(1, NUM_REPORTS + 1):
-            trial.report(value_at(trial.params, index), index)
+            for at, value in told(pruner, trial.params, index).items():
+                trial.report(value, at)
             if index < NUM_REPORTS and trial.should_prune():
                 study.tell(trial, state=TrialState.PRUNED)
                 break
@@ -84,16 +97,18 @@ def plain_optuna(num_trials: int, sampler: str, pruner: str) -> list[tuple[dict[
 @pytest.mark.parametrize("deterministic", [True, False])
 @pytest.mark.parametrize(("sampler", "pruner"), PAIRS)
 def test_one_slot_is_plain_sequential_optuna(sampler: str, pruner: str, deterministic: bool) -> None:
-    study = make_study(sampler={"name": sampler}, pruner={"name": pruner}, deterministic=deterministic)
+    study = make_study(sampler={"name": sampler}, pruner=PRUNER_SECTIONS[pruner], deterministic=deterministic)
     num_trials = 16 if sampler == "random" else 8
     ended = run(study, num_trials)
     assert ended == plain_optuna(num_trials, sampler, pruner)
-    assert any(last < NUM_REPORTS for _, last in ended) is (pruner != "none")
+    assert any(last < NUM_REPORTS for _, last in ended) is (pruner not in ("none", "patient")), (
+        "all curves rise"
+    )
 
 
 @pytest.mark.parametrize(("sampler", "pruner"), PAIRS)
 def test_a_reopened_journal_goes_on_as_if_never_closed(tmp_path: Path, sampler: str, pruner: str) -> None:
-    options: dict[str, Any] = {"sampler": {"name": sampler}, "pruner": {"name": pruner}}
+    options: dict[str, Any] = {"sampler": {"name": sampler}, "pruner": PRUNER_SECTIONS[pruner]}
     whole = run(make_study(**options), 8)
     parts = [run(make_study(tmp_path / "journal", **options), num) for num in (5, 3)]
     assert [*itertools.chain(*parts)] == whole
@@ -101,7 +116,7 @@ def test_a_reopened_journal_goes_on_as_if_never_closed(tmp_path: Path, sampler: 
 
 def test_a_trial_may_go_on_after_reopening(tmp_path: Path) -> None:
     number, candidate = make_study(tmp_path / "journal").ask(0)
-    make_study(tmp_path / "journal").report(number, 1, 0.5)
+    make_study(tmp_path / "journal").report(number, {1: 0.5})
     assert not make_study(tmp_path / "journal").ready()
     reopened = make_study(tmp_path / "journal")
     assert not reopened.should_prune(number)
@@ -115,7 +130,7 @@ def test_each_end_has_its_state(tmp_path: Path) -> None:
     study = make_study(tmp_path / "journal", slots=3)
     numbers = [study.ask(job)[0] for job in (5, 6, 7)]
     for number in numbers[:2]:
-        study.report(number, 1, 0.25)
+        study.report(number, {1: 0.25})
     study.tell(numbers[0], "completed", 0.5)
     study.tell(numbers[1], "pruned")
     study.tell(numbers[2], "failed", error="Diverged: loss is nan at step 3")
@@ -192,3 +207,48 @@ def test_a_bad_search_is_refused_before_anything_is_written(
     with pytest.raises(UnknownNameError, match=where):
         make_study(tmp_path / "journal", **overrides)
     assert not list(tmp_path.iterdir())
+
+
+def test_within_depth_a_trial_is_compared_with_its_like_only() -> None:
+    """A slow model is stopped for a shallow one's lead, or not."""
+    space = TINY_SPACE | {"name": "cyclic", "parameters": {"H_cycles": [1, 4], "lr": [1e-3, 3e-3]}}
+    space["fixed"] = {name: value for name, value in TINY_SPACE["fixed"].items() if name != "H_cycles"}
+    space["fixed"]["H_layers"] = 2
+    median = {"name": "median", "n_startup_trials": 1, "n_warmup_steps": 0}
+    stopped = {}
+    for within in ("all", "depth"):
+        config = sweep_config(
+            space=space, pruner=median, pruning=PruningConfig(within=within), deterministic=False
+        )
+        study = SweepStudy(config, Candidates(config, MODEL_FIELDS), None, slots=4)
+        depths = [study.ask(job)[1].run.model.unrolled_layers for job in range(4)]
+        assert sorted(depths) == [4, 4, 16, 16]
+        other = next(number for number, depth in enumerate(depths) if depth != depths[0])
+        twin = next(number for number, depth in enumerate(depths) if number and depth == depths[0])
+        study.report(0, {1: 0.9})
+        study.tell(0, "completed", 0.9)
+        for number in (twin, other):
+            study.report(number, {1: 0.1})
+        stopped[within] = [study.should_prune(number) for number in (twin, other)]
+    assert stopped == {"all": [True, True], "depth": [True, False]}
+
+
+def test_layers_unrolled_are_those_that_a_segment_passes() -> None:
+    config = PuzzleHRMConfig(H_layers=2, L_layers=3, H_cycles=2, L_cycles=3)
+    assert config.unrolled_layers == 2 * 3 * 3 + 2 * 2
+    assert dataclasses.replace(config, h_update_period=4).unrolled_layers == 6 * 3 + 2 * 2
+    assert TextHRMConfig(n_layers=2, halt_max_steps=5, h_update_period=2).unrolled_layers == 2 * (5 + 3)
+
+
+def test_a_kill_while_a_pruner_decides_lets_no_trial_pass_its_rung(tmp_path: Path) -> None:
+    """The rung is in the journal, the decision is not: asked again, it is the same."""
+    halving = {"name": "successive_halving", "min_resource": 1}
+    study = make_study(tmp_path / "journal", pruner=halving)
+    for job, value in enumerate((0.9, 0.8, 0.7)):
+        number, _ = study.ask(job)
+        study.report(number, {1: value})
+        stopped = study.should_prune(number)
+        again = make_study(tmp_path / "journal", pruner=halving)
+        assert again.should_prune(number) is stopped is (job > 0)
+        study = again
+        study.tell(number, "pruned" if stopped else "completed", value)
