@@ -184,7 +184,7 @@ class SweepConfig:
             _require(f"pruning.{name}", given, given in allowed, f"must be one of: {', '.join(allowed)}")
         _require("pruning.fidelity", self.pruning.fidelity,
                  self.pruning.fidelity != "seconds" or not self.deterministic,
-                 "makes decisions depend on the machine's speed: give deterministic=false with it, or fidelity=flops",
+                 "needs deterministic=false, for decisions then depend on the machine's speed",
                  )  # fmt: skip
         _require("wandb.mode", self.wandb.mode, self.wandb.mode in WANDB_MODES,
                  f"must be one of: {', '.join(WANDB_MODES)}")  # fmt: skip

@@ -118,7 +118,7 @@ def test_each_batch_has_a_mark_of_its_own_for_wilcoxon() -> None:
 
 
 def test_seconds_and_determinism_exclude_each_other() -> None:
-    with pytest.raises(ConfigError, match=r"given 'seconds'; makes decisions depend on the machine's speed"):
+    with pytest.raises(ConfigError, match=r"given 'seconds'; needs deterministic=false"):
         sweep_config(pruning=PruningConfig(fidelity="seconds"))
 
 
