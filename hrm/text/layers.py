@@ -1,7 +1,7 @@
 """One layer of a text HRM: an H block and an L block that take turns, a Q network and a halting head.
 
-Shapes: B sequences, S tokens, d width. Blocks are pre-norm; what enters a block is normalised to RMS 1 first,
-so that activations stay bounded however many steps and layers there are.
+Shapes: B sequences, S tokens, d width. Blocks are pre-norm; the state that one makes is normalised to RMS 1, so that
+states stay bounded however many steps and layers there are, and never drown the input that is added to them.
 """
 
 from __future__ import annotations
@@ -140,20 +140,20 @@ class Layer(nn.Module):
         z_H = z_L = given
         halting = Halting(self.config, given)
         for step, updates_H in enumerate(self.schedule, 1):
-            z_L = halting.keep(z_L, self._call(self.L_block, z_L + z_H + given, run))
+            z_L = halting.keep(z_L, self._state(self.L_block, z_L + z_H + given, run))
             if not updates_H:
                 continue
-            z_H = halting.keep(z_H, self._call(self.H_block, z_H + z_L, run))
+            z_H = halting.keep(z_H, self._state(self.H_block, z_H + z_L, run))
             if halting.update(step, z_H, self.halt_head, self.q_network) and run.cache is None:
                 break
         return halting.output, halting.trace
 
-    def _call(self, block: Block, combined: Tensor, run: Pass) -> Tensor:
-        x = normalised(combined, self.config)
+    def _state(self, block: Block, x: Tensor, run: Pass) -> Tensor:
+        """The state that a block makes of x, with RMS 1; both [B, S, d]."""
         if not (self.config.gradient_checkpointing and torch.is_grad_enabled()):
-            return block(x, run)
+            return normalised(block(x, run), self.config)
         again = self._as_before(block, x.dtype, run, run.dropout.state)
-        output: Tensor = checkpoint(
+        made: Tensor = checkpoint(
             block,
             x,
             run,
@@ -161,7 +161,7 @@ class Layer(nn.Module):
             preserve_rng_state=False,
             context_fn=lambda: (nullcontext(), again),
         )
-        return output
+        return normalised(made, self.config)
 
     @contextmanager
     def _as_before(self, block: Block, dtype: torch.dtype, run: Pass, state: Tensor) -> Iterator[None]:

@@ -105,18 +105,21 @@ def test_activations_stay_bounded_over_all_layers_and_steps(preset: str) -> None
     assert max(norms) < 100 * min(norms)
 
 
-def test_every_step_sees_the_input_again() -> None:
-    """With both states cut off, the input alone still reaches the last step."""
+@pytest.mark.parametrize("made", [0.0, 1.0, 1e6])
+def test_every_step_sees_the_input_again_whatever_the_blocks_make(made: float) -> None:
+    """Blocks that cut their states off, and blocks whose states training has made a million times larger."""
     model = small_model(n_layers=1, halt_max_steps=3, h_update_period=1)
     seen: list[Tensor] = []
-    model.layers[0].H_block.register_forward_hook(lambda _, given, out: out * 0)
-    model.layers[0].L_block.register_forward_hook(lambda _, given, out: seen.append(given[0]) or out * 0)
+    model.layers[0].H_block.register_forward_hook(lambda _, given, out: torch.full_like(out, made))
+    model.layers[0].L_block.register_forward_hook(
+        lambda _, given, out: seen.append(given[0]) or torch.full_like(out, made)
+    )
     inputs = random_batch(model.config, 1)["inputs"]
     logits_of(model, inputs)
     given = normalised(model.embed_tokens(inputs) / EMBEDDING_STD, model.config)
-    assert len(seen) == 3
-    for at_step in seen:
-        torch.testing.assert_close(at_step, given, **CLOSE)
+    two_states = 2.0 if made else 0.0
+    for at_step, expected in zip(seen, (3 * given, given + two_states, given + two_states), strict=True):
+        torch.testing.assert_close(at_step, expected, **CLOSE)
 
 
 @pytest.mark.parametrize(
