@@ -70,8 +70,8 @@ def presets_text(presets: Sequence[Preset]) -> str:
     notes = (
         "FLOPs and bytes: an optimizer step of the preset's own batches on full steps T, bfloat16 forward; bytes",
         "as autograd keeps them on a CPU, on one GPU about the same",
-        f"hours: the documented epochs over the documented share of C4 ({scaled(times.C4_TOKENS)} tokens), counted "
-        "FLOPs, all tokens halting at once to",
+        f"hours: the documented epochs over the documented share of C4 ({scaled(times.C4_TOKENS)} tokens, as arXiv "
+        "2104.08758 counts), counted FLOPs, all tokens halting at once to",
         f"none, {times.DEVICE_FLOPS_PER_SECOND / 1e12:.0f} TFLOP/s at {times.UTILISATION:.0%} utilisation (assumed)",
     )
     return "\n".join([shapes, "", hours, "", *notes])
