@@ -1,7 +1,7 @@
 """One layer of a text HRM: an H block and an L block that take turns, a Q network and a halting head.
 
-Shapes: B sequences, S tokens, d width. Blocks are pre-norm; the state that one makes is normalised to RMS 1, so that
-states stay bounded however many steps and layers there are, and never drown the input that is added to them.
+Shapes: B sequences, S tokens, d width. Blocks are pre-norm; the state that one makes is normalised to RMS 1, so
+that states stay bounded however many steps and layers there are, and never drown the input added to them.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from hrm.text.config import TextHRMConfig
 from hrm.text.counting import count, fewest_training_flops
 
 C4_TOKENS = 156e9
-"""Tokens of allenai/c4, English (arXiv 2104.08758, table 1). They are spaCy's, of which a word is one: T5's pieces are
-more, so that hours by this figure are too few rather than too many."""
+"""Tokens of allenai/c4, English (arXiv 2104.08758, table 1). They are spaCy's, of which a word is one: T5's pieces
+are more, so that hours by this figure are too few rather than too many."""
 DEVICE = "one A100"
 DEVICE_FLOPS_PER_SECOND = 312e12
 """bfloat16 matrix products of an NVIDIA A100 at most, by its data sheet."""
