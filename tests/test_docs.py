@@ -11,12 +11,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 SHORT_SWEEP = """
-    num_trials=2 train.equal=steps train.steps=20 train.num_reports=2 baseline.trials=1 confirm.finalists=1
+    num_trials=2 train.equal=steps train.steps=6 train.num_reports=2 baseline.trials=1 confirm.finalists=1
     confirm.seeds=2 task.train_puzzles=64 task.valid_puzzles=32 task.test_puzzles=32 wandb.mode=disabled
     max_concurrent=1
 """
 SHORT_TEXT_SWEEP = re.sub(r"task\.\w+=\d+", "", SHORT_SWEEP) + "task.valid_sequences=8 task.test_sequences=8"
-SHORT_TRAINING = "train.steps=10 train.num_reports=2 device=cpu"
+SHORT_TRAINING = "train.steps=4 train.num_reports=2 device=cpu"
 SHORT_TEXT_TRAINING = "batch_size=1 accumulation=1 task.seq_len=16 task.valid_sequences=4"
 SHORT_BENCHMARKS = {
     "benchmarks/spread.py": "--steps 20 --seeds 2 --shapes 1+1 4+4",
@@ -96,7 +96,7 @@ def run(command: list[str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.ray
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("command", runnable())
 def test_command_runs(command: str, tmp_path: Path, examples: dict[str, Path]) -> None:
     for name, path in examples.items():

@@ -39,7 +39,7 @@ from sweeps.space.candidates import Candidates
 from sweeps.verdict.statistics import TEST_NAME
 from tests.sweeps.processes import raylet, start, workers
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 
 VICTIMS = ("driver", "worker", "raylet")
 TIMES = ("seconds", "started_at", "train_seconds", "eval_seconds", "commit", "dirty")

@@ -48,7 +48,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_sweep_with_failing_trials_from_start_to_report(here: Path) -> None:
     process = start("space=mine.yaml", "out=found")
     out, err = process.communicate(timeout=280)
@@ -93,7 +93,7 @@ def test_a_sweep_with_failing_trials_from_start_to_report(here: Path) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_ctrl_c_once_ends_cleanly_and_says_how_to_go_on(here: Path) -> None:
     process = start("space=mine.yaml", "out=found", "train.steps=400", "train.num_reports=50", "num_trials=3")
     found = here / "found"

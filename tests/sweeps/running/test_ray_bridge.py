@@ -32,7 +32,7 @@ from tests.sweeps.small_jobs import DIVERGES, MODEL, NEEDS_TOO_MUCH_MEMORY, RAIS
 
 ROOT = Path(__file__).resolve().parents[3]
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 SHARES = Shares(slots=2, cpus_per_trial=1, gpus_per_trial=0.0)
 
