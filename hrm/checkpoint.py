@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
 from hrm.errors import CheckpointError
+from hrm.files import write_atomically
 
 FILE_NAME = "checkpoint.pt"
 FORMAT = 2
@@ -29,7 +29,7 @@ def save(state: Mapping[str, Any], folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
-    replace_file(path, lambda file: torch.save({"format": FORMAT, **state}, file))
+    write_atomically(path, lambda temporary: torch.save({"format": FORMAT, **state}, temporary))
     return path
 
 
@@ -60,28 +60,3 @@ def load(folder: Path) -> dict[str, Any]:
     if found != FORMAT:
         raise CheckpointError(str(path), f"format {found}", f"must be a checkpoint of format {FORMAT}")
     return state
-
-
-def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Lets `write` fill a new file, then puts it in the place of `path` in one step.
-
-    The temporary name is fixed, so that what a killed writer left is overwritten by the next.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename in the folder last through a power cut, where folders can be opened (not on Windows)."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

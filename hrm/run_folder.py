@@ -22,6 +22,7 @@ from torch import Tensor
 
 from hrm import checkpoint, run_config
 from hrm.errors import ConfigError
+from hrm.files import write_atomically, write_text_atomically
 from hrm.run_config import RunConfig
 from hrm.trainer import ReportValues
 
@@ -86,11 +87,11 @@ class RunFolder:
     def write_reports(self, rows: list[dict[str, Any]]) -> None:
         """Puts these rows in the place of all rows."""
         text = "".join(json.dumps(row) + "\n" for row in rows)
-        checkpoint.replace_file(self.path / METRICS, lambda file: file.write(text.encode()))
+        write_text_atomically(self.path / METRICS, text)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         text = json.dumps(result, indent=2) + "\n"
-        checkpoint.replace_file(self.path / RESULT, lambda file: file.write(text.encode()))
+        write_text_atomically(self.path / RESULT, text)
 
     def write_weights(self, weights: Mapping[str, Tensor]) -> None:
-        checkpoint.replace_file(self.path / WEIGHTS, lambda file: torch.save(dict(weights), file))
+        write_atomically(self.path / WEIGHTS, lambda path: torch.save(dict(weights), path))

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+_DECIMAL = ("", "k", "M", "G", "T", "P", "E")
+
 
 def scaled(number: float) -> str:
     """Three digits and a decimal prefix: 27275778 to `27.3M`, 1.2e12 to `1.2T`."""
-    return _with_prefix(number, 1000, ("", "k", "M", "G", "T", "P", "E"))
+    return _with_prefix(number, 1000, _DECIMAL)
+
+
+def in_flops(number: float) -> str:
+    """Three digits and a decimal prefix: 1.27e12 to `1.27 TFLOPs`."""
+    return _with_prefix(number, 1000, tuple(f" {prefix}FLOPs" for prefix in _DECIMAL))
 
 
 def in_bytes(number: float) -> str:

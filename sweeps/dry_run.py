@@ -10,6 +10,7 @@ import numpy as np
 
 from hrm.families import family
 from hrm.presets import preset_names
+from hrm.units import in_flops, scaled
 from sweeps.config import SweepConfig
 from sweeps.quantities import TRAINING_FLOPS, parse_count
 from sweeps.search.baselines import choose_presets, num_baseline_trials
@@ -30,7 +31,6 @@ LABELS = {
     INFERENCE_FLOPS.name: "inference FLOPs",
 }
 MOST_SHAPES_LISTED = 64
-_SI = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
 def describe(candidates: Candidates, config: SweepConfig, memory_bytes: int | None = None) -> str:
@@ -88,7 +88,7 @@ def _bounds(candidates: Candidates, config: SweepConfig) -> list[str]:
     if compute.allowance is None:
         return lines + _line("compute of a trial", f"the same {compute.steps:,} steps for all")
     reference = f"what {config.train.reference} spends in {compute.steps:,} steps"
-    return lines + _line("compute of a trial", f"{si(compute.allowance)}FLOPs: {reference}")
+    return lines + _line("compute of a trial", f"{in_flops(compute.allowance)}: {reference}")
 
 
 def _counts(candidates: Candidates) -> list[str]:
@@ -104,7 +104,7 @@ def _counts(candidates: Candidates) -> list[str]:
         shown = (
             _range(figures)
             if name == PARAMS.name
-            else f"{si(int(figures.min()))} to {si(int(figures.max()))}"
+            else f"{scaled(int(figures.min()))} to {scaled(int(figures.max()))}"
         )
         lines += _line(LABELS[name], shown)
     lines += _line(
@@ -146,7 +146,7 @@ def _shape_facts(candidates: Candidates, one: Candidate) -> list[str]:
         f"{one.num_params:,}",
         "" if full is None else f"{full:.1%}",
         f"{one.inner_over_width:.2f}",
-        si(one.flops_per_step),
+        scaled(one.flops_per_step),
         f"{one.run.train.steps:,}",
         "yes" if candidates.budget.is_iso_parameter(one.num_params) else "no",
     ]
@@ -157,7 +157,7 @@ def _presets(candidates: Candidates, verdicts: Mapping[str, str | None]) -> list
     for name in preset_names(candidates.family):
         place = candidates.place(name)
         counts = [f"{count:,}" if count is not None else "" for count in (place.num_params, place.steps)]
-        flops = si(place.flops_per_step) if place.flops_per_step is not None else ""
+        flops = scaled(place.flops_per_step) if place.flops_per_step is not None else ""
         verdict = verdicts.get(name) or place.misfit or "fits, but baseline.presets leaves it out"
         rows.append([name, *counts, flops, verdict])
     return _table(rows)
@@ -178,7 +178,7 @@ def _runs(candidates: Candidates, config: SweepConfig, presets: list[str]) -> li
     total = search + baselines + confirmations
     lines += _line("runs in all", f"{total:,}")
     if candidates.compute.allowance is not None:
-        lines += _line("training compute", f"at most {si(total * candidates.compute.allowance)}FLOPs")
+        lines += _line("training compute", f"at most {in_flops(total * candidates.compute.allowance)}")
     if confirmations:
         lines += _line("verdict by", TEST_NAME)
     return lines + _limits(config)
@@ -189,21 +189,13 @@ def _limits(config: SweepConfig) -> list[str]:
     said = [f"{stop.trials:,} search and baseline trials"] if stop.trials is not None else []
     if stop.flops is not None:
         flops = parse_count(stop.flops, TRAINING_FLOPS, "stop.flops")
-        said.append(f"{si(flops)}FLOPs of search and baseline training")
+        said.append(f"{in_flops(flops)} of search and baseline training")
     if stop.no_improvement is not None:
         said.append(f"{stop.no_improvement:,} search trials without a better best")
     if stop.hours is not None:
         note = ", which depends on the machine: not reproducible" if config.deterministic else ""
         said.append(f"{stop.hours:g} hours, confirmations included{note}")
     return _line("the sweep ends after", "; or ".join(said)) if said else []
-
-
-def si(count: int) -> str:
-    """A count in three figures with its SI prefix: 5.16 G."""
-    for unit, prefix in _SI:
-        if count >= unit:
-            return f"{count / unit:.3g} {prefix}"
-    return f"{count} "
 
 
 def _line(label: str, text: str) -> list[str]:

@@ -9,9 +9,14 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def mix(values: np.ndarray) -> np.ndarray:
-    """Spreads each uint64 over all 64 bits, one to one (the finaliser of SplitMix64, Steele et al. 2014)."""
+    """Spreads each uint64 over all 64 bits, one to one: a step of SplitMix64 (Steele et al. 2014)."""
     with np.errstate(over="ignore"):
-        values = values + _GOLDEN
+        return finalise(values + _GOLDEN)
+
+
+def finalise(values: np.ndarray) -> np.ndarray:
+    """The finaliser of SplitMix64 alone, which leaves 0 where it is."""
+    with np.errstate(over="ignore"):
         values = (values ^ (values >> np.uint64(30))) * _FIRST
         values = (values ^ (values >> np.uint64(27))) * _SECOND
     return values ^ (values >> np.uint64(31))

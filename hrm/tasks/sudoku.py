@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from hrm.errors import DataError
+from hrm.machine import available_cpus
 from hrm.tasks import sudoku_dataset
 from hrm.tasks.base import TaskKind
 from hrm.tasks.cache import cached
 from hrm.tasks.splitting import ClassSplitter
 from hrm.tasks.sudoku_config import Sudoku4Config, Sudoku6Config, Sudoku9Config, SudokuConfig
-from hrm.tasks.sudoku_cost import estimated_seconds, num_cores
+from hrm.tasks.sudoku_cost import estimated_seconds
 from hrm.tasks.sudoku_dataset import SudokuDataset
 from hrm.tasks.sudoku_generator import VERSION, generate
 from hrm.tasks.symmetry import fingerprints
@@ -88,7 +89,7 @@ def _stream(config: SudokuConfig, splitter: ClassSplitter) -> Iterator[Puzzles]:
     """
     total = sum(config.sizes.values())
     seconds = estimated_seconds(config)
-    workers = max(1, min(num_cores(), int(seconds / SECONDS_WORTH_A_PROCESS)))
+    workers = max(1, min(available_cpus(), int(seconds / SECONDS_WORTH_A_PROCESS)))
     if seconds / workers > SECONDS_WORTH_A_MESSAGE:
         message = "Generating %d %s puzzles takes about %.0f s on %d core(s), once: they are cached."
         log.warning(message, total, config.name, seconds / workers, workers)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
 from hrm.tasks.sudoku_config import SudokuConfig
@@ -25,8 +23,3 @@ def estimated_seconds(config: SudokuConfig) -> float:
         rates = MILLISECONDS[config.name]
         each = float(np.interp(config.clues, list(rates), list(rates.values())))
     return sum(config.sizes.values()) * each / 1e3
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweeps.results.files import write_text_atomically
+from hrm.files import write_text_atomically
 
 PAGE = "report.html"
 MARKDOWN = "report.md"

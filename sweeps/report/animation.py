@@ -7,8 +7,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from hrm.files import write_atomically
 from sweeps.report.style import COLOURS
-from sweeps.results.files import write_atomically
 
 FILE_NAME = "segments.gif"
 CELL = 40

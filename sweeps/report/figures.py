@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+from hrm.files import write_atomically
 from sweeps.report.charts import (
     best_so_far,
     compute,
@@ -19,7 +20,6 @@ from sweeps.report.charts import (
 )
 from sweeps.report.charts.chart import Chart
 from sweeps.report.folder import Folder
-from sweeps.results.files import write_atomically
 
 FIGURES: dict[str, Callable[[Folder], Chart | None]] = {
     "confirmed": confirmed.chart,

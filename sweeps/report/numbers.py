@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hrm.units import in_flops
 from sweeps.results.values import short
 
 NONE = "–"
@@ -43,14 +44,7 @@ def ratio(value: float | None) -> str:
 
 
 def flops(value: float | None) -> str:
-    """With the prefix that leaves one to three digits before the point: `1.27 TFLOPs`."""
-    if value is None:
-        return NONE
-    for prefix in ("", "k", "M", "G", "T", "P"):
-        if value < 999.5:
-            return f"{value:.3g} {prefix}FLOPs"
-        value /= 1000
-    return f"{value:.3g} EFLOPs"
+    return NONE if value is None else in_flops(value)
 
 
 def seconds(value: float | None) -> str:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sweeps.results.files import write_text_atomically
+from hrm.files import write_text_atomically
 
 FOLDER = "answers"
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hrm.files import write_text_atomically
 from sweeps.errors import OutputError
-from sweeps.results.files import write_text_atomically
 from sweeps.results.provenance import Provenance
 from sweeps.results.schema import SCHEMA_VERSION
 from sweeps.search.objective import Objective

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hrm import config as reader
+from hrm.files import write_atomically
 from sweeps.config import SweepConfig
 from sweeps.errors import OutputError
-from sweeps.results.files import write_atomically
 from sweeps.running.stopping import resume_command
 from sweeps.search import ledger
 from sweeps.search.study_journal import JOURNAL

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import platform
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from hrm.machine import available_cpus, memory_bytes
 
 PACKAGES = ("hrm-sweeps", "torch", "ray", "optuna", "numpy")
 
@@ -25,7 +26,7 @@ class Provenance:
     versions: dict[str, str | None]
     """Of python and the packages that decide results; null for one that is not installed as a package."""
     hardware: dict[str, Any]
-    """`cpu` model, `cores` usable, `memory_bytes`, `gpus` names."""
+    """`cpu` model, `cores` and `memory_bytes` usable, `gpus` names."""
 
     @classmethod
     def collect(cls) -> Provenance:
@@ -80,19 +81,7 @@ def hardware() -> dict[str, Any]:
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         gpus.append("Apple MPS")
-    return {"cpu": _cpu_model(), "cores": _cores(), "memory_bytes": _memory_bytes(), "gpus": gpus}
-
-
-def _cores() -> int | None:
-    """Cores that this process may use, which containers and schedulers set below the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-def _memory_bytes() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return None
+    return {"cpu": _cpu_model(), "cores": available_cpus(), "memory_bytes": memory_bytes(), "gpus": gpus}
 
 
 def _cpu_model() -> str:

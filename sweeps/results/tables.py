@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hrm.families import family
+from hrm.files import write_atomically
 from hrm.run_config import RunConfig
 from sweeps.jobs import Job, Outcome, Past, Report
 from sweeps.listener import Listener
 from sweeps.results.answers import write_answers
 from sweeps.results.context import Context
 from sweeps.results.errors import write_traceback
-from sweeps.results.files import write_atomically
 from sweeps.results.schema import CURVE_COLUMNS, PARAMETER_PREFIX, TRIAL_COLUMNS, table
 from sweeps.results.values import space_values
 

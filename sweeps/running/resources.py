@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from hrm.machine import available_cpus, memory_bytes
 from sweeps.config import SweepConfig
 from sweeps.errors import ResourceError
 
@@ -34,7 +35,7 @@ class Machine:
         return cls(
             num_cpus=available_cpus(),
             num_gpus=len(gpu_memory),
-            memory_bytes=_memory_bytes(Path("/sys/fs/cgroup")),
+            memory_bytes=memory_bytes(),
             gpu_memory_bytes=min(gpu_memory, default=None),
         )
 
@@ -92,40 +93,6 @@ def _slots_and_gpus(config: SweepConfig, slots_by_cpu: int, num_gpus: int) -> tu
         return slots, int(10_000 / per_gpu) / 10_000
     slots_by_gpu = int(num_gpus // given) if given >= 1 else num_gpus * int(1 / given)
     return config.max_concurrent or min(slots_by_cpu, slots_by_gpu), given
-
-
-def available_cpus() -> int:
-    """Processors that this process may use: its affinity, within its container's quota."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cpu_quota(Path("/sys/fs/cgroup"))
-    return cpus if quota is None else max(1, min(cpus, int(quota)))
-
-
-def _cpu_quota(cgroup: Path) -> float | None:
-    """Processors that a container's quota grants (cgroup v2, else v1); None where there is none."""
-    try:
-        quota, period = (cgroup / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        try:
-            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
-            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
-        except OSError:
-            return None
-    return None if quota == "max" or int(quota) <= 0 else int(quota) / int(period)
-
-
-def _memory_bytes(cgroup: Path) -> int | None:
-    """The machine's memory, within its container's limit (cgroup v2, else v1); None where not known."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return None
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        try:
-            return min(memory, int((cgroup / name).read_text()))
-        except (OSError, ValueError):
-            continue
-    return memory
 
 
 def _gpu_memory_bytes() -> list[int]:

@@ -7,12 +7,12 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hrm.files import write_text_atomically
 from sweeps.report.blocks import Block, Figure, Items, Report, Section, Table, Text
 from sweeps.report.charts.chart import Chart
 from sweeps.report.folder import Folder
 from sweeps.report.numbers import NONE, count, flops, plus_minus
 from sweeps.report.sections.side_by_side import side_by_side
-from sweeps.results.files import write_text_atomically
 from sweeps.scaling.chart import chart
 from sweeps.scaling.points import AXES, Point, read
 from sweeps.scaling.power_law import Interval

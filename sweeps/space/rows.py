@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from hrm.tasks.mixing import finalise
+
 
 def row_keys(columns: Mapping[str, Any]) -> np.ndarray:
     """A uint64 key for each row, equal for equal rows.
@@ -23,7 +25,7 @@ def row_keys(columns: Mapping[str, Any]) -> np.ndarray:
     with np.errstate(over="ignore"):
         for name, column in columns.items():
             bits = _bits(column) if isinstance(column, np.ndarray) else np.array([_scalar_bits(column)])
-            total = total + _mixed(bits ^ _digest(name))
+            total = total + finalise(bits ^ _digest(name))
     return total
 
 
@@ -52,9 +54,3 @@ def _scalar_bits(value: Any) -> np.uint64:
 
 def _digest(text: str) -> np.uint64:
     return np.uint64(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little"))
-
-
-def _mixed(bits: np.ndarray) -> np.ndarray:
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))

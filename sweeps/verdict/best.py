@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 
 from hrm.config import write_yaml
+from hrm.files import write_atomically
 from hrm.run_config import PROVENANCE
 from sweeps.results import context as setting
 from sweeps.results.context import Context
-from sweeps.results.files import write_atomically
 from sweeps.results.tables import read_trials
 from sweeps.verdict.arms import Arm, best_arm, read_arms
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 import torch
 
 from hrm import checkpoint
 from hrm.errors import CheckpointError
+from hrm.files import write_atomically
 from hrm.run_config import RunConfig
 from hrm.tasks import open_task
 from hrm.tasks.base import Dataset
@@ -203,12 +204,12 @@ def test_no_code_runs_from_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_writer_that_dies_leaves_the_old_file(tmp_path: Path) -> None:
     checkpoint.save({"step": 1}, tmp_path)
 
-    def die_halfway(file: BinaryIO) -> None:
-        file.write(b"half")
+    def die_halfway(temporary: Path) -> None:
+        temporary.write_bytes(b"half")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        checkpoint.replace_file(tmp_path / checkpoint.FILE_NAME, die_halfway)
+        write_atomically(tmp_path / checkpoint.FILE_NAME, die_halfway)
     assert checkpoint.load(tmp_path)["step"] == 1
     checkpoint.save({"step": 2}, tmp_path)
     assert checkpoint.load(tmp_path)["step"] == 2

@@ -10,7 +10,7 @@ import pytest
 from hrm.errors import UnknownNameError
 from hrm.presets import preset_names
 from sweeps.config import StopConfig
-from sweeps.dry_run import WIDTH, describe, si
+from sweeps.dry_run import WIDTH, describe
 from sweeps.space.candidates import Candidates
 from tests.sweeps.small_sweep import space, sweep, task_fields
 
@@ -52,7 +52,7 @@ def test_the_counts_stand_apart(text: str) -> None:
     assert line(text, "  of them feasible") == "42"
     assert line(text, "distinct feasible trials") == "210"
     assert line(text, "parameters    ") == "430,882 to 527,490"
-    assert line(text, "FLOPs per step") == "4.41 G to 5.33 G"
+    assert line(text, "FLOPs per step") == "4.41G to 5.33G"
     assert line(text, "steps of a trial") == "580 to 701"
     assert line(text, "share of the budget used") == "81.7% to 100.0%"
     assert line(text, "iso-parameter shapes") == "19 of 42 use more than 95% of the budget"
@@ -118,7 +118,7 @@ def test_every_bound_and_limit_is_printed() -> None:
     assert line(text, "budget, bytes of memory") == "at most 67,108,864"
     assert line(text, "budget, inference FLOPs") == "at most 800,000,000 and at least 400,000,000"
     assert "budget, FLOPs per step" not in text
-    assert line(text, "inference FLOPs") == "418 M to 666 M"
+    assert line(text, "inference FLOPs") == "418M to 666M"
     assert line(text, "search trials") == "7" and line(text, "baseline trials").startswith("5:")
     assert line(text, "the sweep ends after") == (
         "12 search and baseline trials; or 2 PFLOPs of search and baseline training; or 4 search trials without "
@@ -186,11 +186,3 @@ def test_unchosen_and_unknown_baselines() -> None:
     assert "fits, but baseline.presets leaves it out" in " ".join(text.split())
     with pytest.raises(UnknownNameError, match="Did you mean 'tiny_demo'"):
         described(FILLED, max_params="4M", baselines=["tiny_dem"])
-
-
-@pytest.mark.parametrize(
-    ("count", "shown"),
-    [(7, "7 "), (999, "999 "), (1000, "1 k"), (5_155_291_136, "5.16 G"), (28_310_011_904, "28.3 G")],
-)
-def test_si(count: int, shown: str) -> None:
-    assert si(count) == shown

@@ -11,11 +11,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from hrm.files import write_text_atomically
 from sweeps.errors import PublishError
 from sweeps.faces.wandb import report, run_folders
 from sweeps.faces.wandb.session import logged_in, one_line
 from sweeps.report.folder import Folder
-from sweeps.results.files import write_text_atomically
 
 SYNC_SECONDS = 60.0
 """Most that syncing waits, and as much again for every 10 runs."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hrm.config import read_yaml
+from hrm.files import write_text_atomically
 from sweeps.config import WandbConfig
 from sweeps.faces.wandb.session import BEST_SO_FAR, SUMMARY, group, run_id
 from sweeps.report import markdown, wording
@@ -15,7 +16,6 @@ from sweeps.report.blocks import Section
 from sweeps.report.folder import Folder
 from sweeps.report.sections import verdict
 from sweeps.report.style import COLOURS
-from sweeps.results.files import write_text_atomically
 from sweeps.results.output import CONFIG
 
 FILE_NAME = "wandb_report.json"

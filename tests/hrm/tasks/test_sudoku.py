@@ -139,7 +139,7 @@ def test_workers_do_not_change_the_set(tmp_path: Path, monkeypatch: pytest.Monke
     alone = _open(config)
     monkeypatch.setenv("HRM_SWEEPS_CACHE", str(tmp_path / "again"))
     monkeypatch.setattr(sudoku, "SECONDS_WORTH_A_PROCESS", 0.01)
-    monkeypatch.setattr(sudoku, "num_cores", lambda: 2)
+    monkeypatch.setattr(sudoku, "available_cpus", lambda: 2)
     together = _open(config)
     assert together.folder != alone.folder
     assert together.fingerprint == alone.fingerprint

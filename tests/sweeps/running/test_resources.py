@@ -1,8 +1,7 @@
-"""How a machine is shared out, and what a container leaves of it."""
+"""How a machine is shared out."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 
 from sweeps.config import ResourcesConfig, SweepConfig
 from sweeps.errors import ResourceError
-from sweeps.running import resources
 from sweeps.running.resources import MAX_SLOTS_PER_GPU, Machine, Shares, share
 
 
@@ -89,28 +87,3 @@ def test_this_machine() -> None:
     machine = Machine.local()
     assert machine.num_cpus >= 1
     assert machine.memory_bytes is None or machine.memory_bytes > 2**28
-
-
-@pytest.mark.parametrize(
-    ("files", "quota"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.0),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({}, None),
-    ],
-)
-def test_a_container_s_processors(tmp_path: Path, files: dict[str, str], quota: float | None) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert resources._cpu_quota(tmp_path) == quota
-
-
-def test_a_container_s_memory(tmp_path: Path) -> None:
-    whole = resources._memory_bytes(tmp_path)
-    (tmp_path / "memory.max").write_text("max\n")
-    assert resources._memory_bytes(tmp_path) == whole
-    (tmp_path / "memory.max").write_text("1048576\n")
-    assert resources._memory_bytes(tmp_path) == 1048576

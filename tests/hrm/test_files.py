@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.results.files import write_atomically
+from hrm.files import write_atomically
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "table"
-    write_atomically(path, lambda temporary: temporary.write_text("old") and None)
+    write_atomically(path, lambda temporary: temporary.write_text("old"))
 
     def broken(temporary: Path) -> None:
         temporary.write_text("ne")
@@ -20,5 +20,5 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="disk full"):
         write_atomically(path, broken)
     assert path.read_text() == "old"
-    write_atomically(path, lambda temporary: temporary.write_text("new") and None)
+    write_atomically(path, lambda temporary: temporary.write_text("new"))
     assert path.read_text() == "new" and [entry.name for entry in tmp_path.iterdir()] == ["table"]
