@@ -83,7 +83,7 @@ def test_each_shape_shows_how_full_it_is(text: str) -> None:
             "iso",
         ]
     )
-    assert rows[header + 1] == ["1", "1", "128", "8", "527,490", "100.0%", "4.00", "5.16", "G", "600", "yes"]
+    assert rows[header + 1] == ["1", "1", "128", "8", "527,490", "100.0%", "4.00", "5.16G", "600", "yes"]
     assert rows[header + 2] == ["1", "3", "96", "6", "444,770", "84.3%", "2.67", "4.47", "G", "692", "no"]
     assert rows[header + 43] == [] and sum(row[-1:] == ["yes"] for row in rows) == 19
 
