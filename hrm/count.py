@@ -14,7 +14,8 @@ from hrm.families import family, family_names
 from hrm.option_help import listing
 from hrm.presets import Preset, load_preset, preset_names
 from hrm.run_config import RunConfig, merge, qualify
-from hrm.tasks import TASKS, task_kind
+from hrm.task_help import task_summaries
+from hrm.tasks import task_kind
 from hrm.train_config import TrainConfig
 from hrm.units import in_bytes
 
@@ -59,8 +60,7 @@ def main(arguments: list[str]) -> int:
 def help_text() -> str:
     """Everything that the command line takes."""
     presets = {name: load_preset(name).summary for name in preset_names()}
-    tasks = {name: kind.summary for name, kind in TASKS.items()}
-    return f"{_USAGE}\nPresets:\n{listing(presets)}\n\nTasks:\n{listing(tasks)}"
+    return f"{_USAGE}\nPresets:\n{listing(presets)}\n\nTasks:\n{listing(task_summaries())}"
 
 
 def read_config(arguments: list[str]) -> tuple[str, RunConfig]:

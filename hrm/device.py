@@ -1,4 +1,4 @@
-"""Where a run computes: the device by name, the CPU's threads, and which errors mean out of memory."""
+"""Where a run computes: the device by name, data on it, the CPU's threads, which errors mean out of memory."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from hrm.errors import DeviceError
+from hrm.model import TensorBatch
+from hrm.tasks.base import Batch
 
 
 def resolve_device(name: str) -> torch.device:
@@ -37,6 +41,22 @@ def available_devices() -> list[str]:
     if torch.backends.mps.is_available():
         devices.append("mps")
     return [*devices, "cpu"]
+
+
+def on_device(batch: Batch, device: torch.device) -> TensorBatch:
+    """A batch of arrays as tensors on a device; on CUDA nobody waits for the copy."""
+    tensors = {name: torch.tensor(array) for name, array in batch.items()}
+    if device.type == "cuda":  # a copy from pageable memory would wait for the queue
+        return {name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in tensors.items()}
+    # MPS lets a copy that nobody waits for read memory that has been freed and used again.
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+
+def moved(nested: Any, device: torch.device) -> Any:
+    """Nested dicts of tensors and other values, the tensors on a device."""
+    if isinstance(nested, dict):
+        return {name: moved(value, device) for name, value in nested.items()}
+    return nested.to(device) if isinstance(nested, Tensor) else nested
 
 
 def synchronize(device: torch.device) -> None:

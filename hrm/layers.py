@@ -1,4 +1,4 @@
-"""Layers that every family builds from: linear maps, embeddings, RoPE and SwiGLU, weights lent in one type.
+"""What every family builds from: linear maps, embeddings, RoPE, SwiGLU, weights lent in one type; and when H updates.
 
 Shapes: B sequences, S positions, H width, h heads of d = H / h, I inner width. Parameter names are official.
 """
@@ -39,6 +39,22 @@ class Linear(Casting):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.lent("weight"))
+
+
+FIRST_Q_VALUE = -5.0
+"""What halting and continuing are held to be worth at first, as logits (reference: sapientinc/HRM)."""
+
+
+class AffineHead(Casting):
+    """y = x W^T + b, W starting at 0: [..., in] to float32 [..., out]."""
+
+    def __init__(self, in_features: int, out_features: int, first_bias: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(out_features, in_features))
+        self.bias = nn.Parameter(torch.full((out_features,), first_bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.lent("weight"), self.lent("bias")).float()
 
 
 class Embedding(Casting):
@@ -95,3 +111,8 @@ class SwiGLU(nn.Module):
         else:
             gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
         return self.down_proj(F.silu(gate) * up)
+
+
+def h_update_schedule(num_L_steps: int, period: int) -> tuple[bool, ...]:
+    """Whether H updates after each of the L-steps: after every `period`-th and after the last."""
+    return tuple(step % period == 0 or step == num_L_steps for step in range(1, num_L_steps + 1))

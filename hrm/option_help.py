@@ -41,13 +41,19 @@ def option_lines(cls: type, section: str = "", skip: Collection[str] = (), width
     for field in dataclasses.fields(cls):
         if field.name in skip:
             continue
-        default = "null" if field.default is None else field.default
-        head = f"  {prefix}{field.name}={default}"
+        head = f"  {prefix}{field.name}={shown(field.default)}"
         lines.append(
             textwrap.fill(docs[field.name], width, initial_indent=f"{head:<38}  ", subsequent_indent=" " * 40)
             or head
         )
     return "\n".join(lines)
+
+
+def shown(value: object) -> str:
+    """A value as YAML has it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def listing(entries: dict[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,12 @@ class Preset:
         unit = _UNITS[match["unit"]]
         return float(match["low"]) * unit, float(match["high"] or match["low"]) * unit
 
+    def claim_error(self, params: int) -> float:
+        """How far `params` lie above (+) or below (-) what the claim allows, as a fraction of its nearer end."""
+        assert self.claimed_params is not None
+        low, high = self.claimed_params
+        return params / min(max(params, low), high) - 1
+
     @property
     def documented(self) -> Documented | None:
         """What a document says of it beyond model and training; None where none does.
@@ -138,3 +145,16 @@ def load_preset(name: str) -> Preset:
         raise UnknownNameError.among("preset", name, preset_names())
     path = FOLDER / f"{name}.yaml"
     return reader.build(Preset, {**reader.read_yaml(path), "name": name}, str(path))
+
+
+def claimed_preset(config: Any, family: str, shape: Callable[[Any], object]) -> Preset | None:
+    """The preset whose claim covers `config`: a document says how many parameters models of its shape have.
+
+    Args:
+        config: of the family.
+        shape: from a config to all that decides its number of parameters.
+    """
+    for preset in map(load_preset, preset_names(family)):
+        if preset.claim is not None and shape(type(config)(**preset.model)) == shape(config):
+            return preset
+    return None

@@ -4,8 +4,8 @@
 `checkpoint.pt`: the whole state at the last report or stop; `resume=DIR` goes on from it.
 `metrics.jsonl`: a JSON object a line and report: `index`, `step` (optimizer steps), `train_flops` (FLOPs
 spent on training), `train_seconds`, `eval_seconds`, and each metric; losses are in nats, accuracies in 0..1,
-null is "nothing to measure".
-`weights.pt`: the trained weights under the official HRM's names, averaged ones where `train.ema` is on.
+`steps` are segments of a puzzle or steps of a token in a layer, null is "nothing to measure".
+`weights.pt`: the trained weights, averaged ones where `train.ema` is on; a puzzle model's under the official names.
 `result.json`: how the run ended (`status`: completed, stopped or diverged) and its last metrics.
 """
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hrm.families import family, family_names
 from hrm.option_help import listing, option_lines
 from hrm.presets import load_preset, preset_names
-from hrm.run_config import DEFAULT_TASK, RunConfig, default_task
-from hrm.tasks import TASKS, task_kind
+from hrm.run_config import DEFAULT_TASK, RunConfig
+from hrm.task_help import task_options, task_summaries
 from hrm.train_config import TrainConfig
 
 _USAGE = """\
@@ -23,7 +23,8 @@ Options are name=value. A field's name may stand alone (hidden_size=96) or with 
 
   preset=NAME      start from a preset's model (default: the official defaults)
   config=FILE      start from a config file
-  resume=DIR       go on with the run in DIR; only out, read_test, device and threads may be changed
+  resume=DIR       go on with the run in DIR; only out, read_test, push_to_hub, device
+                   and threads may be given
   out=DIR          where to write (default: the preset's own folder, or <model>-<task>-<time>, in output_base)
   output_base=DIR  root of these folders (default: the environment's OUTPUT_BASE, or outputs/train)
   read_test=true   evaluate the test split, once, after the last step (default: false)
@@ -35,25 +36,17 @@ Options are name=value. A field's name may stand alone (hidden_size=96) or with 
 def help_text() -> str:
     """Everything that the command line takes."""
     presets = {name: load_preset(name).summary for name in preset_names()}
-    tasks = {name: kind.summary for name, kind in TASKS.items()}
-    tasks["PATH"] = "a folder in the official data format, or a Sudoku-Extreme CSV"
     return "\n".join(
         [
             _USAGE,
             "Presets:\n" + listing(presets) + "\n",
-            f"Tasks (default {DEFAULT_TASK}):\n" + listing(tasks) + "\n",
+            f"Tasks (default {DEFAULT_TASK}):\n" + listing(task_summaries()) + "\n",
             "Run:\n" + option_lines(RunConfig, skip=("family", "model", "task", "train")) + "\n",
             "Training:\n" + option_lines(TrainConfig, "train") + "\n",
-            *(_family_options(name) for name in family_names()),
-        ]
-    )
-
-
-def _family_options(name: str) -> str:
-    task = default_task(name)
-    return "\n".join(
-        [
-            f"Task of a {name} model ({task}):\n" + option_lines(task_kind(task).config_class, "task") + "\n",
-            f"Model, family={name}:\n" + option_lines(family(name).config_class, "model") + "\n",
+            *(f"Task, task={name}:\n{options}\n" for name, options in task_options().items()),
+            *(
+                f"Model, family={name}:\n{option_lines(family(name).config_class, 'model')}\n"
+                for name in family_names()
+            ),
         ]
     )

@@ -173,7 +173,8 @@ def _resume(
     for name, value in overrides.items():
         if name not in FREE_ON_RESUME:
             raise ConfigError(
-                name, value, f"only out, read_test, {', '.join(FREE_ON_RESUME)} may be given with resume",
+                name, value,
+                f"only out, read_test, push_to_hub, {', '.join(FREE_ON_RESUME)} may be given with resume",
                 f"To train anew with other values, start from config={source / 'config.yaml'}",
             )  # fmt: skip
     state = checkpoint.load(source)

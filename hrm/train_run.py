@@ -7,12 +7,13 @@ import sys
 from typing import Any
 
 from hrm.device import is_out_of_memory
+from hrm.divergence import Diverged
 from hrm.metrics import Metrics
 from hrm.run_folder import RunFolder
 from hrm.stopping import Stopped, StopSignals
 from hrm.train_progress import face_for, number
 from hrm.train_request import Request, read_request
-from hrm.trainer import Diverged, Trainer
+from hrm.trainer import Trainer
 
 FAILED = 1
 

@@ -17,33 +17,20 @@ import torch
 from torch import Tensor
 
 from hrm import checkpoint
-from hrm.device import cpu_threads, resolve_device, synchronize
+from hrm.device import cpu_threads, moved, on_device, resolve_device, synchronize
+from hrm.divergence import Diverged, FiniteWatch
 from hrm.ema import EMA
 from hrm.families import family
 from hrm.metrics import Metrics, RunningMeans, totals
-from hrm.model import Carry, Model, SegmentAnswer, TensorBatch
+from hrm.model import Carry, Model, SegmentAnswer
 from hrm.optim import learning_rate
 from hrm.run_config import RunConfig
 from hrm.run_length import RunLength
 from hrm.same_run import check_same_run
 from hrm.tasks.base import Batch, Dataset, Split
 
-
-class Diverged(Exception):  # noqa: N818 - a result of a run, not a fault of the program
-    """The loss or a weight is no longer finite.
-
-    Args:
-        step: the first bad optimizer step, counted from 1. On a GPU the loss is read at reports only, but
-            the step is still the first bad one.
-        reason: what was found, in a few words.
-    """
-
-    def __init__(self, step: int, reason: str) -> None:
-        super().__init__(step, reason)
-        self.step, self.reason = step, reason
-
-    def __str__(self) -> str:
-        return f"{self.reason} at step {self.step}"
+_COUNTERS = ("reports_made", "step", "train_flops", "train_seconds", "eval_seconds", "eval_flops")
+"""Numbers of a trainer that a checkpoint holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +98,7 @@ class Trainer:
         self._exploration = torch.Generator(self.device)
         self._exploration.manual_seed(stream_seed(config.seed, "exploration"))
         self._means = RunningMeans(train.batch_size)
-        self._bad_step = torch.zeros((), dtype=torch.int32, device=self.device)
+        self._watch = FiniteWatch(self.model)
         self.reports_made = 0
         self.step = 0
         self.train_flops = 0
@@ -155,7 +142,7 @@ class Trainer:
                     self._train_step()
                     if on_step is not None:
                         on_step(self.step)
-                self._check_finite()
+                self._watch.check(self.step)
         finally:
             synchronize(self.device)
             self.train_seconds += time.perf_counter() - start
@@ -202,7 +189,7 @@ class Trainer:
         sums = []
         with cpu_threads(self.config.threads), self._evaluation_weights():
             for first in range(0, len(split), size):
-                batch = self._to_device(split.batch(first, size))
+                batch = on_device(split.batch(first, size), self.device)
                 sums.append(self.model.evaluate_batch(batch, split.blank_token))
                 self.eval_flops += self._spent(self._eval_flops(len(batch["inputs"])))
             means = self.model.metrics(totals(sums))
@@ -216,7 +203,7 @@ class Trainer:
         """What the model, with the weights that evaluations use, answers to the first `num` examples of a split
         after each segment; empty for a model that does not answer so."""
         with cpu_threads(self.config.threads), self._evaluation_weights():
-            return self.model.segment_answers(self._to_device(split.batch(0, num)))
+            return self.model.segment_answers(on_device(split.batch(0, num), self.device))
 
     def evaluation_state(self) -> dict[str, Tensor]:
         """The model's `state_dict` that evaluations use: averaged where `train.ema` is on. Copies."""
@@ -251,13 +238,8 @@ class Trainer:
             "carry": self.carry,
             "exploration": self._exploration.get_state(),
             "means": self._means.state_dict(),
-            "bad_step": self._bad_step,
-            "reports_made": self.reports_made,
-            "step": self.step,
-            "train_flops": self.train_flops,
-            "train_seconds": self.train_seconds,
-            "eval_seconds": self.eval_seconds,
-            "eval_flops": self.eval_flops,
+            "bad_step": self._watch.bad_step,
+            **{name: getattr(self, name) for name in _COUNTERS},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -276,30 +258,26 @@ class Trainer:
             optimizer.load_state_dict(saved)
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
-        self.carry = _to(state["carry"], self.device)
+        self.carry = moved(state["carry"], self.device)
         if state["device"] == self.device.type:
             self._exploration.set_state(state["exploration"].cpu())
         else:
             self._exploration.manual_seed(stream_seed(self.config.seed, f"exploration after {state['step']}"))
-        self._means.load_state_dict(_to(state["means"], self.device))
-        self._bad_step = state["bad_step"].to(self.device)
-        self.reports_made = state["reports_made"]
-        self.step = state["step"]
-        self.train_flops = state["train_flops"]
-        self.train_seconds = state["train_seconds"]
-        self.eval_seconds = state["eval_seconds"]
-        self.eval_flops = state["eval_flops"]
+        self._means.load_state_dict(moved(state["means"], self.device))
+        self._watch.bad_step = state["bad_step"].to(self.device)
+        for name in _COUNTERS:
+            setattr(self, name, state[name])
 
     def _train_step(self) -> None:
         train = self.config.train
         at = self.length.schedule_step(self.step, self.train_flops)
-        batches = [self._to_device(batch) for batch in self._train_batches()]
+        batches = [on_device(batch, self.device) for batch in self._train_batches()]
         weight = sum(self.model.loss_weight(batch) for batch in batches)
         for batch in batches:
             if self.carry is None:
                 self.carry = self.model.initial_carry(batch)
             self.carry, loss, metrics = self.model.train_segment(self.carry, batch, self._exploration)
-            self._watch(loss.detach())
+            self._watch.see(loss.detach(), self.step + 1)
             (loss / weight).backward()
             self._means.add(metrics | {"loss": loss.detach()})
             self.train_flops += self._spent(self.counts.flops_per_step // len(batches))
@@ -328,37 +306,8 @@ class Trainer:
         executed = self.model.executed_flops
         return counted if executed is None else executed
 
-    def _watch(self, loss: Tensor) -> None:
-        """Looks at the loss of the step in hand: at once on a CPU, noted down on a device, whose queue a look
-        would empty."""
-        if self.device.type != "cpu":
-            first = (self._bad_step == 0) & ~torch.isfinite(loss)
-            self._bad_step = torch.where(first, self.step + 1, self._bad_step)
-        elif not math.isfinite(loss.item()):
-            # A weight that the last step spoiled shows in this step's loss: blame the right one.
-            if not self._weights_are_finite():
-                raise Diverged(self.step, "weights are not finite")
-            raise Diverged(self.step + 1, f"loss is {loss.item()}")
-
-    def _check_finite(self) -> None:
-        bad_step = int(self._bad_step)
-        if bad_step:
-            raise Diverged(bad_step, "loss is not finite")
-        if not self._weights_are_finite():
-            raise Diverged(self.step, "weights are not finite")
-
-    def _weights_are_finite(self) -> bool:
-        tensors = [tensor for tensor in self.model.state_dict().values() if tensor.is_floating_point()]
-        return bool(torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all())
-
     def _eval_flops(self, batch_size: int) -> int:
         return self._family.counts(self.config.model, batch_size, self.config.train).eval_flops_per_batch
-
-    def _to_device(self, batch: Batch) -> TensorBatch:
-        tensors = {name: torch.tensor(array) for name, array in batch.items()}
-        if self.device.type == "cuda":  # a copy from pageable memory would wait for the queue
-            tensors = {name: tensor.pin_memory() for name, tensor in tensors.items()}
-        return {name: tensor.to(self.device, non_blocking=True) for name, tensor in tensors.items()}
 
     @contextmanager
     def _evaluation_weights(self) -> Iterator[None]:
@@ -380,10 +329,3 @@ def stream_seed(seed: int, name: str) -> int:
 
 def _named(split: str, metrics: Metrics) -> Metrics:
     return {f"{split}/{name}": value for name, value in metrics.items()}
-
-
-def _to(nested: Any, device: torch.device) -> Any:
-    """Nested dicts of tensors, moved."""
-    if isinstance(nested, dict):
-        return {name: _to(value, device) for name, value in nested.items()}
-    return nested.to(device) if isinstance(nested, Tensor) else nested

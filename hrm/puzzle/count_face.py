@@ -10,7 +10,7 @@ from hrm.counting import Counts
 from hrm.presets import Preset
 from hrm.puzzle.config import PuzzleHRMConfig
 from hrm.puzzle.counting import count
-from hrm.puzzle.guide import claim_error, claimed_preset, estimate
+from hrm.puzzle.guide import claimed, estimate
 from hrm.train_config import TrainConfig
 from hrm.units import in_bytes, percent, scaled
 
@@ -28,15 +28,15 @@ def model_text(model: PuzzleHRMConfig) -> str:
 
 def parameter_rows(model: PuzzleHRMConfig, counts: Counts) -> list[tuple[str, str, str]]:
     """Parameters by kind, and what the size guide says of them."""
-    guess, claimed = estimate(model), claimed_preset(model)
-    verdict = f"exact is {percent(claim_error(claimed, counts.params))}" if claimed else ""
+    guess, preset = estimate(model), claimed(model)
+    verdict = f"exact is {percent(preset.claim_error(counts.params))}" if preset else ""
     return [
         ("trainable", f"{counts.trainable_params:,}", ""),
         ("puzzle embedding", f"{counts.puzzle_embedding_params:,}", ""),
         ("both (what a budget bounds)", f"{counts.params:,}", scaled(counts.params)),
         ("buffers (initial states)", f"{counts.buffers:,}", ""),
         ("the size guide's estimate", f"{guess:,}", f"{guess - counts.params:+,}"),
-        ("the size guide's claim", str(claimed.claim) if claimed else "none", verdict),
+        ("the size guide's claim", str(preset.claim) if preset else "none", verdict),
     ]
 
 
@@ -53,9 +53,9 @@ def presets_text(presets: Sequence[Preset]) -> str:
     for preset in presets:
         model = reader.build(PuzzleHRMConfig, preset.model, "model")
         counts = count(model, batch_size)
-        claimed = claimed_preset(model)
-        claim = str(claimed.claim) if claimed else "-"
-        error = percent(claim_error(claimed, counts.params)) if claimed else "-"
+        source = claimed(model)
+        claim = str(source.claim) if source else "-"
+        error = percent(source.claim_error(counts.params)) if source else "-"
         shape = f"{model.hidden_size}/{model.num_heads}/{model.H_layers}+{model.L_layers}"
         cycles = f"{model.H_cycles}x{model.L_cycles}"
         rows.append((counts.params, counts.flops_per_step, (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hrm.presets import Preset, load_preset, preset_names
+from hrm.presets import Preset, claimed_preset
 from hrm.puzzle.config import PuzzleHRMConfig
 
 
@@ -20,23 +20,9 @@ def estimate(config: PuzzleHRMConfig) -> int:
     return round(blocks + 2 * config.vocab_size * H + puzzle + 2 * H)
 
 
-def claimed_preset(config: PuzzleHRMConfig) -> Preset | None:
-    """The preset whose claim covers `config`: the guide says how many parameters models of its shape have.
-
-    Heads, cycles, halting and types change no parameter, so a claim covers every model of its shape.
-    """
-    for preset in map(load_preset, preset_names()):
-        is_claimed = preset.claim is not None and preset.family == "puzzle"
-        if is_claimed and _shape(PuzzleHRMConfig(**preset.model)) == _shape(config):
-            return preset
-    return None
-
-
-def claim_error(preset: Preset, params: int) -> float:
-    """How far `params` lie above (+) or below (-) what the preset's claim allows, as a fraction of it."""
-    assert preset.claimed_params is not None
-    low, high = preset.claimed_params
-    return params / min(max(params, low), high) - 1
+def claimed(config: PuzzleHRMConfig) -> Preset | None:
+    """The preset whose claim covers `config`. Heads, cycles, halting and types change no parameter."""
+    return claimed_preset(config, "puzzle", _shape)
 
 
 def _shape(config: PuzzleHRMConfig) -> tuple[object, ...]:

@@ -10,18 +10,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hrm.casting import cast_once
-from hrm.layers import Embedding, Linear, RotaryEmbedding, truncated_normal
+from hrm.layers import (
+    FIRST_Q_VALUE,
+    AffineHead,
+    Embedding,
+    Linear,
+    RotaryEmbedding,
+    h_update_schedule,
+    truncated_normal,
+)
 from hrm.puzzle.config import PuzzleHRMConfig
-from hrm.puzzle.layers import QHead, ReasoningModule
+from hrm.puzzle.layers import ReasoningModule
 from hrm.puzzle.puzzle_embedding import PuzzleEmbedding
 
 State = tuple[Tensor, Tensor]
 """z_H and z_L, each [B, P + S, H] in the type of the forward pass: P puzzle positions, then S cells."""
-
-
-def h_update_schedule(num_L_steps: int, period: int) -> tuple[bool, ...]:
-    """Whether H updates after each of a segment's L-steps: after every `period`-th and after the last."""
-    return tuple(step % period == 0 or step == num_L_steps for step in range(1, num_L_steps + 1))
 
 
 class InnerHRM(nn.Module):
@@ -42,7 +45,7 @@ class InnerHRM(nn.Module):
 
         self.embed_tokens = Embedding(config.vocab_size, config.hidden_size)
         self.lm_head = Linear(config.hidden_size, config.vocab_size)
-        self.q_head = QHead(config.hidden_size)
+        self.q_head = AffineHead(config.hidden_size, 2, FIRST_Q_VALUE)
         self.puzzle_emb: PuzzleEmbedding | None = None
         if config.puzzle_embedding_size > 0:
             self.puzzle_emb = PuzzleEmbedding(config.num_puzzle_identifiers, config.puzzle_embedding_size)

@@ -9,21 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hrm.casting import Casting
 from hrm.layers import Linear, Rotation, SwiGLU, rotate
 from hrm.puzzle.config import PuzzleHRMConfig
-
-
-class QHead(Casting):
-    """Values of halting and continuing, [..., H] to float32 [..., 2]; starts at -5 for both."""
-
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(2, hidden_size))
-        self.bias = nn.Parameter(torch.full((2,), -5.0))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.lent("weight"), self.lent("bias")).float()
 
 
 class Attention(nn.Module):

@@ -1,13 +1,13 @@
-"""Cross entropies over stablemax and softmax, in float32 on every device."""
+"""The losses of a puzzle HRM's cells: cross entropies over stablemax and softmax."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from hrm.losses import softmax_cross_entropy
 from hrm.tasks.base import IGNORED_LABEL
 
 TokenLoss = Callable[[Tensor, Tensor], Tensor]
@@ -19,12 +19,7 @@ def stablemax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
     The official code needs float64 here; this does not.
 
-    Args:
-        logits: [..., V], any floating type.
-        labels: [...], integers in 0..V-1, or IGNORED_LABEL.
-
-    Returns:
-        Losses [...], float32, 0 where the label is ignored.
+    Arguments and result as `hrm.losses.softmax_cross_entropy`.
     """
     # Each branch sees only its own side of 0: else the gradient of 1 / (1 - x) at x = 1, which `where`
     # multiplies by 0, is infinite and gives NaN.
@@ -34,14 +29,6 @@ def stablemax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     index = torch.where(counted, labels, 0).long().unsqueeze(-1)
     log_probability = scores.gather(-1, index).squeeze(-1).log() - scores.sum(-1).log()
     return torch.where(counted, -log_probability, 0)
-
-
-def softmax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy of the softmax; arguments and result as `stablemax_cross_entropy`."""
-    flat = F.cross_entropy(
-        logits.float().flatten(0, -2), labels.long().flatten(), ignore_index=IGNORED_LABEL, reduction="none"
-    )
-    return flat.view(labels.shape)
 
 
 TOKEN_LOSSES: dict[str, TokenLoss] = {

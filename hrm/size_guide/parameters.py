@@ -8,7 +8,7 @@ from typing import Any
 from hrm.presets import load_preset, preset_names
 from hrm.puzzle.config import PuzzleHRMConfig
 from hrm.puzzle.counting import count
-from hrm.puzzle.guide import claim_error, estimate
+from hrm.puzzle.guide import estimate
 from hrm.size_guide.parts import YES, Section, Verdict, always, counts, model, table, within_tolerance
 from hrm.units import percent, scaled
 
@@ -98,7 +98,7 @@ def presets() -> Section:
     ):
         config, exact, off = model(preset.name), counts(preset.name), ""
         if preset.claim:
-            error = claim_error(preset, exact.params)
+            error = preset.claim_error(exact.params)
             off = percent(error)
             claimed = f"{preset.place}: {preset.claim}"
             verdicts.append(Verdict(claimed, f"{exact.params:,} ({off})", within_tolerance(error)))

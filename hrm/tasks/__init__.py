@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hrm.errors import UnknownNameError
+from hrm.errors import DataError, UnknownNameError
 from hrm.tasks.base import Dataset, TaskKind
 from hrm.tasks.directory import DIRECTORY
 from hrm.tasks.sudoku import SUDOKU_KINDS
@@ -15,18 +15,25 @@ from hrm.tasks.text import TEXT
 
 TASKS: dict[str, TaskKind] = {**SUDOKU_KINDS, "text": TEXT}
 
+PATH_KINDS: dict[str, TaskKind] = {"PATH": DIRECTORY, "PATH.csv": SUDOKU_CSV}
+"""What a path may name."""
+
 
 def task_kind(name: str) -> TaskKind:
     """The kind of a task by name, or by path: a folder in the official format, or a Sudoku-Extreme CSV.
 
     Raises:
         UnknownNameError: neither a task nor something that looks like a path.
+        DataError: a file that is no CSV.
     """
     if name in TASKS:
         return TASKS[name]
     path = Path(name).expanduser()
-    if path.suffix == ".csv" or (any(path.glob("*.csv")) and not (path / "train").is_dir()):
+    if path.suffix.lower() == ".csv" or (any(path.glob("*.csv")) and not (path / "train").is_dir()):
         return SUDOKU_CSV
+    if path.is_file():
+        rule = f"is a file; a path must be {' or '.join(kind.summary for kind in PATH_KINDS.values())}"
+        raise DataError("task", name, rule, f"Text is given as task=text task.text={name}")
     if path.exists() or "/" in name or "\\" in name:
         return DIRECTORY
     raise UnknownNameError.among("task", name, TASKS)

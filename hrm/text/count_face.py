@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hrm import config as reader
 from hrm.columns import aligned
 from hrm.counting import Counts
-from hrm.presets import Preset, load_preset, preset_names
+from hrm.presets import Preset, claimed_preset
 from hrm.text import training_time as times
 from hrm.text.config import TextHRMConfig
 from hrm.text.counting import count, fewest_training_flops
@@ -32,7 +32,7 @@ def model_text(model: TextHRMConfig) -> str:
 def parameter_rows(model: TextHRMConfig, counts: Counts) -> list[tuple[str, str, str]]:
     """Parameters, with the document's claim where it makes one for this shape."""
     embedding = model.vocab_size * model.n_embd
-    claimed = _claimed(model)
+    claimed = claimed_preset(model, "text", _weighing)
     verdict = _off_by(claimed, counts.params) if claimed else ""
     return [
         ("embedding and head", f"{embedding:,}", ""),
@@ -108,20 +108,10 @@ def _time_row(preset: Preset) -> tuple[str, ...] | None:
     return preset.name, scaled(time.tokens), str(documented.training_hours), hours, time.verdict
 
 
-def _claimed(model: TextHRMConfig) -> Preset | None:
-    """The preset whose claim covers `model`: heads, steps and context change no parameter."""
-    for preset in map(load_preset, preset_names("text")):
-        if preset.claim is not None and _weighing(_model(preset)) == _weighing(model):
-            return preset
-    return None
-
-
 def _weighing(model: TextHRMConfig) -> tuple[int, ...]:
+    """All that decides the number of parameters: heads, steps and context do not."""
     return model.n_embd, model.n_layers, model.inner_size, model.vocab_size
 
 
 def _off_by(preset: Preset, params: int) -> str:
-    if preset.claimed_params is None:
-        return "-"
-    low, high = preset.claimed_params
-    return percent(params / min(max(params, low), high) - 1)
+    return percent(preset.claim_error(params)) if preset.claim else "-"

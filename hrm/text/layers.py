@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from hrm.casting import Casting, cast_once
-from hrm.layers import Linear, SwiGLU, rotate
+from hrm.layers import FIRST_Q_VALUE, AffineHead, Linear, SwiGLU, h_update_schedule, rotate
 from hrm.text.config import TextHRMConfig
 from hrm.text.halting import Halting, Trace
 from hrm.text.passing import Pass
@@ -78,27 +78,13 @@ def residual_gain(config: TextHRMConfig) -> float:
     return (2 * config.n_layers) ** -0.5
 
 
-class AffineHead(Casting):
-    """y = x W^T + b in float32, W starting at 0: [..., in] to [..., out]."""
-
-    def __init__(self, in_features: int, out_features: int, first_bias: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(out_features, in_features))
-        self.bias = nn.Parameter(torch.full((out_features,), first_bias))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.lent("weight"), self.lent("bias")).float()
-
-
 class QNetwork(nn.Module):
     """Values of continuing and of halting, float32 [B, S, 2], as logits; both start at -5."""
-
-    FIRST_VALUE = -5.0
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.hidden = BiasedLinear(width, width // 4)
-        self.head = AffineHead(width // 4, 2, self.FIRST_VALUE)
+        self.head = AffineHead(width // 4, 2, FIRST_Q_VALUE)
 
     def forward(self, z_H: Tensor) -> Tensor:
         return self.head(F.relu(self.hidden(z_H)))
@@ -113,11 +99,6 @@ class BiasedLinear(Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.lent("weight"), self.lent("bias"))
-
-
-def h_update_schedule(num_steps: int, period: int) -> tuple[bool, ...]:
-    """Whether H updates at each of a layer's steps 1..T: when t mod p = 0, and at t = T."""
-    return tuple(t % period == 0 or t == num_steps for t in range(1, num_steps + 1))
 
 
 class Layer(nn.Module):
@@ -158,14 +139,14 @@ class Layer(nn.Module):
             x,
             run,
             use_reentrant=False,
-            preserve_rng_state=False,
+            preserve_rng_state=run.dropout.draws_globally,
             context_fn=lambda: (nullcontext(), again),
         )
         return normalised(made, self.config)
 
     @contextmanager
-    def _as_before(self, block: Block, dtype: torch.dtype, run: Pass, state: Tensor) -> Iterator[None]:
-        """Within, `block` computes again what it did when dropout's generator was in `state`."""
+    def _as_before(self, block: Block, dtype: torch.dtype, run: Pass, state: Tensor | None) -> Iterator[None]:
+        """Within, `block` computes again what it did when dropout's own generator was in `state`."""
         with cast_once(block, dtype), run.dropout.from_state(state):
             yield
 

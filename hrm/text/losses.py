@@ -1,4 +1,4 @@
-"""The three terms of a text HRM's loss, token by token [B, S], in float32."""
+"""What a text HRM's loss adds to the cross entropy, token by token [B, S], in float32."""
 
 from __future__ import annotations
 
@@ -8,17 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hrm.tasks.base import IGNORED_LABEL
 from hrm.text.config import TextHRMConfig
 from hrm.text.halting import CONTINUE, HALT, Trace
-
-
-def language_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Nats of each label [B, S] under the softmax of logits [B, S, V]; 0 where the label is ignored."""
-    flat = F.cross_entropy(
-        logits.float().flatten(0, 1), labels.long().flatten(), ignore_index=IGNORED_LABEL, reduction="none"
-    )
-    return flat.view(labels.shape)
 
 
 def ponder_loss(traces: Sequence[Trace], config: TextHRMConfig) -> Tensor:

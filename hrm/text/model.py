@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from hrm.casting import cast_once
 from hrm.layers import Embedding, RotaryEmbedding
+from hrm.losses import softmax_cross_entropy
 from hrm.metrics import COUNT, LOSS_COUNT, Metrics
 from hrm.model import Carry, Model, TensorBatch
 from hrm.tasks.base import IGNORED_LABEL
@@ -18,7 +19,7 @@ from hrm.text.config import TextHRMConfig
 from hrm.text.counting import executed_eval_flops, executed_training_flops
 from hrm.text.halting import Trace
 from hrm.text.layers import Layer, RMSNorm
-from hrm.text.losses import language_loss, ponder_loss, q_loss
+from hrm.text.losses import ponder_loss, q_loss
 from hrm.text.passing import Cache, Dropout, Pass, positions, visibility
 from hrm.train_config import TrainConfig
 
@@ -98,7 +99,7 @@ class TextHRM(Model):
         config, labels = self.config, batch["labels"]
         logits, traces = self(batch["inputs"], dropout=Dropout(config.dropout, generator))
         counted = labels != IGNORED_LABEL
-        nats = language_loss(logits, labels)
+        nats = softmax_cross_entropy(logits, labels)
         ponder = (ponder_loss(traces, config) * counted).sum()
         q = (q_loss(traces, nats, config) * counted).sum()
         loss = nats.sum() + config.ponder_loss_weight * ponder + config.q_loss_weight * q
@@ -123,7 +124,7 @@ class TextHRM(Model):
         self.executed_flops = executed_eval_flops(
             self.config, len(labels), labels.shape[1], [trace.num_updates for trace in traces]
         )
-        sums = {"loss": language_loss(logits, labels).sum(), **_token_sums(logits, labels, traces)}
+        sums = {"loss": softmax_cross_entropy(logits, labels).sum(), **_token_sums(logits, labels, traces)}
         if "label_bytes" in batch:
             sums[NUM_BYTES] = batch["label_bytes"].sum()
         return sums

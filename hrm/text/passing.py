@@ -18,7 +18,7 @@ class Dropout:
 
     Args:
         rate: 0 is off.
-        generator: on the tensors' device; None is torch's global one.
+        generator: on the tensors' device; None is torch's global one there.
     """
 
     rate: float = 0.0
@@ -31,21 +31,28 @@ class Dropout:
         kept.bernoulli_(1 - self.rate, generator=self.generator)
         return x * kept / (1 - self.rate)
 
+    @property
+    def draws_globally(self) -> bool:
+        """Whether it moves torch's global generator."""
+        return self.rate > 0 and self.generator is None
+
     @contextmanager
-    def from_state(self, state: Tensor) -> Iterator[None]:
+    def from_state(self, state: Tensor | None) -> Iterator[None]:
         """Within, draws follow `state` of the generator; afterwards go on as if there had been none."""
-        generator = self.generator or torch.default_generator
-        now = generator.get_state()
-        generator.set_state(state)
+        if self.generator is None or state is None:
+            yield
+            return
+        now = self.generator.get_state()
+        self.generator.set_state(state)
         try:
             yield
         finally:
-            generator.set_state(now)
+            self.generator.set_state(now)
 
     @property
-    def state(self) -> Tensor:
-        """The state of the generator."""
-        return (self.generator or torch.default_generator).get_state()
+    def state(self) -> Tensor | None:
+        """The state of the own generator; None where there is none."""
+        return None if self.generator is None else self.generator.get_state()
 
 
 class Cache:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
 from hrm.errors import UserError
-from hrm.option_help import listing, option_lines
+from hrm.option_help import listing, option_lines, shown
 from hrm.presets import load_preset, preset_names
-from hrm.tasks import TASKS
+from hrm.task_help import task_options, task_summaries
 from sweeps.config import SweepConfig
 from sweeps.doors.groups import GROUPS, defaults
 from sweeps.search.pruners import PRUNERS
@@ -37,14 +37,12 @@ def help_text() -> str:
     hints = get_type_hints(SweepConfig)
     sections = [name for name, cls in hints.items() if dataclasses.is_dataclass(cls)]
     samplers = {name: entry.build for name, entry in SAMPLERS.items()}
-    tasks = {name: kind.summary for name, kind in TASKS.items()}
-    tasks["PATH"] = "a folder in the official format, a CSV file of Sudoku-Extreme, or a folder of those"
     presets = {name: load_preset(name).summary for name in preset_names()}
     return "\n\n".join(
         [
             _USAGE,
             f"Spaces (space=...)\n{listing(_questions())}",
-            f"Tasks (task=...)\n{listing(tasks)}",
+            f"Tasks (task=...)\n{listing(task_summaries())}",
             f"Presets (baseline.presets=[...], budget.max_params=...)\n{listing(presets)}",
             f"Samplers (sampler=...)\n{listing(_summaries(samplers))}",
             f"Pruners (pruner=...)\n{listing(_summaries(PRUNERS))}",
@@ -52,10 +50,7 @@ def help_text() -> str:
             *(f"{name}.*\n{option_lines(hints[name], name)}" for name in sections),
             f"sampler.*\n{listing(_options(samplers))}",
             f"pruner.*\n{listing(_options(PRUNERS))}",
-            *(
-                f"task.* of {name}\n{option_lines(TASKS[name].config_class, 'task', skip=['name'])}"
-                for name in ("sudoku6", "text")
-            ),
+            *(f"task.* of {name}\n{options}" for name, options in task_options().items()),
             f"model.*\n  {_MODEL}",
             "Hydra's own flags, such as --cfg job and --multirun: python run_sweep.py --hydra-help",
         ]
@@ -81,11 +76,7 @@ def _options(builders: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
     """Options with their defaults, of those that have any."""
     options = {name: defaults(build) for name, build in builders.items()}
     return {
-        name: ", ".join(f"{option}={_shown(value)}" for option, value in given.items())
+        name: ", ".join(f"{option}={shown(value)}" for option, value in given.items())
         for name, given in options.items()
         if given
     }
-
-
-def _shown(value: Any) -> str:
-    return "null" if value is None else str(value).lower()

@@ -136,8 +136,18 @@ def table(columns: Sequence[Column], rows: Sequence[Row]) -> pa.Table:
 
 
 def metric_unit(name: str) -> str:
-    """The unit of a metric by its name: accuracies are fractions, losses nats per label."""
-    units = {"accuracy": "fraction", "loss": "nats", "bits_per_byte": "bits per byte"}
+    """The unit of a metric by its name; "" of what is no metric of a model.
+
+    A ponder loss is a share of a layer's steps, a perplexity so many equally likely tokens.
+    """
+    units = {
+        "accuracy": "fraction",
+        "ponder_loss": "fraction",
+        "loss": "nats",
+        "bits_per_byte": "bits per byte",
+        "perplexity": "tokens",
+        "steps": "steps",
+    }
     return next((unit for end, unit in units.items() if name.endswith(end)), "")
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from hrm.device import held_bytes, is_out_of_memory, resolve_device
+from hrm.divergence import Diverged
 from hrm.errors import UserError
 from hrm.families import family
 from hrm.tasks import open_task
 from hrm.tasks.base import Dataset
-from hrm.trainer import Diverged, Trainer
+from hrm.trainer import Trainer
 from sweeps.jobs import OUT_OF_MEMORY, Job, Outcome, Report
 from sweeps.running import answers
 from sweeps.running.checkpoints import Checkpoint

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,10 @@ import torch
 from hrm import checkpoint
 from hrm.errors import CheckpointError
 from hrm.files import write_atomically
-from hrm.run_config import RunConfig
 from hrm.tasks import open_task
 from hrm.tasks.base import Dataset
 from hrm.trainer import ReportValues, Trainer
-
-MakeConfig = Callable[..., RunConfig]
+from tests.hrm.conftest import MakeConfig
 
 
 class Stop(Exception):  # noqa: N818

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from hrm.families import family
-from hrm.option_help import field_docs, listing, option_lines
+from hrm.option_help import field_docs, listing, option_lines, shown
 from hrm.run_config import RunConfig
 from hrm.tasks import TASKS
 from hrm.train_config import TrainConfig
@@ -36,6 +36,7 @@ def test_option_lines() -> None:
     lines = option_lines(Base, "train").splitlines()
     assert lines[0].split() == ["train.a=1", "What", "a", "is,", "over", "two", "lines."]
     assert lines[1].rstrip() == "  train.b=null"
+    assert [shown(value) for value in (None, True, False, 0.5, "x")] == ["null", "true", "false", "0.5", "x"]
     assert option_lines(Base, skip=("a",)).rstrip() == "  b=null"
     assert max(len(line) for line in option_lines(TrainConfig, "train", width=80).splitlines()) <= 80
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
+import torch
 
 from hrm import config as reader
 from hrm import presets
@@ -14,25 +14,34 @@ from hrm.families import family
 from hrm.presets import load_preset, preset_names
 from hrm.puzzle.config import PuzzleHRMConfig
 
-SHAPES = {  # hidden_size, num_heads, H_layers, L_layers, H_cycles, L_cycles
-    "tiny_demo": (128, 4, 1, 1, 1, 1),
-    "small_sudoku": (256, 8, 2, 2, 2, 2),
-    "base_default": (512, 8, 4, 4, 2, 2),
-    "small_custom": (384, 6, 3, 3, 2, 2),
-    "medium": (384, 6, 2, 2, 2, 2),
-    "larger_85m": (768, 12, 6, 6, 2, 2),
-    "compute_scaled": (512, 8, 4, 4, 4, 4),
+GOLDEN = {  # parameters; the text models' with the vocabulary that their documents count
+    "tiny_demo": 527_490,
+    "small_sudoku": 3_414_274,
+    "medium": 7_087_490,
+    "small_custom": 10_626_434,
+    "base_default": 27_275_778,
+    "compute_scaled": 27_275_778,
+    "larger_85m": 84_953_858,
+    "text_demo": 1_616_775,
+    "text_1m": 918_177,
+    "text_10m": 9_569_496,
+    "text_tiny_50m": 50_398_872,
+    "text_medium_350m": 329_094_960,
+    "text_large_1b": 1_875_657_288,
 }
 
 
-def test_every_puzzle_preset_has_the_guides_shape() -> None:
-    assert sorted(SHAPES) == preset_names("puzzle")
-    for name, shape in SHAPES.items():
-        preset = load_preset(name)
-        assert preset.family == "puzzle" and preset.name == name
-        model: Any = reader.build(family(preset.family).config_class, preset.model, name)
-        fields = ("hidden_size", "num_heads", "H_layers", "L_layers", "H_cycles", "L_cycles")
-        assert tuple(getattr(model, field) for field in fields) == shape
+@pytest.mark.parametrize("name", preset_names())
+def test_golden_parameters_of_the_built_model(name: str) -> None:
+    preset = load_preset(name)
+    kind = family(preset.family)
+    config = reader.build(kind.config_class, preset.model, name)
+    with torch.device("meta"):
+        model = kind.build(config)
+    state = model.state_dict()
+    embedding = sum(tensor.numel() for key, tensor in state.items() if key.endswith("puzzle_emb.weights"))
+    assert sum(parameter.numel() for parameter in model.parameters()) + embedding == GOLDEN[name]
+    assert kind.counts(config).params == GOLDEN[name]
 
 
 def test_every_preset_says_what_it_is_for_and_where_the_guide_has_it() -> None:

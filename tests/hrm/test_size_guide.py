@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hrm.presets import load_preset, preset_names
 from hrm.puzzle.config import PuzzleHRMConfig
 from hrm.puzzle.counting import count
 from hrm.size_guide.__main__ import main
+from hrm.size_guide.commands import EXAMPLES, Example
 from hrm.size_guide.document import document
 from hrm.size_guide.parts import NO, PARTLY, YES, always, table, within_tolerance
 
@@ -52,6 +54,9 @@ def test_every_preset_stands_with_its_exact_count(text: str) -> None:
         ('"Tiny Demo": ~0.40M | 527,490 (+31.9%)', NO),
         ('"Larger": ~85M | 84,953,858 (-0.1%)', YES),
         ('"Small custom": ~7–8M | 10,626,434 (+32.8%)', NO),
+        ("~3.2M | 3,414,274 (+6.7%)", NO),
+        ("~25M | 27,275,778 (+9.1%)", NO),
+        ("The commands for Tiny, Medium and Base give these models", PARTLY),
         ("`expansion=3` saves ~25% of the MLP against 4 | 0% to 50% by width", PARTLY),
         ("Compute scaling: same params | 27,275,778", YES),
     ],
@@ -59,6 +64,14 @@ def test_every_preset_stands_with_its_exact_count(text: str) -> None:
 def test_verdicts(text: str, claim: str, holds: str) -> None:
     (line,) = (line for line in text.splitlines() if claim in line)
     assert line.endswith(f"| {holds} |")
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_the_guides_overrides_make_the_presets(example: Example) -> None:
+    """Of Medium all but the cycles, for its command starts from the Tiny Demo's."""
+    preset = PuzzleHRMConfig(**load_preset(example.preset).model)
+    cycles = {"H_cycles": 1, "L_cycles": 1} if example.name == "Medium" else {}
+    assert example.config == dataclasses.replace(preset, **cycles)
 
 
 def test_the_words_of_a_verdict() -> None:

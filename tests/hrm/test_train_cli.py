@@ -241,6 +241,10 @@ def test_help_lists_everything(capsys: pytest.CaptureFixture[str]) -> None:
     for wanted in (
         *listed.split(),
         "model.h_update_period=null",
+        "Task, task=PATH.csv:\n  task.train_puzzles=1000",
+        "those of sudoku4, but task.clues=18 task.valid_puzzles=256 task.test_puzzles=1000\n",
+        "task.min_rating=null",
+        "task.valid_fraction=0.1",
         "text_tiny_50m",
         "model.n_embd=384",
         "Peak learning rate of AdamATan2",
@@ -266,7 +270,7 @@ def test_help_lists_everything(capsys: pytest.CaptureFixture[str]) -> None:
         (["resume=nowhere"], "nowhere: given 'no checkpoint'"),
         (
             ["resume=nowhere", "lr=1"],
-            "lr: given 1; only out, read_test, device, threads may be given with resume",
+            "lr: given 1; only out, read_test, push_to_hub, device, threads may be given with resume",
         ),
         (["resume=nowhere", "preset=tiny_demo"], "at most one of preset, config, resume may be given"),
         (["task=/no/such/folder"], "/no/such/folder"),

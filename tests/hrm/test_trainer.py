@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import pickle
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -13,35 +11,19 @@ import pytest
 import torch
 
 from hrm.device import available_devices
+from hrm.divergence import Diverged
 from hrm.errors import ConfigError
 from hrm.families import family
-from hrm.metrics import Metrics
 from hrm.optim import learning_rate
-from hrm.run_config import RunConfig
 from hrm.tasks.base import Dataset, Split
-from hrm.trainer import Diverged, ReportValues, Trainer, stream_seed
-
-MakeConfig = Callable[..., RunConfig]
-
-
-def _reports(trainer: Trainer) -> list[ReportValues]:
-    reports = []
-    while not trainer.finished:
-        reports.append(trainer.next_report())
-    return reports
+from hrm.trainer import ReportValues, Trainer, stream_seed
+from tests.hrm.conftest import MakeConfig
+from tests.hrm.runs import all_reports, same_weights
 
 
 def _figures(report: ReportValues) -> dict[str, Any]:
     """All but the clock's."""
     return {name: value for name, value in dataclasses.asdict(report).items() if not name.endswith("seconds")}
-
-
-def _weights(trainer: Trainer) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
-
-
-def _equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 @pytest.mark.parametrize(
@@ -78,21 +60,21 @@ def test_a_step_is_the_official_one(
                 )
             optimizer.step()
             optimizer.zero_grad()
-    assert _equal(_weights(trainer), model.state_dict())
+    torch.testing.assert_close(trainer.model.state_dict(), model.state_dict(), rtol=0, atol=0)
     assert torch.equal(trainer.carry["z_H"], carry["z_H"])
 
 
 def test_same_config_same_run_whatever_happened_before(small_config: MakeConfig, small_data: Dataset) -> None:
     first = Trainer(small_config(), small_data)
-    reports = _reports(first)
+    reports = all_reports(first)
     torch.rand(17)
     other = Trainer(small_config(seed=1), small_data)
     other.train_to(3)
     torch.manual_seed(99)
     again = Trainer(small_config(), small_data)
     other.train_to(5)
-    assert [_figures(report) for report in _reports(again)] == [_figures(report) for report in reports]
-    assert _equal(_weights(first), _weights(again))
+    assert [_figures(report) for report in all_reports(again)] == [_figures(report) for report in reports]
+    assert same_weights(first, again)
 
 
 def test_torchs_global_generator_is_left_alone(small_config: MakeConfig, small_data: Dataset) -> None:
@@ -106,7 +88,7 @@ def test_the_seed_decides_weights_exploration_and_batches(
     small_config: MakeConfig, small_data: Dataset
 ) -> None:
     a, b = (Trainer(small_config(seed=seed), small_data) for seed in (0, 1))
-    assert not _equal(_weights(a), _weights(b))
+    assert not same_weights(a, b)
     assert stream_seed(0, "exploration") != stream_seed(1, "exploration")
     batches = [small_data.train_batch(0, 8, seed)["inputs"] for seed in (0, 1)]
     assert not np.array_equal(*batches)
@@ -119,14 +101,14 @@ def test_evaluating_changes_nothing_in_training(small_config: MakeConfig, small_
         watched.train_to(step)
         watched.evaluate(small_data.valid)
     plain.train_to(11)
-    assert _equal(_weights(plain), _weights(watched))
+    assert same_weights(plain, watched)
     assert watched.model.training
 
 
-def test_reports(small_config: MakeConfig, small_data: Dataset) -> None:
+def testall_reports(small_config: MakeConfig, small_data: Dataset) -> None:
     trainer = Trainer(small_config(), small_data)
     assert not trainer.finished
-    reports = _reports(trainer)
+    reports = all_reports(trainer)
     assert [(report.index, report.step) for report in reports] == [(1, 6), (2, 12), (3, 18), (4, 23)]
     assert [report.train_flops for report in reports] == [
         trainer.counts.flops_per_step * step for step in (6, 12, 18, 23)
@@ -162,7 +144,7 @@ def test_training_metrics_are_means_of_the_steps_between(
 def test_a_report_due_is_not_lost_when_driven_by_steps(small_config: MakeConfig, small_data: Dataset) -> None:
     trainer = Trainer(small_config(), small_data)
     trainer.train_to(12)
-    assert [(report.index, report.step) for report in _reports(trainer)] == [(2, 12), (3, 18), (4, 23)]
+    assert [(report.index, report.step) for report in all_reports(trainer)] == [(2, 12), (3, 18), (4, 23)]
 
 
 def test_what_on_step_raises_leaves_the_trainer_whole(small_config: MakeConfig, small_data: Dataset) -> None:
@@ -181,56 +163,6 @@ def test_what_on_step_raises_leaves_the_trainer_whole(small_config: MakeConfig, 
     assert _figures(interrupted.next_report()) == _figures(plain.next_report())
 
 
-def _mean(parts: list[tuple[int, Metrics]], name: str) -> float:
-    values = [(count, metrics[name]) for count, metrics in parts]
-    return sum(count * value for count, value in values if value is not None) / sum(c for c, _ in values)
-
-
-@pytest.mark.parametrize("size", [1, 7, 12, 100])
-def test_evaluation_batches_decide_nothing(small_config: MakeConfig, small_data: Dataset, size: int) -> None:
-    reference = Trainer(small_config(), small_data)
-    reference.train_to(10)
-    trainer = Trainer(small_config(**{"train.eval_batch_size": size}), small_data)
-    trainer.train_to(10)
-    assert trainer.evaluate(small_data.valid) == pytest.approx(reference.evaluate(small_data.valid), rel=1e-5)
-    assert trainer.eval_flops == reference.eval_flops
-    per_sequence = reference.counts.eval_flops_per_batch // reference.config.train.batch_size
-    assert trainer.eval_flops == per_sequence * len(small_data.valid)
-
-
-def test_evaluation_covers_the_whole_split_once(small_config: MakeConfig, small_data: Dataset) -> None:
-    trainer = Trainer(small_config(), small_data)
-    trainer.train_to(10)
-    valid = small_data.valid
-    parts = []
-    for part in (slice(0, 3), slice(3, 12)):
-        split = Split(
-            valid.inputs[part], valid.labels[part], valid.puzzle_identifiers[part], valid.blank_token
-        )
-        parts.append((len(split), trainer.evaluate(split)))
-    for name, value in trainer.evaluate(valid).items():
-        assert value == pytest.approx(_mean(parts, name), rel=1e-5)
-
-
-def test_an_empty_split_has_no_metrics(small_config: MakeConfig, small_data: Dataset) -> None:
-    valid = small_data.valid
-    empty = Split(valid.inputs[:0], valid.labels[:0], valid.puzzle_identifiers[:0], valid.blank_token)
-    assert Trainer(small_config(), small_data).evaluate(empty) == {}
-
-
-def test_ema_evaluates_averaged_weights_and_trains_its_own(
-    small_config: MakeConfig, small_data: Dataset
-) -> None:
-    plain, averaged = (Trainer(small_config(**{"train.ema": ema}), small_data) for ema in (0.0, 0.5))
-    plain.train_to(15)
-    averaged.train_to(15)
-    assert _equal(_weights(plain), _weights(averaged))
-    valid = averaged.evaluate(small_data.valid)
-    assert valid != plain.evaluate(small_data.valid)
-    plain.model.load_state_dict(averaged.evaluation_state())
-    assert valid == plain.evaluate(small_data.valid)
-
-
 def test_the_test_split_is_not_read(small_config: MakeConfig, small_data: Dataset) -> None:
     class Sealed(type(small_data)):  # type: ignore[misc]
         @property
@@ -239,7 +171,7 @@ def test_the_test_split_is_not_read(small_config: MakeConfig, small_data: Datase
 
     sealed = object.__new__(Sealed)
     sealed.__dict__.update({name: value for name, value in vars(small_data).items() if name != "test"})
-    assert len(_reports(Trainer(small_config(), sealed))) == 4
+    assert len(all_reports(Trainer(small_config(), sealed))) == 4
 
 
 def test_the_data_decide_their_fields(small_config: MakeConfig, small_data: Dataset) -> None:
@@ -274,49 +206,11 @@ def test_half_precision_trains(small_config: MakeConfig, small_data: Dataset, dt
     assert loss == pytest.approx(expected, rel=0.02)
 
 
-def test_a_huge_rate_diverges_by_name(small_config: MakeConfig, small_data: Dataset) -> None:
-    trainer = Trainer(small_config(**{"train.lr": 1e30, "train.lr_warmup_steps": 0}), small_data)
-    seen: list[int] = []
-    with pytest.raises(Diverged, match=r"loss is (nan|inf) at step 2$") as caught:
-        trainer.next_report(seen.append)
-    assert seen == [1]
-    assert (caught.value.step, trainer.step) == (2, 1)
-
-
-def test_a_spoiled_weight_is_blamed_on_the_step_that_spoiled_it(
-    small_config: MakeConfig, small_data: Dataset
-) -> None:
-    def spoil(step: int) -> None:
-        if step == 4:
-            with torch.no_grad():
-                next(trainer.model.parameters()).fill_(torch.nan)
-
-    trainer = Trainer(small_config(), small_data)
-    with pytest.raises(Diverged, match="weights are not finite at step 4"):
-        trainer.train_to(10, spoil)
-    trainer = Trainer(small_config(), small_data)
-    with pytest.raises(Diverged, match="weights are not finite at step 4"):
-        trainer.train_to(4, spoil)
-
-
-def test_a_loss_that_only_evaluation_sees_is_not_silent(
-    small_config: MakeConfig, small_data: Dataset
-) -> None:
-    trainer = Trainer(small_config(), small_data)
-    trainer.train_to(2)
-    with torch.no_grad():
-        next(trainer.model.parameters()).fill_(torch.inf)
-    with pytest.raises(Diverged, match="evaluation loss is nan at step 2"):
-        trainer.evaluate(small_data.valid)
-
-
-def test_divergence_crosses_processes() -> None:
-    diverged = pickle.loads(pickle.dumps(Diverged(37, "loss is nan")))
-    assert (diverged.step, diverged.reason, str(diverged)) == (37, "loss is nan", "loss is nan at step 37")
-
-
 @pytest.mark.gpu
-@pytest.mark.skipif(available_devices() == ["cpu"], reason="this machine has a CPU only")
+@pytest.mark.skipif(
+    available_devices() == ["cpu"],
+    reason="needs a CUDA or MPS device of this machine: it holds training there against training on the CPU",
+)
 def test_a_device_agrees_with_the_cpu(small_config: MakeConfig, small_data: Dataset) -> None:
     """Same weights, batches and arithmetic; exploration is the device's own, so it is switched off."""
     config = small_config(halt_exploration_prob=0.0)

@@ -17,25 +17,14 @@ from hrm.puzzle.checkpoint_names import (
 )
 from hrm.puzzle.config import PuzzleHRMConfig
 from hrm.puzzle.model import PuzzleHRM
+from tests.hrm.puzzle.conftest import small_model
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
 
-def small_model(**fields: Any) -> PuzzleHRM:
-    values = {
-        "hidden_size": 16,
-        "num_heads": 2,
-        "H_layers": 1,
-        "L_layers": 2,
-        "mlp_multiple": 8,
-        "seq_len": 6,
-    }
-    return PuzzleHRM(PuzzleHRMConfig(**(values | fields)))
-
-
 @pytest.mark.parametrize("fields", [{}, {"puzzle_emb_ndim": 0}, {"pos_encodings": "learned"}], ids=str)
 def test_names_return(fields: dict[str, Any]) -> None:
-    state = small_model(**fields).state_dict()
+    state = small_model(L_layers=2, **fields).state_dict()
     official = to_official(state)
     assert all(name.startswith("_orig_mod.model.inner.") for name in official)
     assert from_official(official).keys() == state.keys()
@@ -71,7 +60,7 @@ def test_our_names_are_the_official_ones_under_any_wrapper(file: str, prefix: st
 
 
 def test_a_file_returns_the_model(tmp_path: Path) -> None:
-    written, read = small_model(), small_model()
+    written, read = small_model(0), small_model(1)
     write_official(written, tmp_path / "step_1")
     read_official(read, tmp_path / "step_1")
     assert all(torch.equal(value, read.state_dict()[name]) for name, value in written.state_dict().items())

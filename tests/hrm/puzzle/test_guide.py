@@ -7,7 +7,7 @@ import pytest
 from hrm.presets import load_preset
 from hrm.puzzle.config import PuzzleHRMConfig
 from hrm.puzzle.counting import count
-from hrm.puzzle.guide import claim_error, claimed_preset, estimate
+from hrm.puzzle.guide import claimed, estimate
 
 
 def tiny(**fields: Any) -> PuzzleHRMConfig:
@@ -31,14 +31,14 @@ def test_what_the_estimator_misses(fields: dict[str, Any], missing: int) -> None
 
 
 def test_a_claim_covers_every_model_of_its_shape_and_no_other() -> None:
-    claimed = claimed_preset(tiny(num_heads=8, H_cycles=3, forward_dtype="float32"))
-    assert claimed is not None and claimed.name == "tiny_demo"
+    preset = claimed(tiny(num_heads=8, H_cycles=3, forward_dtype="float32"))
+    assert preset is not None and preset.name == "tiny_demo"
     for fields in ({"H_layers": 2}, {"vocab_size": 12}, {"pos_encodings": "learned"}, {"puzzle_emb_ndim": 0}):
-        assert claimed_preset(tiny(**fields)) is None
+        assert claimed(tiny(**fields)) is None
 
 
 def test_the_error_of_a_range_is_from_its_nearer_end() -> None:
-    claimed = load_preset("small_custom")  # ~7–8M
-    assert claim_error(claimed, 7_500_000) == 0
-    assert claim_error(claimed, 8_800_000) == pytest.approx(0.1)
-    assert claim_error(claimed, 6_300_000) == pytest.approx(-0.1)
+    preset = load_preset("small_custom")  # ~7–8M
+    assert preset.claim_error(7_500_000) == 0
+    assert preset.claim_error(8_800_000) == pytest.approx(0.1)
+    assert preset.claim_error(6_300_000) == pytest.approx(-0.1)

@@ -1,27 +1,16 @@
 """The recurrence: its schedule, where gradient flows, and embeddings of every kind."""
 
 import math
-from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hrm.layers import h_update_schedule
 from hrm.puzzle.config import PuzzleHRMConfig
-from hrm.puzzle.inner import InnerHRM, h_update_schedule
-
-
-def small(**fields: Any) -> PuzzleHRMConfig:
-    values = {
-        "hidden_size": 16,
-        "num_heads": 2,
-        "H_layers": 1,
-        "L_layers": 1,
-        "mlp_multiple": 8,
-        "seq_len": 5,
-    }
-    return PuzzleHRMConfig(**(values | {"forward_dtype": "float32"} | fields))
+from hrm.puzzle.inner import InnerHRM
+from tests.hrm.puzzle.conftest import small_config
 
 
 def official_order(H_cycles: int, L_cycles: int) -> str:
@@ -35,7 +24,7 @@ def order(schedule: tuple[bool, ...]) -> str:
 
 @given(st.integers(1, 6), st.integers(1, 6))
 def test_default_period_is_the_official_order(H_cycles: int, L_cycles: int) -> None:
-    config = small(H_cycles=H_cycles, L_cycles=L_cycles)
+    config = small_config(H_cycles=H_cycles, L_cycles=L_cycles)
     assert order(h_update_schedule(config.num_L_steps, config.effective_period)) == official_order(
         H_cycles, L_cycles
     )
@@ -67,7 +56,7 @@ class Trace:
 def run(config: PuzzleHRMConfig, gradient_L_steps: int) -> str:
     inner = InnerHRM(config)
     trace = Trace(inner)
-    embedding = inner.embed(torch.zeros(1, 5, dtype=torch.int32), torch.zeros(1, dtype=torch.int32))
+    embedding = inner.embed(torch.zeros(1, 6, dtype=torch.int32), torch.zeros(1, dtype=torch.int32))
     state = torch.zeros_like(embedding)
     inner.run_segment((state, state), embedding, gradient_L_steps)
     return trace.calls
@@ -89,13 +78,13 @@ def run(config: PuzzleHRMConfig, gradient_L_steps: int) -> str:
 def test_autograd_records_the_last_steps_only(
     fields: dict[str, int], gradient_L_steps: int, expected: str
 ) -> None:
-    assert run(small(**fields), gradient_L_steps) == expected
+    assert run(small_config(**fields), gradient_L_steps) == expected
 
 
 def test_one_step_gradient_is_that_of_the_last_step_alone() -> None:
     torch.manual_seed(0)
-    inner = InnerHRM(small(H_cycles=2, L_cycles=2))
-    inputs, ids = torch.randint(0, 11, (3, 5)), torch.zeros(3, dtype=torch.int32)
+    inner = InnerHRM(small_config(H_cycles=2, L_cycles=2))
+    inputs, ids = torch.randint(0, 11, (3, 6)), torch.zeros(3, dtype=torch.int32)
     embedding = inner.embed(inputs, ids)
     state = torch.randn_like(embedding), torch.randn_like(embedding)
     inner.run_segment(state, embedding, 1)[0].square().sum().backward()
@@ -121,14 +110,14 @@ def test_one_step_gradient_is_that_of_the_last_step_alone() -> None:
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 40), st.sampled_from(["rope", "learned"]))
 def test_embedding_holds_the_padded_puzzle_then_the_tokens(ndim: int, pos_encodings: str) -> None:
-    config = small(puzzle_emb_ndim=ndim, pos_encodings=pos_encodings, num_puzzle_identifiers=3)
+    config = small_config(puzzle_emb_ndim=ndim, pos_encodings=pos_encodings, num_puzzle_identifiers=3)
     inner = InnerHRM(config)
     if inner.puzzle_emb is not None:
         inner.puzzle_emb.weights.normal_()
-    inputs, ids = torch.randint(0, 11, (2, 5), dtype=torch.int32), torch.tensor([2, 0], dtype=torch.int32)
+    inputs, ids = torch.randint(0, 11, (2, 6), dtype=torch.int32), torch.tensor([2, 0], dtype=torch.int32)
     embedding = inner.embed(inputs, ids)
     num_puzzle_positions = math.ceil(ndim / 16)
-    assert embedding.shape == (2, num_puzzle_positions + 5, 16)
+    assert embedding.shape == (2, num_puzzle_positions + 6, 16)
     plain = embedding / 4
     if inner.embed_pos is not None:
         plain = plain * math.sqrt(2) - inner.embed_pos.embedding_weight

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from hrm.layers import RotaryEmbedding, SwiGLU, rotate, truncated_normal
 from hrm.puzzle.config import PuzzleHRMConfig
-from hrm.puzzle.layers import Attention, Block, QHead
+from hrm.puzzle.inner import InnerHRM
+from hrm.puzzle.layers import Attention, Block
 
 CONFIG = PuzzleHRMConfig(hidden_size=16, num_heads=2, mlp_multiple=4, expansion=2)
 
@@ -23,7 +24,8 @@ def test_truncated_normal_has_the_deviation_asked_for() -> None:
 
 
 def test_q_head_starts_at_minus_five() -> None:
-    assert QHead(8)(torch.randn(3, 8)).eq(-5).all()
+    values = InnerHRM(CONFIG).q_head(torch.randn(3, 16))
+    assert values.shape == (3, 2) and values.eq(-5).all()
 
 
 def test_rotation_turns_each_pair_by_its_angle() -> None:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hrm.puzzle.losses import TOKEN_LOSSES, softmax_cross_entropy, stablemax_cross_entropy
+from hrm.losses import softmax_cross_entropy
+from hrm.puzzle.losses import TOKEN_LOSSES, stablemax_cross_entropy
 
 LOGITS = st.lists(
     st.one_of(st.floats(-1e4, 1e4, width=32), st.sampled_from([0.0, -0.0, 1.0, -1.0])), min_size=2, max_size=6

@@ -8,26 +8,16 @@ from torch import Tensor
 
 from hrm.model import TensorBatch
 from hrm.optim import AdamATan2, SparseSignSGD
-from hrm.puzzle.config import PuzzleHRMConfig
 from hrm.puzzle.model import PuzzleHRM
 from hrm.tasks.base import IGNORED_LABEL
 from hrm.train_config import TrainConfig
+from tests.hrm.puzzle import conftest
 
 BLANK = 1
 
 
 def small_model(seed: int = 0, **fields: Any) -> PuzzleHRM:
-    values = {
-        "hidden_size": 16,
-        "num_heads": 2,
-        "H_layers": 1,
-        "L_layers": 1,
-        "mlp_multiple": 8,
-        "seq_len": 6,
-    }
-    values |= {"num_puzzle_identifiers": 3, "halt_max_steps": 3, "forward_dtype": "float32"}
-    torch.manual_seed(seed)
-    return PuzzleHRM(PuzzleHRMConfig(**(values | fields)))
+    return conftest.small_model(seed, **({"num_puzzle_identifiers": 3, "halt_max_steps": 3} | fields))
 
 
 def random_batch(seed: int = 0, size: int = 5) -> TensorBatch:

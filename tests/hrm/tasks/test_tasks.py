@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hrm.errors import UnknownNameError
+from hrm.errors import DataError, UnknownNameError
 from hrm.tasks import TASKS, task_kind
 from hrm.tasks.directory import DIRECTORY
 from hrm.tasks.sudoku_csv import SUDOKU_CSV
@@ -38,6 +38,18 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert task_kind("nowhere.csv") is SUDOKU_CSV
     monkeypatch.setenv("HOME", str(tmp_path))
     assert task_kind("~/tables") is SUDOKU_CSV
+
+
+def test_a_file_that_is_no_csv_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "afile").write_text("text")
+    with pytest.raises(DataError) as caught:
+        task_kind(str(tmp_path / "afile"))
+    assert caught.value.rule.startswith(
+        "is a file; a path must be a folder in the official directory format or a"
+    )
+    assert caught.value.mend == f"Text is given as task=text task.text={tmp_path}/afile"
+    (tmp_path / "PUZZLES.CSV").write_text("")
+    assert task_kind(str(tmp_path / "PUZZLES.CSV")) is SUDOKU_CSV
 
 
 def test_tasks_start_without_torch() -> None:

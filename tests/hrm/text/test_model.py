@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from hrm.layers import h_update_schedule
 from hrm.presets import load_preset
 from hrm.tasks.base import IGNORED_LABEL
 from hrm.text.config import TextHRMConfig
-from hrm.text.layers import h_update_schedule, normalised
+from hrm.text.layers import normalised
 from hrm.text.model import EMBEDDING_STD, TextHRM
 from hrm.text.passing import Cache
 from tests.hrm.text.conftest import lively_model, random_batch, small_config, small_model

@@ -78,12 +78,10 @@ def test_two_presets_never_write_to_one_directory() -> None:
 
 
 def test_our_own_small_ones_keep_to_their_names() -> None:
-    sizes = {name: count(run_of(name).model).params for name in ("text_1m", "text_10m")}
-    assert sizes == {"text_1m": 918_177, "text_10m": 9_569_496}
     for name, most in (("text_1m", 1_000_000), ("text_10m", 10_000_000)):
         run = run_of(name)
         deeper = TextHRMConfig(**vars(run.model) | {"n_layers": run.model.n_layers + 1})
-        assert sizes[name] <= most < count(deeper).params
+        assert count(run.model).params <= most < count(deeper).params
 
 
 def test_the_50m_model_on_bytes_is_38m() -> None:

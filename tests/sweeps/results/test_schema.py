@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from hrm.metrics import COUNT, LOSS_COUNT
 from sweeps.results.schema import CURVE_COLUMNS, SCHEMA_VERSION, TRIAL_COLUMNS, metric_unit, table
+from tests.hrm.family_cases import CASES, FamilyCase
 
 
 @pytest.mark.parametrize("columns", [TRIAL_COLUMNS, CURVE_COLUMNS])
@@ -23,6 +27,18 @@ def test_units_and_version_are_in_the_schema() -> None:
     assert schema.field("valid/exact_accuracy").metadata[b"unit"] == b"fraction"
     assert metric_unit("train/count") == ""
     assert metric_unit("valid/bits_per_byte") == "bits per byte"
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@settings(max_examples=3)
+@given(data=st.data())
+def test_every_metric_of_a_model_has_a_unit(case: FamilyCase, data: st.DataObject) -> None:
+    config = data.draw(case.configs)
+    model, batch = case.family.build(config), case.random_batch(config, 2)
+    trained = model.train_segment(model.initial_carry(batch), batch)[2]
+    evaluated = model.metrics({name: float(value) for name, value in model.evaluate_batch(batch, 1).items()})
+    names = {*trained, *evaluated, *case.family.metrics} - {COUNT, LOSS_COUNT}
+    assert {name for name in names if not metric_unit(f"train/{name}")} == set()
 
 
 def test_missing_none_and_nan_are_null_and_zero_is_not() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hrm.checkpoint import load
-from hrm.trainer import Diverged
+from hrm.divergence import Diverged
 from sweeps.errors import SpaceError
 from sweeps.jobs import Outcome, Report
 from sweeps.running import checkpoints, trial

@@ -1,0 +1,20 @@
+"""What tests of trainers share."""
+
+from __future__ import annotations
+
+import torch
+
+from hrm.trainer import ReportValues, Trainer
+
+
+def all_reports(trainer: Trainer) -> list[ReportValues]:
+    """Trains to the end."""
+    reports = []
+    while not trainer.finished:
+        reports.append(trainer.next_report())
+    return reports
+
+
+def same_weights(a: Trainer, b: Trainer) -> bool:
+    ours, theirs = a.model.state_dict(), b.model.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
