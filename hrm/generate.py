@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from hrm import config as reader
 from hrm import door
 from hrm.errors import ConfigError
-from hrm.rules import at_least, check, each
+from hrm.rules import SEED, at_least, check, each
+from hrm.text.sampling import Sampling
 
 if TYPE_CHECKING:
     from hrm.trainer import Trainer
@@ -26,7 +26,7 @@ Continues a prompt with a text model that `python -m hrm.train` has trained.
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerateConfig:
+class GenerateConfig(Sampling):
     """What to continue, and how.
 
     Raises:
@@ -39,23 +39,18 @@ class GenerateConfig:
     """Text to continue; none starts a document."""
     max_new_tokens: int | None = None
     """Most tokens to add; null fills the context."""
-    temperature: float = 0.0
-    """0 takes the most likely token; 1 draws as likely as the model has it."""
-    top_k: int | None = None
-    """Draw among that many most likely tokens only."""
-    top_p: float = 1.0
-    """Draw among the fewest tokens that are that likely together."""
     seed: int = 0
     """Of what is drawn."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check(self, RULES)
 
 
 RULES = (
     *each(["run"], bool, "must be the folder of a trained run"),
     *at_least(1, "max_new_tokens", null=""),
-    *at_least(0, "seed"),
+    *SEED,
 )
 
 
@@ -66,9 +61,10 @@ def main(arguments: list[str]) -> int:
         UserError: the command line, the run or its data are at fault.
     """
     if not arguments or {"-h", "--help"} & set(arguments):
-        from hrm.option_help import option_lines
+        from hrm.option_help import field_docs, option_lines
 
-        print(_USAGE + option_lines(GenerateConfig))
+        own = option_lines(GenerateConfig, skip=field_docs(Sampling))
+        print(f"{_USAGE}{own}\n{option_lines(Sampling)}")
         return 0
     asked = reader.build(GenerateConfig, reader.parse_dotlist(arguments), "generate")
     print(asked.prompt + continuation(_trained(Path(asked.run)), asked))
@@ -84,11 +80,9 @@ def continuation(trainer: Trainer, asked: GenerateConfig) -> str:
     import torch
 
     from hrm.tasks.text_dataset import TextDataset
-    from hrm.text.generate import Sampling, generate
+    from hrm.text.generate import generate
 
     assert isinstance(trainer.dataset, TextDataset)
-    own = {field.name: getattr(asked, field.name) for field in dataclasses.fields(Sampling)}
-    sampling = Sampling(**own)
     tokenizer = trainer.dataset.tokenizer
     start = [tokenizer.end, *tokenizer.encode(asked.prompt.encode("utf-8", "replace"))[0].tolist()]
     room = trainer.config.model.seq_len - len(start)
@@ -101,7 +95,7 @@ def continuation(trainer: Trainer, asked: GenerateConfig) -> str:
     generator = torch.Generator(trainer.device)
     generator.manual_seed(asked.seed)
     prompt = torch.tensor([start], device=trainer.device)
-    made = generate(model, prompt, asked.max_new_tokens or room, sampling, generator=generator)[0].tolist()
+    made = generate(model, prompt, asked.max_new_tokens or room, asked, generator=generator)[0].tolist()
     end = made.index(tokenizer.end) if tokenizer.end in made else len(made)
     return tokenizer.decode(made[:end])
 

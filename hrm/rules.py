@@ -89,3 +89,7 @@ def one_of(allowed: tuple[str, ...], field: str) -> list[Rule]:
 
 FORWARD_DTYPE = one_of(("float32", "bfloat16", "float16"), "forward_dtype")
 """Types of the forward pass, in every family."""
+
+MAX_SEED = 2**63
+"""Where torch's seeds end."""
+SEED = each(["seed"], lambda value: 0 <= value < MAX_SEED, f"must lie in 0..{MAX_SEED - 1}")

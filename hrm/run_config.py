@@ -11,7 +11,7 @@ from typing import Any
 from hrm import config as reader
 from hrm.errors import ConfigError, UnknownNameError
 from hrm.families import family
-from hrm.rules import at_least, check, each, one_of
+from hrm.rules import SEED, at_least, check, one_of
 from hrm.tasks import TASKS, task_kind
 from hrm.train_config import TrainConfig
 
@@ -85,14 +85,12 @@ class RunConfig:
 
 DEFAULT_TASK = "sudoku9"
 DEFAULT_TASKS = {"puzzle": DEFAULT_TASK, "text": "text"}
-MAX_SEED = 2**63
-"""Where torch's seeds end."""
 PROVENANCE = "sweep"
 """A mapping that a sweep may write beside the config of its winner; a run does not depend on it."""
 _TOP_FIELDS = ("family", "seed", "device", "threads")
 RULES = (
     *one_of(DEVICES, "device"),
-    *each(["seed"], lambda value: 0 <= value < MAX_SEED, f"must lie in 0..{MAX_SEED - 1}"),
+    *SEED,
     *at_least(1, "threads", null=""),
 )
 

@@ -70,8 +70,7 @@ def prepare(config: DirectoryConfig, progress: Callable[[int, int], None] | None
     """
     root = Path(config.name)
     if not root.is_dir():
-        found = "is not a folder" if root.exists() else "no such folder"
-        raise DataError(f"task={root}", found, LAYOUT, "Check the path of task=")
+        raise DataError(f"task={root}", "no such folder", LAYOUT, "Check the path of task=")
     train, test = Half(root / "train"), Half(root / "test")
     fields = train.metadata.model_fields
     if test.metadata.model_fields != fields:

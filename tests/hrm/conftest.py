@@ -12,6 +12,8 @@ from hrm.tasks import open_task
 from hrm.tasks.base import Dataset
 
 SMALL_TASK = {"name": "sudoku4", "train_puzzles": 40, "valid_puzzles": 12, "test_puzzles": 12}
+TASK_OPTIONS = [f"task.{name}={value}" for name, value in SMALL_TASK.items()]
+"""The same for a command line."""
 SMALL_MODEL = {
     "hidden_size": 16,
     "num_heads": 2,

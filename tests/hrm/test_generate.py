@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hrm import door, generate, train
+from hrm.rules import MAX_SEED
 from tests.hrm.tasks.text_cases import write_files
 
 
@@ -59,6 +60,8 @@ def test_a_seed_decides_what_is_drawn(run: Path, capsys: pytest.CaptureFixture[s
         (["prompt=abcdefghabcdefghabcdefghabcdefgh"], "has 32 tokens, and the context of 24"),
         (["prompt=a", "max_new_tokens=40"], "max_new_tokens"),
         (["prompt=a", "top_p=0"], "top_p"),
+        (["prompt=a", "seed=-1"], "seed: given -1; must lie in 0.."),
+        (["prompt=a", f"seed={MAX_SEED}"], "seed"),
         (["promt=a"], "Did you mean 'prompt'?"),
     ],
 )

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hrm import config as reader
 from hrm import run_config
 from hrm.errors import ConfigError, UnknownNameError
-from hrm.run_config import MAX_SEED, RunConfig, merge, qualify
+from hrm.rules import MAX_SEED
+from hrm.run_config import RunConfig, merge, qualify
 
 
 @pytest.mark.parametrize(

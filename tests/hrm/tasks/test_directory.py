@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hrm.errors import ConfigError, DataError
-from hrm.tasks import open_task, task_kind
+from hrm.tasks import open_task
 from hrm.tasks.augment import augment
 from hrm.tasks.base import IGNORED_LABEL
 from hrm.tasks.directory import DIRECTORY, DirectoryConfig
@@ -205,12 +205,6 @@ def test_a_missing_folder(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match="no such folder"):
         DIRECTORY.counted_fields(DirectoryConfig(name=str(tmp_path / "nowhere")))
-
-
-def test_a_file_in_place_of_a_folder(tmp_path: Path) -> None:
-    (tmp_path / "file.npz").write_text("")
-    assert task_kind(str(tmp_path / "file.npz")) is DIRECTORY
-    assert "given 'is not a folder'; a data set folder holds" in _message(tmp_path / "file.npz")
 
 
 def test_a_missing_half(sudoku: Path) -> None:

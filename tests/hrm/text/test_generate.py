@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hrm.errors import ConfigError
-from hrm.text.generate import Sampling, generate
+from hrm.text.generate import generate
+from hrm.text.sampling import Sampling
 from tests.hrm.text.conftest import lively_model, random_batch, small_model
 
 
