@@ -1,0 +1,70 @@
+"""Stored learning curves of real trials, for the simulator: what a sweep would have met, looked up."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from sweeps.jobs import Job, Report
+from sweeps.search.simulator import Train
+
+Cell = tuple[float, ...]
+"""The searched values of a configuration, rounded: a float that was written out is found again."""
+
+SPENT = ("index", "step", "train_flops", "train_seconds", "eval_seconds")
+"""Columns of the file, beside the searched values, `seed` and the metrics."""
+
+
+class StoredCurves:
+    """Reports by configuration and seed.
+
+    Args:
+        path: a Parquet file of a row per report; every configuration has the same number of whole runs.
+        searched: names of the searched values, all numbers.
+    """
+
+    def __init__(self, path: Path, searched: Sequence[str]) -> None:
+        self._searched = tuple(searched)
+        found: dict[Cell, dict[int, list[Report]]] = defaultdict(lambda: defaultdict(list))
+        for row in pq.read_table(path).sort_by("index").to_pylist():
+            metrics = {name: value for name, value in row.items() if name.startswith("valid/")}
+            report = Report(**{name: row[name] for name in SPENT}, metrics=metrics)
+            found[self.cell(row)][row["seed"]].append(report)
+        self.runs: dict[Cell, list[list[Report]]] = {
+            cell: [reports for _, reports in sorted(seeds.items())] for cell, seeds in sorted(found.items())
+        }
+        """Of each configuration the reports of each run."""
+
+    def cell(self, params: Mapping[str, Any]) -> Cell:
+        """The key of a configuration."""
+        return tuple(round(float(params[name]), 6) for name in self._searched)
+
+    def met(self, cell: Cell, seed: int) -> int:
+        """Which of a configuration's runs a sweep of that seed meets."""
+        return random.Random(f"{seed} {cell}").randrange(len(self.runs[cell]))
+
+    def train(self, seed: int) -> Train:
+        """Trains, for a sweep of that seed, by looking up."""
+
+        def look_up(job: Job, index: int) -> Report:
+            cell = self.cell(job.params)
+            return self.runs[cell][self.met(cell, seed)][index - 1]
+
+        return look_up
+
+    @cached_property
+    def run_flops(self) -> int:
+        """Training FLOPs of a whole run: the most of all."""
+        return max(reports[-1].train_flops for seeds in self.runs.values() for reports in seeds)
+
+    def mean_end(self, cell: Cell, metric: str, without: int | None = None) -> float:
+        """A configuration's last report, as the mean of its runs, one of them perhaps left out."""
+        ends = [reports[-1].metrics[metric] for i, reports in enumerate(self.runs[cell]) if i != without]
+        return fmean(end for end in ends if end is not None)
