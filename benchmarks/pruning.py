@@ -258,7 +258,7 @@ def draw(results: Mapping[float, Mapping[str, Sequence[Run]]], path: Path) -> No
             color=COLOURS[ARM_COLOURS[place]], label=f"{budget:g} whole runs", markersize=4,
         )  # fmt: skip
     axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel("regret: blank accuracy below the best configuration's (mean and 95% interval)")
+    axes.set_xlabel("regret in blank accuracy (mean, 95% interval)")
     axes.legend(title="training FLOPs", frameon=False)
     axes.grid(axis="x", color=COLOURS["light"])
     figure.savefig(path, dpi=DPI)
