@@ -6,7 +6,7 @@ import dataclasses
 import os
 import random
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,16 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from sweeps.config import BaselineConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
+from sweeps.config import BaselineConfig, ConfirmConfig, StopConfig, SweepConfig, SweepTrainConfig
 from sweeps.errors import OutputError
 from sweeps.jobs import Job
+from sweeps.report.blocks import Table
+from sweeps.report.folder import Folder
+from sweeps.report.sections.search import compute
 from sweeps.results import context as setting
 from sweeps.results.tables import Tables, read_curves, read_trials
 from sweeps.search.dispatch import Dispatcher
+from sweeps.search.ledger import FILE_NAME, Started, read
 from sweeps.search.limits import stopwatch
 from sweeps.search.recall import take_up
 from sweeps.search.study_journal import JOURNAL
@@ -97,7 +101,7 @@ def found(out: Path) -> dict[str, Any]:
     return {
         "rows": sorted(rows, key=lambda row: row["number"]),
         "curves": read_curves(out).to_pylist(),
-        "errors": {path.name: path.read_text() for path in (out / "errors").iterdir()},
+        "errors": {path.name: path.read_text() for path in out.glob("errors/*")},
         "study": [
             (t.number, t.state, t.params, t.values, t.intermediate_values, t.user_attrs) for t in trials
         ],
@@ -129,6 +133,38 @@ def test_killed_at_any_write_it_ends_as_if_it_had_not_been(
     assert found(tmp_path) == uninterrupted
     assert {row["status"] for row in uninterrupted["rows"]} == {"completed", "pruned", "failed"}
     assert {state.name for _, state, *_ in uninterrupted["study"]} == {"COMPLETE", "PRUNED", "FAIL"}
+
+
+def spent(out: Path) -> list[Sequence[str]]:
+    """Runs and FLOPs of the report's table of compute, without the seconds."""
+    folder = Folder.read(out)
+    [table] = [block for block in compute(folder, {}).blocks if isinstance(block, Table)]
+    return [row[:4] for row in table.rows]
+
+
+def test_a_job_that_was_killed_and_goes_on_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowance = CANDIDATES.compute.allowance
+    assert allowance is not None
+    limited = extended(
+        stop=StopConfig(flops=int(3.5 * allowance)),
+        baseline=BaselineConfig(presets=[]),
+        pruner={"name": "none"},
+    )
+    calm, killed = tmp_path / "calm", tmp_path / "killed"
+    session(calm, limited)
+    for writes in (22, 30):
+        with pytest.raises(Killed), killed_after(writes, random.Random(0), monkeypatch):
+            session(killed, limited)
+    started = [event for event in read(killed / FILE_NAME) if isinstance(event, Started)]
+    assert len(started) > len(read_trials(killed)), "killed while jobs were running"
+    session(killed, limited)
+    assert found(killed) == found(calm)
+    assert spent(killed) == spent(calm)
+    search = [row for row in found(killed)["rows"] if row["kind"] == "search"]
+    assert allowance * 3 < sum(row["train_flops"] or 0 for row in search) <= allowance * 3.75
+    assert len(search) < limited.num_trials
 
 
 def extended(**limits: Any) -> SweepConfig:
