@@ -132,22 +132,43 @@ def test_tpe_draws_uniformly_until_its_startup_is_over() -> None:
     assert next_params("tpe") != next_params("random")
 
 
+def proposal(ended: int, sign: int, num_trials: int = 12, **sampler: Any) -> dict[str, Any]:
+    """What a sampler proposes after some completed trials and beside a running one.
+
+    Args:
+        sign: of the completed trials' values, which a random draw does not heed.
+    """
+    config = sweep_config(space=CONTINUOUS_SPACE, sampler=sampler, num_trials=num_trials)
+    candidates, rng = candidates_of(config), np.random.default_rng(0)
+    inner, _ = build_sampler(config, candidates, 0)
+    study = optuna.create_study(direction="maximize", sampler=inner)
+    for value in [*range(ended), None]:
+        drawn = candidates.sample(rng, set())
+        assert drawn is not None
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=optuna.trial.TrialState.RUNNING if value is None else optuna.trial.TrialState.COMPLETE,
+                value=None if value is None else float(sign * value),
+                params=drawn.params,
+                distributions=candidates.distributions,
+            )
+        )
+    return study.ask(dict(candidates.distributions)).params
+
+
 @pytest.mark.parametrize(("num_trials", "startup"), [(1, 3), (12, 3), (16, 4), (17, 5), (40, 10), (400, 10)])
 @pytest.mark.parametrize("name", ["tpe", "gp"])
 def test_the_startup_is_a_quarter_of_the_search(name: str, num_trials: int, startup: int) -> None:
-    config = sweep_config(sampler={"name": name}, num_trials=num_trials)
-    inner, _ = build_sampler(config, candidates_of(config), 0)
-    assert inner._n_startup_trials == startup  # type: ignore[attr-defined]
+    for ended, heeds in ((startup - 1, False), (startup, True)):
+        up, down = (proposal(ended, sign, num_trials, name=name) for sign in (1, -1))
+        assert (up != down) is heeds, f"after {ended} trials"
 
 
 def test_options_pass_through() -> None:
-    candidates = candidates_of(sweep_config())
-    section = {"name": "tpe", "n_startup_trials": 1, "n_ei_candidates": 7, "constant_liar": False}
-    tpe, _ = build_sampler(sweep_config(sampler=section), candidates, 0)
-    assert isinstance(tpe, optuna.samplers.TPESampler)
-    assert (tpe._n_startup_trials, tpe._n_ei_candidates, tpe._constant_liar) == (1, 7, False)
-    qmc, _ = build_sampler(sweep_config(sampler={"name": "qmc", "qmc_type": "halton"}), candidates, 0)
-    assert isinstance(qmc, optuna.samplers.QMCSampler) and qmc._qmc_type == "halton"
+    assert proposal(1, 1, name="tpe", n_startup_trials=1) != proposal(1, 1, name="tpe")
+    assert proposal(4, 1, name="tpe", n_ei_candidates=7) != proposal(4, 1, name="tpe")
+    assert proposal(7, 1, name="tpe", constant_liar=False) != proposal(7, 1, name="tpe")
+    assert proposal(2, 1, name="qmc", qmc_type="halton") != proposal(2, 1, name="qmc")
 
 
 @pytest.mark.parametrize(

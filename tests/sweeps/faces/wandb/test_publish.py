@@ -13,9 +13,8 @@ from sweeps.config import WandbConfig
 from sweeps.errors import PublishError
 from sweeps.faces.wandb import report
 from sweeps.faces.wandb.publish import publish
-from sweeps.jobs import Job
 from sweeps.report.folder import Folder
-from tests.sweeps.faces.wandb.wandb_sweep import SMALL, TINY, check_runs, one_fails, watched_sweep
+from tests.sweeps.faces.wandb.wandb_sweep import SMALL, TINY, check_runs, ending, one_fails, watched_sweep
 from tests.sweeps.wandb_server import ENTITY, WandbServer
 
 
@@ -91,14 +90,7 @@ def test_what_a_dead_server_left_unsent_is_sent_later(
 ) -> None:
     monkeypatch.setattr("sweeps.faces.wandb.session.FINISH_SECONDS", 1.0)
     out, warnings = tmp_path / "sweep", []
-
-    def dies(job: Job, fraction: float) -> float:
-        if job.number == 3 and fraction > 0.5 and server.dies_after is None:
-            server.wait_for_runs(4)
-            server.dies_after = server.num_requests
-        return one_fails(job, fraction)
-
-    watched_sweep(out, "online", warnings, dies, **SMALL)
+    watched_sweep(out, "online", warnings, ending(server, one_fails), **SMALL)
     assert len(warnings) == 1
     server.dies_after = None
     publish(out)

@@ -17,7 +17,7 @@ from sweeps.results import context as setting
 from sweeps.results.context import Context
 from sweeps.results.tables import read_curves, read_trials
 from sweeps.search.plan import Plan
-from tests.sweeps.faces.wandb.wandb_sweep import SMALL, TINY, check_runs, one_fails, watched_sweep
+from tests.sweeps.faces.wandb.wandb_sweep import SMALL, TINY, check_runs, ending, one_fails, watched_sweep
 from tests.sweeps.synthetic_sweep import plausible, run_sweep
 from tests.sweeps.wandb_log import OfflineRun, read_run
 from tests.sweeps.wandb_server import KEY, WandbServer
@@ -95,14 +95,7 @@ def test_a_server_that_dies_in_the_middle_costs_nothing(
 ) -> None:
     monkeypatch.setattr("sweeps.faces.wandb.session.FINISH_SECONDS", 1.0)
     out, warnings = tmp_path / "sweep", []
-
-    def dies(job: Job, fraction: float) -> float:
-        if job.number == 3 and fraction > 0.5 and server.dies_after is None:
-            server.wait_for_runs(4)
-            server.dies_after = server.num_requests
-        return plausible(job, fraction)
-
-    watched_sweep(out, "online", warnings, curve=dies, **SMALL)
+    watched_sweep(out, "online", warnings, ending(server, plausible), **SMALL)
     (warning,) = warnings
     assert "can be synced later" in warning
     context, rows = setting.read(out), read_trials(out).to_pylist()

@@ -20,7 +20,7 @@ from sweeps.search.plan import Plan
 from sweeps.verdict.best import write_best
 from tests.sweeps.synthetic_sweep import Curve, plausible, run_sweep
 from tests.sweeps.wandb_log import OfflineRun
-from tests.sweeps.wandb_server import StoredRun
+from tests.sweeps.wandb_server import StoredRun, WandbServer
 
 SMALL: dict[str, Any] = {
     "num_trials": 5,
@@ -34,6 +34,18 @@ def one_fails(job: Job, fraction: float) -> float:
     if job.number == 4 and fraction > 0.15:
         raise RuntimeError("loss is nan at step 37")
     return plausible(job, fraction)
+
+
+def ending(server: WandbServer, curve: Curve) -> Curve:
+    """The curve, whose fourth job ends the server in the middle of its run."""
+
+    def ends(job: Job, fraction: float) -> float:
+        if job.number == 3 and fraction > 0.5 and server.dies_after is None:
+            server.wait_for_runs(4)
+            server.dies_after = server.num_requests
+        return curve(job, fraction)
+
+    return ends
 
 
 def watched_sweep(
