@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterable
 from typing import Any
 
 import optuna
@@ -47,26 +48,41 @@ def test_grace_is_a_fifth_of_a_run_rounded_up(num_reports: int, first: int) -> N
     assert grace(num_reports) == first
 
 
+def ends(section: dict[str, Any], num_reports: int, values: Iterable[float]) -> list[int | None]:
+    """The report at which each trial is pruned that reports its value always; None where it is not."""
+    pruner = build_pruner(section, num_reports)
+    study = optuna.create_study(direction="maximize", pruner=pruner, study_name="ends")
+    found = []
+    for value in values:
+        trial, end = study.ask(), None
+        for step in range(1, num_reports + 1):
+            trial.report(value, step)
+            if trial.should_prune():
+                end = step
+                break
+        study.tell(trial, None if end else value, optuna.trial.TrialState.PRUNED if end else None)
+        found.append(end)
+    return found
+
+
 def test_options_pass_through() -> None:
-    hyperband = build_pruner({"name": "hyperband", "min_resource": 1, "reduction_factor": 2}, 8)
-    assert isinstance(hyperband, optuna.pruners.HyperbandPruner)
-    assert (hyperband._min_resource, hyperband._max_resource, hyperband._reduction_factor) == (1, 8, 2)
-    percentile = build_pruner({"name": "percentile", "percentile": 40, "n_startup_trials": 2}, 8)
-    assert isinstance(percentile, optuna.pruners.PercentilePruner)
-    assert (percentile._percentile, percentile._n_startup_trials, percentile._n_warmup_steps) == (40, 2, 2)
-    halving = build_pruner({"name": "successive_halving", "min_early_stopping_rate": 1}, 8)
-    assert isinstance(halving, optuna.pruners.SuccessiveHalvingPruner)
-    assert (halving._min_resource, halving._min_early_stopping_rate) == (2, 1)
+    worse = [1 / (number + 1) for number in range(40)]
+    hyperband = {"name": "hyperband", "min_resource": 1, "reduction_factor": 2}
+    assert set(ends(hyperband, 8, worse)) == {1, 2, 4, 8, None}, "powers of 2 from 1 to 8"
+    halving = {"name": "successive_halving", "min_early_stopping_rate": 1}
+    assert set(ends(halving, 8, worse)) == {6, None}, "the first rung of grace 2 is left out"
+    assert ends({"name": "percentile", "n_startup_trials": 2}, 8, worse[:4]) == [None, None, 2, 2]
+    known = [*range(1, 11), 7.5]
+    for percent, end in ((40, None), (25, 2)):
+        section = {"name": "percentile", "percentile": percent, "n_startup_trials": 10}
+        assert ends(section, 8, known)[-1] == end
 
 
 def test_hyperband_counts_its_brackets_in_reports() -> None:
-    pruner = build_pruner({"name": "hyperband"}, 10)
-    assert isinstance(pruner, optuna.pruners.HyperbandPruner)
-    study = optuna.create_study(pruner=pruner)
-    trial = study.ask()
-    trial.report(1.0, 1)
-    trial.should_prune()
-    assert pruner._n_brackets == 2, "rungs at reports 2 and 6, and at 6 alone"
+    worse = [1 / (number + 1) for number in range(40)]
+    assert set(ends({"name": "hyperband"}, 10, worse)) == {2, 6, None}, (
+        "rungs at reports 2 and 6, and at 6 alone"
+    )
 
 
 @pytest.mark.parametrize(
