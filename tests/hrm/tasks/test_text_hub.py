@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -82,6 +83,15 @@ def test_what_the_hub_answers(server: None) -> None:
     for name, part in (("missing", "HTTP 404"), ("private", "HF_TOKEN"), ("tired", "answers with HTTP 503")):
         with pytest.raises(DataError, match=part):
             hub.check_reachable("datasets", f"org/{name}", "task.dataset", "")
+
+
+def test_a_hub_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        monkeypatch.setattr(hub, "SECONDS", 0.2)
+        with pytest.raises(DataError, match=r"cannot be reached \(timed out\)"):
+            open_task(TextConfig(dataset="allenai/c4"))
 
 
 def test_a_name_that_no_hub_could_have() -> None:
