@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hrm.files import write_text_atomically
+
+if TYPE_CHECKING:
+    from sweeps.report.folder import Folder
 
 PAGE = "report.html"
 MARKDOWN = "report.md"
 
 
-def write(out: Path) -> str:
-    """Writes the figures and the report; returns the few lines that a terminal should end with."""
+def write(out: Path, folder: Folder | None = None) -> str:
+    """Writes the figures and the report; returns the few lines that a terminal should end with.
+
+    Args:
+        out: a sweep's folder.
+        folder: what it holds, where that has been read already.
+    """
     from sweeps.report import animation, content, figures, markdown, solving, wording
-    from sweeps.report.folder import Folder
+    from sweeps.report import folder as reader
     from sweeps.report.page import document
 
-    folder = Folder.read(out)
+    folder = folder or reader.Folder.read(out)
     charts = figures.charts(folder)
     figures.write(charts, out / "figures")
     shown = solving.solving(folder)

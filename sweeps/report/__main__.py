@@ -10,6 +10,7 @@ from hrm import door
 from sweeps import report
 from sweeps.errors import OutputError
 from sweeps.faces.wandb import report as wandb_report
+from sweeps.report.folder import Folder
 from sweeps.results import context as setting
 from sweeps.results.tables import TRIALS
 
@@ -24,8 +25,9 @@ def main(arguments: list[str]) -> None:
     for out in options.folders:
         check_is_sweep(out)
     for out in options.folders:
-        print(report.write(out))
-        wandb_report.write(out)
+        folder = Folder.read(out)
+        print(report.write(out, folder))
+        wandb_report.write(out, folder)
     if len(options.folders) > 1:
         from sweeps.scaling import report as scaling
 

@@ -35,7 +35,6 @@ FIGURES: dict[str, Callable[[Folder], Chart | None]] = {
     "compute": compute.chart,
 }
 """Name to what says the figure; None where the sweep has nothing to show there."""
-FORMATS = ("png", "svg")
 
 
 def charts(folder: Folder) -> dict[str, Chart]:
@@ -47,6 +46,8 @@ def charts(folder: Folder) -> dict[str, Chart]:
 def write(drawn: Mapping[str, Chart], out: Path) -> None:
     """Draws the charts into `out`, as PNG and SVG."""
     import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     from sweeps.report.charts import drawing
 
@@ -55,10 +56,9 @@ def write(drawn: Mapping[str, Chart], out: Path) -> None:
     with matplotlib.rc_context({"svg.hashsalt": "hrm-sweeps", "svg.fonttype": "none"}):
         for name, chart in drawn.items():
             figure = drawing.figure(chart)
-            for kind in FORMATS:
-                metadata = {"Date": None} if kind == "svg" else None
-                save = partial(figure.savefig, format=kind, metadata=metadata)
-                write_atomically(out / f"{name}.{kind}", save)
-                figure.set_layout_engine(
-                    "none"
-                )  # laid out by the first format, which costs as much as drawing
+            # Each canvas draws once; `savefig` would draw twice, the first time to lay out.
+            png = partial(FigureCanvasAgg(figure).print_png, pil_kwargs={"compress_level": 3})
+            write_atomically(out / f"{name}.png", png)
+            figure.set_layout_engine("none")
+            svg = partial(FigureCanvasSVG(figure).print_svg, metadata={"Date": None})
+            write_atomically(out / f"{name}.svg", svg)

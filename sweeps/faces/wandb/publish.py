@@ -66,7 +66,8 @@ def _sync(out: Path, folders: list[Path], *options: str) -> None:
 
 
 def _save(out: Path) -> str:
-    built = report.build(Folder.read(out), report.destination(out))
+    folder = Folder.read(out)
+    built = report.build(folder, report.destination(out))
     built.id = report.published(out).get("id", "")
     failures: list[Exception] = []
 
@@ -89,11 +90,11 @@ def _save(out: Path) -> str:
         reason = one_line(failures[0]) if failures else f"no answer within {SAVE_SECONDS:.0f} s"
         rule = f"has its runs synced, but its Report could not be saved ({reason})"
         raise PublishError("--publish", str(out), rule, "Try again later")
-    _remember(out, built)
+    _remember(out, folder, built)
     return str(built.url)
 
 
-def _remember(out: Path, built: Any) -> None:
-    path = report.write(out)
+def _remember(out: Path, folder: Folder, built: Any) -> None:
+    path = report.write(out, folder)
     saved = json.loads(path.read_text()) | {"id": built.id, "url": built.url}
     write_text_atomically(path, json.dumps(saved, indent=1) + "\n")

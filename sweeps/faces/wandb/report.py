@@ -24,9 +24,13 @@ WIDE, HALF = 24, 12
 """Of a panel, in columns of W&B's grid."""
 
 
-def write(out: Path) -> Path:
-    """Saves the Report as W&B would get it, beside the tables; keeps the address that publishing gave it."""
-    folder = Folder.read(out)
+def write(out: Path, folder: Folder) -> Path:
+    """Saves the Report as W&B would get it, beside the tables; keeps the address that publishing gave it.
+
+    Args:
+        out: the sweep's folder.
+        folder: what it holds.
+    """
     report = build(folder, destination(out))
     model = report._to_model()
     saved = {

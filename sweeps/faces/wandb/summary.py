@@ -45,7 +45,7 @@ def write(session: Session, status: str) -> None:
         for artifact in _artifacts(session.out, folder):
             run.log_artifact(artifact)
         session.close(run, exit_code=0 if status == "completed" else 1)
-        report.write(session.out)
+        report.write(session.out, folder)
         wandb.teardown()
     except Exception as error:
         session.give_up(f"has no summary: {one_line(error)}")

@@ -32,7 +32,7 @@ def panels(spec: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_the_report_is_saved_beside_the_tables_without_a_login(sweep: Path) -> None:
-    saved = json.loads(report.write(sweep).read_text())
+    saved = json.loads(report.write(sweep, Folder.read(sweep)).read_text())
     blocks = [block for block in saved["spec"]["blocks"] if block["type"] != "paragraph"]
     assert saved["project"] == "hrm-sweeps" and saved["title"] == Folder.read(sweep).context.question
     assert blocks[0]["content"].startswith("## Verdict\n\n**"), "the verdict comes first"
