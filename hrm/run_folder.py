@@ -17,12 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from hrm import checkpoint, run_config
 from hrm.errors import ConfigError
-from hrm.files import write_atomically, write_text_atomically
+from hrm.files import write_text_atomically
 from hrm.run_config import RunConfig
 from hrm.trainer import ReportValues
 
@@ -92,6 +89,3 @@ class RunFolder:
     def write_result(self, result: Mapping[str, Any]) -> None:
         text = json.dumps(result, indent=2) + "\n"
         write_text_atomically(self.path / RESULT, text)
-
-    def write_weights(self, weights: Mapping[str, Tensor]) -> None:
-        write_atomically(self.path / WEIGHTS, lambda path: torch.save(dict(weights), path))

@@ -9,7 +9,7 @@ from typing import Any
 from hrm.device import is_out_of_memory
 from hrm.divergence import Diverged
 from hrm.metrics import Metrics
-from hrm.run_folder import RunFolder
+from hrm.run_folder import WEIGHTS, RunFolder
 from hrm.stopping import Stopped, StopSignals
 from hrm.train_progress import face_for, number
 from hrm.train_request import Request, read_request
@@ -53,7 +53,7 @@ def run(trainer: Trainer, folder: RunFolder, read_test: bool) -> int:
         folder.write_result(_result(trainer, folder, "diverged", str(diverged)))
         print(f"diverged: {diverged}; try a smaller train.lr. Saved in {folder.path}", file=sys.stderr)
         return FAILED
-    folder.write_weights(trainer.model.official_names(trainer.evaluation_state()))
+    trainer.save_weights(folder.path / WEIGHTS)
     result = _result(trainer, folder, "completed", None, test)
     folder.write_result(result)
     print(_closing(result, folder))

@@ -214,6 +214,13 @@ class Trainer:
         """Writes the whole state as the folder's checkpoint, atomically."""
         checkpoint.save(self.state_dict(), folder)
 
+    def save_weights(self, path: Path) -> None:
+        """Writes what the model has learned, atomically: `evaluation_state` on the CPU, under the names of the
+        family's reference implementation."""
+        named = family(self.config.family).official_names(self.evaluation_state())
+        weights = {name: tensor.cpu() for name, tensor in named.items()}
+        checkpoint.replace_file(path, lambda file: torch.save(weights, file))
+
     @classmethod
     def resume(cls, folder: Path, dataset: Dataset) -> Trainer:
         """The trainer that was saved in the folder.

@@ -35,8 +35,9 @@ class Job:
     """Trainable plus puzzle-embedding parameters, exact."""
     flops_per_step: int
     """Training FLOPs of one optimizer step; the most, where the data decide."""
-    show_answers: bool = False
-    """Tell with the last report what the model answers to a few validation examples, segment by segment."""
+    keep_model: bool = False
+    """Keep the trained weights, and tell with the last report what the model answers to a few validation
+    examples, segment by segment."""
     read_test: bool = False
     """Evaluate the test split after the last step."""
     may_prune: bool = False
@@ -70,7 +71,7 @@ class Report:
     batches: list[dict[str, float | None]] | None = None
     """`valid/...` of each validation batch, of a `tell_batches` job."""
     answers: dict[str, Any] | None = None
-    """On the last report of a `show_answers` job, see `sweeps.running.answers`."""
+    """On the last report of a `keep_model` job, see `sweeps.running.answers`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,13 @@
-"""Checkpoints of running jobs: `checkpoints/<job number>/`, gone when the job has ended and is in the tables."""
+"""Checkpoints of running jobs: `checkpoints/<job number>/`, gone when the job has ended and is in the tables.
+
+What a `keep_model` job has learned stays, as `weights/<job number>.pt`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import shutil
 import time
 from pathlib import Path
@@ -19,8 +23,15 @@ if TYPE_CHECKING:
     from hrm.trainer import Trainer
 
 FOLDER = "checkpoints"
+TRAINED = "weights.pt"
+WEIGHTS = "weights"
 MAX_SHARE = 0.01
 """Most of a job's time that its checkpoints may take."""
+
+
+def weights_path(out: Path, number: int) -> Path:
+    """Of the weights that a `keep_model` job has ended with, in a sweep's folder."""
+    return out / WEIGHTS / f"{number}.pt"
 
 
 class Checkpoint:
@@ -68,6 +79,12 @@ class Checkpoint:
         end = time.monotonic()
         self._due = end + max(self._seconds, (end - start) / MAX_SHARE)
 
+    def save_weights(self, trainer: Trainer) -> None:
+        """Saves what the finished model has learned; before its last checkpoint, which ends the training."""
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            trainer.save_weights(self._folder / TRAINED)
+
 
 class Checkpoints(Listener):
     """Of all jobs, on the side of the driver. To be told after the tables.
@@ -86,13 +103,15 @@ class Checkpoints(Listener):
 
     def on_past(self, past: Past) -> None:
         if past.outcome is not None:
-            self._remove(past.job)
+            self.on_end(past.job, past.outcome)
 
     def on_end(self, job: Job, outcome: Outcome) -> None:
-        self._remove(job)
+        folder = self._folder(job)
+        if (folder / TRAINED).exists() and outcome.status == "completed":
+            path = weights_path(self._out, job.number)
+            path.parent.mkdir(exist_ok=True)
+            os.replace(folder / TRAINED, path)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def _folder(self, job: Job) -> Path:
         return self._out / FOLDER / str(job.number)
-
-    def _remove(self, job: Job) -> None:
-        shutil.rmtree(self._folder(job), ignore_errors=True)

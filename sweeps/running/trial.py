@@ -62,7 +62,7 @@ def _train(job: Job, checkpoint: Checkpoint | None) -> Iterator[Report]:
         if trainer.finished and job.read_test:
             test = trainer.evaluate(dataset.test)
             metrics |= {f"test/{name}": value for name, value in test.items()}
-        shown = answers.collect(trainer) if trainer.finished and job.show_answers else None
+        shown = answers.collect(trainer) if trainer.finished and job.keep_model else None
         report = Report(
             index=values.index,
             step=values.step,
@@ -74,6 +74,8 @@ def _train(job: Job, checkpoint: Checkpoint | None) -> Iterator[Report]:
             answers=shown,
         )
         reports.append(report)
+        if checkpoint and trainer.finished and job.keep_model:
+            checkpoint.save_weights(trainer)
         if keep is not None:
             keep(trainer.step)
         yield report

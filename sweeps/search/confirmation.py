@@ -148,7 +148,7 @@ def confirmation_jobs(
                 kind="confirm",
                 run=run,
                 read_test=True,
-                show_answers=i == 0,
+                keep_model=i == 0,
                 may_prune=False,
             )
             number += 1

@@ -1,8 +1,10 @@
-"""`best.yaml`: the configuration to retrain, with the word of where it comes from."""
+"""`best.yaml`: the configuration to retrain, with the word of where it comes from; `best.pt`: its weights."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +16,25 @@ from hrm.run_config import PROVENANCE
 from sweeps.results import context as setting
 from sweeps.results.context import Context
 from sweeps.results.tables import read_trials
+from sweeps.running.checkpoints import weights_path
 from sweeps.verdict.arms import Arm, best_arm, read_arms
 
 FILE_NAME = "best.yaml"
+WEIGHTS = "best.pt"
 
 
 def write_best(out: Path) -> Path | None:
     """Writes the best confirmed arm, or without confirmations the best completed search trial.
 
-    `python -m hrm.train config=best.yaml` trains it again; its mapping `sweep` says what it is.
+    `python -m hrm.train config=best.yaml` trains it again; its mapping `sweep` says what it is. `best.pt` are the
+    weights after that very run; there are none of a search trial, nor where the run failed.
 
     Returns:
         The file, or None when no run has completed.
     """
     context, trials = setting.read(out), read_trials(out)
     found = _confirmed(trials, context) or _searched(trials, context)
+    write_weights(out, _number_of(trials, found[0]) if found else None)
     if found is None:
         return None
     config, provenance = found
@@ -42,6 +48,22 @@ def write_best(out: Path) -> Path | None:
     values = {**config, PROVENANCE: provenance | shared}
     write_atomically(out / FILE_NAME, lambda path: write_yaml(values, path))
     return out / FILE_NAME
+
+
+def write_weights(out: Path, number: int | None) -> None:
+    """Makes this job's weights the folder's `best.pt`; without them, none stay there from an earlier winner."""
+    trained = None if number is None else weights_path(out, number)
+    if trained is None or not trained.exists():
+        (out / WEIGHTS).unlink(missing_ok=True)
+        return
+    write_atomically(out / WEIGHTS, partial(shutil.copyfile, trained))
+
+
+def _number_of(trials: pa.Table, config: dict[str, Any]) -> int | None:
+    """Of the confirmation that ran this configuration to its end."""
+    rows = trials.select(["number", "kind", "status", "config"]).to_pylist()
+    ended = [row for row in rows if (row["kind"], row["status"]) == ("confirm", "completed")]
+    return next((row["number"] for row in ended if json.loads(row["config"]) == config), None)
 
 
 def _confirmed(trials: pa.Table, context: Context) -> tuple[dict[str, Any], dict[str, Any]] | None:

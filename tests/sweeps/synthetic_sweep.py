@@ -142,7 +142,7 @@ def make_report(job: Job, index: int, curve: Curve = plausible) -> Report:
         metrics |= {"test/" + name: value for name, value in _scores(blank - 0.01).items()}
     flops = job.flops_per_step * step
     last = index == job.run.train.num_reports
-    answers = made_up_answers(job) if last and job.show_answers else None
+    answers = made_up_answers(job) if last and job.keep_model else None
     return Report(index=index, step=step, train_flops=flops, train_seconds=flops / 2e10,
                   eval_seconds=0.1 * index, metrics=metrics, answers=answers)  # fmt: skip
 

@@ -14,9 +14,7 @@ from sweeps.results.context import FILE_NAME as CONTEXT
 from sweeps.results.output import CONFIG
 from sweeps.results.tables import CURVES, TRIALS
 from sweeps.verdict.best import FILE_NAME as BEST
-
-CHECKPOINT = "best.pt"
-"""The winner's weights, in a folder that has them."""
+from sweeps.verdict.best import WEIGHTS
 
 
 def write(session: Session, status: str) -> None:
@@ -106,7 +104,7 @@ def _artifacts(out: Path, folder: Folder) -> Iterator[Any]:
     for curve in (out / CURVES).glob("*.parquet"):
         tables.add_file(str(curve), name=f"{CURVES}/{curve.name}")
     yield tables
-    for file, kind in ((BEST, "config"), (CHECKPOINT, "model")):
+    for file, kind in ((BEST, "config"), (WEIGHTS, "model")):
         if (out / file).exists():
             artifact = wandb.Artifact(f"{name}-{Path(file).stem}-{kind}", type=kind)
             artifact.add_file(str(out / file))
