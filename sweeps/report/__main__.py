@@ -32,11 +32,16 @@ def main(arguments: list[str]) -> None:
         from sweeps.scaling import report as scaling
 
         print(scaling.write(options.folders))
-    if options.publish:
+    if options.publish or options.as_sweep:
         from sweeps.faces.wandb.publish import publish
 
         for out in options.folders:
             print(f"W&B Report: {publish(out)}")
+    if options.as_sweep:
+        from sweeps.faces.wandb.sweep_page import register
+
+        for out in options.folders:
+            print(f"W&B Sweep: {register(out)}")
 
 
 def check_is_sweep(out: Path) -> None:
@@ -55,6 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a sweep's folder")
     parser.add_argument(
         "--publish", action="store_true", help="bring W&B runs and Report to the server; needs a W&B login"
+    )
+    parser.add_argument(
+        "--as-sweep",
+        action="store_true",
+        help="--publish, and fill a W&B Sweep's page with the search's runs",
     )
     return parser
 

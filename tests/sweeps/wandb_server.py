@@ -59,6 +59,8 @@ class WandbServer:
         """By the id that the server gave."""
         self.reports: dict[str, dict[str, Any]] = {}
         """Saved reports by id: the variables of the last save."""
+        self.sweeps: dict[str, dict[str, Any]] = {}
+        """Registered sweeps by id: the variables of the registration."""
         self.unknown: list[str] = []
         """Questions that this server has no answer to."""
         self.num_requests = 0
@@ -217,6 +219,17 @@ class WandbServer:
             "updatedAt": "2026-01-01T00:00:00",
         }  # fmt: skip
         return {"upsertView": {"view": view, "inserted": given["id"] is None}}
+
+    def _UpsertSweep(self, given: dict[str, Any]) -> dict[str, Any]:
+        name = f"sweep{len(self.sweeps)}"
+        self.sweeps[name] = given
+        project = {
+            "id": "p",
+            "name": given["projectName"],
+            "entity": {"id": "e", "name": given["entityName"]},
+        }
+        sweep = {"name": name, "project": project}
+        return {"upsertSweep": {"sweep": sweep, "configValidationWarnings": []}}
 
     def _handler(server) -> type[BaseHTTPRequestHandler]:  # noqa: N805
         class Handler(BaseHTTPRequestHandler):

@@ -8,14 +8,17 @@ import json
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hrm.files import write_text_atomically
 from sweeps.errors import PublishError
 from sweeps.faces.wandb import report, run_folders
 from sweeps.faces.wandb.session import logged_in, one_line
 from sweeps.report.folder import Folder
+
+T = TypeVar("T")
 
 SYNC_SECONDS = 60.0
 """Most that syncing waits, and as much again for every 10 runs."""
@@ -69,29 +72,45 @@ def _save(out: Path) -> str:
     folder = Folder.read(out)
     built = report.build(folder, report.destination(out))
     built.id = report.published(out).get("id", "")
-    failures: list[Exception] = []
 
     def save() -> None:
-        try:
-            if not built.entity:
-                import wandb
+        if not built.entity:
+            import wandb
 
-                built.entity = wandb.Api().default_entity
-            built.save()
+            built.entity = wandb.Api().default_entity
+        built.save()
+
+    asked(out, "its Report could not be saved", save)
+    _remember(out, folder, built)
+    return str(built.url)
+
+
+def asked(out: Path, failure: str, call: Callable[[], T]) -> T:
+    """What a call of W&B's client returns, if it does within `SAVE_SECONDS`.
+
+    Raises:
+        PublishError: it does not; it begins with `failure`.
+    """
+    answers: list[T] = []
+    failures: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            answers.append(call())
         except Exception as error:
             failures.append(error)
 
     # W&B's client asks again for minutes; a thread can be left to it.
-    thread = threading.Thread(target=save, daemon=True)
+    thread = threading.Thread(target=ask, daemon=True)
     with contextlib.redirect_stderr(io.StringIO()):
         thread.start()
         thread.join(SAVE_SECONDS)
-    if thread.is_alive() or failures:
-        reason = one_line(failures[0]) if failures else f"no answer within {SAVE_SECONDS:.0f} s"
-        rule = f"has its runs synced, but its Report could not be saved ({reason})"
-        raise PublishError("--publish", str(out), rule, "Try again later")
-    _remember(out, folder, built)
-    return str(built.url)
+    if answers:
+        return answers[0]
+    reason = one_line(failures[0]) if failures else f"no answer within {SAVE_SECONDS:.0f} s"
+    raise PublishError(
+        "--publish", str(out), f"has its runs synced, but {failure} ({reason})", "Try again later"
+    )
 
 
 def _remember(out: Path, folder: Folder, built: Any) -> None:

@@ -44,12 +44,13 @@ def write(out: Path, folder: Folder) -> Path:
     return out / FILE_NAME
 
 
-def published(out: Path) -> dict[str, str]:
-    """`id` and `url` of the Report that was published from this folder; nothing where none was."""
+def published(out: Path) -> dict[str, Any]:
+    """`id` and `url` of the Report that was published from this folder, and the `sweep` that was registered;
+    nothing where none was."""
     if not (out / FILE_NAME).exists():
         return {}
     saved = json.loads((out / FILE_NAME).read_text())
-    return {name: saved[name] for name in ("id", "url") if name in saved}
+    return {name: saved[name] for name in ("id", "url", "sweep") if name in saved}
 
 
 def destination(out: Path) -> WandbConfig:

@@ -100,21 +100,28 @@ def _moving(kind: str, name: str, caption: str) -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{_inline(cell)}</th>' for cell in table.header)
-    rows = "\n".join(f"<tr>{_cells(row)}</tr>" for row in table.rows)
+    head = "".join(f'<th scope="col">{_breakable(_inline(cell))}</th>' for cell in table.header)
+    rows = "\n".join(f"<tr>{_cells(table.header, row)}</tr>" for row in table.rows)
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Table">'
         f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>"
     )
 
 
-def _cells(row: Sequence[str]) -> str:
+def _cells(header: Sequence[str], row: Sequence[str]) -> str:
+    """Each says its column's name too, which stands beside it where the page is narrow."""
     first, *rest = row
     cells = [f'<th scope="row">{_inline(first)}</th>']
-    for cell in rest:
+    for name, cell in zip(header[1:], rest, strict=True):
         kind = "number" if _NUMBER.fullmatch(cell) else "long" if len(cell) > LONG else ""
-        cells.append(f'<td class="{kind}">{_inline(cell)}</td>')
+        label = html.escape(name.replace("`", ""))
+        cells.append(f'<td class="{kind}" data-label="{label}"><span>{_inline(cell)}</span></td>')
     return "".join(cells)
+
+
+def _breakable(text: str) -> str:
+    """Long names may break behind their parts: `test/blank_accuracy` must not make its column wide."""
+    return re.sub(r"(?<!<)([/_])(?=\w)", r"\1<wbr>", text)
 
 
 def _inline(text: str) -> str:

@@ -49,9 +49,10 @@ function drawParallel(figure, data) {
 
 function selected(data, trials) {
   const best = [...trials].sort((a, b) => (data.maximize ? b.value - a.value : a.value - b.value)).slice(0, SHOWN);
-  const head = html("tr", {}, ...["trial", "status", ...data.axes.map((axis) => axis.label)].map((text) => html("th", { scope: "col" }, text)));
-  const rows = best.map((trial) => html("tr", {}, html("th", { scope: "row" }, trial.name), html("td", {}, trial.status),
-    ...trial.shown.map((text) => html("td", { class: "number" }, text))));
+  const labels = data.axes.map((axis) => axis.label);
+  const head = html("tr", {}, ...["trial", "status", ...labels].map((text) => html("th", { scope: "col" }, text)));
+  const rows = best.map((trial) => html("tr", {}, html("th", { scope: "row" }, trial.name), html("td", { "data-label": "status" }, trial.status),
+    ...trial.shown.map((text, i) => html("td", { class: "number", "data-label": labels[i] }, text))));
   const table = html("table", {}, html("thead", {}, head), html("tbody", {}, ...rows));
   return html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Best selected trials" }, table);
 }

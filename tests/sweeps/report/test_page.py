@@ -61,6 +61,10 @@ def test_it_draws_everything_without_complaint(out: Path, browser: Browser, widt
     assert browser.complaints() == []
     assert browser.requests() == [(out / "report.html").resolve().as_uri()]
     assert browser.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out"
+    sideways = (
+        "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+    )
+    assert browser.evaluate(sideways) == 0, "every table is read without moving it"
     empty = "[...document.querySelectorAll('figure')].filter(f => !f.querySelector('svg, table')).length"
     assert browser.evaluate("document.querySelectorAll('figure').length") >= 10
     assert browser.evaluate(empty) == 0

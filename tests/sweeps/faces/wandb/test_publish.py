@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from hrm import door
 from sweeps.config import WandbConfig
 from sweeps.errors import PublishError
 from sweeps.faces.wandb import report
 from sweeps.faces.wandb.publish import publish
+from sweeps.faces.wandb.session import run_id
+from sweeps.report.__main__ import main
 from sweeps.report.folder import Folder
 from tests.sweeps.faces.wandb.wandb_sweep import SMALL, TINY, check_runs, ending, one_fails, watched_sweep
 from tests.sweeps.wandb_server import ENTITY, WandbServer
@@ -60,6 +63,25 @@ def test_publishing_brings_every_run_and_the_report(sweep: Path, server: WandbSe
     streamed = server.num_streamed
     assert publish(sweep) == url and len(server.reports) == 1, "the same Report, saved anew"
     assert server.num_streamed == streamed > 0, "no run is sent twice"
+    assert not server.unknown and not server.sweeps, "a W&B Sweep only where it is asked for"
+
+
+def test_the_search_can_fill_a_sweep_s_page(
+    sweep: Path, server: WandbServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        assert door.run(main, [str(sweep), "--as-sweep"]) == 0, capsys.readouterr().err
+    assert f"W&B Sweep: {server.url}/{ENTITY}/hrm-sweeps/sweeps/sweep0\n" in capsys.readouterr().out
+    ((_, registered),) = server.sweeps.items()
+    assert (registered["entityName"], registered["projectName"]) == (ENTITY, "hrm-sweeps")
+    folder = Folder.read(sweep)
+    runs = [run_id(folder.context, row["number"]) for row in folder.of("search")]
+    assert all(run in registered["priorRunsFilters"] for run in runs)
+    config = yaml.safe_load(registered["config"])
+    assert config["metric"] == {"name": "objective", "goal": "maximize"}
+    tried = list(dict.fromkeys(row["p.H_layers"] for row in folder.of("search")))
+    assert config["parameters"]["p"]["parameters"]["H_layers"]["values"] == tried
+    assert report.published(sweep)["sweep"] == {"id": "sweep0", "runs": runs}
     assert not server.unknown
 
 
@@ -105,8 +127,6 @@ def test_an_entity_is_not_asked_for_twice(sweep: Path) -> None:
 def test_the_report_s_door_publishes_or_says_what_is_missing(
     sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from sweeps.report.__main__ import main
-
     assert door.run(main, [str(sweep), "--publish"]) == 2
     said = capsys.readouterr()
     assert said.err.startswith(f"error: --publish: given '{sweep}'; needs a W&B login, and there is none")

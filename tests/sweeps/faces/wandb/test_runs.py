@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import pytest
 
 from hrm.errors import ConfigError
+from hrm.run_config import load
 from sweeps.config import WandbConfig
 from sweeps.faces.wandb import run_folders
 from sweeps.faces.wandb.runs import WandbRuns
@@ -52,10 +54,13 @@ def test_an_online_sweep_reaches_the_server_whole(tmp_path: Path, server: WandbS
     check_runs(out, server.runs)
     assert not warnings and not server.unknown
     kept = {artifact.type: artifact for artifact in server.artifacts.values() if artifact.committed}
-    assert set(kept) == {"tables", "config"}
+    assert set(kept) == {"tables", "config", "model"}
     assert kept["tables"].files["trials.parquet"] == (out / "trials.parquet").read_bytes()
     assert set(kept["tables"].files) >= {"sweep.json", "curves/0.parquet"}
     assert kept["config"].files == {"best.yaml": (out / "best.yaml").read_bytes()}
+    best = load(out / "best.yaml").to_dict()
+    winners = [row["number"] for row in read_trials(out).to_pylist() if json.loads(row["config"]) == best]
+    assert kept["model"].files["best.pt"] in [b"weights of job %d" % number for number in winners]
 
 
 def test_modes_that_need_no_login_are_taken_as_they_are() -> None:
@@ -82,7 +87,7 @@ def test_a_server_that_is_not_there_costs_a_warning(tmp_path: Path, monkeypatch:
     assert sorted(run.summary["status"] for run in runs) == ["completed"] * 3
 
 
-def test_a_project_that_cannot_be_does_not_stop_thewatched_sweep(tmp_path: Path) -> None:
+def test_a_project_that_cannot_be_does_not_stop_the_sweep(tmp_path: Path) -> None:
     warnings: list[str] = []
     watched_sweep(tmp_path / "sweep", "offline", warnings, project="not/a/project", **TINY)
     (warning,) = warnings
