@@ -220,6 +220,18 @@ class WandbServer:
         }  # fmt: skip
         return {"upsertView": {"view": view, "inserted": given["id"] is None}}
 
+    def _CreateProject(self, given: dict[str, Any]) -> dict[str, Any]:
+        name = given.get("name", "")
+        project = {
+            "id": "p",
+            "name": name,
+            "entityName": ENTITY,
+            "description": "",
+            "access": "",
+            "views": "{}",
+        }
+        return {"upsertModel": {"project": project, "model": project, "inserted": True}}
+
     def _UpsertSweep(self, given: dict[str, Any]) -> dict[str, Any]:
         name = f"sweep{len(self.sweeps)}"
         self.sweeps[name] = given
