@@ -21,6 +21,7 @@ from hrm.device import cpu_threads, moved, on_device, resolve_device, synchroniz
 from hrm.divergence import Diverged, FiniteWatch
 from hrm.ema import EMA
 from hrm.families import family
+from hrm.files import write_atomically
 from hrm.metrics import Metrics, RunningMeans, totals
 from hrm.model import Carry, Model, SegmentAnswer
 from hrm.optim import learning_rate
@@ -217,9 +218,9 @@ class Trainer:
     def save_weights(self, path: Path) -> None:
         """Writes what the model has learned, atomically: `evaluation_state` on the CPU, under the names of the
         family's reference implementation."""
-        named = family(self.config.family).official_names(self.evaluation_state())
+        named = self.model.official_names(self.evaluation_state())
         weights = {name: tensor.cpu() for name, tensor in named.items()}
-        checkpoint.replace_file(path, lambda file: torch.save(weights, file))
+        write_atomically(path, lambda temporary: torch.save(weights, temporary))
 
     @classmethod
     def resume(cls, folder: Path, dataset: Dataset) -> Trainer:

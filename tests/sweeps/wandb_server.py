@@ -221,16 +221,8 @@ class WandbServer:
         return {"upsertView": {"view": view, "inserted": given["id"] is None}}
 
     def _CreateProject(self, given: dict[str, Any]) -> dict[str, Any]:
-        name = given.get("name", "")
-        project = {
-            "id": "p",
-            "name": name,
-            "entityName": ENTITY,
-            "description": "",
-            "access": "",
-            "views": "{}",
-        }
-        return {"upsertModel": {"project": project, "model": project, "inserted": True}}
+        project = {"id": "p", "name": given["input"]["name"], "entityName": ENTITY}
+        return {"result": {"project": project, "model": project, "inserted": True}}
 
     def _UpsertSweep(self, given: dict[str, Any]) -> dict[str, Any]:
         name = f"sweep{len(self.sweeps)}"

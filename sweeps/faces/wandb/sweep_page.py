@@ -8,11 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hrm.files import write_text_atomically
 from sweeps.faces.wandb import report
 from sweeps.faces.wandb.publish import asked
 from sweeps.faces.wandb.session import run_id
 from sweeps.report.folder import Folder
-from sweeps.results.files import write_text_atomically
 from sweeps.results.schema import PARAMETER_PREFIX
 
 
