@@ -64,11 +64,6 @@ class Budget:
     def upper_bounds(self) -> list[Bound]:
         return [bound for bound in self.bounds if bound.side == "max"]
 
-    @property
-    def bounds_only_params(self) -> bool:
-        """Whether no figure but the parameters has an upper bound."""
-        return all(bound.measure.name == "params" for bound in self.upper_bounds)
-
     def misfit(self, figures: Figures) -> str | None:
         """Why a model with these figures is out of the budget; None when it is within."""
         broken = [
