@@ -310,13 +310,15 @@ def test_fullness_is_never_rounded_up() -> None:
 
 
 def test_a_sweep_that_runs_is_reported_as_far_as_it_is(out: Path, tmp_path: Path) -> None:
-    """What the tables hold after n jobs, for several n."""
+    """What the tables hold after n jobs, for several n; files of the next one are being written meanwhile."""
     moved = shutil.copytree(out, tmp_path / "running")
     shutil.rmtree(moved / "answers")
     rows = read_trials(moved).to_pylist()
     for ended in (15, 2, 0):
-        for row in rows[ended:]:
+        for row in rows[ended + 1 :]:  # a job's curve is there before its row
             (moved / "curves" / f"{row['number']}.parquet").unlink(missing_ok=True)
+        for half in ("curves/.99.parquet.tmp", ".trials.parquet.tmp", ".report.html.tmp"):
+            (moved / half).write_bytes((moved / "trials.parquet").read_bytes()[:100])
         kept = [{name: value for name, value in row.items() if value is not None} for row in rows[:ended]]
         pq.write_table(table(TRIAL_COLUMNS, kept), moved / "trials.parquet")
         closing, text = said(moved)
