@@ -38,6 +38,10 @@ class Family:
     metrics: tuple[str, ...]
     adaptive: bool = False
 
+    def __reduce__(self) -> tuple[Callable[[str], Family], tuple[str]]:
+        """Pickled by name: its rules are functions, which pickle does not take."""
+        return family, (self.name,)
+
     def build(self, config: Any) -> Any:
         """The model of a config, initialised from torch's global generator. Only this imports torch."""
         return getattr(import_module(f"hrm.{self.name}.model"), self.model_class)(config)

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import hashlib
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -199,6 +200,18 @@ class Trainer:
         if loss is not None and not math.isfinite(loss):
             raise Diverged(self.step, f"evaluation loss is {loss}")
         return means, [self.model.metrics(totals([one])) for one in sums]
+
+    def latency(self, split: Split, repeats: int = 5) -> float:
+        """Seconds in which the device evaluates one sequence alone: the median of `repeats`, after a first one."""
+        seconds = []
+        with cpu_threads(self.config.threads), self._evaluation_weights():
+            batch = self._to_device(split.batch(0, 1))
+            for _ in range(repeats + 1):
+                start = time.perf_counter()
+                self.model.evaluate_batch(batch, split.blank_token)
+                synchronize(self.device)
+                seconds.append(time.perf_counter() - start)
+        return statistics.median(seconds[1:])
 
     def segment_answers(self, split: Split, num: int) -> list[SegmentAnswer]:
         """What the model, with the weights that evaluations use, answers to the first `num` examples of a split

@@ -140,6 +140,10 @@ class SweepConfig:
     """Most search trials of one configuration: completed and proposed again, it is trained on a new seed."""
     objective: str = "valid/blank_accuracy"
     """The metric that the search improves: accuracies rise, losses fall (see `sweeps.search.objective`)."""
+    objectives: list[Any] | None = None
+    """Several instead, for a Pareto front: a metric, then metrics, `params`, `flops` (of inference) or `bytes`."""
+    reference_point: list[Any] | None = None
+    """With `objectives`: the hypervolume's reference, a value for each; null: accuracy 0, a cost's budget."""
     seed: int = 0
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     sampler: dict[str, Any] = field(default_factory=lambda: {"name": "tpe"})

@@ -43,6 +43,8 @@ class Job:
     may_prune: bool = False
     tell_batches: bool = False
     """Tell with each report the validation of every batch."""
+    measure_latency: bool = False
+    """Tell with each report how long the device takes for one sequence, as `valid/latency`, in seconds."""
 
     def fraction(self, report: Report) -> float:
         """How much of the run a report has behind it: of its steps, or of its FLOPs where these end it."""

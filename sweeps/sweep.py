@@ -33,12 +33,14 @@ from sweeps.running.resources import Machine, Shares, share
 from sweeps.running.stopping import leaving_on_second_signal, resume_command
 from sweeps.search.dispatch import Dispatcher
 from sweeps.search.limits import stopwatch
-from sweeps.search.objective import DIRECTIONS, Objective
+from sweeps.search.objective import DIRECTIONS
+from sweeps.search.objectives import metrics
 from sweeps.search.plan import Plan
 from sweeps.search.pruners import WILCOXON
 from sweeps.search.recall import take_up
 from sweeps.space.candidates import Candidates
 from sweeps.verdict.best import write_best
+from sweeps.verdict.pareto import write_pareto
 from sweeps.verdict.statistics import TEST_NAME
 
 if TYPE_CHECKING:
@@ -161,19 +163,20 @@ def _candidates(config: SweepConfig) -> Candidates:
 
 
 def _check_metric(config: SweepConfig) -> None:
-    """A model that is never measured by the objective would fail every trial."""
-    metric = Objective.parse(config.objective).metric.removeprefix("valid/")
+    """A model that is never measured by an objective would fail every trial."""
     measured = [name for name in DIRECTIONS if name in family(config.family).metrics]
-    if metric not in measured:
-        rule = f"models of family={config.family} are measured by: {', '.join(measured)}"
-        raise ConfigError("objective", config.objective, rule, f"Use objective=valid/{measured[0]}")
+    for objective in metrics(config):
+        if objective.metric.removeprefix("valid/") not in measured:
+            rule = f"models of family={config.family} are measured by: {', '.join(measured)}"
+            raise ConfigError("objective", objective.name, rule, f"Use objective=valid/{measured[0]}")
 
 
 def _check_objective(config: SweepConfig, dataset: Dataset) -> None:
     """A task without blank cells never reports their accuracy, and every trial would fail for it."""
-    if "blank_accuracy" in config.objective and dataset.valid.blank_token is None:
+    asked = [one.name for one in metrics(config) if "blank_accuracy" in one.name]
+    if asked and dataset.valid.blank_token is None:
         rule = f"task {config.task['name']} has no blank cells to be judged by"
-        raise ConfigError("objective", config.objective, rule, "Use objective=valid/cell_accuracy_auc")
+        raise ConfigError("objective", asked[0], rule, "Use objective=valid/cell_accuracy_auc")
 
 
 def _check_batches(config: SweepConfig, dataset: Dataset) -> None:
@@ -247,6 +250,7 @@ def _concluding(out: Path, context: Context, plan: Plan, session: Session) -> It
     finally:
         setting.write(dataclasses.replace(context, notes=[*plan.notes, *notes]), out)
         write_best(out)
+        write_pareto(out)
         print(report.write(out), *notes, sep="\n")
         summary.write(session, status)
 

@@ -125,6 +125,7 @@ def rewrite(arguments: Sequence[str], given: dict[str, str]) -> list[str]:
     Raises:
         UserError: a choice that is not there, or no space.
     """
+    from sweeps.doors.compose import alone
     from sweeps.doors.groups import GROUPS, Groups
 
     groups = Groups()
@@ -150,6 +151,9 @@ def rewrite(arguments: Sequence[str], given: dict[str, str]) -> list[str]:
         names = ", ".join(groups.questions)
         raise ConfigError("command line", " ".join(arguments), f"must choose a space: {names}",
                           "For example: python run_sweep.py space=depth_vs_width")  # fmt: skip
+    matches = filter(None, map(_ASSIGNMENT.fullmatch, arguments))
+    said = [match["key"] for match in matches if match["value"] != "null"]
+    overrides += [f"++{name}=null" for name in alone(said, "command line")]
     given.update(groups.paths)
     # argparse wants the overrides in one piece, wherever the user put the flags.
     return [*overrides, *flags]

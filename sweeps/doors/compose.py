@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, get_type_hints
 
 from hrm import config as reader
@@ -12,8 +12,11 @@ from hrm.families import family
 from hrm.run_config import ALIASES, DEVICES
 from hrm.tasks import task_kind
 from sweeps.config import SweepConfig
+from sweeps.search.objectives import canonical, parse
 
 _TOP = "configuration"
+_INSTEAD = {"objective": "objectives", "objectives": "objective"}
+"""Options of which only one may be said, and which other one each replaces."""
 
 
 def sweep_config(values: Mapping[str, Any]) -> SweepConfig:
@@ -33,12 +36,46 @@ def sweep_config(values: Mapping[str, Any]) -> SweepConfig:
             raise _unknown(key, merged)
     for name, cls in _sections(hints).items():
         merged[name] = reader.build(cls, _section(merged, name), name)
+    merged |= _objectives(merged)
     try:
         config = reader.build(SweepConfig, {**merged, "model": _section(merged, "model")}, _TOP)
     except ConfigError as error:
         raise ConfigError(error.where.removeprefix(f"{_TOP}."), *error.args[1:]) from None
     _check(config)
     return config
+
+
+def alone(said: Collection[str], where: str) -> dict[str, None]:
+    """What else to set, where only one of two options may be said: the other to null.
+
+    Args:
+        said: names of options.
+        where: they are said.
+
+    Raises:
+        ConfigError: both of two are said.
+    """
+    replaced = {_INSTEAD[name]: None for name in said if name in _INSTEAD}
+    if both := [name for name in replaced if name in said]:
+        raise ConfigError(where, " and ".join(sorted(both)), "one replaces the other", "Say only one of them")
+    return replaced
+
+
+def _objectives(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of that name in full: with several objectives, `objective` is the first."""
+    kind, given = str(values.get("family", SweepConfig.family)), values.get("objectives")
+    if given is None:
+        return {"objective": canonical(values.get("objective") or SweepConfig.objective, kind)}
+    if not isinstance(given, list):
+        raise ConfigError("objectives", given, "must be a list, such as [accuracy,params]")
+    names = [canonical(name, kind) for name in given]
+    parse(names)
+    first = values.get("objective")
+    if first is not None and canonical(first, kind) != names[0]:
+        raise ConfigError(
+            "objective", first, f"is not the first of objectives={names}", "Say only one of them"
+        )
+    return {"objective": names[0], "objectives": names}
 
 
 def _sections(hints: Mapping[str, Any]) -> dict[str, Any]:

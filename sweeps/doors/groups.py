@@ -19,6 +19,7 @@ from hrm.errors import UnknownNameError, UserError
 from hrm.run_config import DEFAULT_TASK
 from hrm.tasks import TASKS, task_kind
 from sweeps.config import SweepConfig
+from sweeps.doors.compose import alone
 from sweeps.search.pruners import PRUNERS
 from sweeps.search.samplers import SAMPLERS
 from sweeps.space.run_section import NAMED
@@ -114,6 +115,7 @@ class Groups:
     def _add_space(self, name: str, values: Mapping[str, Any]) -> None:
         own = {key: value for key, value in values.items() if key != "run"}
         run = dict(values.get("run") or {})
+        run |= alone([key for key in run if run[key] is not None], f"space {name}: run")
         choices: list[Any] = []
         for group in NAMED:
             given = run.pop(group, None)

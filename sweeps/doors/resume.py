@@ -10,7 +10,7 @@ from typing import Any
 from hrm import config as reader
 from hrm.errors import ConfigError
 from sweeps.config import SweepConfig
-from sweeps.doors.compose import sweep_config
+from sweeps.doors.compose import alone, sweep_config
 from sweeps.errors import OutputError
 from sweeps.results import output
 from sweeps.search import extension, ledger
@@ -90,6 +90,7 @@ def _more(options: dict[str, Any]) -> int:
 
 def _merged(values: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The stored values with the dotted options in their place."""
+    values = values | alone(options, "command line")
     for name, value in options.items():
         if name == "space":
             space = load_space(str(value))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sweeps.report import wording
 from sweeps.report.blocks import Report
 from sweeps.report.charts.chart import Chart
 from sweeps.report.folder import Folder
-from sweeps.report.sections import knobs, origin, search, segments, verdict
+from sweeps.report.sections import knobs, origin, pareto, search, segments, verdict
 
 
 def report(folder: Folder, charts: Mapping[str, Chart]) -> Report:
@@ -17,6 +18,7 @@ def report(folder: Folder, charts: Mapping[str, Chart]) -> Report:
     budget = ", ".join([budget, *(f"`{bound}`" for bound in context.other_bounds)])
     sections = [
         verdict.verdict(folder, charts),
+        pareto.pareto(folder, charts),
         search.shapes(folder, charts),
         segments.segments(folder),
         knobs.knobs(folder, charts),
@@ -30,7 +32,7 @@ def report(folder: Folder, charts: Mapping[str, Chart]) -> Report:
     ]
     return Report(
         title=context.question,
-        opening=f"Space `{context.name}`, task `{context.task}`, budget {budget}, objective "
-        f"`{context.objective}`. Started {context.started_at} on {origin.machine(folder)}.",
+        opening=f"Space `{context.name}`, task `{context.task}`, budget {budget}, "
+        f"{wording.objectives(context.goals.names)}. Started {context.started_at} on {origin.machine(folder)}.",
         sections=[section for section in sections if section is not None],
     )

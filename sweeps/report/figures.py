@@ -12,6 +12,7 @@ from sweeps.report.charts import (
     compute,
     confirmed,
     effects,
+    front,
     learning_curves,
     parallel,
     pareto,
@@ -23,6 +24,7 @@ from sweeps.report.folder import Folder
 
 FIGURES: dict[str, Callable[[Folder], Chart | None]] = {
     "confirmed": confirmed.chart,
+    "front": front.chart,
     "shape": shape.chart,
     "pareto_params": pareto.by_params,
     "pareto_flops": pareto.by_flops,

@@ -18,6 +18,7 @@ from sweeps.results.tables import read_curves, read_trials
 from sweeps.verdict.compare import Comparisons, compare
 from sweeps.verdict.effects import Effect, Evidence, effects, gather
 from sweeps.verdict.importance import importances
+from sweeps.verdict.pareto import Pareto, pareto
 
 Row = dict[str, Any]
 
@@ -60,6 +61,11 @@ class Folder:
     def effects(self) -> list[Effect]:
         """What each searched dimension does; empty without evidence."""
         return effects(self.evidence, self.context.parameters) if self.evidence else []
+
+    @cached_property
+    def pareto(self) -> Pareto | None:
+        """The front of several objectives; None with one."""
+        return pareto(self.trials, self.context)
 
     @cached_property
     def importances(self) -> dict[str, dict[str, float]] | None:

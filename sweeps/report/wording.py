@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,11 @@ def headline(folder: Folder) -> list[str]:
     if finalist is None:
         return ["No verdict: no searched configuration was confirmed on fresh seeds."]
     sentences = [_sentence(folder, pair) for pair in found.of(finalist, found.metrics[0])]
+    if context.goals.several:
+        others = [
+            pair for pair in found.all if pair.metric == found.metrics[0] and pair.finalist is not finalist
+        ]
+        sentences += [_sentence(folder, pair) for pair in others]
     for metric in found.metrics[1:]:
         sentences += [_short_sentence(pair) for pair in found.of(finalist, metric)]
     if not sentences:
@@ -39,6 +44,11 @@ def headline(folder: Folder) -> list[str]:
             f"no confirmed find had a better {context.objective}."
         )
     return sentences + [note for arm in found.arms if (note := failure_note(arm))]
+
+
+def objectives(names: Sequence[str]) -> str:
+    """``objective `a` ``, or several."""
+    return f"objective{'s' if len(names) > 1 else ''} {', '.join(f'`{name}`' for name in names)}"
 
 
 def _baseline(arm: Arm) -> str:

@@ -18,6 +18,7 @@ from sweeps.errors import OutputError
 from sweeps.results.provenance import Provenance
 from sweeps.results.schema import SCHEMA_VERSION
 from sweeps.search.objective import Objective
+from sweeps.search.objectives import Objectives, parse
 from sweeps.space.budget import Budget
 from sweeps.space.measures import PARAMS
 from sweeps.space.space import space_hash
@@ -52,7 +53,7 @@ class Context:
     command: list[str]
     """The arguments that start the same sweep again, without the output folder."""
     objective: str
-    """What the search optimises, e.g. `valid/blank_accuracy`."""
+    """What the search optimises, e.g. `valid/blank_accuracy`; the first of several."""
     test_name: str
     """The statistical test, named before the sweep starts."""
     task: str
@@ -76,6 +77,10 @@ class Context:
     """UTC, ISO 8601."""
     other_bounds: list[str] = field(default_factory=list)
     """Bounds on anything but parameters, such as `budget.max_memory=64,000,000`."""
+    objectives: list[str] = field(default_factory=list)
+    """All of several objectives; empty with one."""
+    reference_point: list[float] = field(default_factory=list)
+    """Where their hypervolume begins."""
     notes: list[str] = field(default_factory=list)
     """What was worth saying of the sweep's course, in sentences; known when it ends."""
 
@@ -85,7 +90,15 @@ class Context:
 
     @property
     def goal(self) -> Objective:
+        """The objective, or the first of several."""
         return Objective.parse(self.objective)
+
+    @property
+    def goals(self) -> Objectives:
+        """All objectives."""
+        if not self.objectives:
+            return Objectives((self.goal,))
+        return Objectives(parse(self.objectives), tuple(self.reference_point))
 
     @property
     def value_names(self) -> list[str]:
@@ -121,6 +134,8 @@ def describe(
         question=space.question,
         command=list(command),
         objective=config.objective,
+        objectives=list(config.objectives or ()),
+        reference_point=list(Objectives.of(config, candidates).reference),
         test_name=test_name,
         task=dataset.name,
         supports_verdict=dataset.supports_verdict,

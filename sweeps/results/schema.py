@@ -1,8 +1,8 @@
 """The columns of a sweep's two tables: names, types, units and meanings. Each is written into the files.
 
 `trials.parquet` holds a row per job, `curves/<number>.parquet` a row per report. Beside the columns named
-here come `p.<name>` (one per searched or derived value of the space) and the metrics (`train/...`,
-`valid/...`, `test/...`). A missing value is null, never 0.
+here come `p.<name>` (one per searched or derived value of the space), `o.<name>` (one per objective, of a sweep
+of several) and the metrics (`train/...`, `valid/...`, `test/...`). A missing value is null, never 0.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pyarrow as pa
 
 SCHEMA_VERSION = 1
 PARAMETER_PREFIX = "p."
+OBJECTIVE_PREFIX = "o."
 METRIC_PREFIXES = ("train/", "valid/", "test/")
 
 Row = Mapping[str, Any]
@@ -115,7 +116,7 @@ CURVE_COLUMNS = (
 
 
 def table(columns: Sequence[Column], rows: Sequence[Row]) -> pa.Table:
-    """Rows as a table: the given columns, then parameters, then metrics, each with unit and meaning.
+    """Rows as a table: the given columns, then parameters, objectives and metrics, each with unit and meaning.
 
     Args:
         columns: those that every row has.
@@ -124,11 +125,13 @@ def table(columns: Sequence[Column], rows: Sequence[Row]) -> pa.Table:
     known = {column.name for column in columns}
     extra = dict.fromkeys(name for row in rows for name in row if name not in known)
     parameters = [name for name in extra if name.startswith(PARAMETER_PREFIX)]
+    objectives = objective_columns(extra)
     metrics = sorted((name for name in extra if name.startswith(METRIC_PREFIXES)), key=_metric_order)
-    unknown = set(extra) - set(parameters) - set(metrics)
+    unknown = set(extra) - set(parameters) - set(objectives) - set(metrics)
     assert not unknown, f"no column for {sorted(unknown)}"
     fields = [column.field for column in columns]
     fields += [_parameter_field(name, [row.get(name) for row in rows]) for name in parameters]
+    fields += [Column(name, pa.float64(), "objective after the reports made").field for name in objectives]
     fields += [Column(name, pa.float64(), "", metric_unit(name)).field for name in metrics]
     arrays = [pa.array([_plain(row.get(f.name), f.type) for row in rows], f.type) for f in fields]
     schema = pa.schema(fields, metadata={"schema_version": str(SCHEMA_VERSION)})
@@ -147,6 +150,7 @@ def metric_unit(name: str) -> str:
         "bits_per_byte": "bits per byte",
         "perplexity": "tokens",
         "steps": "steps",
+        "latency": "s",
     }
     return next((unit for end, unit in units.items() if name.endswith(end)), "")
 
@@ -154,6 +158,11 @@ def metric_unit(name: str) -> str:
 def metric_columns(trials: pa.Table) -> list[str]:
     """Names of the metric columns of a table."""
     return [name for name in trials.column_names if name.startswith(METRIC_PREFIXES)]
+
+
+def objective_columns(names: Iterable[str]) -> list[str]:
+    """Those of `names` that are columns of objectives; none where there is one objective."""
+    return [name for name in names if name.startswith(OBJECTIVE_PREFIX)]
 
 
 def _metric_order(name: str) -> tuple[int, str]:

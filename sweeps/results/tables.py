@@ -24,7 +24,7 @@ from sweeps.listener import Listener
 from sweeps.results.answers import write_answers
 from sweeps.results.context import Context
 from sweeps.results.errors import write_traceback
-from sweeps.results.schema import CURVE_COLUMNS, PARAMETER_PREFIX, TRIAL_COLUMNS, table
+from sweeps.results.schema import CURVE_COLUMNS, OBJECTIVE_PREFIX, PARAMETER_PREFIX, TRIAL_COLUMNS, table
 from sweeps.results.values import space_values
 
 TRIALS = "trials.parquet"
@@ -42,7 +42,7 @@ class Tables(Listener):
 
     def __init__(self, out: Path, context: Context, trial_number: Callable[[int], int | None]) -> None:
         self._out, self._context, self._trial_number = out, context, trial_number
-        self._goal = context.goal
+        self._goals = context.goals
         self._started: dict[int, tuple[datetime, float]] = {}
         (out / CURVES).mkdir(exist_ok=True)
         self._rows: dict[int, dict[str, Any]] = {}
@@ -100,7 +100,7 @@ class Tables(Listener):
             "inner_over_width": getattr(model, kind.lattice.inner_width) / getattr(model, kind.lattice.width),
             "flops_per_step": job.flops_per_step,
             "steps_planned": job.run.train.steps,
-            "objective": self._goal.value(outcome.reports),
+            "objective": self._goals.first.value(outcome.reports),
             "seed": job.run.seed,
             "architecture": architecture(job.run),
             "config": json.dumps(job.run.to_dict()),
@@ -114,6 +114,10 @@ class Tables(Listener):
             row |= _spent(last) | last.metrics
             row["steps"] = last.step
             row["eval_flops"] = round(counts.eval_flops_per_batch / job.run.train.batch_size * sequences)
+        if self._goals.several:
+            columns = [OBJECTIVE_PREFIX + name for name in self._goals.names]
+            reached = self._goals.values(job.run, outcome.reports) or [None] * len(columns)
+            row |= dict(zip(columns, reached, strict=True))
         values = space_values(job, context.value_names)
         return row | {PARAMETER_PREFIX + name: value for name, value in values.items()}
 
@@ -125,7 +129,7 @@ class Tables(Listener):
                 "index": report.index,
                 "step": report.step,
                 "fraction": job.fraction(report),
-                "objective": self._goal.value(reports[: i + 1]),
+                "objective": self._goals.first.value(reports[: i + 1]),
                 **_spent(report),
                 **unread,
                 **report.metrics,

@@ -19,6 +19,7 @@ from hrm.trainer import Trainer
 from sweeps.jobs import OUT_OF_MEMORY, Job, Outcome, Report
 from sweeps.running import answers
 from sweeps.running.checkpoints import Checkpoint
+from sweeps.search.objective import LATENCY
 
 _datasets: dict[str, Dataset] = {}
 """Data opened in this process, by task config: the trials that a process runs share the memory maps."""
@@ -59,6 +60,8 @@ def _train(job: Job, checkpoint: Checkpoint | None) -> Iterator[Report]:
     while not trainer.finished:
         values = trainer.next_report(keep)
         metrics = dict(values.metrics)
+        if job.measure_latency:
+            metrics[LATENCY.metric] = trainer.latency(dataset.valid)
         if trainer.finished and job.read_test:
             test = trainer.evaluate(dataset.test)
             metrics |= {f"test/{name}": value for name, value in test.items()}

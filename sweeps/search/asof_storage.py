@@ -20,6 +20,7 @@ from contextlib import contextmanager
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 Show = Callable[[FrozenTrial], FrozenTrial | None]
@@ -42,7 +43,10 @@ class AsOfStorage(JournalStorage):
 
     @contextmanager
     def deciding(self, number: int, show: Show | None = None) -> Iterator[None]:
-        """Within, reads show the history as of trial `number`, each trial as `show` has it."""
+        """Within, reads show the history as of trial `number`, each trial as `show` has it.
+
+        With `show`, the study has one objective, the first.
+        """
         self._deciding, self._show = number, show
         try:
             yield
@@ -62,6 +66,10 @@ class AsOfStorage(JournalStorage):
             seen = [shown for shown in map(self._show, seen) if shown is not None]
         chosen = [trial for trial in seen if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        directions = super().get_study_directions(study_id)
+        return directions[:1] if self._show is not None else directions
 
 
 class MemoryBackend(BaseJournalBackend):

@@ -74,13 +74,17 @@ class BudgetedSampler(BaseSampler):
     def _proposals(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> Iterator[dict[str, Any]]:
-        """Up to `draws` proposals of the inner sampler, with single-valued parameters filled in."""
+        """Up to `draws` proposals of the inner sampler, with single-valued parameters filled in, and those that it
+        leaves open, as a genetic algorithm does with what it mutates."""
         searched = {name: space for name, space in search_space.items() if not space.single()}
         fixed = {name: _only_value(space) for name, space in search_space.items() if space.single()}
         for _ in range(self._draws):
             params = self._inner.sample_relative(study, trial, searched)
             if not params:
                 return
+            for name, space in searched.items():
+                if name not in params:
+                    params[name] = self._inner.sample_independent(study, trial, name, space)
             yield fixed | params
 
     def _fallback(

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from sweeps.config import SweepConfig
-from sweeps.jobs import Job, Outcome
+from sweeps.jobs import Job, Outcome, Report
 from sweeps.search.objective import Objective
+from sweeps.search.objectives import Objectives
 from sweeps.search.seeds import confirmation_seeds
 from sweeps.space.candidates import LEARNING_RATE, Candidate
 
@@ -35,7 +36,7 @@ class Entrant:
 
 def choose_arms(
     config: SweepConfig,
-    objective: Objective,
+    objectives: Objectives,
     jobs: Mapping[int, Job],
     outcomes: Mapping[int, Outcome],
     searched: Mapping[int, Candidate],
@@ -49,8 +50,8 @@ def choose_arms(
     """
     if config.confirm.finalists == 0:
         return [], []
-    best = finalists(config, objective, jobs, outcomes, searched, presets)
-    confirmed = best_baselines(objective, jobs, outcomes)
+    best = finalists(config, objectives, jobs, outcomes, searched, presets)
+    confirmed = best_baselines(objectives.first, jobs, outcomes)
     notes = [] if best else ["No search trial was completed: only the baselines are confirmed."]
     names = {arm.name for arm in confirmed}
     notes += [
@@ -58,47 +59,45 @@ def choose_arms(
         for name in presets
         if name not in names
     ]
-    return best + confirmed + best_random(objective, jobs, outcomes), notes
+    return best + confirmed + best_random(objectives, jobs, outcomes), notes
 
 
 def finalists(
     config: SweepConfig,
-    objective: Objective,
+    objectives: Objectives,
     jobs: Mapping[int, Job],
     outcomes: Mapping[int, Outcome],
     searched: Mapping[int, Candidate],
     presets: Mapping[str, Candidate],
 ) -> list[Entrant]:
-    """The best completed configurations of the search, best first, the earlier one where two are equal.
+    """The best completed configurations of the search, as `Objectives.best` orders them.
 
     One with replicates stands at their mean, under the name of its first completed trial.
     """
     twins = {candidate.architecture: name for name, candidate in presets.items()}
-    values: dict[str, dict[int, float]] = defaultdict(dict)
-    for number, candidate in searched.items():
-        value = _reached(objective, outcomes[number])
-        if value is not None:
-            values[candidate.key][number] = value
-    arms = []
-    for reached in values.values():
+    found: dict[str, dict[int, tuple[float, ...]]] = defaultdict(dict)
+    for number, candidate in sorted(searched.items()):
+        values = objectives.values(jobs[number].run, _completed(outcomes[number]))
+        if values is not None:
+            found[candidate.key][number] = values
+    arms, means = [], []
+    for reached in found.values():
         first = next(iter(reached))
         job, preset = jobs[first], twins.get(searched[first].architecture)
-        arms.append(Entrant(name=job.arm, job=job, objective=fmean(reached.values()), preset=preset))
-    arms.sort(key=lambda arm: (objective.best_first(arm.objective), arm.job.number))
-    return arms[: config.confirm.finalists]
+        means.append([fmean(column) for column in zip(*reached.values(), strict=True)])
+        arms.append(Entrant(name=job.arm, job=job, objective=means[-1][0], preset=preset))
+    return [arms[place] for place in objectives.best(means, config.confirm.finalists)]
 
 
 def best_random(
-    objective: Objective, jobs: Mapping[int, Job], outcomes: Mapping[int, Outcome]
+    objectives: Objectives, jobs: Mapping[int, Job], outcomes: Mapping[int, Outcome]
 ) -> list[Entrant]:
     """The best completed configuration of random search, chosen as finalists are; none without one."""
-    reached = [
-        Entrant(name=job.arm, job=job, objective=value)
-        for job in jobs.values()
-        if job.kind == "random" and (value := _reached(objective, outcomes[job.number])) is not None
-    ]
-    reached.sort(key=lambda arm: (objective.best_first(arm.objective), arm.job.number))
-    return reached[:1]
+    drawn = sorted((job for job in jobs.values() if job.kind == "random"), key=lambda job: job.number)
+    reached = [(job, objectives.values(job.run, _completed(outcomes[job.number]))) for job in drawn]
+    ended = [(job, values) for job, values in reached if values is not None]
+    best = objectives.best([values for _, values in ended], 1)
+    return [Entrant(name=ended[i][0].arm, job=ended[i][0], objective=ended[i][1][0]) for i in best]
 
 
 def best_baselines(
@@ -116,7 +115,7 @@ def best_baselines(
     for name, rates in trials.items():
         ranked = []
         for same_rate in rates.values():
-            values = [_reached(objective, outcomes[job.number]) for job in same_rate]
+            values = [objective.value(_completed(outcomes[job.number])) for job in same_rate]
             reached = [value for value in values if value is not None]
             if reached:
                 mean = fmean(reached)
@@ -154,5 +153,6 @@ def confirmation_jobs(
             number += 1
 
 
-def _reached(objective: Objective, outcome: Outcome) -> float | None:
-    return objective.value(outcome.reports) if outcome.status == "completed" else None
+def _completed(outcome: Outcome) -> Sequence[Report]:
+    """The reports of a job that has completed; none of another, so that no objective has a value."""
+    return outcome.reports if outcome.status == "completed" else ()

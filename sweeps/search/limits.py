@@ -18,7 +18,8 @@ from hrm.errors import ConfigError
 from sweeps.config import SweepConfig
 from sweeps.jobs import Job, Outcome, Report
 from sweeps.quantities import TRAINING_FLOPS, parse_count
-from sweeps.search.objective import Objective
+from sweeps.search.fronts import Point, is_as_good
+from sweeps.search.objectives import Objectives
 
 Clock = Callable[[], float]
 """Seconds since the sweep started, or was resumed."""
@@ -47,6 +48,7 @@ class Limits:
     def __init__(
         self,
         config: SweepConfig,
+        objectives: Objectives,
         baselines: Sequence[Job],
         jobs: Mapping[int, Job],
         outcomes: Mapping[int, Outcome],
@@ -58,7 +60,7 @@ class Limits:
         self._baselines = baselines
         self._jobs, self._outcomes, self._reports = jobs, outcomes, reports
         self._slots, self._clock = slots, clock
-        self._objective = Objective.parse(config.objective)
+        self._objectives = objectives
         self._allowed: dict[int, int] = {}
         """Training FLOPs that a search job may spend, where orders of trials decide."""
         self._check_baselines()
@@ -149,18 +151,25 @@ class Limits:
         return reports[-1].train_flops if reports else 0
 
     def _since_best(self) -> int:
-        """Ended trials behind the best, of those that the next one sees."""
+        """Ended trials behind the last that none before was as good as, of those that the next one sees."""
         search = self._search
         if self.config.deterministic:
             search = search[: max(0, len(search) - self._slots + 1)]
         ended = [job.number for job in search if job.number in self._outcomes]
-        best: tuple[float, int] | None = None
+        points: list[Point] = []
+        last = -1
         for place, number in enumerate(ended):
             completed = self._outcomes[number].status == "completed"
-            value = self._objective.value(self._reports[number]) if completed else None
-            if value is not None and (best is None or self._objective.best_first(value) < best[0]):
-                best = (self._objective.best_first(value), place)
-        return len(ended) if best is None else len(ended) - 1 - best[1]
+            values = (
+                self._objectives.values(self._jobs[number].run, self._reports[number]) if completed else None
+            )
+            if values is None:
+                continue
+            point = self._objectives.point(values)
+            if not any(is_as_good(earlier, point) for earlier in points):
+                points.append(point)
+                last = place
+        return len(ended) - 1 - last
 
     def _check_baselines(self) -> None:
         stop, count = self.config.stop, len(self._baselines)

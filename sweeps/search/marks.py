@@ -30,18 +30,23 @@ DRAWS = 64
 """Runs drawn from a space to learn how long they are."""
 
 
-def marks(config: SweepConfig, candidates: Candidates, first_completed: Callable[[], Report | None]) -> Marks:
+def marks(
+    config: SweepConfig,
+    candidates: Candidates,
+    objective: Objective,
+    first_completed: Callable[[], Report | None],
+) -> Marks:
     """The marks of a sweep, as `pruning.fidelity` says: for an amount, `train.num_reports` in a whole run.
 
     A whole run is the longest of some that are drawn from the space or, in seconds, the first that was completed.
 
     Args:
+        objective: what is wanted at each mark.
         first_completed: the last report of that run; None before there is one.
 
     Raises:
         ConfigError: the pruner compares nothing else than fractions.
     """
-    objective = Objective.parse(config.objective)
     fidelity, num = config.pruning.fidelity, config.train.num_reports
     if config.pruner["name"] == WILCOXON:
         if fidelity != "fraction":

@@ -74,6 +74,10 @@ class Objective:
         return -value if self.direction == "maximize" else value
 
 
+LATENCY = Objective("latency", "valid/latency", "minimize", over_curve=False)
+"""Seconds in which the device evaluates one sequence; one of several objectives, never the only one."""
+
+
 def objective_names() -> list[str]:
     """Every objective, by name."""
     return [f"valid/{metric}{suffix}" for metric in DIRECTIONS for suffix in ("", AUC)]

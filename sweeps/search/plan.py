@@ -18,6 +18,7 @@ from sweeps.jobs import Job, Kind, Outcome, Report
 from sweeps.search.baselines import baseline_jobs, choose_presets
 from sweeps.search.confirmation import Entrant, choose_arms, confirmation_jobs
 from sweeps.search.limits import Clock, Limits
+from sweeps.search.objective import LATENCY
 from sweeps.search.random_arm import random_jobs, search_flops
 from sweeps.search.search_trials import SearchTrials
 from sweeps.space.candidates import Candidate, Candidates, PresetPlace
@@ -95,7 +96,10 @@ class Plan:
         self._confirming = False
         self._timed_out = False
         self._reports: dict[int, list[Report]] = {}
-        self._limits = Limits(config, self._baselines, self.jobs, self.outcomes, self._reports, slots, clock)
+        self._limits = Limits(
+            config, self._search.study.objectives, self._baselines, self.jobs, self.outcomes, self._reports,
+            slots, clock,
+        )  # fmt: skip
 
     def next_job(self) -> Job | Wait | Done:
         """The next job to start, once for every free slot; WAIT comes only while jobs are running."""
@@ -262,6 +266,8 @@ class Plan:
 
     def _start(self, job: Job) -> Job:
         assert job.number not in self.jobs
+        if LATENCY in self._search.study.objectives.each:
+            job = dataclasses.replace(job, measure_latency=True)
         self.jobs[job.number] = job
         self._reports[job.number] = []
         return job
@@ -281,7 +287,7 @@ class Plan:
     def _confirm(self) -> None:
         self._confirming = True
         self.arms, notes = choose_arms(
-            self._config, self._search.study.objective, self.jobs, self.outcomes, self._search.candidates,
+            self._config, self._search.study.objectives, self.jobs, self.outcomes, self._search.candidates,
             self._presets,
         )  # fmt: skip
         self.notes += notes

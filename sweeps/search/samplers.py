@@ -93,6 +93,26 @@ def gp(
         )
 
 
+def nsgaii(
+    setting: Setting,
+    *,
+    population_size: int | None = None,
+    mutation_prob: float | None = None,
+    crossover_prob: float = 0.9,
+    swapping_prob: float = 0.5,
+) -> BaseSampler:
+    """A genetic algorithm, sorting by non-domination (Deb et al. 2002); breeds from completed trials only."""
+    if population_size is None:
+        population_size = min(50, max(4, -(-setting.num_trials // 5)))
+    return optuna.samplers.NSGAIISampler(
+        population_size=population_size,
+        mutation_prob=mutation_prob,
+        crossover_prob=crossover_prob,
+        swapping_prob=swapping_prob,
+        seed=setting.trial_seed,
+    )
+
+
 def qmc(setting: Setting, *, qmc_type: str = "sobol", scramble: bool = True) -> BaseSampler:
     """A quasi-random sequence (`sobol` or `halton`), less the points that are infeasible or met before.
 
@@ -116,6 +136,7 @@ SAMPLERS: dict[str, Entry] = {
     "grid": Entry(grid, draws=1),
     "gp": Entry(gp, draws=2),
     "qmc": Entry(qmc, draws=24),
+    "nsgaii": Entry(nsgaii, draws=24),
 }
 
 

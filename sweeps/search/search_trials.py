@@ -9,6 +9,7 @@ from pathlib import Path
 from sweeps.config import SweepConfig
 from sweeps.jobs import Job, Outcome, Report, Status
 from sweeps.search.marks import marks
+from sweeps.search.objective import Objective
 from sweeps.search.pruners import WILCOXON
 from sweeps.search.seeds import replicate_seed
 from sweeps.search.study import SweepStudy
@@ -43,7 +44,11 @@ class SearchTrials:
         self._next_number = first_number
         self._first_completed: Report | None = None
         """The end of the first job that was completed."""
-        self._marks = marks(config, candidates, lambda: self._first_completed)
+        self._marks = {
+            one.name: marks(config, candidates, one, lambda: self._first_completed)
+            for one in self.study.objectives.each
+            if isinstance(one, Objective)
+        }
 
     def __len__(self) -> int:
         return len(self.trial_numbers)
@@ -64,17 +69,17 @@ class SearchTrials:
         Args:
             reports: all so far.
         """
-        self.study.report(self.trial_numbers[number], self._marks(reports))
+        self.study.report(self.trial_numbers[number], self._marked(number, reports))
 
     def should_prune(self, number: int, reports: Sequence[Report]) -> bool:
         """The pruner's answer after a job's last report."""
-        has_value = self.study.objective.value(reports) is not None
-        return has_value and self.study.should_prune(self.trial_numbers[number])
+        has_values = self._values(number, reports) is not None
+        return has_values and self.study.should_prune(self.trial_numbers[number])
 
     def end(self, number: int, outcome: Outcome, reports: Sequence[Report]) -> None:
         """Ends a job's trial."""
         self._note_completed(outcome, reports)
-        self.study.tell(self.trial_numbers[number], *self._ended(outcome, reports))
+        self.study.tell(self.trial_numbers[number], *self._ended(number, outcome, reports))
 
     def settle(self, reports: Mapping[int, Sequence[Report]], outcomes: Mapping[int, Outcome]) -> None:
         """Writes into the study what it lacks of the recalled jobs."""
@@ -83,8 +88,8 @@ class SearchTrials:
                 self._note_completed(outcome, reports[number])
         for number, trial in self.trial_numbers.items():
             ended = outcomes.get(number)
-            told = None if ended is None else self._ended(ended, reports[number])
-            self.study.settle(trial, self._marks(reports[number]), told)
+            told = None if ended is None else self._ended(number, ended, reports[number])
+            self.study.settle(trial, self._marked(number, reports[number]), told)
 
     def extend(self, config: SweepConfig, first_number: int) -> None:
         """Goes on under a configuration that differs in its limits only, its jobs numbered anew."""
@@ -112,9 +117,24 @@ class SearchTrials:
         if outcome.status == "completed" and self._first_completed is None:
             self._first_completed = reports[-1]
 
-    def _ended(self, outcome: Outcome, reports: Sequence[Report]) -> tuple[Status, float | None, str | None]:
+    def _values(self, number: int, reports: Sequence[Report]) -> tuple[float, ...] | None:
+        return self.study.objectives.values(self.candidates[number].run, reports)
+
+    def _marked(self, number: int, reports: Sequence[Report]) -> dict[int, list[float]]:
+        """The objectives at every mark where all of them are known; what is counted is the same everywhere."""
+        run, each = self.candidates[number].run, self.study.objectives.each
+        curves = {name: marked(reports) for name, marked in self._marks.items()}
+        known = [mark for mark in curves[each[0].name] if all(mark in curve for curve in curves.values())]
+        return {
+            mark: [curves[one.name][mark] if isinstance(one, Objective) else one.value(run) for one in each]
+            for mark in known
+        }
+
+    def _ended(
+        self, number: int, outcome: Outcome, reports: Sequence[Report]
+    ) -> tuple[Status, tuple[float, ...] | None, str | None]:
         """How the study is told of a trial's end."""
-        value = self.study.objective.value(reports)
-        if outcome.status == "completed" and value is None:
-            return "failed", None, f"no finite {self._config.objective} was reported"
-        return outcome.status, value, outcome.error
+        values = self._values(number, reports)
+        if outcome.status == "completed" and values is None:
+            return "failed", None, f"no finite {' and '.join(self.study.objectives.names)} was reported"
+        return outcome.status, values, outcome.error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from sweeps.config import SweepConfig
 from sweeps.jobs import Status
 from sweeps.search.asof_storage import AsOfStorage, MemoryBackend, Show
 from sweeps.search.budgeted_sampler import KEY, BudgetedSampler, closed_keys
-from sweeps.search.objective import Objective
+from sweeps.search.objectives import Objectives
 from sweeps.search.pruners import build_pruner
+from sweeps.search.rivals import is_rival, of_first_objective, write_marks
 from sweeps.search.samplers import build_sampler
 from sweeps.search.seeds import suggestion_seed
 from sweeps.space.candidates import Candidate, Candidates
@@ -41,7 +42,7 @@ class SweepStudy:
     """Ask, report, should_prune, tell.
 
     Args:
-        config: names sampler, pruner and objective.
+        config: names sampler, pruner and objectives.
         candidates: the feasible configurations.
         journal: the journal's file, made or opened; None keeps it in memory.
         slots: trials running at once.
@@ -51,7 +52,7 @@ class SweepStudy:
     """
 
     def __init__(self, config: SweepConfig, candidates: Candidates, journal: Path | None, slots: int) -> None:
-        self.objective = Objective.parse(config.objective)
+        self.objectives = Objectives.of(config, candidates)
         self._config = config
         self._candidates = candidates
         build_sampler(config, candidates, 0)
@@ -62,7 +63,7 @@ class SweepStudy:
         self._study = optuna.create_study(
             storage=self._storage,
             study_name=study_name(config),
-            direction=self.objective.direction,
+            directions=[one.direction for one in self.objectives.each],
             load_if_exists=True,
         )
         for name, value in _study_attributes(config).items():
@@ -121,13 +122,16 @@ class SweepStudy:
         return self._candidate(self._trial(number))
 
     def settle(
-        self, number: int, values: Mapping[int, float], ended: tuple[Status, float | None, str | None] | None
+        self,
+        number: int,
+        values: Mapping[int, Sequence[float]],
+        ended: tuple[Status, Sequence[float] | None, str | None] | None,
     ) -> None:
         """Writes down what the journal lacks of a recalled trial.
 
         Args:
-            values: the objective by mark (see `sweeps.search.marks`).
-            ended: status, value and error, as `tell` takes them; None for a trial that goes on.
+            values: the objectives by mark (see `sweeps.search.marks`).
+            ended: status, values and error, as `tell` takes them; None for a trial that goes on.
         """
         if self._storage.get_trial(self._trial(number)._trial_id).state.is_finished():
             return
@@ -135,26 +139,33 @@ class SweepStudy:
         if ended is not None:
             self.tell(number, *ended)
 
-    def report(self, number: int, values: Mapping[int, float]) -> None:
-        """Tells the objective by mark (see `sweeps.search.marks`); what was told before stands."""
+    def report(self, number: int, values: Mapping[int, Sequence[float]]) -> None:
+        """Tells the objectives by mark (see `sweeps.search.marks`); what was told before stands."""
         trial = self._trial(number)
-        told = self._storage.get_trial(trial._trial_id).intermediate_values
-        for mark, value in values.items():
-            if mark not in told:
+        stored = self._storage.get_trial(trial._trial_id)
+        if self.objectives.several:
+            write_marks(self._storage, stored, values)
+            return
+        for mark, (value,) in values.items():
+            if mark not in stored.intermediate_values:
                 trial.report(value, mark)
 
     def should_prune(self, number: int) -> bool:
         """The pruner's answer after the latest report."""
         pruner = self._pruner()
-        trial = _before_decision(self._storage.get_trial(self._trial(number)._trial_id))
+        trial = _before_decision(self._as_pruned(self._storage.get_trial(self._trial(number)._trial_id)))
         with self._storage.deciding(number, self._compared(trial)):
-            return pruner.prune(self._study, trial)
+            # Made here, where it has one objective: Optuna keeps what a study was made with.
+            alone = optuna.Study(self._study.study_name, self._storage) if self.objectives.several else None
+            return pruner.prune(alone or self._study, trial)
 
-    def tell(self, number: int, status: Status, value: float | None = None, error: str | None = None) -> None:
+    def tell(
+        self, number: int, status: Status, values: Sequence[float] | None = None, error: str | None = None
+    ) -> None:
         """Ends a trial. A pruned one keeps its last value, as Optuna has it; a failed one has none."""
         if error is not None:
             self._trial(number).set_user_attr("error", error)
-        self._study.tell(number, value if status == "completed" else None, STATES[status])
+        self._study.tell(number, values if status == "completed" else None, STATES[status])
 
     def _compared(self, trial: FrozenTrial) -> Show:
         """Shows a pruner the trial, and those with which it may be compared."""
@@ -162,10 +173,17 @@ class SweepStudy:
         def show(other: FrozenTrial) -> FrozenTrial | None:
             if other.number == trial.number:
                 return trial
-            is_like = self._config.pruning.within == "all" or _depth_class(other) == _depth_class(trial)
-            return other if is_like else None
+            if self._config.pruning.within != "all" and _depth_class(other) != _depth_class(trial):
+                return None
+            if self.objectives.several and not is_rival(other, trial, self.objectives):
+                return None
+            return self._as_pruned(other)
 
         return show
+
+    def _as_pruned(self, trial: FrozenTrial) -> FrozenTrial:
+        """The trial as a pruner takes it."""
+        return of_first_objective(trial) if self.objectives.several else trial
 
     def _candidate(self, trial: optuna.Trial) -> Candidate:
         candidate = self._candidates.candidate(trial.params)
@@ -209,6 +227,7 @@ def _study_attributes(config: SweepConfig) -> dict[str, Any]:
         "space": config.space["name"],
         "space_hash": space_hash(config.space),
         "objective": config.objective,
+        **({"objectives": config.objectives} if config.objectives else {}),
         "seed": config.seed,
         "deterministic": config.deterministic,
     }

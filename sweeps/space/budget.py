@@ -101,7 +101,7 @@ def _bounds(
     for measure in MEASURES:
         upper, lower = f"max_{measure.name}", f"min_{measure.name}"
         given, least_given = getattr(config, upper), getattr(config, lower)
-        most = None if given is None else _bound(given, measure, preset_figures, f"budget.{upper}")
+        most = None if given is None else read_figure(given, measure, preset_figures, f"budget.{upper}")
         least = _least(least_given, most, measure, preset_figures)
         if most is not None and least is not None and least > most:
             raise BudgetError(f"budget.{lower}", least_given, f"{least:,} is above budget.{upper}={most:,}")
@@ -117,13 +117,19 @@ def _least(
         return None
     share = parse_decimal(given, measure.unit)
     if share is None or not 0 < share < 1:
-        return _bound(given, measure, preset_figures, where)
+        return read_figure(given, measure, preset_figures, where)
     if most is None:
         raise BudgetError(where, given, f"is a share of budget.max_{measure.name}, which is not set")
     return int((share * most).to_integral_value(ROUND_CEILING))
 
 
-def _bound(given: Any, measure: Measure, preset_figures: Callable[[str], Figures], where: str) -> int:
+def read_figure(given: Any, measure: Measure, preset_figures: Callable[[str], Figures], where: str) -> int:
+    """A number as a user writes it, or a preset's name: that preset's own figure.
+
+    Raises:
+        BudgetError: it cannot be read, or is not above 0.
+        UnknownNameError: a name that is no preset.
+    """
     is_name = isinstance(given, str) and re.match(r"\s*[A-Za-z_]", given)
     if not is_name:
         return parse_count(given, measure.unit, where)

@@ -13,11 +13,11 @@ from hrm.families import family
 from hrm.train_config import TrainConfig
 from sweeps.config import SweepConfig
 from sweeps.errors import SpaceError
-from sweeps.space.budget import Budget, resolve_budget
+from sweeps.space.budget import Budget, read_figure, resolve_budget
 from sweeps.space.candidate import Builder, Candidate, PresetPlace, fullness, is_iso_parameter
 from sweeps.space.infeasible import nothing_fits
 from sweeps.space.judge import Judge, Judged
-from sweeps.space.measures import COUNTED_TRAINING
+from sweeps.space.measures import COUNTED_TRAINING, MEASURES, Measure
 from sweeps.space.nearest import nearest_first, squared_distances
 from sweeps.space.resolver import Resolver
 from sweeps.space.shapes import (
@@ -74,7 +74,10 @@ class Candidates:
         self._shaping = {
             name: value for name, value in self.space.parameters.items() if name not in self._free
         }
-        judge = Judge(self._resolver, self._family, self._builder.meter, self.budget, self.compute)
+        costs = {measure.name for measure in MEASURES} & {*(config.objectives or ())}
+        judge = Judge(
+            self._resolver, self._family, self._builder.meter, self.budget, self.compute, sorted(costs)
+        )
         self.shapes = self._feasible_shapes(judge)
         """The feasible models, enumerated; None where a range is continuous or the lattice too large."""
 
@@ -201,6 +204,18 @@ class Candidates:
             UnknownNameError: there is no such preset.
         """
         return self._builder.place(preset, self.budget)
+
+    def figure(self, given: Any, measure: Measure, where: str) -> int:
+        """A figure of a measure as a user writes it: a number, or a preset's name (see `read_figure`)."""
+        return read_figure(given, measure, self._builder.preset_figures, where)
+
+    def most(self, measure: Measure) -> int | None:
+        """The budget's upper bound of a measure, else the largest figure of the feasible shapes; None where
+        they are not enumerated."""
+        bound = next((one for one in self.budget.upper_bounds if one.measure is measure), None)
+        if bound is not None:
+            return bound.value
+        return None if self.shapes is None else int(self.shapes.figures[measure.name].max())
 
     def _is_free(self, name: str) -> bool:
         fields = self.space.fields

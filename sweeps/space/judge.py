@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,19 +37,28 @@ class Judged:
 
 
 class Judge:
-    """Judges points by their searched values."""
+    """Judges points by their searched values.
+
+    Args:
+        measured: names of measures to count beside those that decide.
+    """
 
     def __init__(
-        self, resolver: Resolver, family: Family, meter: Meter, budget: Budget, compute: Compute
+        self,
+        resolver: Resolver,
+        family: Family,
+        meter: Meter,
+        budget: Budget,
+        compute: Compute,
+        measured: Collection[str] = (),
     ) -> None:
         self._resolver = resolver
         self._family = family
         self._meter = meter
         self._bounds = budget.bounds
         self._compute = compute
-        self._measured = list(
-            dict.fromkeys([PARAMS.name, FLOPS_PER_STEP.name, *(bound.measure.name for bound in self._bounds)])
-        )
+        bounded = [bound.measure.name for bound in self._bounds]
+        self._measured = list(dict.fromkeys([PARAMS.name, FLOPS_PER_STEP.name, *bounded, *measured]))
         space = resolver.space
         self._training = [
             name for name in (*space.parameters, *space.derived) if space.fields.section(name) == "train"

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from sweeps.results.context import Context
-from sweeps.results.schema import PARAMETER_PREFIX, metric_columns
+from sweeps.results.schema import PARAMETER_PREFIX, metric_columns, objective_columns
 from sweeps.space.budget import Budget
 
 ArmKind = Literal["finalist", "preset", "random"]
@@ -37,7 +37,8 @@ class Arm:
     values: dict[str, Any]
     """Of the space, by name."""
     scores: dict[str, dict[int, float]]
-    """Metric, then seed, to the score of a completed run; `objective` is among the metrics."""
+    """Metric, then seed, to the score of a completed run; `objective` is among the metrics, and
+    so are several objectives, as their columns are named."""
     failures: tuple[str, ...]
     """Reasons of the runs that failed."""
     config: dict[str, Any]
@@ -65,7 +66,7 @@ class Arm:
 def read_arms(trials: pa.Table, budget: Budget) -> list[Arm]:
     """The arms that have confirmation runs, finalists first, in the order of their first runs."""
     rows = trials.to_pylist()
-    metrics = ["objective", *metric_columns(trials)]
+    metrics = ["objective", *metric_columns(trials), *objective_columns(trials.column_names)]
     kinds = {row["arm"]: _BY_JOB[row["kind"]] for row in rows if row["kind"] in _BY_JOB}
     confirmations: dict[str, list[dict[str, Any]]] = {}
     for row in rows:

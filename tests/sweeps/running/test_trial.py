@@ -60,6 +60,12 @@ def test_the_same_job_gives_the_same_numbers_bit_for_bit() -> None:
     assert [report.metrics for report in first] == [report.metrics for report in second]
 
 
+def test_latency_is_measured_when_asked_and_changes_nothing_else() -> None:
+    plain, measured = reports_of(3), reports_of(3, measure_latency=True)
+    assert all(0 < report.metrics.pop("valid/latency") < 60 for report in measured)  # type: ignore[operator]
+    assert [report.metrics for report in plain] == [report.metrics for report in measured]
+
+
 @pytest.mark.parametrize(
     ("fault", "reason", "place"),
     [

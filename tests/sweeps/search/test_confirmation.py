@@ -10,6 +10,7 @@ from sweeps.jobs import Job, Outcome, Report
 from sweeps.search.baselines import baseline_jobs
 from sweeps.search.confirmation import Entrant, best_baselines, confirmation_jobs, finalists
 from sweeps.search.objective import Objective
+from sweeps.search.objectives import Objectives
 from sweeps.search.seeds import confirmation_seeds
 from tests.sweeps.search_cases import PRESET_SPACE, candidates_of, sweep_config
 
@@ -36,7 +37,7 @@ def search(outcomes: list[Outcome], objective: Objective = ACCURACY, count: int 
     assert everything is not None
     searched = {number: everything[number] for number in range(len(outcomes))}
     jobs = {number: search_job(number, candidate) for number, candidate in searched.items()}
-    chosen = finalists(config, objective, jobs, dict(enumerate(outcomes)), searched, {})
+    chosen = finalists(config, Objectives((objective,)), jobs, dict(enumerate(outcomes)), searched, {})
     return [entrant.name for entrant in chosen]
 
 
@@ -75,11 +76,11 @@ def test_a_finalist_with_a_presets_architecture_is_flagged() -> None:
     jobs = {number: search_job(number, candidate) for number, candidate in searched.items()}
     outcomes = {number: reached(0.5) for number in searched}
     presets = {"tiny_demo": candidates.preset("tiny_demo")}
-    chosen = finalists(config, ACCURACY, jobs, outcomes, searched, presets)
+    chosen = finalists(config, Objectives((ACCURACY,)), jobs, outcomes, searched, presets)
     assert [entrant.preset for entrant in chosen] == ["tiny_demo", "tiny_demo"]
-    assert [entrant.preset for entrant in finalists(config, ACCURACY, jobs, outcomes, searched, {})] == [
-        None
-    ] * 2
+    assert [
+        entrant.preset for entrant in finalists(config, Objectives((ACCURACY,)), jobs, outcomes, searched, {})
+    ] == [None] * 2
 
 
 @pytest.mark.parametrize(("objective", "rate", "best"), [(ACCURACY, 1e-4, 0.9), (LOSS, 1e-3, 0.1)])

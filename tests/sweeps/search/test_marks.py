@@ -13,6 +13,7 @@ from sweeps.config import PruningConfig, SweepConfig
 from sweeps.jobs import Job, Report
 from sweeps.search.batch_wilcoxon import mark
 from sweeps.search.marks import Marks, marks
+from sweeps.search.objective import Objective
 from sweeps.search.synthetic import SyntheticCurves
 from tests.sweeps.search_cases import (
     NO_BASELINES,
@@ -45,7 +46,7 @@ def whole_runs() -> list[tuple[Job, list[Report]]]:
 
 def marks_of(fidelity: str, first_completed: Report | None = None) -> Marks:
     config = config_with(fidelity)
-    return marks(config, candidates_of(config), lambda: first_completed)
+    return marks(config, candidates_of(config), Objective.parse(config.objective), lambda: first_completed)
 
 
 def values(reports: list[Report]) -> list[float | None]:
@@ -110,9 +111,9 @@ def test_each_batch_has_a_mark_of_its_own_for_wilcoxon() -> None:
         dataclasses.replace(report, batches=[{"valid/blank_accuracy": value} for value in of_report])
         for report, of_report in zip(whole_runs()[0][1], batches)
     ]
-    assert marks(config, candidates_of(config), lambda: None)(reports) == pytest.approx(
-        {mark(1, 0): 0.1, mark(1, 1): 0.3, mark(2, 0): 0.2, mark(2, 1): 0.4}
-    )
+    assert marks(config, candidates_of(config), Objective.parse(config.objective), lambda: None)(
+        reports
+    ) == pytest.approx({mark(1, 0): 0.1, mark(1, 1): 0.3, mark(2, 0): 0.2, mark(2, 1): 0.4})
     with pytest.raises(ConfigError, match=r"pruning.fidelity: given 'steps'; pruner=wilcoxon compares"):
         make_plan(pruner={"name": "wilcoxon"}, pruning=PruningConfig(fidelity="steps"))
 

@@ -187,7 +187,9 @@ def test_options_out_of_range_are_refused(section: dict[str, Any], message: str)
 
 
 def test_unknown_samplers_and_options_are_refused() -> None:
-    with pytest.raises(UnknownNameError, match=r"one of: gp, grid, qmc, random, tpe. Did you mean 'tpe'\?"):
+    with pytest.raises(
+        UnknownNameError, match=r"one of: gp, grid, nsgaii, qmc, random, tpe. Did you mean 'tpe'\?"
+    ):
         build_sampler(sweep_config(sampler={"name": "tpee"}), candidates_of(sweep_config()), 0)
     with pytest.raises(UnknownNameError, match=r"Did you mean 'n_startup_trials'\?"):
         build_sampler(

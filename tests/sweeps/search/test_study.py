@@ -40,10 +40,10 @@ def value_at(params: dict[str, Any], index: int) -> float:
     return index / NUM_REPORTS * (1 / params["H_layers"] + 0.01 * params["L_layers"] + params["lr"])
 
 
-def told(pruner: str, params: dict[str, Any], index: int) -> dict[int, float]:
+def told(pruner: str, params: dict[str, Any], index: int) -> dict[int, list[float]]:
     """What a pruner hears at a report."""
     marks = [mark(index, batch) for batch in range(8)] if pruner == WILCOXON else [index]
-    return dict.fromkeys(marks, value_at(params, index))
+    return {at: [value_at(params, index)] for at in marks}
 
 
 def train(study: SweepStudy, number: int, params: dict[str, Any]) -> int:
@@ -53,7 +53,7 @@ def train(study: SweepStudy, number: int, params: dict[str, Any]) -> int:
         if index < NUM_REPORTS and study.should_prune(number):
             study.tell(number, "pruned")
             return index
-    study.tell(number, "completed", value_at(params, NUM_REPORTS))
+    study.tell(number, "completed", [value_at(params, NUM_REPORTS)])
     return NUM_REPORTS
 
 
@@ -83,7 +83,7 @@ def plain_optuna(num_trials: int, sampler: str, pruner: str) -> list[tuple[dict[
         assert candidate is not None
         trial.set_user_attr(KEY, candidate.key)
         for index in range(1, NUM_REPORTS + 1):
-            for at, value in told(pruner, trial.params, index).items():
+            for at, [value] in told(pruner, trial.params, index).items():
                 trial.report(value, at)
             if index < NUM_REPORTS and trial.should_prune():
                 study.tell(trial, state=TrialState.PRUNED)
@@ -116,11 +116,11 @@ def test_a_reopened_journal_goes_on_as_if_never_closed(tmp_path: Path, sampler: 
 
 def test_a_trial_may_go_on_after_reopening(tmp_path: Path) -> None:
     number, candidate = make_study(tmp_path / "journal").ask(0)
-    make_study(tmp_path / "journal").report(number, {1: 0.5})
+    make_study(tmp_path / "journal").report(number, {1: [0.5]})
     assert not make_study(tmp_path / "journal").ready()
     reopened = make_study(tmp_path / "journal")
     assert not reopened.should_prune(number)
-    reopened.tell(number, "completed", 0.75)
+    reopened.tell(number, "completed", [0.75])
     trial = reopened._study.trials[0]
     assert (trial.state, trial.value, trial.intermediate_values) == (TrialState.COMPLETE, 0.75, {1: 0.5})
     assert trial.params == candidate.params
@@ -130,8 +130,8 @@ def test_each_end_has_its_state(tmp_path: Path) -> None:
     study = make_study(tmp_path / "journal", slots=3)
     numbers = [study.ask(job)[0] for job in (5, 6, 7)]
     for number in numbers[:2]:
-        study.report(number, {1: 0.25})
-    study.tell(numbers[0], "completed", 0.5)
+        study.report(number, {1: [0.25]})
+    study.tell(numbers[0], "completed", [0.5])
     study.tell(numbers[1], "pruned")
     study.tell(numbers[2], "failed", error="Diverged: loss is nan at step 3")
     storage = JournalStorage(JournalFileBackend(str(tmp_path / "journal")))
@@ -167,7 +167,7 @@ def test_the_next_trial_waits_for_all_that_it_must_see(slots: int) -> None:
         study.ask(number)
     assert not study.ready()
     for number in range(slots - 1, 0, -1):
-        study.tell(number, "completed", 0.5)
+        study.tell(number, "completed", [0.5])
         assert not study.ready(), "trial 0 is still running"
     study.tell(0, "failed", error="gone")
     assert study.ready()
@@ -225,10 +225,10 @@ def test_within_depth_a_trial_is_compared_with_its_like_only() -> None:
         assert sorted(depths) == [4, 4, 16, 16]
         other = next(number for number, depth in enumerate(depths) if depth != depths[0])
         twin = next(number for number, depth in enumerate(depths) if number and depth == depths[0])
-        study.report(0, {1: 0.9})
-        study.tell(0, "completed", 0.9)
+        study.report(0, {1: [0.9]})
+        study.tell(0, "completed", [0.9])
         for number in (twin, other):
-            study.report(number, {1: 0.1})
+            study.report(number, {1: [0.1]})
         stopped[within] = [study.should_prune(number) for number in (twin, other)]
     assert stopped == {"all": [True, True], "depth": [True, False]}
 
@@ -246,9 +246,9 @@ def test_a_kill_while_a_pruner_decides_lets_no_trial_pass_its_rung(tmp_path: Pat
     study = make_study(tmp_path / "journal", pruner=halving)
     for job, value in enumerate((0.9, 0.8, 0.7)):
         number, _ = study.ask(job)
-        study.report(number, {1: value})
+        study.report(number, {1: [value]})
         stopped = study.should_prune(number)
         again = make_study(tmp_path / "journal", pruner=halving)
         assert again.should_prune(number) is stopped is (job > 0)
         study = again
-        study.tell(number, "pruned" if stopped else "completed", value)
+        study.tell(number, "pruned" if stopped else "completed", [value])

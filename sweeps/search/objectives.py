@@ -1,0 +1,207 @@
+"""What a search optimises: one validation metric, or several objectives of which the first is one.
+
+The others are metrics, too, or what a model costs: counted from its configuration alone, or its measured latency.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hrm.errors import ConfigError, UnknownNameError
+from hrm.families import family
+from hrm.run_config import RunConfig
+from sweeps.config import SweepConfig
+from sweeps.jobs import Report
+from sweeps.search.fronts import Point, widest_first
+from sweeps.search.objective import LATENCY, Direction, Objective, objective_names
+from sweeps.space.candidates import Candidates
+from sweeps.space.measures import MEASURES, Meter
+
+COSTS = tuple(measure.name for measure in MEASURES)
+"""Counted before a model is trained; less is better."""
+SHORT = {"flops": "inference_flops", "bytes": "memory"}
+"""What else a cost may be called."""
+ACCURACIES = ("accuracy", "blank_accuracy")
+"""What `accuracy` means: the first of these that a family is measured by."""
+WORST = {"latency": 1.0, "loss": math.log(256), "bits_per_byte": 8.0, "perplexity": 256.0}
+"""Where the hypervolume of what falls begins: a second, and a uniform guess among 256. Of accuracies it is 0."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A figure of a model that is counted from its configuration."""
+
+    name: str
+    """Of `sweeps.space.measures`."""
+    direction: Direction = "minimize"
+
+    def value(self, run: RunConfig) -> float:
+        return float(Meter(family(run.family), run.train).figures(run.model, run.train)[self.name])
+
+
+@dataclass(frozen=True)
+class Objectives:
+    """All objectives of a sweep.
+
+    Args:
+        each: in the user's order; the first is what the verdict is about.
+        reference: where the hypervolume begins, a value for each; empty with one objective.
+    """
+
+    each: tuple[Objective | Cost, ...]
+    reference: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, config: SweepConfig, candidates: Candidates) -> Objectives:
+        """Those of a sweep.
+
+        Raises:
+            UserError: an unknown name, a cost in the first place, or a reference point that cannot be read or
+                is missing.
+        """
+        if config.objectives is None:
+            return cls((Objective.parse(config.objective),))
+        each = parse(config.objectives)
+        return cls(each, tuple(_references(config, candidates, each)))
+
+    @property
+    def first(self) -> Objective:
+        first = self.each[0]
+        assert isinstance(first, Objective)
+        return first
+
+    @property
+    def several(self) -> bool:
+        return len(self.each) > 1
+
+    @property
+    def costs(self) -> list[str]:
+        """Names of those that are counted before training."""
+        return [one.name for one in self.each if isinstance(one, Cost)]
+
+    @property
+    def names(self) -> list[str]:
+        return [one.name for one in self.each]
+
+    def values(self, run: RunConfig, reports: Sequence[Report]) -> tuple[float, ...] | None:
+        """The objectives of a run after these reports; None where a metric is missing or not finite."""
+        values = [one.value(run) if isinstance(one, Cost) else one.value(reports) for one in self.each]
+        known = tuple(value for value in values if value is not None)
+        return known if len(known) == len(values) else None
+
+    def point(self, values: Sequence[float]) -> Point:
+        """The values as a point for `sweeps.search.fronts`."""
+        return [-value if one.direction == "maximize" else value for one, value in self._with(values)]
+
+    def scaled(self, values: Sequence[float]) -> Point:
+        """The values as a point of the box between the ideal, all 0, and the reference point, all 1."""
+        ideals = [1.0 if one.direction == "maximize" else 0.0 for one in self.each]
+        ends = zip(values, ideals, self.reference, strict=True)
+        return [(value - ideal) / (reference - ideal) for value, ideal, reference in ends]
+
+    def best(self, values: Sequence[Sequence[float]], most: int) -> list[int]:
+        """Places of the `most` best, the earlier first where two are equal.
+
+        With several objectives: of those on the front, in the order in which each adds most hypervolume.
+        """
+        if self.several:
+            return widest_first([self.scaled(one) for one in values], most)
+        return sorted(range(len(values)), key=lambda place: self.point(values[place])[0])[:most]
+
+    def _with(self, values: Sequence[float]) -> Iterable[tuple[Objective | Cost, float]]:
+        return zip(self.each, values, strict=True)
+
+
+def canonical(name: Any, family_name: str) -> str:
+    """An objective's whole name, for a name that leaves `valid/` out or is another word for it.
+
+    Raises:
+        UnknownNameError: there is no such objective.
+    """
+    known = [*objective_names(), LATENCY.name, *COSTS]
+    word = SHORT.get(str(name), str(name))
+    if word.startswith("accuracy"):
+        measured = family(family_name).metrics
+        word = word.replace("accuracy", next(one for one in ACCURACIES if one in measured), 1)
+    if word not in known and f"valid/{word}" in known:
+        word = f"valid/{word}"
+    if word not in known:
+        raise UnknownNameError.among("objective", str(name), [*known, *SHORT, "accuracy"])
+    return word
+
+
+def metrics(config: SweepConfig) -> list[Objective]:
+    """The objectives of a sweep that are metrics.
+
+    Raises:
+        UserError: see `parse`.
+    """
+    each = parse(config.objectives) if config.objectives else [Objective.parse(config.objective)]
+    return [one for one in each if isinstance(one, Objective)]
+
+
+def parse(names: Sequence[str]) -> tuple[Objective | Cost, ...]:
+    """Several objectives by their whole names.
+
+    Raises:
+        UnknownNameError: an unknown name.
+        ConfigError: fewer than two, one twice, or a cost in the first place.
+    """
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ConfigError(
+            "objectives", list(names), "must name two or more, each once", "For one, use objective="
+        )
+    known = [*objective_names(), LATENCY.name, *COSTS]
+    for name in names:
+        if name not in known:
+            raise UnknownNameError.among("objectives", name, known)
+    if names[0] not in objective_names():
+        raise ConfigError(
+            "objectives", list(names), "must begin with a metric: the verdict is about the first"
+        )
+    measured = {LATENCY.name: LATENCY}
+    return tuple(
+        Cost(name) if name in COSTS else measured.get(name) or Objective.parse(name) for name in names
+    )
+
+
+def _references(
+    config: SweepConfig, candidates: Candidates, each: Sequence[Objective | Cost]
+) -> Iterable[float]:
+    given = config.reference_point or [None] * len(each)
+    if len(given) != len(each):
+        raise ConfigError(
+            "reference_point", given, f"must have a value, or null, for each of {len(each)} objectives"
+        )
+    for one, value in zip(each, given, strict=True):
+        yield (
+            _cost_reference(candidates, one, value)
+            if isinstance(one, Cost)
+            else _metric_reference(one, value)
+        )
+
+
+def _metric_reference(one: Objective, given: Any) -> float:
+    if given is None:
+        return WORST.get(one.metric.removeprefix("valid/"), 0.0)
+    rises = one.direction == "maximize"
+    if not isinstance(given, int | float) or not (0 <= given < 1 if rises else given > 0):
+        rule = "a number from 0 to below 1" if rises else "a number above 0"
+        raise ConfigError("reference_point", given, f"must be {rule} for {one.name}")
+    return float(given)
+
+
+def _cost_reference(candidates: Candidates, one: Cost, given: Any) -> float:
+    measure = next(measure for measure in MEASURES if measure.name == one.name)
+    if given is not None:
+        return float(candidates.figure(given, measure, "reference_point"))
+    most = candidates.most(measure)
+    if most is None:
+        raise ConfigError(
+            "reference_point", None, f"must say where the hypervolume of {one.name} begins: nothing bounds it here",
+            f"Set budget.max_{one.name}, or reference_point=[null,{measure.unit.examples.split(',')[0]}]",
+        )  # fmt: skip
+    return float(most)

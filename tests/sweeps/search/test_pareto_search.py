@@ -1,0 +1,188 @@
+"""Sweeps of several objectives, simulated."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from sweeps.config import ConfirmConfig, StopConfig
+from sweeps.jobs import Job, Outcome, Report
+from sweeps.search.fronts import dominates, front, hypervolume
+from sweeps.search.objectives import Objectives
+from sweeps.search.plan import Plan
+from sweeps.search.synthetic import SyntheticCurves
+from tests.sweeps.search_cases import NO_BASELINES, decisions, make_plan, search_jobs, simulate
+
+NAMES = ["valid/blank_accuracy", "params"]
+CURVES = SyntheticCurves(world=1)
+
+
+def plan_of(slots: int = 1, journal: Path | None = None, **overrides: Any) -> Plan:
+    options: dict[str, Any] = {
+        "objective": NAMES[0],
+        "objectives": NAMES,
+        "num_trials": 20,
+        "baseline": NO_BASELINES,
+    }
+    return make_plan(slots, journal, **(options | overrides))
+
+
+def objectives_of(plan: Plan) -> Objectives:
+    return plan._search.study.objectives
+
+
+def points(plan: Plan, status: str) -> dict[int, Any]:
+    """Of the search jobs that ended so, by number."""
+    found = {}
+    for number in search_jobs(plan):
+        values = objectives_of(plan).values(plan.jobs[number].run, plan.outcomes[number].reports)
+        if plan.outcomes[number].status == status and values is not None:
+            found[number] = objectives_of(plan).point(values)
+    return found
+
+
+@pytest.mark.parametrize("sampler", ["nsgaii", "tpe", "gp", "random", "qmc", "grid"])
+def test_decisions_do_not_depend_on_which_worker_was_faster(sampler: str) -> None:
+    trials = 5 if sampler == "gp" else 20
+    plans = [plan_of(3, sampler={"name": sampler}, num_trials=trials) for _ in range(2)]
+    simulate(plans[0], 3)
+    simulate(plans[1], 3, slowness=lambda job, index: 1 + (job.number * 7 + index) % 5)
+    assert decisions(plans[0]) == decisions(plans[1])
+    assert len(search_jobs(plans[0])) == trials
+
+
+@pytest.mark.parametrize("pruner", ["hyperband", "successive_halving", "median", "percentile"])
+@pytest.mark.parametrize(("slots", "deterministic"), [(1, True), (3, True), (3, False)])
+def test_only_dominated_trials_are_pruned(pruner: str, slots: int, deterministic: bool) -> None:
+    plan = plan_of(slots, pruner={"name": pruner}, deterministic=deterministic, sampler={"name": "random"})
+    simulate(plan, slots)
+    objectives = objectives_of(plan)
+    pruned = points(plan, "pruned")
+    assert pruned
+    for number, point in pruned.items():
+        at = len(plan.outcomes[number].reports)
+        others = [
+            objectives.values(plan.jobs[other].run, plan.outcomes[other].reports[:at])
+            for other in search_jobs(plan)
+            if (other < number or not deterministic) and len(plan.outcomes[other].reports) >= at
+        ]
+        assert any(dominates(objectives.point(values), point) for values in others if values is not None)
+
+
+def test_pruning_keeps_the_smallest_size() -> None:
+    """By accuracy alone the smallest models, which are the worst here, would all be pruned."""
+    several = plan_of(pruner={"name": "successive_halving"}, sampler={"name": "grid"}, num_trials=50)
+    simulate(several, train=_rising_with_size)
+    alone = make_plan(num_trials=50, baseline=NO_BASELINES, sampler={"name": "grid"},
+                      pruner={"name": "successive_halving"})  # fmt: skip
+    simulate(alone, train=_rising_with_size)
+
+    def smallest(plan: Plan) -> set[str]:
+        least = min(plan.jobs[number].num_params for number in search_jobs(plan))
+        return {plan.outcomes[n].status for n in search_jobs(plan) if plan.jobs[n].num_params == least}
+
+    assert smallest(alone) == {"pruned"}
+    assert "completed" in smallest(several)
+
+
+def _rising_with_size(job: Job, index: int) -> Report:
+    report = CURVES(job, index)
+    report.metrics["valid/blank_accuracy"] = job.num_params / 1e6 + job.run.train.lr * index / 100
+    return report
+
+
+@pytest.mark.parametrize("sampler", ["nsgaii", "tpe"])
+def test_a_reopened_journal_goes_on_as_if_never_closed(tmp_path: Path, sampler: str) -> None:
+    """The study holds all that a decision needs: a sweep cut in two makes the decisions of a whole one."""
+    whole, first = (
+        plan_of(sampler={"name": sampler}),
+        plan_of(1, tmp_path / "journal", sampler={"name": sampler}),
+    )
+    simulate(whole)
+    run_trials(first, 7)
+    second = plan_of(1, tmp_path / "journal", sampler={"name": sampler})
+    for number, job in first.jobs.items():
+        second.recall_start(number, job.kind)
+        for report in first.outcomes[number].reports:
+            second.recall_report(number, report)
+        second.recall_end(number, first.outcomes[number])
+    second.settle()
+    simulate(second)
+    assert decisions(second) == decisions(whole)
+
+
+def run_trials(plan: Plan, count: int) -> None:
+    for _ in range(count):
+        job = plan.next_job()
+        assert isinstance(job, Job)
+        reports: list[Report] = []
+        while len(reports) < job.run.train.num_reports:
+            reports.append(CURVES(job, len(reports) + 1))
+            if plan.report(job.number, reports[-1]):
+                break
+        plan.end(job.number, Outcome(status="completed", reports=tuple(reports)))
+
+
+def test_the_study_is_a_plain_optuna_study_of_several_objectives(tmp_path: Path) -> None:
+    plan = plan_of(2, tmp_path / "journal", pruner={"name": "median"})
+    simulate(plan, 2)
+    storage = optuna.storages.JournalStorage(
+        optuna.storages.journal.JournalFileBackend(str(tmp_path / "journal"))
+    )
+    [summary] = optuna.get_all_study_summaries(storage)
+    study = optuna.load_study(study_name=summary.study_name, storage=storage)
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert study.user_attrs["objectives"] == NAMES
+    ended = points(plan, "completed")
+    on_front = [list(ended)[place] for place in front(list(ended.values()))]
+    assert sorted(trial.user_attrs["job"] for trial in study.best_trials) == sorted(on_front)
+    states = {trial.user_attrs["job"]: trial.state for trial in study.trials}
+    assert {number for number, state in states.items() if state == TrialState.PRUNED} == set(
+        points(plan, "pruned")
+    )
+
+
+def test_finalists_are_members_of_the_front() -> None:
+    plan = plan_of(num_trials=25, sampler={"name": "random"}, confirm=ConfirmConfig(finalists=3))
+    simulate(plan)
+    ended = points(plan, "completed")
+    names = {plan.jobs[list(ended)[place]].arm for place in front(list(ended.values()))}
+    chosen = [arm.name for arm in plan.arms]
+    assert set(chosen) <= names and len(chosen) == min(3, len(names))
+    confirmed = [job for job in plan.jobs.values() if job.kind == "confirm"]
+    assert len(confirmed) == 3 * len(chosen)
+    assert {job.run.seed for job in confirmed}.isdisjoint({plan.jobs[n].run.seed for n in search_jobs(plan)})
+
+
+def test_no_improvement_means_nothing_new_on_the_front() -> None:
+    plan = plan_of(
+        num_trials=50, stop=StopConfig(no_improvement=4), sampler={"name": "random"}, pruner={"name": "none"}
+    )
+    simulate(plan)
+    ended = list(points(plan, "completed").values())
+    improving = [
+        i for i, point in enumerate(ended) if not any(dominates(e, point) or e == point for e in ended[:i])
+    ]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(improving)]
+    assert len(ended) == improving[-1] + 1 + 4 < 50 and max(gaps, default=0) <= 4
+    assert "stop.no_improvement=4" in plan.notes[0]
+
+
+@pytest.mark.parametrize("sampler", ["nsgaii", "tpe"])
+def test_a_sampler_finds_more_hypervolume_than_random_search(sampler: str) -> None:
+    """Over five worlds, at the same number of trials."""
+
+    def found(name: str, world: int) -> float:
+        plan = plan_of(num_trials=25, sampler={"name": name}, pruner={"name": "none"},
+                       confirm=ConfirmConfig(finalists=0), seed=world)  # fmt: skip
+        simulate(plan, train=SyntheticCurves(world=world))
+        objectives = objectives_of(plan)
+        values = [objectives.values(plan.jobs[n].run, plan.outcomes[n].reports) for n in search_jobs(plan)]
+        return hypervolume([objectives.scaled(one) for one in values if one is not None])
+
+    assert sum(found(sampler, world) - found("random", world) for world in range(5)) > 0
