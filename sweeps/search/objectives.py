@@ -134,13 +134,13 @@ def canonical(name: Any, family_name: str) -> str:
 
 
 def metrics(config: SweepConfig) -> list[Objective]:
-    """The objectives of a sweep that are metrics.
+    """The objectives of a sweep that validations measure.
 
     Raises:
         UserError: see `parse`.
     """
     each = parse(config.objectives) if config.objectives else [Objective.parse(config.objective)]
-    return [one for one in each if isinstance(one, Objective)]
+    return [one for one in each if isinstance(one, Objective) and one != LATENCY]
 
 
 def parse(names: Sequence[str]) -> tuple[Objective | Cost, ...]:

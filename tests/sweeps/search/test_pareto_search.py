@@ -121,11 +121,12 @@ def run_trials(plan: Plan, count: int) -> None:
         job = plan.next_job()
         assert isinstance(job, Job)
         reports: list[Report] = []
-        while len(reports) < job.run.train.num_reports:
+        stop = None
+        while stop is None and len(reports) < job.run.train.num_reports:
             reports.append(CURVES(job, len(reports) + 1))
-            if plan.report(job.number, reports[-1]):
-                break
-        plan.end(job.number, Outcome(status="completed", reports=tuple(reports)))
+            plan.report(job.number, reports[-1])
+            stop = plan.must_stop(job.number) if len(reports) < job.run.train.num_reports else None
+        plan.end(job.number, Outcome(status="pruned" if stop else "completed", reports=tuple(reports)))
 
 
 def test_the_study_is_a_plain_optuna_study_of_several_objectives(tmp_path: Path) -> None:
