@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hrm.files import write_text_atomically
 from sweeps.results import context as setting
 from sweeps.results.context import Context
-from sweeps.results.files import write_text_atomically
 from sweeps.results.schema import OBJECTIVE_PREFIX
 from sweeps.results.tables import read_trials
 from sweeps.search.fronts import dominates, front, hypervolume
