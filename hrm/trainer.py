@@ -205,7 +205,7 @@ class Trainer:
         """Seconds in which the device evaluates one sequence alone: the median of `repeats`, after a first one."""
         seconds = []
         with cpu_threads(self.config.threads), self._evaluation_weights():
-            batch = self._to_device(split.batch(0, 1))
+            batch = on_device(split.batch(0, 1), self.device)
             for _ in range(repeats + 1):
                 start = time.perf_counter()
                 self.model.evaluate_batch(batch, split.blank_token)
