@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from sweeps.report import style
 from sweeps.report.charts.chart import Axis, Bars, Chart, Lines, Panel, Points, Rule, Scale
@@ -137,6 +137,8 @@ def _set_axis(place: Axes, axis: Axis, side: str) -> None:
         own.set_minor_locator(NullLocator())
     elif axis.whole:
         own.set_major_locator(MaxNLocator(integer=True))
+        own.set_major_formatter(ScalarFormatter())
+        own.set_minor_locator(NullLocator())
     if axis.low is not None or axis.high is not None:
         getattr(place, f"set_{side}lim")(axis.low, axis.high)
 
