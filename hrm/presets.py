@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -143,8 +145,12 @@ def load_preset(name: str) -> Preset:
     """
     if name not in preset_names():
         raise UnknownNameError.among("preset", name, preset_names())
-    path = FOLDER / f"{name}.yaml"
-    return reader.build(Preset, {**reader.read_yaml(path), "name": name}, str(path))
+    return copy.deepcopy(_read(FOLDER / f"{name}.yaml"))
+
+
+@functools.cache
+def _read(path: Path) -> Preset:
+    return reader.build(Preset, {**reader.read_yaml(path), "name": path.stem}, str(path))
 
 
 def claimed_preset(config: Any, family: str, shape: Callable[[Any], object]) -> Preset | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,10 +44,7 @@ class Section:
 
 def model(preset: str = "base_default", **fields: Any) -> PuzzleHRMConfig:
     """A preset with fields replaced; vocabulary 11, 81 cells, one puzzle, as the guide assumes."""
-    return PuzzleHRMConfig(**{**_preset_fields(preset), **fields})
-
-
-_preset_fields = functools.cache(lambda name: load_preset(name).model)
+    return PuzzleHRMConfig(**{**load_preset(preset).model, **fields})
 
 
 def counts(preset: str = "base_default", batch_size: int = BATCH_SIZE, **fields: Any) -> Counts:

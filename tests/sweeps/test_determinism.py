@@ -16,7 +16,7 @@ from sweeps.search.pruners import PRUNERS
 from sweeps.search.samplers import SAMPLERS
 from sweeps.search.simulator import Slowness
 from sweeps.search.synthetic import SyntheticCurves
-from tests.sweeps.search_cases import decisions, make_plan, search_jobs, simulate
+from tests.sweeps.search_cases import PRUNER_SECTIONS, decisions, make_plan, search_jobs, simulate
 
 CURVES = SyntheticCurves(world=3, noise=0.05)
 
@@ -45,7 +45,7 @@ def sweep(slots: int, slowness: Slowness | None, **overrides: Any) -> Plan:
 
 @functools.cache
 def with_equal_workers(slots: int, sampler: str, pruner: str) -> list[tuple[Any, ...]]:
-    return decisions(sweep(slots, None, sampler={"name": sampler}, pruner={"name": pruner}))
+    return decisions(sweep(slots, None, sampler={"name": sampler}, pruner=PRUNER_SECTIONS[pruner]))
 
 
 @pytest.mark.parametrize("pruner", PRUNERS)
@@ -54,7 +54,7 @@ def test_decisions_do_not_depend_on_which_worker_was_faster(sampler: str, pruner
     @settings(max_examples=1 if sampler == "gp" else 4, deadline=None, derandomize=True, database=None)
     @given(slots=st.integers(2, 4), seed=st.integers(0, 10**6))
     def check(slots: int, seed: int) -> None:
-        erratically = sweep(slots, erratic(seed), sampler={"name": sampler}, pruner={"name": pruner})
+        erratically = sweep(slots, erratic(seed), sampler={"name": sampler}, pruner=PRUNER_SECTIONS[pruner])
         assert decisions(erratically) == with_equal_workers(slots, sampler, pruner)
 
     check()
