@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 LEAST_BATCHES = 5
 """Fewest pairs of which a one-sided signed-rank test can say p < 0.05."""
+DASHBOARD = "http://127.0.0.1:8080/"
+"""Where `make dashboard` shows a study unless it is given another PORT."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -263,7 +265,7 @@ def _opening(config: SweepConfig, context: Context, plan: Plan, shares: Shares, 
     )
     return note + (
         f"{context.name} on {context.task}: about {plan.num_jobs_expected} jobs in {shares.slots} slots, "
-        f"baselines: {arms}\nwriting to {out}; to watch it: make dashboard DIR={out}"
+        f"baselines: {arms}\nwriting to {out}; to watch it: make dashboard DIR={out}, then {DASHBOARD}"
     )
 
 

@@ -1,5 +1,6 @@
 """One set of pins: pyproject.toml holds them, environment.yml repeats them for conda."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -24,3 +25,10 @@ def test_every_dependency_is_pinned_and_justified() -> None:
         name, _, version = pin.partition("==")
         assert version, f"{pin} is not pinned"
         assert f"| {name.split('[')[0]} |" in document, f"{name} is not in docs/dependencies.md"
+
+
+def test_a_sweep_names_the_port_at_which_make_shows_it() -> None:
+    from sweeps.sweep import DASHBOARD
+
+    [port] = re.findall(r"^PORT \?= (\d+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert f":{port}/" in DASHBOARD
