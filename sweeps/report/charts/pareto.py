@@ -1,4 +1,4 @@
-"""What accuracy costs: in parameters, and in training compute."""
+"""What a score costs: in parameters, and in training compute."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def by_params(folder: Folder) -> Chart | None:
     layers += _confirmed(folder)
     x = Axis(label="parameters", log=max(params) / min(params) > 10)
     return Chart(
-        title=f"Accuracy over parameters, {folder.context.task}",
+        title=f"Score over parameters, {folder.context.task}",
         caption="Objective over parameters. The front joins the trials that none with as few parameters beats; it "
         "is of one seed each, and so flatters. Large marks are the confirmed arms with 95% intervals.",
         panels=[Panel(x=x, y=Axis(label=style.metric_label(folder.context.objective)), layers=layers)],
@@ -56,7 +56,7 @@ def by_flops(folder: Folder) -> Chart | None:
     layers.append(Points(x=[s[0] for s in front], y=[s[1] for s in front], notes=[s[2] for s in front],
                          colour="vermilion", size=5))  # fmt: skip
     return Chart(
-        title=f"Accuracy over training compute, {folder.context.task}",
+        title=f"Score over training compute, {folder.context.task}",
         caption="The metric at every report over the training FLOPs that a run had spent; the front is the best that "
         "any run had reached for as little. One seed a line.",
         panels=[
