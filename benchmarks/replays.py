@@ -1,0 +1,175 @@
+"""What the benchmarks that replay stored learning curves share: the tables, and sweeps of them on a fake clock.
+
+A table is a space, `NAME.yaml` beside this file, and the curves of all its configurations on several seeds, in
+`NAME.parquet`. The YAML is an ordinary search space: `run_sweep.py` makes the curves, `Replay.pack` writes them down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from scipy import stats
+
+from sweeps.config import (
+    BaselineConfig,
+    BudgetConfig,
+    ConfirmConfig,
+    StopConfig,
+    SweepConfig,
+    SweepTrainConfig,
+)
+from sweeps.results.schema import PARAMETER_PREFIX
+from sweeps.results.tables import read_curves, read_trials
+from sweeps.search.dispatch import Dispatcher
+from sweeps.search.objective import Objective
+from sweeps.search.plan import Plan
+from sweeps.search.simulator import Simulator
+from sweeps.search.stored_curves import SPENT, Cell, StoredCurves
+from sweeps.space.candidates import Candidates
+from sweeps.space.space import load_space
+
+HERE = Path(__file__).parent
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Sweeps of one table.
+
+    Args:
+        name: of its files.
+        model_fields: what the task's data decide of the model.
+    """
+
+    name: str
+    model_fields: Mapping[str, int]
+
+    @cached_property
+    def space(self) -> dict[str, Any]:
+        """The YAML file."""
+        return load_space(str(HERE / f"{self.name}.yaml"))
+
+    @property
+    def path(self) -> Path:
+        """Of the curves."""
+        return HERE / f"{self.name}.parquet"
+
+    @cached_property
+    def candidates(self) -> Candidates:
+        """The configurations."""
+        return Candidates(self.config(), self.model_fields)
+
+    @cached_property
+    def table(self) -> StoredCurves:
+        """The curves that come along."""
+        return StoredCurves(self.path, self.candidates)
+
+    @property
+    def objective(self) -> Objective:
+        """What is searched."""
+        return Objective.parse(self.space["run"]["objective"])
+
+    def config(self, **overrides: Any) -> SweepConfig:
+        """A sweep of the space, as its file has it."""
+        run = self.space["run"]
+        values: dict[str, Any] = {
+            "space": {name: value for name, value in self.space.items() if name != "run"},
+            "family": run.get("family", "puzzle"),
+            "task": run["task"],
+            "model": run["model"],
+            "train": SweepTrainConfig(**run["train"]),
+            "budget": BudgetConfig(**run["budget"]),
+            "objective": run["objective"],
+        }
+        return SweepConfig(**values | overrides)
+
+    def pack(self, out: Path) -> None:
+        """Writes the curves of the sweep in a folder as the table."""
+        searched = list(self.space["parameters"])
+        trials = read_trials(out).select(
+            ["number", "seed", *(f"{PARAMETER_PREFIX}{name}" for name in searched)]
+        )
+        curves = read_curves(out)
+        metrics = [name for name in curves.column_names if name.startswith("valid/")]
+        joined = (
+            curves.select(["number", *SPENT, *metrics])
+            .join(trials, "number")
+            .sort_by([("number", "ascending"), ("index", "ascending")])
+        )
+        names = [name.removeprefix(PARAMETER_PREFIX) for name in joined.column_names]
+        pq.write_table(joined.rename_columns(names).drop_columns("number"), self.path, compression="zstd")
+
+    def simulate(self, policy: Mapping[str, Any], budget: float, seed: int) -> Plan:
+        """A sweep run to its end: one slot, no baselines, no confirmations.
+
+        Args:
+            policy: fields of `SweepConfig`.
+            budget: training FLOPs, in whole runs.
+        """
+        config = self.config(
+            **{"num_trials": len(self.table.runs)} | dict(policy),
+            baseline=BaselineConfig(presets=[]),
+            confirm=ConfirmConfig(finalists=0),
+            stop=StopConfig(flops=int(budget * self.table.run_flops)),
+            seed=seed,
+        )
+        plan = Plan(config, self.candidates, None, slots=1)
+        Simulator(Dispatcher(plan, []), self.table.train(seed), slots=1).run()
+        return plan
+
+    def order(self, seed: int) -> list[Cell]:
+        """In which order a random search of that seed comes to all configurations."""
+        policy = {"sampler": {"name": "random"}, "pruner": {"name": "none"}}
+        everything = self.simulate(policy, len(self.table.runs), seed)
+        return [self.table.cell(job.params) for job in everything.jobs.values()]
+
+    def value(self, cell: Cell, seed: int, report: int = 0) -> float:
+        """What a sweep of that seed sees of a configuration at a report, counted from 1; 0 is the last."""
+        seen = self.table.runs[cell][self.table.met(cell, seed)][report - 1].metrics[self.objective.metric]
+        assert seen is not None
+        return seen
+
+    def best_first(self, cell: Cell, seed: int, report: int = 0) -> float:
+        """`value` as a sort key."""
+        return self.objective.best_first(self.value(cell, seed, report))
+
+    def regret(self, cell: Cell, seed: int) -> float:
+        """How far a sweep's pick lies behind the best configuration's mean; by the mean of the runs that the
+        sweep has not met, so that a lucky run is no merit."""
+        ends = [
+            self.objective.best_first(self.table.mean_end(one, self.objective.metric))
+            for one in self.table.runs
+        ]
+        pick = self.table.mean_end(cell, self.objective.metric, without=self.table.met(cell, seed))
+        return self.objective.best_first(pick) - min(ends)
+
+    def first_all(
+        self, order: Sequence[Cell], reports: int, budget: float, seed: int
+    ) -> tuple[list[Cell], list[Cell], float]:
+        """The trivial baseline: all that the budget allows for so many reports, then the best of them to the end.
+
+        Returns:
+            What was tried; what of it went on, best first; what was spent, in whole runs.
+        """
+        head = reports / len(self.table.runs[order[0]][0])
+        num = min(len(order), int((budget - (1 - head)) / head + ROUNDING))
+        go_on = int((budget - num * head) / (1 - head) + ROUNDING)
+        tried = list(order[:num])
+        best = sorted(tried, key=lambda one: self.best_first(one, seed, reports))[:go_on]
+        return tried, best, num * head + len(best) * (1 - head)
+
+
+def half_interval(values: Sequence[float] | np.ndarray) -> float:
+    """Half of a 95% interval of the mean (Student's t)."""
+    return float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def paired_p(gaps: Sequence[float] | np.ndarray) -> float:
+    """Two-sided, of a t-test that paired differences are 0 in the mean; 1 where all of them are 0."""
+    return float(stats.ttest_1samp(gaps, 0.0).pvalue) if np.any(gaps) else 1.0
