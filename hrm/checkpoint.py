@@ -6,7 +6,7 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -29,8 +29,13 @@ def save(state: Mapping[str, Any], folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
-    write_atomically(path, lambda temporary: torch.save({"format": FORMAT, **state}, temporary))
+    write_atomically(path, lambda temporary: write(state, temporary))
     return path
+
+
+def write(state: Mapping[str, Any], file: Path | BinaryIO) -> None:
+    """Writes `state` as `save` does, into a file or a stream of any storage."""
+    torch.save({"format": FORMAT, **state}, file)
 
 
 def load(folder: Path) -> dict[str, Any]:
@@ -42,8 +47,21 @@ def load(folder: Path) -> dict[str, Any]:
     path = folder / FILE_NAME
     if not path.is_file():
         raise CheckpointError(str(folder), "no checkpoint", f"must be a run's folder, with {FILE_NAME} in it")
+    return read(path, str(path))
+
+
+def read(file: Path | BinaryIO, name: str) -> dict[str, Any]:
+    """What `write` wrote, its tensors on the CPU.
+
+    Args:
+        file: a stream must be one that can be read anywhere.
+        name: what to call it in an error.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(file, map_location="cpu", weights_only=True)
     except (
         RuntimeError,
         pickle.UnpicklingError,
@@ -54,9 +72,9 @@ def load(folder: Path) -> dict[str, Any]:
         zipfile.BadZipFile,
     ):
         raise CheckpointError(
-            str(path), "a file that torch cannot read", "must be a checkpoint of this trainer"
+            name, "a file that torch cannot read", "must be a checkpoint of this trainer"
         ) from None
     found = state.get("format") if isinstance(state, dict) else None
     if found != FORMAT:
-        raise CheckpointError(str(path), f"format {found}", f"must be a checkpoint of format {FORMAT}")
+        raise CheckpointError(name, f"format {found}", f"must be a checkpoint of format {FORMAT}")
     return state

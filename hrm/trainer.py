@@ -228,12 +228,15 @@ class Trainer:
         """Writes the whole state as the folder's checkpoint, atomically."""
         checkpoint.save(self.state_dict(), folder)
 
-    def save_weights(self, path: Path) -> None:
-        """Writes what the model has learned, atomically: `evaluation_state` on the CPU, under the names of the
-        family's reference implementation."""
+    def weights(self) -> dict[str, Tensor]:
+        """What the model has learned: `evaluation_state` on the CPU, under the names of the family's reference
+        implementation."""
         named = self.model.official_names(self.evaluation_state())
-        weights = {name: tensor.cpu() for name, tensor in named.items()}
-        write_atomically(path, lambda temporary: torch.save(weights, temporary))
+        return {name: tensor.cpu() for name, tensor in named.items()}
+
+    def save_weights(self, path: Path) -> None:
+        """Writes `weights`, atomically."""
+        write_atomically(path, lambda temporary: torch.save(self.weights(), temporary))
 
     @classmethod
     def resume(cls, folder: Path, dataset: Dataset) -> Trainer:

@@ -108,6 +108,9 @@ class ResourcesConfig:
 class RayConfig:
     address: str | None = None
     """Null starts a local Ray; `auto` joins the running cluster."""
+    storage_path: str | None = None
+    """Where running jobs keep their checkpoints: a path or URI (`s3://bucket/folder`) that all nodes reach; null is
+    the output folder."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,7 @@ from sweeps.results.tables import Tables
 from sweeps.running.checkpoints import Checkpoints
 from sweeps.running.resources import Machine, Shares, share
 from sweeps.running.stopping import leaving_on_second_signal, resume_command
+from sweeps.running.storage import Storage
 from sweeps.search.dispatch import Dispatcher
 from sweeps.search.limits import stopwatch
 from sweeps.search.objective import DIRECTIONS
@@ -104,6 +105,8 @@ def resume(config: SweepConfig, out: Path) -> Path:
 def _prepared(config: SweepConfig) -> Iterator[tuple[Dataset, Connection]]:
     """Data and Ray."""
     machine = _check_machine(config)
+    if storage := _storage(config):
+        storage.check()
     with DataProgress() as show:
         dataset = open_task(_task(config), show)
     _check_objective(config, dataset)
@@ -133,7 +136,8 @@ def _carry_out(
     setting.write(context, out)
     output.write_config(out, config)
     print(_opening(config, context, plan, shares, out), file=sys.stderr)
-    checkpoints = Checkpoints(out, config.checkpoint_seconds)
+    storage = _storage(config)
+    checkpoints = Checkpoints(out, config.checkpoint_seconds, storage and storage / context.unique_name)
     session = Session(out, config.wandb, context)
     with (
         closing(ledger),
@@ -191,6 +195,15 @@ def _check_batches(config: SweepConfig, dataset: Dataset) -> None:
             f"compares at least {LEAST_BATCHES} validation batches; {puzzles} sequences by {size} are {num}",
             f"Give train.eval_batch_size={max(1, puzzles // 8)}",
         )  # fmt: skip
+
+
+def _storage(config: SweepConfig) -> Storage | None:
+    """The storage that sweeps share, if any.
+
+    Raises:
+        ResourceError: it cannot be reached.
+    """
+    return None if config.ray.storage_path is None else Storage.at(config.ray.storage_path)
 
 
 def _task(config: SweepConfig) -> Any:

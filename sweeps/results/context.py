@@ -6,6 +6,7 @@ Written before the first job, and again at the end.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -83,6 +84,16 @@ class Context:
     """Where their hypervolume begins."""
     notes: list[str] = field(default_factory=list)
     """What was worth saying of the sweep's course, in sentences; known when it ends."""
+
+    @property
+    def sweep_id(self) -> str:
+        """The same whenever the same folder is asked, and no other sweep's."""
+        return hashlib.sha256(f"{self.space_hash} {self.started_at}".encode()).hexdigest()[:8]
+
+    @property
+    def unique_name(self) -> str:
+        """What people find it by elsewhere: on storage that sweeps share, in W&B."""
+        return f"{self.name}-{self.sweep_id}"
 
     @property
     def budget(self) -> Budget:

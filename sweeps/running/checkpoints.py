@@ -1,4 +1,4 @@
-"""Checkpoints of running jobs: `checkpoints/<job number>/`, gone when the job has ended and is in the tables.
+"""Checkpoints of running jobs: a folder for each by its number, gone when the job has ended and is in the tables.
 
 What a `keep_model` job has learned stays, as `weights/<job number>.pt`.
 """
@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
-import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from hrm import checkpoint
 from hrm.errors import CheckpointError
 from sweeps.jobs import Job, Outcome, Past, Report
 from sweeps.listener import Listener
+from sweeps.running.storage import Storage
 
 if TYPE_CHECKING:
     from hrm.tasks.base import Dataset
@@ -42,7 +42,7 @@ class Checkpoint:
         seconds: least time between two.
     """
 
-    def __init__(self, folder: Path, seconds: float) -> None:
+    def __init__(self, folder: Storage, seconds: float) -> None:
         self._folder, self._seconds = folder, seconds
         self._due: float | None = None
         """On the worker's clock; None before it has asked."""
@@ -55,10 +55,11 @@ class Checkpoint:
         from hrm.trainer import Trainer
 
         try:
-            state = checkpoint.load(self._folder)
+            with contextlib.closing(self._folder.open(checkpoint.FILE_NAME)) as file:
+                state = checkpoint.read(file, str(self._folder))
             trainer = Trainer(job.run, dataset)
             trainer.load_state_dict(state["trainer"])
-        except CheckpointError:
+        except (CheckpointError, OSError):
             return None
         return trainer, [Report(**values) for values in state["reports"]]
 
@@ -75,15 +76,16 @@ class Checkpoint:
         }
         # A full disk stops the driver, which says so; until then the job does well without.
         with contextlib.suppress(OSError):
-            checkpoint.save(state, self._folder)
+            self._folder.write(checkpoint.FILE_NAME, partial(checkpoint.write, state))
         end = time.monotonic()
         self._due = end + max(self._seconds, (end - start) / MAX_SHARE)
 
     def save_weights(self, trainer: Trainer) -> None:
         """Saves what the finished model has learned; before its last checkpoint, which ends the training."""
+        import torch
+
         with contextlib.suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            trainer.save_weights(self._folder / TRAINED)
+            self._folder.write(TRAINED, partial(torch.save, trainer.weights()))
 
 
 class Checkpoints(Listener):
@@ -92,10 +94,12 @@ class Checkpoints(Listener):
     Args:
         out: the sweep's folder.
         seconds: least time between two of one job.
+        storage: where they lie, of this sweep alone; None is `checkpoints/` in the sweep's folder.
     """
 
-    def __init__(self, out: Path, seconds: float) -> None:
+    def __init__(self, out: Path, seconds: float, storage: Storage | None = None) -> None:
         self._out, self._seconds = out, seconds
+        self._storage = storage or Storage.at(out / FOLDER)
 
     def of(self, job: Job) -> Checkpoint:
         """What the job's worker is given."""
@@ -107,11 +111,12 @@ class Checkpoints(Listener):
 
     def on_end(self, job: Job, outcome: Outcome) -> None:
         folder = self._folder(job)
-        if (folder / TRAINED).exists() and outcome.status == "completed":
-            path = weights_path(self._out, job.number)
-            path.parent.mkdir(exist_ok=True)
-            os.replace(folder / TRAINED, path)
-        shutil.rmtree(folder, ignore_errors=True)
+        if job.keep_model and outcome.status == "completed":
+            # Of a job that had ended before the sweep was stopped they are here already.
+            with contextlib.suppress(FileNotFoundError):
+                folder.fetch(TRAINED, weights_path(self._out, job.number))
+        with contextlib.suppress(OSError):
+            folder.remove()
 
-    def _folder(self, job: Job) -> Path:
-        return self._out / FOLDER / str(job.number)
+    def _folder(self, job: Job) -> Storage:
+        return self._storage / str(job.number)

@@ -10,7 +10,7 @@ from typing import Any
 from hrm.config import read_yaml
 from hrm.files import write_text_atomically
 from sweeps.config import WandbConfig
-from sweeps.faces.wandb.session import BEST_SO_FAR, SUMMARY, group, run_id
+from sweeps.faces.wandb.session import BEST_SO_FAR, SUMMARY, run_id
 from sweeps.report import markdown, wording
 from sweeps.report.blocks import Section
 from sweeps.report.folder import Folder
@@ -207,7 +207,7 @@ def _runset(folder: Folder, name: str, kinds: Sequence[str], colours: bool = Fal
                 arm = row["arm"]
                 colour = "ink" if arm in presets else "vermilion" if arm in finalists else "sky"
                 settings[run_id(folder.context, row["number"])] = wr.RunSettings(color=COLOURS[colour])
-    filters = f"Group = '{group(folder.context)}' and JobType in [{listed}]"
+    filters = f"Group = '{folder.context.unique_name}' and JobType in [{listed}]"
     return wr.Runset(name=name, filters=filters, run_settings=settings)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -45,19 +44,9 @@ def logged_in() -> bool:
         return bool(wandb.login(prompt=False, verify=False))
 
 
-def sweep_id(context: Context) -> str:
-    """The same whenever the same folder is asked, and no other sweep's."""
-    return hashlib.sha256(f"{context.space_hash} {context.started_at}".encode()).hexdigest()[:8]
-
-
 def run_id(context: Context, job: int | str) -> str:
     """A job's run, by its number; the sweep's own is called `summary`."""
-    return f"{sweep_id(context)}-{job}"
-
-
-def group(context: Context) -> str:
-    """The name that all runs of a sweep share."""
-    return f"{context.name}-{sweep_id(context)}"
+    return f"{context.sweep_id}-{job}"
 
 
 def tags(context: Context, *more: str) -> list[str]:
@@ -133,7 +122,7 @@ class Session:
             project=self._config.project,
             entity=self._config.entity,
             id=identity,
-            group=group(self.context),
+            group=self.context.unique_name,
             resume="allow" if self.mode == "online" else None,
             dir=self.out,
             reinit="create_new",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.faces.wandb import report
-from sweeps.faces.wandb.session import BEST_SO_FAR, SUMMARY, Session, group, one_line, tags
+from sweeps.faces.wandb.session import BEST_SO_FAR, SUMMARY, Session, one_line, tags
 from sweeps.report import wording
 from sweeps.report.folder import Folder, Row
 from sweeps.results.context import FILE_NAME as CONTEXT
@@ -96,7 +96,7 @@ def _figures(folder: Folder) -> dict[str, Any]:
 def _artifacts(out: Path, folder: Folder) -> Iterator[Any]:
     import wandb
 
-    name = group(folder.context)
+    name = folder.context.unique_name
     tables = wandb.Artifact(f"{name}-tables", type="tables", description=folder.context.question)
     for file in (TRIALS, CONTEXT, "report.md"):
         if (out / file).exists():

@@ -16,6 +16,7 @@ from sweeps.errors import SpaceError
 from sweeps.jobs import Outcome, Report
 from sweeps.running import checkpoints, trial
 from sweeps.running.checkpoints import Checkpoint
+from sweeps.running.storage import Storage
 from tests.sweeps.small_jobs import DIVERGES, NEEDS_TOO_MUCH_MEMORY, RAISES, small_job
 
 
@@ -120,7 +121,7 @@ def test_a_job_goes_on_from_its_checkpoint_bit_for_bit(
 ) -> None:
     monkeypatch.setattr(checkpoints, "MAX_SHARE", 1e9)  # a step takes less time than a checkpoint here
     whole = reports_of(0)
-    kept = Checkpoint(tmp_path, seconds=0.0)
+    kept = Checkpoint(Storage.at(tmp_path), seconds=0.0)
     messages = trial.run(small_job(0), checkpoint=kept)
     assert isinstance(first := next(messages), Report)
     assert isinstance(next(messages), Report)
@@ -128,14 +129,18 @@ def test_a_job_goes_on_from_its_checkpoint_bit_for_bit(
     state = load(tmp_path)
     assert state["trainer"]["step"] == 4 and len(state["reports"]) == 2
 
-    again = list(trial.run(small_job(0), num_reported=1, checkpoint=Checkpoint(tmp_path, seconds=0.0)))
+    again = list(
+        trial.run(small_job(0), num_reported=1, checkpoint=Checkpoint(Storage.at(tmp_path), seconds=0.0))
+    )
     assert [report.metrics for report in [first, *again]] == [report.metrics for report in whole]  # type: ignore[union-attr]
     assert again[-1].train_seconds > first.train_seconds  # type: ignore[union-attr]
 
 
 def test_a_damaged_checkpoint_costs_time_only(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"half a file")
-    again = list(trial.run(small_job(0), num_reported=2, checkpoint=Checkpoint(tmp_path, seconds=9.0)))
+    again = list(
+        trial.run(small_job(0), num_reported=2, checkpoint=Checkpoint(Storage.at(tmp_path), seconds=9.0))
+    )
     assert [report.metrics for report in again] == [report.metrics for report in reports_of(0)[2:]]  # type: ignore[union-attr]
 
 
