@@ -26,12 +26,11 @@ def write(out: Path, folder: Folder | None = None) -> str:
     from sweeps.report.page import document
 
     folder = folder or reader.Folder.read(out)
-    charts = figures.charts(folder)
-    figures.write(charts, out / "figures")
-    shown = solving.solving(folder)
-    if shown is not None and animation.fits(shown):
-        animation.write(shown, out / "figures" / animation.FILE_NAME)
-    said = content.report(folder, charts)
-    write_text_atomically(out / MARKDOWN, markdown.document(said))
-    write_text_atomically(out / PAGE, document.document(said))
+    with figures.drawn(folder, out / "figures") as charts:
+        shown = solving.solving(folder)
+        if shown is not None and animation.fits(shown):
+            animation.write(shown, out / "figures" / animation.FILE_NAME)
+        said = content.report(folder, charts)
+        write_text_atomically(out / MARKDOWN, markdown.document(said))
+        write_text_atomically(out / PAGE, document.document(said))
     return "\n".join(wording.closing(folder, out))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,5 +85,6 @@ def _lines(draw: ImageDraw.ImageDraw, solving: dict[str, Any], lines: int, left:
         draw.line((left, HEAD + i * CELL, left + columns * CELL, HEAD + i * CELL), COLOURS["ink"], 3)
 
 
+@cache
 def _font(size: int) -> Any:
     return ImageFont.load_default(size)

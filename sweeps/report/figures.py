@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 
-from hrm.files import write_atomically
+from hrm.machine import available_cpus
 from sweeps.report.charts import (
     best_so_far,
     compute,
@@ -16,6 +18,7 @@ from sweeps.report.charts import (
     learning_curves,
     parallel,
     pareto,
+    saving,
     shape,
     width_depth,
 )
@@ -37,30 +40,43 @@ FIGURES: dict[str, Callable[[Folder], Chart | None]] = {
     "compute": compute.chart,
 }
 """Name to what says the figure; None where the sweep has nothing to show there."""
+MANY_TRIALS = 300
+"""From here on, figures are drawn by processes of their own, which take a second to start."""
 
 
 def charts(folder: Folder) -> dict[str, Chart]:
     """Every figure that the sweep has data for."""
-    found = {name: chart(folder) for name, chart in FIGURES.items()}
-    return {name: chart for name, chart in found.items() if chart is not None}
+    return dict(_found(folder))
 
 
-def write(drawn: Mapping[str, Chart], out: Path) -> None:
-    """Draws the charts into `out`, as PNG and SVG."""
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    from sweeps.report.charts import drawing
-
+@contextmanager
+def drawn(folder: Folder, out: Path) -> Iterator[dict[str, Chart]]:
+    """The same; they are drawn while the block runs, and lie in `out` when it has ended."""
     out.mkdir(exist_ok=True)
-    # The same table gives the same bytes: ids by content, no date.
-    with matplotlib.rc_context({"svg.hashsalt": "hrm-sweeps", "svg.fonttype": "none"}):
-        for name, chart in drawn.items():
-            figure = drawing.figure(chart)
-            # Each canvas draws once; `savefig` would draw twice, the first time to lay out.
-            png = partial(FigureCanvasAgg(figure).print_png, pil_kwargs={"compress_level": 3})
-            write_atomically(out / f"{name}.png", png)
-            figure.set_layout_engine("none")
-            svg = partial(FigureCanvasSVG(figure).print_svg, metadata={"Date": None})
-            write_atomically(out / f"{name}.svg", svg)
+    found, drawings = {}, []
+    with _drawers(len(folder.trials)) as drawers:
+        for name, chart in _found(folder):
+            found[name] = chart
+            drawings.append(drawers.submit(saving.save, chart, name, out))
+        yield found
+        for drawing in drawings:
+            drawing.result()
+
+
+def write(charts: Mapping[str, Chart], out: Path) -> None:
+    """Draws the charts into `out`, as PNG and SVG."""
+    out.mkdir(exist_ok=True)
+    for name, chart in charts.items():
+        saving.save(chart, name, out)
+
+
+def _found(folder: Folder) -> Iterator[tuple[str, Chart]]:
+    for name, chart in FIGURES.items():
+        if (made := chart(folder)) is not None:
+            yield name, made
+
+
+def _drawers(num_trials: int) -> Executor:
+    if num_trials < MANY_TRIALS:
+        return ThreadPoolExecutor(1)
+    return ProcessPoolExecutor(available_cpus(), get_context("spawn"))

@@ -140,7 +140,7 @@ class Tables(Listener):
 
 def read_trials(out: Path) -> pa.Table:
     """`trials.parquet` of a sweep's folder, a row per ended job in the order of their numbers."""
-    return pq.read_table(out / TRIALS)
+    return _read(out / TRIALS)
 
 
 def read_curves(out: Path) -> pa.Table:
@@ -148,11 +148,12 @@ def read_curves(out: Path) -> pa.Table:
     files = sorted((out / CURVES).glob("*.parquet"), key=lambda path: int(path.stem))
     if not files:
         return table(CURVE_COLUMNS, [])
-    return pa.concat_tables([_read_small(file) for file in files], promote_options="default")
+    return pa.concat_tables([_read(file) for file in files], promote_options="default")
 
 
-def _read_small(file: Path) -> pa.Table:
-    """A file of a few rows. `read_table`, which looks for a data set around it, takes five times as long."""
+def _read(file: Path) -> pa.Table:
+    """A file alone. `read_table`, which looks for a data set around it, takes five times as long, and imports
+    pandas where it is installed."""
     content = pa.BufferReader(file.read_bytes())
     return pq.ParquetFile(content, pre_buffer=False).read(use_threads=False)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -52,8 +53,6 @@ def estimate(scores: Sequence[float], resolution: float) -> Estimate | None:
         scores: one per seed.
         resolution: the smallest step of a score, above 0; a spread below it is not credited.
     """
-    from scipy import stats
-
     n = len(scores)
     if n == 0:
         return None
@@ -61,7 +60,7 @@ def estimate(scores: Sequence[float], resolution: float) -> Estimate | None:
     if n == 1:
         return Estimate(n=1, mean=mean, sd=None, half_width=None)
     sd = _spread(scores, resolution)
-    half_width = float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * sd / math.sqrt(n)
+    half_width = float(_t_quantile(1 - ALPHA / 2, n - 1)) * sd / math.sqrt(n)
     return Estimate(n=n, mean=mean, sd=sd, half_width=half_width)
 
 
@@ -74,7 +73,7 @@ def welch(a: Sequence[float], b: Sequence[float], resolution: float) -> Differen
         resolution: as in `estimate`: scores that agree to the last puzzle have no spread of their own, and
             a test that believed it would take a difference of one puzzle for a certainty.
     """
-    from scipy import stats
+    from scipy import special
 
     if min(len(a), len(b)) < 2:
         return None
@@ -84,8 +83,8 @@ def welch(a: Sequence[float], b: Sequence[float], resolution: float) -> Differen
     mean = math.fsum(a) / len(a) - math.fsum(b) / len(b)
     return Difference(
         mean=mean,
-        half_width=float(stats.t.ppf(1 - ALPHA / 2, freedom)) * error,
-        p_value=float(2 * stats.t.sf(abs(mean) / error, freedom)),
+        half_width=float(_t_quantile(1 - ALPHA / 2, freedom)) * error,
+        p_value=float(2 * special.stdtr(freedom, -abs(mean) / error)),
         standard_error=error,
         degrees_of_freedom=freedom,
     )
@@ -112,7 +111,7 @@ def detectable(a: Estimate, b: Estimate, comparisons: int) -> float:
         b: the other.
         comparisons: of the metric; Holm's first and hardest step divides `ALPHA` by it.
     """
-    from scipy import optimize, special, stats
+    from scipy import optimize, special
 
     assert a.sd is not None and b.sd is not None
     true_a, true_b = a.sd**2 / a.n, b.sd**2 / b.n
@@ -121,7 +120,7 @@ def detectable(a: Estimate, b: Estimate, comparisons: int) -> float:
     error = np.sqrt(part_a + part_b)
     freedom = (part_a + part_b) ** 2 / (part_a**2 / (a.n - 1) + part_b**2 / (b.n - 1))
     true_error = math.sqrt(true_a + true_b)
-    threshold = stats.t.ppf(1 - ALPHA / comparisons / 2, freedom) * error / true_error
+    threshold = _t_quantile(1 - ALPHA / comparisons / 2, freedom) * error / true_error
 
     def missing(shift: float) -> float:
         return float(np.mean(special.ndtr(shift - threshold) + special.ndtr(-shift - threshold))) - POWER
@@ -173,11 +172,18 @@ def seeds_to_settle(a: Estimate, b: Estimate, comparisons: int) -> int | None:
     return many
 
 
+def _t_quantile(chance: float, freedom: Any) -> Any:
+    """Of Student's t with `freedom` degrees, a number or an array. `scipy.stats` takes a second to import."""
+    from scipy import special
+
+    return special.stdtrit(freedom, chance)
+
+
 def _equally_likely_variances(n: int, slices: int = 60) -> np.ndarray:
     """Estimated over true variance of `n` normal scores, at the midpoints of equally likely slices."""
-    from scipy import stats
+    from scipy import special
 
-    return stats.chi2.ppf((np.arange(slices) + 0.5) / slices, n - 1) / (n - 1)
+    return special.chdtri(n - 1, (np.arange(slices) + 0.5) / slices) / (n - 1)
 
 
 def _spread(scores: Sequence[float], resolution: float) -> float:

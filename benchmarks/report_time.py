@@ -1,0 +1,102 @@
+"""Seconds that the report of a large sweep takes: `python benchmarks/report_time.py [--trials 1000] [--repeat 5]`.
+
+The sweep is a real plan on a fake clock with synthetic learning curves; its report is the whole command
+`python -m sweeps.report DIR`, from a cold start, imports and all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from hrm.tasks import open_task
+from hrm.tasks.sudoku_config import Sudoku6Config
+from sweeps.config import BudgetConfig, SweepConfig
+from sweeps.jobs import Job, Report
+from sweeps.report import PAGE
+from sweeps.results import context as setting
+from sweeps.results import provenance
+from sweeps.results.tables import Tables
+from sweeps.search.dispatch import Dispatcher
+from sweeps.search.plan import Plan
+from sweeps.search.simulator import Simulator
+from sweeps.search.synthetic import SyntheticCurves
+from sweeps.space.candidates import Candidates
+from sweeps.space.space import load_space
+from sweeps.verdict.statistics import TEST_NAME
+
+SLOTS = 4
+SOLVED = {"inputs": [1, 2] * 18, "labels": [2] * 36,
+          "segments": [{"tokens": [2] * 36, "confidence": [0.5] * 36, "halting": 0.5}] * 4}  # fmt: skip
+ANSWERS: dict[str, Any] = {"blank_token": 1, "examples": [SOLVED] * 2}
+"""What a confirmed model says of two puzzles."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--trials", type=int, default=1000, help="of the search")
+    parser.add_argument("--repeat", type=int, default=5)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        make_sweep(out, options.trials)
+        seconds = [measure(out) for _ in range(options.repeat)]
+        size = (out / PAGE).stat().st_size / 1e6
+    commit, dirty = provenance.git_state(Path(__file__))
+    machine = provenance.hardware()
+    print(f"{machine['cpu']}, {machine['cores']} cores; commit {commit}{' with changes' if dirty else ''}")
+    print(f"{options.trials} search trials: median {statistics.median(seconds):.1f} s, {min(seconds):.1f} to "
+          f"{max(seconds):.1f} s, n = {len(seconds)}; the page has {size:.1f} MB")  # fmt: skip
+
+
+def make_sweep(out: Path, num_trials: int) -> None:
+    """Leaves in `out` what a sweep with that many search trials does: tables, curves and answers."""
+    puzzles = Sudoku6Config(train_puzzles=64, valid_puzzles=32, test_puzzles=32)
+    config = SweepConfig(
+        space=load_space("depth_vs_width"),
+        task=dataclasses.asdict(puzzles),
+        budget=BudgetConfig(max_params="tiny_demo", min_params=0.8),
+        sampler={"name": "random"},
+        num_trials=num_trials,
+    )
+    dataset = open_task(puzzles)
+    candidates = Candidates(config, dataset.model_fields)
+    plan = Plan(config, candidates, None, SLOTS)
+    context = setting.describe(config, candidates, plan, dataset, ["space=depth_vs_width"], TEST_NAME)
+    setting.write(context, out)
+    tables = Tables(out, context, plan.trial_numbers.get)
+    Simulator(Dispatcher(plan, [tables]), train, SLOTS).run()
+    tables.close()
+
+
+def train(job: Job, index: int) -> Report:
+    """The job's report at an index, from 1."""
+    report = SyntheticCurves(0)(job, index)
+    last = index == job.run.train.num_reports
+    return dataclasses.replace(report, answers=ANSWERS) if job.keep_model and last else report
+
+
+def measure(out: Path) -> float:
+    """Seconds of one cold start."""
+    started = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "sweeps.report", str(out)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL
+    )
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
