@@ -17,8 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from hrm.tasks import open_task
 from hrm.tasks.sudoku_config import Sudoku6Config
@@ -36,6 +35,7 @@ from sweeps.space.candidates import Candidates
 from sweeps.space.space import load_space
 from sweeps.verdict.statistics import TEST_NAME
 
+ROOT = Path(__file__).parents[1]
 SLOTS = 4
 SOLVED = {"inputs": [1, 2] * 18, "labels": [2] * 36,
           "segments": [{"tokens": [2] * 36, "confidence": [0.5] * 36, "halting": 0.5}] * 4}  # fmt: skip

@@ -27,7 +27,8 @@ DARK = COLOURS | {
     "light": "#363C45",
 }
 """The same roles on a dark one."""
-ARM_COLOURS = ("vermilion", "blue", "green", "pink", "orange", "sky")
+ARM_COLOURS = ("blue", "green", "pink", "vermilion", "orange")
+"""Of finalists; those that figures use for other things come last."""
 STATUS_COLOURS = {"completed": "sky", "pruned": "orange", "failed": "vermilion"}
 COLOUR_MAP = "viridis"
 DPI = 150

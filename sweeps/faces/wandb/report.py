@@ -13,6 +13,7 @@ from sweeps.config import WandbConfig
 from sweeps.faces.wandb.session import BEST_SO_FAR, SUMMARY, run_id
 from sweeps.report import markdown, wording
 from sweeps.report.blocks import Section
+from sweeps.report.charts import arms
 from sweeps.report.folder import Folder
 from sweeps.report.sections import verdict
 from sweeps.report.style import COLOURS
@@ -194,18 +195,16 @@ def _confirmed(folder: Folder) -> Any:
 
 
 def _runset(folder: Folder, name: str, kinds: Sequence[str], colours: bool = False) -> Any:
-    """The sweep's runs of these kinds; coloured: presets black, finalists red, the rest light blue."""
+    """The sweep's runs of these kinds; coloured: arms as in the figures, presets black, the rest light blue."""
     import wandb_workspaces.reports.v2 as wr
 
     listed = ", ".join(f"'{kind}'" for kind in kinds)
     settings = {}
     if colours:
-        presets = {row["arm"] for row in folder.of("baseline")}
-        finalists = {arm.name for arm in folder.comparisons.arms} - presets
+        own = dict.fromkeys((row["arm"] for row in folder.of("baseline")), "ink") | arms.colours(folder)
         for row in folder.trials:
             if row["kind"] in kinds:
-                arm = row["arm"]
-                colour = "ink" if arm in presets else "vermilion" if arm in finalists else "sky"
+                colour = own.get(row["arm"], "sky")
                 settings[run_id(folder.context, row["number"])] = wr.RunSettings(color=COLOURS[colour])
     filters = f"Group = '{folder.context.unique_name}' and JobType in [{listed}]"
     return wr.Runset(name=name, filters=filters, run_settings=settings)

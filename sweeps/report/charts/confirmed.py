@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sweeps.report import style, wording
+from sweeps.report.charts import arms
 from sweeps.report.charts.chart import Axis, Chart, Panel, Points
 from sweeps.report.folder import Folder
 from sweeps.report.numbers import plus_minus
@@ -26,13 +27,13 @@ def chart(folder: Folder) -> Chart | None:
 
 
 def _panel(folder: Folder, metric: str, names: list[str]) -> Panel:
-    layers = []
+    layers, colours = [], arms.colours(folder)
     for line, arm in enumerate(folder.comparisons.arms):
         scores = arm.values_of(metric)
         mean = wording.confirmed(folder, arm, metric)
         if mean is None:
             continue
-        colour = "ink" if arm.is_baseline else "vermilion"
+        colour = colours[arm.name]
         told = f"{arm.name}: {plus_minus(mean.mean, mean.half_width)}, n = {mean.n}"
         error = [] if mean.half_width is None else [mean.half_width]
         dots = Points(x=scores, y=[line + 0.24] * len(scores), colour=colour, size=4.5, hollow=True)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sweeps.report import style
+from sweeps.report.charts import arms
 from sweeps.report.charts.chart import Axis, Chart, Layer, Panel, Points
-from sweeps.report.charts.shape import preset_marks, told
+from sweeps.report.charts.shape import told
 from sweeps.report.folder import Folder, Row
 from sweeps.results.schema import OBJECTIVE_PREFIX
 
@@ -44,7 +45,7 @@ def _presets(folder: Folder, name: str) -> list[Layer]:
     return [
         _points(folder, [row for row in baselines if row["arm"] == preset], name,
                 legend=f"{preset}, one seed each", mark=mark, colour="ink", hollow=True)
-        for preset, mark in preset_marks(folder).items()
+        for preset, mark in arms.preset_marks(folder).items()
     ]  # fmt: skip
 
 

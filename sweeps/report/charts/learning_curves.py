@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sweeps.report import style
+from sweeps.report.charts import arms
 from sweeps.report.charts.chart import Axis, Chart, Layer, Lines, Mark, Panel, Points
 from sweeps.report.folder import Folder, Row
 from sweeps.report.numbers import score
@@ -68,6 +69,7 @@ def _best(folder: Folder) -> list[Layer]:
         curve = _curve(folder, row)
         if curve:
             name = f"best of the search: {row['arm']}"
-            layers.append(Lines(name=name, lines=[curve], colour="blue", width=2.4))
-            layers.append(Points(x=curve[0], y=curve[1], colour="blue", size=4))
+            colour = arms.colours(folder).get(row["arm"], "blue")
+            layers.append(Lines(name=name, lines=[curve], colour=colour, width=2.4))
+            layers.append(Points(x=curve[0], y=curve[1], colour=colour, size=4))
     return layers

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sweeps.report import style, wording
+from sweeps.report import style
+from sweeps.report.charts import arms
 from sweeps.report.charts.chart import Axis, Chart, Layer, Lines, Panel, Points
-from sweeps.report.charts.shape import preset_marks, told
+from sweeps.report.charts.shape import told
 from sweeps.report.folder import Folder, Row
 from sweeps.report.numbers import flops, score
 
@@ -22,14 +23,14 @@ def by_params(folder: Folder) -> Chart | None:
         return None
     front = front_of(folder, [_spot(folder, row) for row in [*trials, *baselines]])
     layers: list[Layer] = [_points(folder, trials, "search trials, one seed each")]
-    for name, mark in preset_marks(folder).items():
+    for name, mark in arms.preset_marks(folder).items():
         rows = [row for row in baselines if row["arm"] == name]
         spots = [_spot(folder, row) for row in rows]
         layers.append(Points(name=f"{name}, one seed each", x=[s[0] for s in spots], y=[s[1] for s in spots],
                              notes=[s[2] for s in spots], mark=mark, colour="ink", hollow=True))  # fmt: skip
     params = [row["params"] for row in [*trials, *baselines]]
     layers.append(_front_line(front, max(params)))
-    layers += _confirmed(folder)
+    layers += arms.confirmed(folder, lambda arm: float(arm.params))
     x = Axis(label="parameters", log=max(params) / min(params) > 10)
     return Chart(
         title=f"Score over parameters, {folder.context.task}",
@@ -90,21 +91,6 @@ def _front_line(front: Sequence[Spot], end: float) -> Lines:
     """The front as a stair, level from its last step to the highest cost."""
     line = ([*(spot[0] for spot in front), float(end)], [*(spot[1] for spot in front), front[-1][1]])
     return Lines(name="Pareto front", lines=[line], colour="vermilion", width=1.8, steps=True)
-
-
-def _confirmed(folder: Folder) -> list[Layer]:
-    marks, layers = preset_marks(folder), []
-    for i, arm in enumerate(folder.comparisons.arms):
-        mean = wording.confirmed(folder, arm, "objective")
-        if mean is None:
-            continue
-        colour = "ink" if arm.is_baseline else style.ARM_COLOURS[(i + 1) % len(style.ARM_COLOURS)]
-        layers.append(Points(
-            name=f"{arm.name} confirmed, n = {mean.n}", x=[float(arm.params)], y=[mean.mean],
-            y_error=[] if mean.half_width is None else [mean.half_width], size=10, hollow=True,
-            mark=marks.get(arm.name, "square"), colour=colour,
-        ))  # fmt: skip
-    return list(layers)
 
 
 def _curves(folder: Folder, rows: Sequence[Row]) -> list[list[Spot]]:

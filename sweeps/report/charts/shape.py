@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sweeps.report import style, wording
-from sweeps.report.charts.chart import Axis, Chart, Layer, Mark, Panel, Points, Rule, Scale
+from sweeps.report import style
+from sweeps.report.charts import arms
+from sweeps.report.charts.chart import Axis, Chart, Layer, Panel, Points, Rule, Scale
 from sweeps.report.folder import Folder, Row
 from sweeps.report.numbers import count, score
 from sweeps.results.schema import PARAMETER_PREFIX
@@ -19,7 +20,6 @@ MAX_TICKS = 6
 LEARNING_RATE = "lr"
 MERGED = ("H_layers", "L_layers", "H_cycles", "L_cycles")
 """Fields that are drawn as the one number that they make."""
-PRESET_MARKS: tuple[Mark, ...] = ("diamond", "triangle", "down", "square", "circle")
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,6 @@ def chart(folder: Folder) -> Chart | None:
         wide=max(7.2, 3.6 * len(quantities)),
         height=5.0,
     )
-
-
-def preset_marks(folder: Folder) -> dict[str, Mark]:
-    """A mark of its own for every preset that was trained."""
-    names = dict.fromkeys(row["arm"] for row in folder.of("baseline"))
-    return {name: PRESET_MARKS[i % len(PRESET_MARKS)] for i, name in enumerate(names)}
 
 
 def told(folder: Folder, row: Row) -> str:
@@ -87,7 +81,7 @@ def _panel(folder: Folder, quantity: Quantity, trials: Sequence[Row], shades: Se
             size=6.5,
         )
     ]
-    for name, mark in preset_marks(folder).items():
+    for name, mark in arms.preset_marks(folder).items():
         rows = [row for row in baselines if row["arm"] == name]
         layers.append(Points(
             name=f"{name}, one seed each, n = {len(rows)}", mark=mark, colour="ink", hollow=True,
@@ -99,22 +93,8 @@ def _panel(folder: Folder, quantity: Quantity, trials: Sequence[Row], shades: Se
         name = f"{best['arm']} at its best, {best['objective']:.3f}"
         layers.append(Rule(name=name, y=best["objective"]))
     y = Axis(label=style.metric_label(folder.context.objective))
-    return Panel(x=place.axis, y=y, layers=[*layers, *_confirmed(folder, quantity, place)])
-
-
-def _confirmed(folder: Folder, quantity: Quantity, place: Placing) -> list[Layer]:
-    marks, layers = preset_marks(folder), []
-    for i, arm in enumerate(folder.comparisons.arms):
-        found = wording.confirmed(folder, arm, "objective")
-        if found is None:
-            continue
-        colour = "ink" if arm.is_baseline else style.ARM_COLOURS[i % len(style.ARM_COLOURS)]
-        layers.append(Points(
-            name=f"{arm.name} confirmed, n = {found.n}", x=[place.of(quantity.of(arm.config))], y=[found.mean],
-            y_error=[] if found.half_width is None else [found.half_width],
-            mark=marks.get(arm.name, "square"), colour=colour, hollow=True, size=10,
-        ))  # fmt: skip
-    return list(layers)
+    confirmed = arms.confirmed(folder, lambda arm: place.of(quantity.of(arm.config)))
+    return Panel(x=place.axis, y=y, layers=[*layers, *confirmed])
 
 
 @dataclass(frozen=True)

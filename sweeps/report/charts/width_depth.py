@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from hrm.families import family
+from sweeps.report.charts import arms
 from sweeps.report.charts.chart import Axis, Chart, Layer, Lines, Panel, Points, Scale
-from sweeps.report.charts.shape import preset_marks, told
+from sweeps.report.charts.shape import told
 from sweeps.report.folder import Folder, Row
 from sweeps.report.numbers import score
 from sweeps.report.style import metric_label
@@ -29,15 +30,15 @@ def chart(folder: Folder) -> Chart | None:
     if pruned:
         layers.append(_marks(folder, pruned, name="pruned", mark="cross", colour="grey", size=5))
     layers.append(_marks(folder, trials[::-1], shades=values[::-1], size=11, mark="square"))
-    for name, mark in preset_marks(folder).items():
+    for name, mark in arms.preset_marks(folder).items():
         own = [row for row in folder.ranked(folder.of("baseline")) if row["arm"] == name][:1]
         if own:
             layers.append(_marks(folder, own, name=name, mark=mark, colour="ink", hollow=True, size=10))
     best = folder.comparisons.best
     if best and not best.is_baseline:
         x, y = _of(folder, best.config)
-        layers.append(Points(name=f"best confirmed: {best.name}", x=[x], y=[y], colour="vermilion", hollow=True,
-                             size=15, mark="circle", notes=[best.name]))  # fmt: skip
+        layers.append(Points(name=f"best confirmed: {best.name}", x=[x], y=[y], hollow=True, size=15,
+                             colour=arms.colours(folder)[best.name], mark="circle", notes=[best.name]))  # fmt: skip
     return Chart(
         title=f"Width and depth, {folder.context.task}",
         caption=f"Layers over width ({folder.width_field}); squares are completed trials of one seed each, colour is "

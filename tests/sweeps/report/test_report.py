@@ -19,6 +19,7 @@ from sweeps.config import BudgetConfig, ConfirmConfig, SweepTrainConfig
 from sweeps.jobs import Job
 from sweeps.report import content, figures, markdown, wording
 from sweeps.report.charts import drawing
+from sweeps.report.charts.chart import Lines, Points
 from sweeps.report.folder import Folder
 from sweeps.report.numbers import flops, percent
 from sweeps.report.wording import headline
@@ -127,14 +128,46 @@ def test_figures_are_there_and_show_something(out: Path) -> None:
         assert "<text" in (out / "figures" / f"{name}.svg").read_text(), "text stays text"
 
 
-def test_the_report_is_a_pure_function_of_the_folder(out: Path, tmp_path: Path) -> None:
+def test_the_report_is_a_pure_function_of_the_folder_whoever_draws_it(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = _faces(out)
+    monkeypatch.setattr(figures, "MANY_TRIALS", 1)
     moved = shutil.copytree(out, tmp_path / "elsewhere")
     shutil.rmtree(moved / "figures")
     for name in ("report.md", "report.html"):
         (moved / name).unlink()
     report.write(moved)
     assert _faces(moved) == before
+
+
+def test_an_arm_has_one_colour_in_every_figure(out: Path) -> None:
+    found = Folder.read(out)
+    layers = [
+        (name, layer)
+        for name, chart in figures.charts(found).items()
+        for panel in chart.panels
+        for layer in panel.layers
+        if isinstance(layer, Points | Lines)
+    ]
+    seen = []
+    for arm in found.comparisons.arms:
+        legends = (
+            f"{arm.name} confirmed, n = 3",
+            f"best confirmed: {arm.name}",
+            f"best of the search: {arm.name}",
+        )
+        places = [(name, layer.colour) for name, layer in layers if layer.name in legends]
+        places += [
+            (name, layer.colour)
+            for name, layer in layers
+            if name == "confirmed" and isinstance(layer, Points) and layer.notes
+            if layer.notes[0].startswith(f"{arm.name}: ")
+        ]
+        assert {"confirmed", "shape", "pareto_params"} <= {name for name, _ in places}
+        (colour,) = {colour for _, colour in places}
+        seen.append((arm.is_baseline, colour))
+    assert sorted(seen) == [(False, "blue"), (False, "green"), (True, "ink")]
 
 
 def _faces(out: Path) -> dict[str, bytes]:
