@@ -79,8 +79,8 @@ class Point:
         return {ERROR: np.maximum(errors, self.least_error), **shapes}
 
 
-def read(folder: Folder) -> Point | None:
-    """A sweep's point; None where no find has two completed confirmations."""
+def read(folder: Folder, name: str = "") -> Point | None:
+    """A sweep's point, by that name; None where no find has two completed confirmations."""
     context = folder.context
     metric, maximizes = context.goal.test_metric, context.goal.direction == "maximize"
     finds = [
@@ -93,7 +93,7 @@ def read(folder: Folder) -> Point | None:
     budget = "no budget" if context.max_params is None else f"{context.max_params:,} parameters"
     ranked = sorted(finds, key=lambda find: context.goal.best_first(float(find.objectives.mean())))
     return Point(
-        label=f"{context.name}, {budget}",
+        label=f"{name or context.name}, {budget}",
         finds=finds,
         best=ranked[0],
         maximizes=maximizes,

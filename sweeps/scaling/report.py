@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hrm.files import write_text_atomically
 from sweeps.report.blocks import Block, Figure, Items, Report, Section, Table, Text
+from sweeps.report.charts import side_by_side as beside_chart
 from sweeps.report.charts.chart import Chart
 from sweeps.report.folder import Folder
 from sweeps.report.numbers import NONE, count, flops, plus_minus
@@ -20,6 +21,8 @@ from sweeps.scaling.study import Fit, study
 from sweeps.verdict.statistics import estimate
 
 PAGE, MARKDOWN = "scaling.html", "scaling.md"
+BESIDE = "Several sweeps, side by side"
+"""The title where no law joins them."""
 FARTHEST = 100
 """Presets beyond so many times the largest sweep are not extrapolated to."""
 
@@ -50,13 +53,17 @@ def build(folders: Sequence[Folder]) -> tuple[Report, dict[str, Chart]]:
     opening = f"{len(folders)} sweeps: " + "; ".join(
         dict.fromkeys(folder.context.question for folder in folders)
     )
-    title = "How the best find changes with its size"
     beside = side_by_side(folders)
     if reason := _differ(folders):
         alone = Section("No common law", [Text(reason)])
-        return Report(title=title, opening=opening, sections=[beside, alone]), _figures_of(beside)
-    points = [point for folder in folders if (point := read(folder)) is not None]
+        return Report(title=BESIDE, opening=opening, sections=[beside, alone]), _figures_of(beside)
+    points = [
+        point
+        for i, folder in enumerate(folders)
+        if (point := read(folder, beside_chart.name(i, folder))) is not None
+    ]
     fits = study(points) if points else []
+    any_law = any(fit.law is not None for fit in fits)
     beyond = _beyond(points)
     charts = {}
     for axis in AXES:
@@ -68,9 +75,10 @@ def build(folders: Sequence[Folder]) -> tuple[Report, dict[str, Chart]]:
         _laws(fits, charts),
         _sweeps(points, len(folders)),
         _presets(fits, beyond),
-        _how_to_read(),
+        _how_to_read() if any_law else None,
     ]
     kept = [section for section in sections if section is not None]
+    title = "How the best find changes with its size" if any_law else BESIDE
     return Report(title=title, opening=opening, sections=kept), {**_figures_of(beside), **charts}
 
 
@@ -103,20 +111,26 @@ def _beyond(points: Sequence[Point]) -> dict[str, int]:
 
 
 def _laws(fits: Sequence[Fit], charts: Mapping[str, Chart]) -> Section:
-    blocks: list[Block] = [Items([_sentence(fit) for fit in fits])] if fits else []
-    blocks += [Figure(name, drawn) for name, drawn in charts.items()]
     fitted = [fit for fit in fits if fit.law is not None]
-    if fitted:
-        header = [
-            "quantity",
-            "against",
-            "exponent (95%)",
-            "largest sweep, foretold by the others",
-            "found",
-            "held",
-        ]
-        blocks.append(Table(header, [_row(fit) for fit in fitted]))
-    return Section("Laws", blocks or [Text("No sweep has a find with two completed confirmations.")])
+    if not fitted:
+        reasons = "; ".join(dict.fromkeys(fit.why_not for fit in fits))
+        return Section(
+            "Laws",
+            [Text(f"There is no law: {reasons or 'no sweep has a find with two completed confirmations'}.")],
+        )
+    header = [
+        "quantity",
+        "against",
+        "exponent (95%)",
+        "largest sweep, foretold by the others",
+        "found",
+        "held",
+    ]
+    return Section("Laws", [
+        Items([_sentence(fit) for fit in fits]),
+        *(Figure(name, drawn) for name, drawn in charts.items()),
+        Table(header, [_row(fit) for fit in fitted]),
+    ])  # fmt: skip
 
 
 def _sentence(fit: Fit) -> str:

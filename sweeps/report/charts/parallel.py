@@ -92,12 +92,12 @@ def chart(folder: Folder) -> Chart | None:
         panels=[
             Panel(
                 x=Axis(label="", names=names),
-                y=Axis(label="", ticks=[], low=-0.03, high=1.03),
+                y=Axis(label="lowest (0) to highest (1)", ticks=(0, 1), low=-0.03, high=1.03),
                 layers=[layer],
             )
         ],
         scale=Scale(label=style.metric_label(folder.context.objective), low=min(values), high=max(values)),
-        wide=max(7.2, 1.5 * len(axes)),
+        wide=max(7.2, 1.3 * len(axes)),
     )
 
 
@@ -109,4 +109,4 @@ def _shares(axis: Dimension) -> list[float]:
 
 def _ends(axis: Dimension) -> str:
     low, high = (axis.shown[axis.places.index(end(axis.places))] for end in (min, max))
-    return f"{low} – {high}"
+    return f"{low}\nto {high}"

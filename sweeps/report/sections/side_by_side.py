@@ -11,6 +11,7 @@ from sweeps.report.folder import Folder
 from sweeps.report.numbers import NONE, count, flops, plus_minus
 from sweeps.report.sections.origin import machine
 from sweeps.verdict.arms import Arm
+from sweeps.verdict.compare import Verdict
 
 
 def side_by_side(folders: Sequence[Folder]) -> Section:
@@ -18,7 +19,7 @@ def side_by_side(folders: Sequence[Folder]) -> Section:
     rows = [_row(i, folder) for i, folder in enumerate(folders)]
     header = ["sweep", "task", "budget", "seed", "metric", "best find", "best preset", "verdict"]
     header += ["runs", "training", "commit", "machine"]
-    blocks: list[Block] = [Table(header, rows)]
+    blocks: list[Block] = [Table(header, rows), Text(_tally([_verdict(folder) for folder in folders]))]
     drawn = figure.chart(folders)
     if drawn is not None:
         blocks.append(Figure("side_by_side", drawn))
@@ -32,11 +33,6 @@ def side_by_side(folders: Sequence[Folder]) -> Section:
 def _row(index: int, folder: Folder) -> list[str]:
     context, found = folder.context, folder.comparisons
     metric = found.metrics[0]
-    leader, preset = found.best_finalist, found.best_preset
-    pairs = found.of(leader, metric) if leader and preset else []
-    verdict = next(
-        (pair.verdict for pair in pairs if preset and pair.baseline.name == preset.name), "no verdict"
-    )
     provenance = context.provenance
     return [
         figure.name(index, folder),
@@ -44,14 +40,30 @@ def _row(index: int, folder: Folder) -> list[str]:
         NONE if context.max_params is None else count(context.max_params),
         _seed(folder),
         metric,
-        _said(folder, leader, metric),
-        _said(folder, preset, metric),
-        f"**{verdict}**",
+        _said(folder, found.best_finalist, metric),
+        _said(folder, found.best_preset, metric),
+        f"**{_verdict(folder)}**",
         str(len(folder.trials)),
         flops(sum(row["train_flops"] or 0 for row in folder.trials)),
         (provenance.commit or NONE)[:8] + (" with changes" if provenance.dirty else ""),
         machine(folder),
     ]
+
+
+def _verdict(folder: Folder) -> Verdict:
+    """Of the best find against the best preset."""
+    found = folder.comparisons
+    leader, preset = found.best_finalist, found.best_preset
+    if leader is None or preset is None:
+        return "no verdict"
+    pairs = [pair for pair in found.of(leader, found.metrics[0]) if pair.baseline.name == preset.name]
+    return pairs[0].verdict if pairs else "no verdict"
+
+
+def _tally(verdicts: Sequence[Verdict]) -> str:
+    """In how many of the sweeps each verdict was given; they are not one test."""
+    counts = [f"**{verdict}** in {verdicts.count(verdict)}" for verdict in dict.fromkeys(verdicts)]
+    return f"The best find against the best preset: {', '.join(counts)} of {len(verdicts)} sweeps."
 
 
 def _seed(folder: Folder) -> str:

@@ -14,8 +14,8 @@ from tests.sweeps.synthetic_sweep import run_sweep
 def test_budgets_and_seeds(tmp_path: Path) -> None:
     first = Folder.read(run_sweep(tmp_path / "a", num_trials=6))
     second = Folder.read(run_sweep(tmp_path / "b", num_trials=6, seed=3))
-    table, figure = side_by_side([first, second]).blocks
-    assert isinstance(table, Table) and isinstance(figure, Figure)
+    table, tally, figure = side_by_side([first, second]).blocks
+    assert isinstance(table, Table) and isinstance(tally, Text) and isinstance(figure, Figure)
     rows = [dict(zip(table.header, row)) for row in table.rows]
     assert [row["seed"] for row in rows] == ["0", "3"]
     assert [row["budget"] for row in rows] == ["527,490"] * 2
@@ -26,8 +26,11 @@ def test_budgets_and_seeds(tmp_path: Path) -> None:
         ]
         assert row["verdict"] == f"**{finalist.verdict}**"
         assert row["best preset"].startswith("tiny_demo: ")
+    verdicts = [row["verdict"] for row in rows]
+    for verdict in verdicts:
+        assert f"{verdict} in {verdicts.count(verdict)}" in tally.text and tally.text.endswith("of 2 sweeps.")
     assert len(figure.chart.panels[0].layers) == 4
 
     other = dataclasses.replace(second, context=dataclasses.replace(second.context, data_fingerprint="other"))
-    _, text = side_by_side([first, other]).blocks
+    *_, text = side_by_side([first, other]).blocks
     assert isinstance(text, Text) and text.text.startswith("No figure")

@@ -123,6 +123,14 @@ def test_what_cannot_be_fitted_is_said(make: Callable[[], list[Folder]], said: s
     assert said in text(make())
 
 
+def test_seeds_of_one_budget_are_put_side_by_side_and_no_law_is_spoken_of() -> None:
+    said = text([sweep(BUDGETS[0], 0.4 + 0.01 * seed, seed=seed) for seed in range(3)])
+    assert said.startswith("# Several sweeps, side by side")
+    assert "There is no law: the sweeps span less than a factor of 2." in said
+    assert "power law" not in said and "y = a x^b" not in said
+    assert [f"| {i}. " in said.partition("## Sweeps")[2] for i in (1, 2, 3)] == [True] * 3
+
+
 def test_what_no_search_could_choose_is_not_fitted() -> None:
     quantities = {quantity for quantity, _ in fits([sweep(params, law(params)) for params in BUDGETS])}
     assert quantities == {"error", "width", "depth"}, "cycles are 1 in every find"
