@@ -28,7 +28,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.replays import Replay, half_interval, paired_p
+from benchmarks.replays import Replay, half_interval, pack, paired_p
 from sweeps.config import PruningConfig
 from sweeps.search.stored_curves import Cell
 from sweeps.verdict.statistics import holm
@@ -69,7 +69,7 @@ class Run:
 
 def replay(policy: Mapping[str, Any], budget: float, seed: int) -> Run:
     """One sweep."""
-    plan = REPLAY.simulate(policy | {"sampler": {"name": "random"}}, budget, seed)
+    plan = REPLAY.simulate({**policy, "sampler": {"name": "random"}}, budget, seed)
     cells = {number: REPLAY.table.cell(job.params) for number, job in plan.jobs.items()}
     outcomes = plan.outcomes.items()
     done = [cells[number] for number, outcome in outcomes if outcome.status == "completed"]
@@ -80,7 +80,9 @@ def replay(policy: Mapping[str, Any], budget: float, seed: int) -> Run:
 
 def first_all(order: Sequence[Cell], reports: int, budget: float, seed: int) -> Run:
     """The trivial baseline under one seed."""
-    tried, best, spent = REPLAY.first_all(order, reports, budget, seed)
+    tried, best = REPLAY.first_all(order, reports, budget, seed)
+    head = reports / len(REPLAY.table.runs[order[0]][0])
+    spent = len(tried) * head + len(best) * (1 - head)
     return judge(seed, tried, best, [one for one in tried if one not in best], spent)
 
 
@@ -168,7 +170,7 @@ def main() -> None:
     parser.add_argument("--pack", type=Path, metavar="OUTPUT_FOLDER", help="write the table of that sweep")
     given = parser.parse_args()
     if given.pack:
-        REPLAY.pack(given.pack)
+        pack(given.pack, list(REPLAY.space["parameters"]), REPLAY.path)
         return
     results = {}
     for budget in given.budgets:

@@ -1,7 +1,7 @@
 """What the benchmarks that replay stored learning curves share: the tables, and sweeps of them on a fake clock.
 
 A table is a space, `NAME.yaml` beside this file, and the curves of all its configurations on several seeds, in
-`NAME.parquet`. The YAML is an ordinary search space: `run_sweep.py` makes the curves, `Replay.pack` writes them down.
+`NAME.parquet`. The YAML is an ordinary search space: `run_sweep.py` makes the curves, `pack` writes them down.
 """
 
 from __future__ import annotations
@@ -89,22 +89,6 @@ class Replay:
         }
         return SweepConfig(**values | overrides)
 
-    def pack(self, out: Path) -> None:
-        """Writes the curves of the sweep in a folder as the table."""
-        searched = list(self.space["parameters"])
-        trials = read_trials(out).select(
-            ["number", "seed", *(f"{PARAMETER_PREFIX}{name}" for name in searched)]
-        )
-        curves = read_curves(out)
-        metrics = [name for name in curves.column_names if name.startswith("valid/")]
-        joined = (
-            curves.select(["number", *SPENT, *metrics])
-            .join(trials, "number")
-            .sort_by([("number", "ascending"), ("index", "ascending")])
-        )
-        names = [name.removeprefix(PARAMETER_PREFIX) for name in joined.column_names]
-        pq.write_table(joined.rename_columns(names).drop_columns("number"), self.path, compression="zstd")
-
     def simulate(self, policy: Mapping[str, Any], budget: float, seed: int) -> Plan:
         """A sweep run to its end: one slot, no baselines, no confirmations.
 
@@ -151,18 +135,37 @@ class Replay:
 
     def first_all(
         self, order: Sequence[Cell], reports: int, budget: float, seed: int
-    ) -> tuple[list[Cell], list[Cell], float]:
+    ) -> tuple[list[Cell], list[Cell]]:
         """The trivial baseline: all that the budget allows for so many reports, then the best of them to the end.
 
         Returns:
-            What was tried; what of it went on, best first; what was spent, in whole runs.
+            What was tried, and what of it went on, best first.
         """
         head = reports / len(self.table.runs[order[0]][0])
         num = min(len(order), int((budget - (1 - head)) / head + ROUNDING))
         go_on = int((budget - num * head) / (1 - head) + ROUNDING)
         tried = list(order[:num])
         best = sorted(tried, key=lambda one: self.best_first(one, seed, reports))[:go_on]
-        return tried, best, num * head + len(best) * (1 - head)
+        return tried, best
+
+
+def pack(out: Path, searched: Sequence[str], path: Path) -> None:
+    """Writes the curves of the sweep in a folder as a table.
+
+    Args:
+        searched: names of the space's parameters.
+        path: of the table.
+    """
+    trials = read_trials(out).select(["number", "seed", *(f"{PARAMETER_PREFIX}{name}" for name in searched)])
+    curves = read_curves(out)
+    metrics = [name for name in curves.column_names if name.startswith("valid/")]
+    joined = (
+        curves.select(["number", *SPENT, *metrics])
+        .join(trials, "number")
+        .sort_by([("number", "ascending"), ("index", "ascending")])
+    )
+    names = [name.removeprefix(PARAMETER_PREFIX) for name in joined.column_names]
+    pq.write_table(joined.rename_columns(names).drop_columns("number"), path, compression="zstd")
 
 
 def half_interval(values: Sequence[float] | np.ndarray) -> float:

@@ -21,7 +21,9 @@ from sweeps.space.space import FILL
 from sweeps.verdict.statistics import TEST_NAME
 
 WIDTH = 100
-"""Columns of the text."""
+"""Columns of the text, where the space does not have more parameters than fit beside each other."""
+LEAST_WIDTH = 24
+"""Columns of the last cell of a row."""
 LABEL = 26
 """Columns of a line's label."""
 LABELS = {
@@ -34,7 +36,7 @@ MOST_SHAPES_LISTED = 64
 
 
 def describe(candidates: Candidates, config: SweepConfig, memory_bytes: int | None = None) -> str:
-    """The sweep in plain text of at most `WIDTH` columns; nothing is trained.
+    """The sweep in plain text of `WIDTH` columns; nothing is trained.
 
     Args:
         memory_bytes: what one trial may use, weights to activations; None is no bound.
@@ -165,7 +167,7 @@ def _presets(candidates: Candidates, verdicts: Mapping[str, str | None]) -> list
 
 def _runs(candidates: Candidates, config: SweepConfig, presets: list[str]) -> list[str]:
     feasible = candidates.num_feasible_trials
-    search = config.num_trials if feasible is None else min(config.num_trials, feasible)
+    search = config.num_trials if feasible is None else min(config.num_trials, feasible * config.replicates)
     baselines = len(presets) * num_baseline_trials(config)
     if config.stop.trials is not None:
         search = min(search, config.stop.trials - baselines)
@@ -212,7 +214,8 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
             *(f"{cell:>{width}}" for cell, width in zip(row[1:-1], widths[1:])),
         ]
         start = "  ".join(cells) + "  "
-        lines += textwrap.wrap(row[-1], WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
+        width = max(WIDTH, len(start) + LEAST_WIDTH)
+        lines += textwrap.wrap(row[-1], width, initial_indent=start, subsequent_indent=" " * len(start))
     return lines
 
 

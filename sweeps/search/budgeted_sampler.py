@@ -74,8 +74,8 @@ class BudgetedSampler(BaseSampler):
     def _proposals(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> Iterator[dict[str, Any]]:
-        """Up to `draws` proposals of the inner sampler, with single-valued parameters filled in, and those that it
-        leaves open, as a genetic algorithm does with what it mutates."""
+        """Up to `draws` proposals of the inner sampler, brought to the space's grids, with single-valued parameters
+        filled in, and those that it leaves open, as a genetic algorithm does with what it mutates."""
         searched = {name: space for name, space in search_space.items() if not space.single()}
         fixed = {name: _only_value(space) for name, space in search_space.items() if space.single()}
         for _ in range(self._draws):
@@ -85,7 +85,7 @@ class BudgetedSampler(BaseSampler):
             for name, space in searched.items():
                 if name not in params:
                     params[name] = self._inner.sample_independent(study, trial, name, space)
-            yield fixed | params
+            yield self._candidates.on_grid(fixed | params)
 
     def _fallback(
         self, proposal: dict[str, Any] | None, rng: np.random.Generator, closed: Collection[str]

@@ -132,6 +132,10 @@ class Candidates:
         candidate = self._builder.build(model, train, dict(params), {name: values[name] for name in own})
         return None if candidate is None or self.budget.misfit(candidate.figures) else candidate
 
+    def on_grid(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Proposed values, each the nearest that the space has."""
+        return {name: parameter.on_grid(params[name]) for name, parameter in self.space.parameters.items()}
+
     def sample(self, rng: np.random.Generator, exclude: Collection[str] = ()) -> Candidate | None:
         """A feasible candidate whose key is not excluded, each as likely as the others; None if none is left.
 

@@ -21,7 +21,8 @@ class Parameter:
     """One searched parameter.
 
     Args:
-        distribution: what Optuna is told of it.
+        distribution: what Optuna is told of it. Of a grid of numbers that is the range it spans, so that a sampler
+            knows their order; what it proposes is brought back to the grid (`on_grid`).
         grid: its values in order, as numbers, strings, booleans or None; None for a continuous range.
     """
 
@@ -34,6 +35,18 @@ class Parameter:
         return (
             self.grid is None or isinstance(self.grid, range) or all(is_number(value) for value in self.grid)
         )
+
+    def on_grid(self, proposed: Any) -> Any:
+        """The grid's value that is nearest to a proposed one, on the distribution's own scale."""
+        if (
+            self.grid is None
+            or isinstance(self.grid, range)
+            or isinstance(self.distribution, CategoricalDistribution)
+        ):
+            return proposed
+        assert isinstance(self.distribution, IntDistribution | FloatDistribution)
+        scale = math.log if self.distribution.log else float
+        return min(self.grid, key=lambda value: abs(scale(value) - scale(proposed)))
 
     def at(self, positions: np.ndarray) -> np.ndarray:
         """The grid's numbers at 0-based `positions`."""
@@ -109,7 +122,24 @@ def _choices(values: Any) -> Parameter:
     kinds = [(isinstance(value, bool), value) for value in values]
     if len(set(kinds)) < len(values):
         raise ValueError("choices must differ from each other")
-    return Parameter(CategoricalDistribution(values), tuple(values))
+    return Parameter(_told(values), tuple(values))
+
+
+def _told(values: list[Any]) -> BaseDistribution:
+    """What Optuna is told of choices: of three or more whole or of three or more real numbers their range."""
+    kinds = {type(value) for value in values}
+    if len(values) < 3 or len(kinds) > 1 or not kinds <= {int, float}:
+        return CategoricalDistribution(values)
+    ranged = IntDistribution if kinds == {int} else FloatDistribution
+    return ranged(min(values), max(values), log=_steps_evenly_in_log(sorted(values)))
+
+
+def _steps_evenly_in_log(values: list[float]) -> bool:
+    """Whether ascending numbers are more evenly apart by their logarithms."""
+    if values[0] <= 0:
+        return False
+    plain, log = np.diff(values), np.diff(np.log(values))
+    return bool(log.max() / log.min() < plain.max() / plain.min())
 
 
 def _ends(given: Any, kind: str) -> tuple[Any, Any]:
@@ -145,8 +175,7 @@ def _real_range(ends: Any, num: Any, log: bool) -> Parameter:
         return Parameter(FloatDistribution(low, high, log=log), None)
     if not (isinstance(num, int) and not isinstance(num, bool) and num >= 2):
         raise ValueError("num must be a whole number of at least 2")
-    grid = tuple(_grid(low, high, num, log))
-    return Parameter(CategoricalDistribution(grid), grid)
+    return Parameter(FloatDistribution(low, high, log=log), tuple(_grid(low, high, num, log)))
 
 
 def _grid(low: float, high: float, num: int, log: bool) -> list[float]:

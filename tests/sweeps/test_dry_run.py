@@ -131,6 +131,17 @@ def test_no_more_trials_than_there_are() -> None:
     text = described(asked, num_trials=50, max_params="0.3M")
     assert line(text, "search trials") == "2"
     assert line(text, "baseline trials") == "0: no preset fits"
+    assert line(described(asked, num_trials=50, max_params="0.3M", replicates=3), "search trials") == "6"
+
+
+def test_a_row_that_is_too_wide_keeps_its_last_cell_whole() -> None:
+    many = {
+        name: {"int": [1, 2]} for name in ("H_layers", "L_layers", "H_cycles", "L_cycles", "h_update_period")
+    }
+    text = described(space(many | {"puzzle_emb_ndim": [0, 8]}, fixed={"hidden_size": 64, "num_heads": 4}))
+    [head] = [one for one in text.splitlines() if one.startswith("H_layers ") and one.endswith(" iso")]
+    assert len(head) > WIDTH - 3
+    assert sum(one.endswith(("  yes", "  no")) for one in text.splitlines()) >= 32
 
 
 @pytest.mark.parametrize(

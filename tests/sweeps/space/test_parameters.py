@@ -22,13 +22,18 @@ from sweeps.space.parameters import parse_parameter
         ({"float": [0, 0.5]}, FloatDistribution(0, 0.5), None),
         (
             {"float": [0, 1], "num": 5},
-            CategoricalDistribution([0.0, 0.25, 0.5, 0.75, 1.0]),
+            FloatDistribution(0, 1),
             [0, 0.25, 0.5, 0.75, 1],
         ),
         ({"log": [1e-4, 1e-2]}, FloatDistribution(1e-4, 1e-2, log=True), None),
-        ({"log": [1e-4, 1e-2], "num": 3}, CategoricalDistribution([1e-4, 1e-3, 1e-2]), [1e-4, 1e-3, 1e-2]),
+        ({"log": [1e-4, 1e-2], "num": 3}, FloatDistribution(1e-4, 1e-2, log=True), [1e-4, 1e-3, 1e-2]),
         ({"float": [2, 2]}, CategoricalDistribution([2.0]), [2.0]),
         ([1, 2.5, 4], CategoricalDistribution([1, 2.5, 4]), [1, 2.5, 4]),
+        ([2, 4, 6], IntDistribution(2, 6), [2, 4, 6]),
+        ([128, 32, 64], IntDistribution(32, 128, log=True), [128, 32, 64]),
+        ([0, 1, 10], IntDistribution(0, 10), [0, 1, 10]),
+        ([0.1, 0.2, 0.3], FloatDistribution(0.1, 0.3), [0.1, 0.2, 0.3]),
+        ([32, 64], CategoricalDistribution([32, 64]), [32, 64]),
         ({"choices": ["rope", "learned"]}, CategoricalDistribution(["rope", "learned"]), ["rope", "learned"]),
         ([None, 0, True], CategoricalDistribution([None, 0, True]), [None, 0, True]),
     ],
@@ -37,6 +42,26 @@ def test_kinds(written: Any, distribution: Any, grid: list[Any] | None) -> None:
     parameter = parse_parameter(written)
     assert parameter.distribution == distribution
     assert (None if parameter.grid is None else list(parameter.grid)) == grid
+
+
+@pytest.mark.parametrize(
+    ("written", "proposed", "value"),
+    [
+        ({"log": [1e-4, 1e-2], "num": 3}, 3.1e-4, 1e-4),
+        ({"log": [1e-4, 1e-2], "num": 3}, 3.2e-4, 1e-3),
+        ({"float": [0, 1], "num": 5}, 0.4, 0.5),
+        ([1, 2, 8], 3, 2),
+        ([1, 2, 8], 5, 8),
+        ([True, 0, "x"], 0, 0),
+        ({"int": [1, 9], "step": 4}, 5, 5),
+        ({"float": [0, 1]}, 0.123, 0.123),
+    ],
+)
+def test_a_proposal_is_brought_to_the_grid_on_the_scale_that_the_sampler_sees(
+    written: Any, proposed: Any, value: Any
+) -> None:
+    found = parse_parameter(written).on_grid(proposed)
+    assert found == value and type(found) is type(value)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,139 @@
+"""The searches that Optuna and Ray Tune bring along, as their users write them, on problems that are looked up.
+
+Such a user tells Optuna of grids and lists as choices, finds out inside the trial that a model does not fit the
+budget (and gives it up, at no cost), and trains twice what is suggested twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.trial import TrialState
+
+
+class Problem(Protocol):
+    """What is searched for its smallest value."""
+
+    @property
+    def distributions(self) -> Mapping[str, BaseDistribution]:
+        """Of every searched value: ranges of integers and lists of choices."""
+
+    def curve(self, params: Mapping[str, Any], seed: int) -> tuple[Any, Sequence[float]] | None:
+        """Which configuration this is, and its values at equal parts of a run; None where it does not fit."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A trial that was trained, in part or whole."""
+
+    cell: Any
+    """The configuration."""
+    runs: float
+    """What it cost, in whole runs."""
+    value: float | None
+    """At its end; None for a trial that was stopped."""
+
+
+Policy = Callable[[Problem, int, int], list[Step]]
+"""Searches until so many whole runs are spent, under a seed."""
+
+MOST_ASKED = 20_000
+"""Suggestions, most of which cost nothing, before a search counts as stuck."""
+
+
+def optuna_tpe_median(problem: Problem, budget: int, seed: int) -> list[Step]:
+    """`optuna.create_study()` as it comes, with its median pruner; what does not fit raises `TrialPruned`."""
+    return _optuna(
+        problem, budget, seed, optuna.samplers.TPESampler(seed=seed), optuna.pruners.MedianPruner()
+    )
+
+
+def optuna_tpe(problem: Problem, budget: int, seed: int) -> list[Step]:
+    """The same without a pruner."""
+    return _optuna(problem, budget, seed, optuna.samplers.TPESampler(seed=seed), optuna.pruners.NopPruner())
+
+
+def optuna_grid(problem: Problem, budget: int, seed: int) -> list[Step]:
+    """Optuna's grid, in its random order."""
+    grid = {name: _values(one) for name, one in problem.distributions.items()}
+    return _optuna(
+        problem, budget, seed, optuna.samplers.GridSampler(grid, seed=seed), optuna.pruners.NopPruner()
+    )
+
+
+def ray_optuna_asha(problem: Problem, budget: int, seed: int) -> list[Step]:
+    """Ray's `OptunaSearch` under its `ASHAScheduler`; a trial that does not fit ends in an error."""
+    from ray.tune.experiment import Trial
+    from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+    from ray.tune.search.optuna import OptunaSearch
+
+    searcher: Any = OptunaSearch(dict(problem.distributions), metric="value", mode="min", seed=seed)
+    scheduler: Any = None
+    steps: list[Step] = []
+    for number in range(MOST_ASKED):
+        if sum(step.runs for step in steps) >= budget:
+            return steps
+        trial = Trial("stored", trial_id=str(number), stub=True)
+        params = searcher.suggest(trial.trial_id)
+        found = problem.curve(params, seed)
+        if found is None:
+            searcher.on_trial_complete(trial.trial_id, error=True)
+            continue
+        cell, values = found
+        scheduler = scheduler or ASHAScheduler(metric="value", mode="min", max_t=len(values))
+        scheduler.on_trial_add(None, trial)
+        for iteration, value in enumerate(values, 1):
+            result = {"training_iteration": iteration, "value": value}
+            if iteration == len(values):
+                scheduler.on_trial_complete(None, trial, result)
+                steps.append(Step(cell, 1.0, value))
+            elif scheduler.on_trial_result(None, trial, result) == TrialScheduler.STOP:
+                scheduler.on_trial_remove(None, trial)
+                steps.append(Step(cell, iteration / len(values), None))
+            else:
+                searcher.on_trial_result(trial.trial_id, result)
+                continue
+            searcher.on_trial_complete(trial.trial_id, result)
+            break
+    return steps
+
+
+def _optuna(
+    problem: Problem,
+    budget: int,
+    seed: int,
+    sampler: optuna.samplers.BaseSampler,
+    pruner: optuna.pruners.BasePruner,
+) -> list[Step]:
+    study = optuna.create_study(sampler=sampler, pruner=pruner)
+    steps: list[Step] = []
+    for _ in range(MOST_ASKED):
+        if sum(step.runs for step in steps) >= budget:
+            break
+        trial = study.ask(dict(problem.distributions))
+        found = problem.curve(trial.params, seed)
+        if found is None:
+            study.tell(trial, state=TrialState.PRUNED)
+            continue
+        cell, values = found
+        for iteration, value in enumerate(values, 1):
+            trial.report(value, iteration)
+            if iteration < len(values) and trial.should_prune():
+                study.tell(trial, state=TrialState.PRUNED)
+                steps.append(Step(cell, iteration / len(values), None))
+                break
+        else:
+            study.tell(trial, values[-1])
+            steps.append(Step(cell, 1.0, values[-1]))
+    return steps
+
+
+def _values(distribution: BaseDistribution) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, IntDistribution)
+    return list(range(distribution.low, distribution.high + 1, distribution.step))
