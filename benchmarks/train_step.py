@@ -20,11 +20,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks import machine
 from hrm import presets
 from hrm.run_config import RunConfig
 from hrm.tasks.base import Batch, Dataset, Split
 from hrm.trainer import Trainer
-from sweeps.results import provenance
 
 BATCH_SIZES = {"tiny_demo": 32, "small_sudoku": 32, "base_default": 8}
 NUM_WARMUP_STEPS = 2
@@ -91,10 +91,7 @@ def measure(trainers: Sequence[Trainer], repeat: int) -> list[list[float]]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
-    hardware = provenance.hardware()
-    commit, dirty = provenance.git_state(Path(__file__))
-    print(f"{hardware['cpu']}, {hardware['cores']} cores, GPUs: {', '.join(hardware['gpus']) or 'none'}")
-    print(f"torch {torch.__version__}, commit {commit}{' with changes' if dirty else ''}")
+    print(f"{machine.describe()}, torch {torch.__version__}")
     print(f"device {options.device}, {options.threads} thread(s), {options.repeat} steps each")
     print(f"{'size':<14} {'batch':>5}  {'type':<9} {'Q-continue':<10} {'median ms':>10} {'fastest ms':>10}")
     for size in options.sizes:

@@ -15,11 +15,13 @@ What is written goes to the journal at once and whole, and the file opens as any
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
+from optuna.storages.journal._storage import JournalOperation
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -40,6 +42,8 @@ class AsOfStorage(JournalStorage):
         self.lag = lag
         self._deciding: int | None = None
         self._show: Show | None = None
+        self._num_ended = 0
+        """Trials, from the first on, that are known to have ended."""
 
     @contextmanager
     def deciding(self, number: int, show: Show | None = None) -> Iterator[None]:
@@ -61,7 +65,7 @@ class AsOfStorage(JournalStorage):
             return super().get_all_trials(study_id, deepcopy, states)
         seen = super().get_all_trials(study_id, deepcopy=False)
         if self.lag is not None:
-            seen = [_as_of(trial, number, self.lag) for trial in seen if trial.number <= number]
+            seen = self._as_of(seen, number, self.lag)
         if self._show is not None:
             seen = [shown for shown in map(self._show, seen) if shown is not None]
         chosen = [trial for trial in seen if states is None or trial.state in states]
@@ -70,6 +74,27 @@ class AsOfStorage(JournalStorage):
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
         directions = super().get_study_directions(study_id)
         return directions[:1] if self._show is not None else directions
+
+    def set_trial_user_attrs(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
+        """Several at once: the records that Optuna would make, in one write to the disk."""
+        worker = self._replay_result.worker_id
+        of_all = {"op_code": JournalOperation.SET_TRIAL_USER_ATTR, "worker_id": worker, "trial_id": trial_id}
+        with self._thread_lock:
+            self._backend.append_logs(
+                [{**of_all, "user_attr": {name: value}} for name, value in attributes.items()]
+            )
+            self._sync_with_backend()
+
+    def _as_of(self, trials: list[FrozenTrial], number: int, lag: int) -> list[FrozenTrial]:
+        """What trial `number` sees of all trials, which stand in the order of their numbers."""
+        num_seen = max(0, number - lag + 1)
+        for trial in trials[self._num_ended : num_seen]:
+            assert trial.state.is_finished(), (
+                f"trial {number} was asked for before trial {trial.number} ended"
+            )
+        self._num_ended = max(self._num_ended, num_seen)
+        unseen = trials[num_seen:number]
+        return [*trials[:num_seen], *map(_as_running, unseen), *trials[number : number + 1]]
 
 
 class MemoryBackend(BaseJournalBackend):
@@ -85,12 +110,7 @@ class MemoryBackend(BaseJournalBackend):
         self._logs.extend(logs)
 
 
-def _as_of(trial: FrozenTrial, number: int, lag: int) -> FrozenTrial:
-    if trial.number == number:
-        return trial
-    if trial.number <= number - lag:
-        assert trial.state.is_finished(), f"trial {number} was asked for before trial {trial.number} ended"
-        return trial
+def _as_running(trial: FrozenTrial) -> FrozenTrial:
     return FrozenTrial(
         number=trial.number,
         trial_id=trial._trial_id,

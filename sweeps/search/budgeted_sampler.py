@@ -108,6 +108,8 @@ def closed_keys(study: optuna.Study, before: int, replicates: int = 1) -> set[st
     """
     trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
     earlier = [trial for trial in trials if trial.number < before]
+    if replicates == 1:
+        return {trial.user_attrs[KEY] for trial in earlier}
     times = Counter(trial.user_attrs[KEY] for trial in earlier)
     unfit = {trial.user_attrs[KEY] for trial in earlier if trial.state != TrialState.COMPLETE}
     return unfit | {key for key, count in times.items() if count >= replicates}

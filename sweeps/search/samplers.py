@@ -18,6 +18,7 @@ from optuna.samplers import BaseSampler
 
 from hrm.errors import ConfigError
 from sweeps.config import SweepConfig
+from sweeps.search.long_tpe import LongStudyTPESampler
 from sweeps.search.options import at_least, call_named
 from sweeps.search.seeds import suggestion_seed
 from sweeps.space.candidates import Candidates
@@ -62,7 +63,7 @@ def tpe(
 ) -> BaseSampler:
     """Multivariate tree-structured Parzen estimators (Bergstra et al. 2011; Watanabe, arXiv 2304.11127)."""
     at_least("sampler.n_ei_candidates", n_ei_candidates, 1)
-    return optuna.samplers.TPESampler(
+    return LongStudyTPESampler(
         n_startup_trials=_startup(setting, n_startup_trials),
         n_ei_candidates=n_ei_candidates,
         constant_liar=constant_liar,

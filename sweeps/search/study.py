@@ -108,13 +108,11 @@ class SweepStudy:
         inner, draws = build_sampler(self._config, self._candidates, number)
         seed = suggestion_seed(self._config.seed, number)
         self._study.sampler = BudgetedSampler(self._candidates, inner, draws, seed, self._config.replicates)
-        self._study.pruner = self._pruner()
         with self._storage.deciding(number):
             trial = self._study.ask(dict(self._candidates.distributions))
         assert trial.number == number
         candidate = self._candidate(trial)
-        for name, value in _trial_attributes(job, candidate).items():
-            trial.set_user_attr(name, value)
+        self._storage.set_trial_user_attrs(trial._trial_id, _trial_attributes(job, candidate))
         return number, candidate
 
     def recall(self, number: int) -> Candidate:

@@ -128,3 +128,13 @@ def test_it_pickles(tmp_path: Path) -> None:
     copied = pickle.loads(pickle.dumps(storage))
     assert copied.lag == 2
     assert optuna.load_study(study_name="s", storage=copied).get_trials() == study.get_trials()
+
+
+def test_attributes_that_are_set_at_once_are_ordinary_ones(tmp_path: Path) -> None:
+    journal = str(tmp_path / "journal")
+    storage = AsOfStorage(JournalFileBackend(journal), lag=2)
+    trial = optuna.create_study(storage=storage, study_name="s").ask()
+    storage.set_trial_user_attrs(trial._trial_id, {"key": "k", "steps": 3})
+    trial.set_user_attr("job", 7)
+    plain = optuna.load_study(study_name="s", storage=JournalStorage(JournalFileBackend(journal)))
+    assert plain.get_trials()[0].user_attrs == {"key": "k", "steps": 3, "job": 7}

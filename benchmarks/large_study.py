@@ -1,0 +1,169 @@
+"""How long decisions take in a study of thousands of trials, and how long it takes to open one.
+
+    python benchmarks/large_study.py [--sizes 100 1000 3000 10000] [--asks 100] [--out outputs/large-study]
+
+The default sampler and pruner search the shapes of `depth_vs_width` over a continuous learning rate; two simulated
+workers make learning curves by formula on a fake clock, and everything else is what a sweep does: plan, dispatcher,
+ledger and journal, both on disk. A study of each size is made once, by random search, which is quick, and kept in
+`--out`. A copy of it is opened as `resume` does, and searches for `--asks` more trials by the default sampler.
+
+suggestion: what a free slot waits for, from its question to the job. report: what the study takes to write a report
+down. prune: the answer after a report that is not the last. Optuna alone: `study.ask` of its TPE on the same trials
+in memory, with neither journal nor budget. Milliseconds, median and 90th percentile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import optuna
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import machine
+from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig
+from sweeps.jobs import Job, Outcome, Report
+from sweeps.search.dispatch import Dispatcher
+from sweeps.search.limits import stopwatch
+from sweeps.search.plan import Done, Plan, Stop, Wait
+from sweeps.search.recall import take_up
+from sweeps.search.simulator import Simulator
+from sweeps.search.study_journal import JOURNAL
+from sweeps.search.synthetic import SyntheticCurves
+from sweeps.space.candidates import Candidates
+from sweeps.space.space import load_space
+
+MODEL_FIELDS = {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1}
+SLOTS = 2
+PLAIN_ASKS = 20
+"""Of Optuna alone."""
+QUESTIONS = ("suggestion", "report", "prune")
+
+
+class Timed:
+    """A plan whose answers are timed."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+
+    def next_job(self) -> Job | Wait | Done:
+        start = time.perf_counter()
+        job = self._plan.next_job()
+        if isinstance(job, Job):
+            self.seconds["suggestion"].append(time.perf_counter() - start)
+        return job
+
+    def report(self, number: int, report: Report) -> None:
+        with self._timing("report"):
+            self._plan.report(number, report)
+
+    def must_stop(self, number: int) -> Stop | None:
+        with self._timing("prune"):
+            return self._plan.must_stop(number)
+
+    def end(self, number: int, outcome: Outcome) -> None:
+        self._plan.end(number, outcome)
+
+    @contextmanager
+    def _timing(self, question: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[question].append(time.perf_counter() - start)
+
+
+def sweep_config(num_trials: int, sampler: str = "tpe") -> SweepConfig:
+    """A search of that length, without baselines and confirmations."""
+    space = load_space("depth_vs_width")
+    parameters = space["parameters"] | {"lr": {"log": [3e-4, 3e-3]}}
+    return SweepConfig(
+        space={name: value for name, value in space.items() if name != "run"} | {"parameters": parameters},
+        task={"name": "sudoku6"},
+        budget=BudgetConfig(max_params="tiny_demo", min_params=0.8),
+        num_trials=num_trials,
+        sampler={"name": sampler},
+        baseline=BaselineConfig(presets=[]),
+        confirm=ConfirmConfig(finalists=0),
+    )
+
+
+def search(out: Path, candidates: Candidates, config: SweepConfig) -> tuple[float, dict[str, list[float]]]:
+    """Goes on with the study in a folder; the seconds of opening it, and of each answer of the plan."""
+    start = time.perf_counter()
+    plan, past, ledger = take_up(out, config, candidates, SLOTS, None, stopwatch())
+    opening = time.perf_counter() - start
+    timed = Timed(plan)
+    dispatcher = Dispatcher(timed, [], ledger)
+    dispatcher.go_on(past)
+    Simulator(dispatcher, SyntheticCurves(0), SLOTS).run()
+    ledger.close()
+    return opening, timed.seconds
+
+
+def make(sizes: Sequence[int], out: Path, candidates: Candidates) -> None:
+    """Folders with a study of each size, where they are missing: each the one before, searched on."""
+    for size, smaller in zip(sizes, [None, *sizes[:-1]]):
+        if (out / str(size)).exists():
+            continue
+        making = out / "making"
+        shutil.rmtree(making, ignore_errors=True)
+        if smaller is None:
+            making.mkdir(parents=True)
+        else:
+            shutil.copytree(out / str(smaller), making)
+        search(making, candidates, sweep_config(size, "random"))
+        making.rename(out / str(size))
+
+
+def optuna_alone(journal: Path, candidates: Candidates) -> list[float]:
+    """Seconds of `study.ask` on the trials of a journal."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal)))
+    (stored,) = optuna.get_all_study_summaries(storage)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0), direction="maximize")
+    study.add_trials(optuna.load_study(study_name=stored.study_name, storage=storage).get_trials())
+    seconds = []
+    for _ in range(PLAIN_ASKS):
+        start = time.perf_counter()
+        study.ask(dict(candidates.distributions))
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def in_words(seconds: Sequence[float]) -> str:
+    """Median and 90th percentile, in milliseconds."""
+    return f"{1e3 * statistics.median(seconds):.1f}, {1e3 * float(np.quantile(seconds, 0.9)):.1f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1_000, 3_000, 10_000])
+    parser.add_argument("--asks", type=int, default=100)
+    parser.add_argument("--out", type=Path, default=Path("outputs/large-study"))
+    given = parser.parse_args()
+    candidates = Candidates(sweep_config(1), MODEL_FIELDS)
+    make(sorted(given.sizes), given.out, candidates)
+    print(f"{machine.describe()}, {given.asks} suggestions each\n")
+    print(f"| trials | {' | '.join(QUESTIONS)} | Optuna alone | opening, s |")
+    print("|---|---|---|---|---|---|", flush=True)
+    for size in sorted(given.sizes):
+        with tempfile.TemporaryDirectory() as folder:
+            copied = Path(shutil.copytree(given.out / str(size), Path(folder) / "study"))
+            opening, seconds = search(copied, candidates, sweep_config(size + given.asks))
+            times = [in_words(seconds[question]) for question in QUESTIONS]
+            times.append(in_words(optuna_alone(copied / JOURNAL, candidates)))
+        print(f"| {size:,} | {' | '.join(times)} | {opening:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

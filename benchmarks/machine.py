@@ -1,0 +1,18 @@
+"""What every benchmark of time says first: on what it was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sweeps.results import provenance
+
+
+def describe() -> str:
+    """Processor, cores, GPUs and commit, in a line."""
+    hardware = provenance.hardware()
+    commit, dirty = provenance.git_state(Path(__file__))
+    gpus = ", ".join(hardware["gpus"]) or "none"
+    return (
+        f"{hardware['cpu']}, {hardware['cores']} cores, GPUs: {gpus}; "
+        f"commit {commit}{' with changes' if dirty else ''}"
+    )
