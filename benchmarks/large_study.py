@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+from optuna.storages.journal import JournalFileBackend
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -128,7 +129,7 @@ def make(sizes: Sequence[int], out: Path, candidates: Candidates) -> None:
 def optuna_alone(journal: Path, candidates: Candidates) -> list[float]:
     """Seconds of `study.ask` on the trials of a journal."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal)))
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
     (stored,) = optuna.get_all_study_summaries(storage)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0), direction="maximize")
     study.add_trials(optuna.load_study(study_name=stored.study_name, storage=storage).get_trials())
