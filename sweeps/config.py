@@ -139,6 +139,9 @@ class SweepConfig:
     family: str = "puzzle"
     num_trials: int = 16
     """Search trials to start; baselines and confirmations come on top."""
+    revive: int = 0
+    """Pruned trials that go on to their end once the search has ended, the best-looking first. Above 0 the
+    checkpoints of all pruned trials are kept."""
     replicates: int = 1
     """Most search trials of one configuration: completed and proposed again, it is trained on a new seed."""
     objective: str = "valid/blank_accuracy"
@@ -176,6 +179,7 @@ class SweepConfig:
 
     def __post_init__(self) -> None:
         _require("num_trials", self.num_trials, self.num_trials >= 1, "must be at least 1")
+        _require("revive", self.revive, self.revive >= 0, "must be 0 or more")
         _require("replicates", self.replicates, self.replicates >= 1, "must be at least 1")
         _require("seed", self.seed, self.seed >= 0, "must be 0 or more")
         for name in ("trials", "no_improvement"):

@@ -45,6 +45,8 @@ class Job:
     """Tell with each report the validation of every batch."""
     measure_latency: bool = False
     """Tell with each report how long the device takes for one sequence, as `valid/latency`, in seconds."""
+    revived: tuple[Report, ...] = ()
+    """What it had reported when it was pruned, of a job that goes on from there."""
 
     def fraction(self, report: Report) -> float:
         """How much of the run a report has behind it: of its steps, or of its FLOPs where these end it."""

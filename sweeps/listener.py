@@ -8,6 +8,8 @@ from sweeps.jobs import Job, Outcome, Past, Report
 class Listener:
     """Told of each job once at its start and once at its end, and of each report in between, in order.
 
+    A pruned job that is revived starts and ends again, with the same number and `job.revived`.
+
     Of a sweep that goes on after it was stopped, `on_past` comes first and stands for all that was told then.
     """
 

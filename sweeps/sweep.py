@@ -137,7 +137,9 @@ def _carry_out(
     output.write_config(out, config)
     print(_opening(config, context, plan, shares, out), file=sys.stderr)
     storage = _storage(config)
-    checkpoints = Checkpoints(out, config.checkpoint_seconds, storage and storage / context.unique_name)
+    checkpoints = Checkpoints(
+        out, config.checkpoint_seconds, storage and storage / context.unique_name, config.revive > 0
+    )
     session = Session(out, config.wandb, context)
     with (
         closing(ledger),
@@ -276,6 +278,11 @@ def _opening(config: SweepConfig, context: Context, plan: Plan, shares: Shares, 
     note = (
         f"note: {shares.slots} trials at once see too few results before them to search by\n" if blind else ""
     )
+    if config.revive and plan.num_unrevivable:
+        note += (
+            f"note: {plan.num_unrevivable} pruned trials cannot be revived: revive was 0 when they were pruned, "
+            "and their checkpoints were not kept\n"
+        )
     return note + (
         f"{context.name} on {context.task}: about {plan.num_jobs_expected} jobs in {shares.slots} slots, "
         f"baselines: {arms}\nwriting to {out}; to watch it: make dashboard DIR={out}, then {DASHBOARD}"

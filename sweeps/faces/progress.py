@@ -59,7 +59,8 @@ class Standing:
     def start(self, job: Job) -> None:
         if self.started is None:
             self.started = time.monotonic()
-        self.running[job.number] = 0.0
+        self.running[job.number] = job.fraction(job.revived[-1]) if job.revived else 0.0
+        self.ended["pruned"] -= bool(job.revived)
 
     def past(self, past: Past) -> None:
         """What a sweep that goes on had reached."""

@@ -50,7 +50,16 @@ TRIAL_COLUMNS = (
     Column("error", pa.string(), "reason of a failure"),
     Column("observed_bytes", pa.int64(), "memory held when a job ran out of it, where known", "bytes"),
     Column("predicted_bytes", pa.int64(), "weights, gradients, optimizer and activations, counted", "bytes"),
-    Column("trial", pa.int64(), "number in the Optuna study; null outside the search"),
+    Column(
+        "trial",
+        pa.int64(),
+        "number in the Optuna study, of a revived trial that of the one added for it; null outside the search",
+    ),
+    Column(
+        "revived_at",
+        pa.int64(),
+        "report at which it was pruned and from which it went on, of a revived trial; else null",
+    ),
     Column("params", pa.int64(), "trainable plus puzzle-embedding parameters", "parameters"),
     Column("trainable_params", pa.int64(), "parameters of the dense optimizer", "parameters"),
     Column("puzzle_embedding_params", pa.int64(), "parameters of the sparse optimizer", "parameters"),

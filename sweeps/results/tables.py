@@ -56,11 +56,16 @@ class Tables(Listener):
         spent = past.reports[-1].train_seconds + past.reports[-1].eval_seconds if past.reports else 0.0
         self._started[number] = (past.started_at, time.monotonic() - spent)
         # The row comes after the curve and the ledger's line: only the last one can be missing.
-        if past.outcome is not None and number not in self._rows:
+        row = self._rows.get(number)
+        if past.outcome is not None and (row is None or row.get("revived_at") != _revived_at(past.job)):
             self.on_end(past.job, past.outcome)
 
     def on_start(self, job: Job) -> None:
-        self._started[job.number] = (datetime.now(UTC), time.monotonic())
+        now = datetime.now(UTC), time.monotonic()
+        if job.revived:
+            row = self._rows[job.number]
+            now = row["started_at"], now[1] - row["seconds"]
+        self._started[job.number] = now
 
     def on_end(self, job: Job, outcome: Outcome) -> None:
         started_at, started = self._started.pop(job.number)
@@ -93,6 +98,7 @@ class Tables(Listener):
             "observed_bytes": outcome.observed_bytes,
             "predicted_bytes": counts.total_bytes,
             "trial": self._trial_number(job.number),
+            "revived_at": _revived_at(job),
             "params": job.num_params,
             "trainable_params": counts.trainable_params,
             "puzzle_embedding_params": counts.puzzle_embedding_params,
@@ -156,6 +162,10 @@ def _read(file: Path) -> pa.Table:
     pandas where it is installed."""
     content = pa.BufferReader(file.read_bytes())
     return pq.ParquetFile(content, pre_buffer=False).read(use_threads=False)
+
+
+def _revived_at(job: Job) -> int | None:
+    return job.revived[-1].index if job.revived else None
 
 
 def architecture(run: RunConfig) -> str:

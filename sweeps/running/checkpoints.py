@@ -1,5 +1,6 @@
 """Checkpoints of running jobs: a folder for each by its number, gone when the job has ended and is in the tables.
 
+With `revive` those of pruned search trials stay, saved at the report at which they ended.
 What a `keep_model` job has learned stays, as `weights/<job number>.pt`.
 """
 
@@ -40,10 +41,11 @@ class Checkpoint:
     Args:
         folder: made when the first one is written.
         seconds: least time between two.
+        at_reports: one at each report, too, however soon.
     """
 
-    def __init__(self, folder: Storage, seconds: float) -> None:
-        self._folder, self._seconds = folder, seconds
+    def __init__(self, folder: Storage, seconds: float, at_reports: bool = False) -> None:
+        self._folder, self._seconds, self._at_reports = folder, seconds, at_reports
         self._due: float | None = None
         """On the worker's clock; None before it has asked."""
 
@@ -68,8 +70,18 @@ class Checkpoint:
         start = time.monotonic()
         if self._due is None:
             self._due = start + self._seconds
-        if start < self._due:
-            return
+        if start >= self._due:
+            self._save(trainer, reports)
+
+    def after_report(self, trainer: Trainer, reports: list[Report]) -> None:
+        """Saves before the last of the reports is told, after which the job may be ended."""
+        if self._at_reports and not trainer.finished:
+            self._save(trainer, reports)
+        else:
+            self.save_if_due(trainer, reports, trainer.step)
+
+    def _save(self, trainer: Trainer, reports: list[Report]) -> None:
+        start = time.monotonic()
         state = {
             "trainer": trainer.state_dict(),
             "reports": [dataclasses.asdict(report) for report in reports],
@@ -95,15 +107,19 @@ class Checkpoints(Listener):
         out: the sweep's folder.
         seconds: least time between two of one job.
         storage: where they lie, of this sweep alone; None is `checkpoints/` in the sweep's folder.
+        keeps_pruned: a pruned job's last checkpoint stays.
     """
 
-    def __init__(self, out: Path, seconds: float, storage: Storage | None = None) -> None:
-        self._out, self._seconds = out, seconds
+    def __init__(
+        self, out: Path, seconds: float, storage: Storage | None = None, keeps_pruned: bool = False
+    ) -> None:
+        self._out, self._seconds, self._keeps_pruned = out, seconds, keeps_pruned
         self._storage = storage or Storage.at(out / FOLDER)
 
     def of(self, job: Job) -> Checkpoint:
         """What the job's worker is given."""
-        return Checkpoint(self._folder(job), self._seconds)
+        at_reports = self._keeps_pruned and job.kind == "search"
+        return Checkpoint(self._folder(job), self._seconds, at_reports)
 
     def on_past(self, past: Past) -> None:
         if past.outcome is not None:
@@ -111,6 +127,8 @@ class Checkpoints(Listener):
 
     def on_end(self, job: Job, outcome: Outcome) -> None:
         folder = self._folder(job)
+        if self._keeps_pruned and outcome.status == "pruned":
+            return
         if job.keep_model and outcome.status == "completed":
             # Of a job that had ended before the sweep was stopped they are here already.
             with contextlib.suppress(FileNotFoundError):

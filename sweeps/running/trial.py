@@ -79,8 +79,8 @@ def _train(job: Job, checkpoint: Checkpoint | None) -> Iterator[Report]:
         reports.append(report)
         if checkpoint and trainer.finished and job.keep_model:
             checkpoint.save_weights(trainer)
-        if keep is not None:
-            keep(trainer.step)
+        if checkpoint:
+            checkpoint.after_report(trainer, reports)
         yield report
 
 

@@ -42,30 +42,34 @@ class AsOfStorage(JournalStorage):
         self.lag = lag
         self._deciding: int | None = None
         self._show: Show | None = None
+        self._hidden: Container[int] = ()
         self._num_ended = 0
         """Trials, from the first on, that are known to have ended."""
 
     @contextmanager
-    def deciding(self, number: int, show: Show | None = None) -> Iterator[None]:
-        """Within, reads show the history as of trial `number`, each trial as `show` has it.
+    def deciding(self, number: int, show: Show | None = None, hidden: Container[int] = ()) -> Iterator[None]:
+        """Within, reads show the history as of trial `number`, each trial as `show` has it, and none of `hidden`.
 
         With `show`, the study has one objective, the first.
         """
-        self._deciding, self._show = number, show
+        self._deciding, self._show, self._hidden = number, show, hidden
         try:
             yield
         finally:
             self._deciding = self._show = None
+            self._hidden = ()
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         number = self._deciding
-        if number is None or (self.lag is None and self._show is None):
+        if number is None or (self.lag is None and self._show is None and not self._hidden):
             return super().get_all_trials(study_id, deepcopy, states)
         seen = super().get_all_trials(study_id, deepcopy=False)
         if self.lag is not None:
             seen = self._as_of(seen, number, self.lag)
+        if self._hidden:
+            seen = [trial for trial in seen if trial.number not in self._hidden]
         if self._show is not None:
             seen = [shown for shown in map(self._show, seen) if shown is not None]
         chosen = [trial for trial in seen if states is None or trial.state in states]

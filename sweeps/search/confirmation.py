@@ -149,6 +149,7 @@ def confirmation_jobs(
                 read_test=True,
                 keep_model=i == 0,
                 may_prune=False,
+                revived=(),
             )
             number += 1
 

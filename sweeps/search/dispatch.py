@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sweeps.jobs import Job, Outcome, Past, Report
 from sweeps.listener import Listener
-from sweeps.search.ledger import Ended, Event, Ledger, Reported, Started
+from sweeps.search.ledger import Ended, Event, Ledger, Reported, Revived, Started
 
 if TYPE_CHECKING:
     from sweeps.search.plan import Done, Stop, Wait
@@ -38,6 +38,8 @@ class _Running:
 
 class Dispatcher:
     """Hands out a plan's jobs, brings it their reports and tells it their ends, exactly once each.
+
+    A pruned job that the plan gives again, revived, starts and ends once more, and goes on with its reports.
 
     Who runs the jobs may tell of an end or a report as often as it likes: what comes after the first telling
     is ignored.
@@ -88,8 +90,8 @@ class Dispatcher:
                 return running.job
         job = self._plan.next_job()
         if isinstance(job, Job):
-            self._write(Started.of(job))
-            self._running[job.number] = _Running(job)
+            self._write(Revived(number=job.number) if job.revived else Started.of(job))
+            self._running[job.number] = _Running(job, list(job.revived))
         return job
 
     def num_reported(self, number: int) -> int:

@@ -52,6 +52,13 @@ class Started:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Revived:
+    """A job that had been pruned has been handed out again."""
+
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reported:
     number: int
     report: Report
@@ -66,8 +73,10 @@ class Ended:
     observed_bytes: int | None = None
 
 
-Event = Session | Started | Reported | Ended
-_KINDS: dict[str, type[Event]] = {kind.__name__.lower(): kind for kind in (Session, Started, Reported, Ended)}
+Event = Session | Started | Revived | Reported | Ended
+_KINDS: dict[str, type[Event]] = {
+    kind.__name__.lower(): kind for kind in (Session, Started, Revived, Reported, Ended)
+}
 
 
 class Ledger:

@@ -12,7 +12,7 @@ next trial waits for all before it and is given what they have left over.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from hrm.errors import ConfigError
 from sweeps.config import SweepConfig
@@ -109,6 +109,20 @@ class Limits:
         """Takes the start of a search job; call before it is among the plan's jobs."""
         if self._most_flops is not None and self.config.deterministic:
             self._allowed[job.number] = self._left(self._unseen if self._is_ample() else [])
+
+    def affordable(self, numbers: Iterable[int]) -> Iterator[int]:
+        """Of pruned search jobs those that can go on to their end, one after the other; call when none runs."""
+        left = self._left() if self._most_flops is not None else None
+        for number in numbers:
+            rest = _most_flops_of(self._jobs[number]) - self._spent(number)
+            if left is None or rest <= left:
+                yield number
+                left = None if left is None else left - rest
+
+    def revived(self, number: int) -> None:
+        """Takes the start of a pruned job that is `affordable`."""
+        if number in self._allowed:
+            self._allowed[number] = _most_flops_of(self._jobs[number])
 
     def must_end(self, number: int) -> str | None:
         """Why a running job ends at its last report, in words for its row; None if it goes on."""

@@ -1,8 +1,9 @@
 """All decisions of a sweep: search, baselines, confirmations. Runs nothing and knows no clock.
 
 A free slot goes to the search when its next trial may be asked for; else to a baseline, for these depend on
-nothing and so fill what would be idle while a deterministic search waits for a slow trial; and when both have
-ended, to random search where it is asked for, and then to the confirmations.
+nothing and so fill what would be idle while a deterministic search waits for a slow trial. When the search has
+ended, pruned trials are revived; when all of these have ended, it is random search's turn, where that is asked for,
+and then the confirmations'.
 """
 
 from __future__ import annotations
@@ -91,6 +92,10 @@ class Plan:
         self._queue = deque(self._baselines)
         self._search = SearchTrials(config, candidates, journal, slots, len(self._baselines))
         self._search_over = False
+        self._kept: set[int] = set()
+        """Search jobs that were pruned while their checkpoints were to be kept."""
+        self._to_revive: deque[int] | None = None
+        """Pruned jobs that go on, once it is decided which."""
         self._drawn = not config.baseline.random
         """Whether random search has its jobs, if there is any."""
         self._confirming = False
@@ -106,6 +111,10 @@ class Plan:
         self._heed_time()
         if self._may_search():
             return self._start_search(self._search.next_job())
+        if self._may_revive() and self._to_revive:
+            number = self._to_revive.popleft()
+            self._search.revive(number)
+            return self._revived(number)
         if self._queue:
             return self._start(self._queue.popleft())
         if self._num_running:
@@ -137,7 +146,7 @@ class Plan:
     def end(self, number: int, outcome: Outcome) -> None:
         """Takes the end of a running job."""
         assert number in self.jobs and number not in self.outcomes, f"job {number} is not running"
-        self.outcomes[number] = outcome
+        self._note_end(number, outcome)
         if self.jobs[number].kind == "search":
             self._search.end(number, outcome, self._reports[number])
 
@@ -167,7 +176,12 @@ class Plan:
 
     def recall_end(self, number: int, outcome: Outcome) -> None:
         """An end that was taken before."""
-        self.outcomes[number] = outcome
+        self._note_end(number, outcome)
+
+    def recall_revival(self, number: int) -> Job:
+        """The pruned job that was revived before the sweep was stopped."""
+        self._search.recall_revival(number)
+        return self._revived(number)
 
     def settle(self) -> None:
         """Writes into the study what was recalled and it lacks."""
@@ -182,6 +196,7 @@ class Plan:
         self._config = config
         self._limits.config = config
         self._search_over = self._confirming = self._timed_out = False
+        self._to_revive = None
         self._drawn = not config.baseline.random
         self.notes.clear()
         self._queue = deque(job for job in self._queue if job.kind == "baseline")
@@ -225,10 +240,25 @@ class Plan:
     def _num_running(self) -> int:
         return len(self.jobs) - len(self.outcomes)
 
+    @property
+    def num_unrevivable(self) -> int:
+        """Pruned search trials whose checkpoints were not kept."""
+        return sum(number not in self._kept for number in self._pruned)
+
+    @property
+    def _pruned(self) -> list[int]:
+        return [
+            number
+            for number, outcome in self.outcomes.items()
+            if outcome.status == "pruned" and self.jobs[number].kind == "search"
+        ]
+
     def _may_search(self) -> bool:
         """Whether a search trial can start now; notices the end of the search."""
         if self._search_over or not self._search.study.ready() or self._limits.must_wait():
             return False
+        if any(number not in self.outcomes for number in self._search.revivals):
+            return False  # a limit would look back on what depends on the speed of workers
         if len(self._search) >= self._config.num_trials:
             self._search_over = True
         elif limit := self._limits.search_over():
@@ -236,6 +266,45 @@ class Plan:
         elif self._search.study.exhausted():
             self._end_search("it had tried every distinct configuration within the budget.")
         return not self._search_over
+
+    def _may_revive(self) -> bool:
+        """Whether pruned trials may go on; decides which when the last search trial has ended."""
+        if not self._config.revive or not self._search_over or self._timed_out:
+            return False
+        if self._to_revive is None:
+            trials = self._search.trial_numbers
+            if any(number not in self.outcomes and not self.jobs[number].revived for number in trials):
+                return False
+            self._to_revive = deque(self._chosen_to_revive())
+        return True
+
+    def _chosen_to_revive(self) -> list[int]:
+        """The best-looking, within the limits. One that a limit has ended again counts as never revived."""
+        pruned = set(self._pruned)
+        most = max(0, self._config.revive - len(set(self._search.revivals) - pruned))
+        kept = {number: self._reports[number] for number in pruned & self._kept}
+        chosen = self._search.best_looking_first(kept)[:most]
+        affordable = list(self._limits.affordable(chosen))
+        if len(affordable) < len(chosen):
+            rest = len(chosen) - len(affordable)
+            self.notes.append(
+                f"{rest} of {len(chosen)} pruned trials were not revived: stop.flops leaves too little."
+            )
+        return affordable
+
+    def _revived(self, number: int) -> Job:
+        """A pruned job, running again."""
+        del self.outcomes[number]
+        reports = tuple(self._reports[number])
+        job = dataclasses.replace(self.jobs[number], may_prune=False, revived=reports)
+        self.jobs[number] = job
+        self._limits.revived(number)
+        return job
+
+    def _note_end(self, number: int, outcome: Outcome) -> None:
+        self.outcomes[number] = outcome
+        if outcome.status == "pruned" and self._config.revive:
+            self._kept.add(number)
 
     def _end_search(self, reason: str) -> None:
         self._search_over = True
@@ -255,6 +324,8 @@ class Plan:
             self._end_search(limit)
         baselines = sum(job.kind == "baseline" for job in self._queue)
         dropped = [f"{baselines} baseline trials"] if baselines else []
+        if self._config.revive and self._pruned and (self._to_revive is None or self._to_revive):
+            dropped.append("revived trials")
         if not self._drawn or any(job.kind == "random" for job in self._queue):
             dropped.append("random search")
         if self._config.confirm.finalists and (not self._confirming or self._queue):

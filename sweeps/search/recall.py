@@ -15,7 +15,7 @@ from sweeps.config import SweepConfig
 from sweeps.errors import OutputError
 from sweeps.jobs import Job, Outcome, Past, Report
 from sweeps.search.extension import limits, with_limits
-from sweeps.search.ledger import FILE_NAME, Ended, Event, Ledger, Reported, Session, Started, read
+from sweeps.search.ledger import FILE_NAME, Ended, Event, Ledger, Reported, Revived, Session, Started, read
 from sweeps.search.limits import Clock
 from sweeps.search.plan import Plan
 from sweeps.search.study_journal import JOURNAL, cut_back
@@ -51,7 +51,10 @@ def take_up(
     now = Session(limits=limits(config), slots=slots, memory_bytes=memory_bytes)
     first = events[0] if events else now
     assert isinstance(first, Session)
-    asked = sum(isinstance(event, Started) and event.kind == "search" for event in events)
+    asked = sum(
+        isinstance(event, Revived) or (isinstance(event, Started) and event.kind == "search")
+        for event in events
+    )
     cut_back(out / JOURNAL, asked)
     start = with_limits(config, first.limits)
     plan = Plan(start, candidates, out / JOURNAL, first.slots, first.memory_bytes, clock)
@@ -85,6 +88,9 @@ def recall(plan: Plan, config: SweepConfig, events: Iterable[Event]) -> list[Pas
             reached = event.limits
         elif isinstance(event, Started):
             lives[event.number] = _Life(_started(plan, event), event.time)
+        elif isinstance(event, Revived):
+            life = lives[event.number]
+            life.job, life.outcome = plan.recall_revival(event.number), None
         elif isinstance(event, Reported):
             plan.recall_report(event.number, event.report)
             lives[event.number].reports.append(event.report)

@@ -11,6 +11,7 @@ from sweeps.jobs import Job, Outcome, Report, Status
 from sweeps.search.marks import marks
 from sweeps.search.objective import Objective
 from sweeps.search.pruners import WILCOXON
+from sweeps.search.revival import best_looking_first
 from sweeps.search.seeds import replicate_seed
 from sweeps.search.study import SweepStudy
 from sweeps.space.candidates import Candidate, Candidates
@@ -37,9 +38,11 @@ class SearchTrials:
     ) -> None:
         self.study = SweepStudy(config, candidates, journal, slots)
         self.trial_numbers: dict[int, int] = {}
-        """The study's trial number of each job."""
+        """The study's trial number of each job, of a revived one the latest."""
         self.candidates: dict[int, Candidate] = {}
         """What each job trains."""
+        self.revivals: list[int] = []
+        """Jobs in the order in which they were revived, each as often as it was."""
         self._config = config
         self._next_number = first_number
         self._first_completed: Report | None = None
@@ -60,8 +63,30 @@ class SearchTrials:
 
     def recall_job(self) -> Job | None:
         """The next job that was made before the journal was opened again; None behind the last."""
-        trial = len(self)
+        trial = self._num_trials
         return self._job(trial, self.study.recall(trial)) if trial < self.study.num_asked else None
+
+    def revive(self, number: int) -> None:
+        """Goes on with a pruned job, in the study as a trial of its own."""
+        self._revived(number, self.study.revive(self.trial_numbers[number]))
+
+    def recall_revival(self, number: int) -> None:
+        """A revival that was made before the journal was opened again."""
+        self._revived(number, self._num_trials)
+
+    def best_looking_first(self, reports: Mapping[int, Sequence[Report]]) -> list[int]:
+        """Pruned jobs in the order in which they should be revived.
+
+        Args:
+            reports: of each.
+        """
+        point = self.study.objectives.point
+        return best_looking_first(
+            {
+                number: {mark: point(values) for mark, values in self._marked(number, told).items()}
+                for number, told in reports.items()
+            }
+        )
 
     def report(self, number: int, reports: Sequence[Report]) -> None:
         """Tells the study of a job's last report.
@@ -95,6 +120,15 @@ class SearchTrials:
         """Goes on under a configuration that differs in its limits only, its jobs numbered anew."""
         self._config, self._next_number = config, first_number
         self.study.extend(config)
+
+    @property
+    def _num_trials(self) -> int:
+        """Of the study, as far as it has been made or recalled."""
+        return len(self) + len(self.revivals)
+
+    def _revived(self, number: int, trial: int) -> None:
+        self.trial_numbers[number] = trial
+        self.revivals.append(number)
 
     def _job(self, trial: int, candidate: Candidate) -> Job:
         number = self._next_number

@@ -103,7 +103,8 @@ class Simulator:
                 return False
             self._result.started.append((self._result.wall_seconds, job))
             self._dispatcher.started(job.number)
-            self._schedule(job, self._dispatcher.num_reported(job.number) + 1, 0.0)
+            elapsed = _elapsed(job.revived[-1]) if job.revived else 0.0
+            self._schedule(job, self._dispatcher.num_reported(job.number) + 1, elapsed)
         return False
 
     def _schedule(self, job: Job, index: int, elapsed: float) -> None:

@@ -32,8 +32,12 @@ from sweeps.space.space import space_hash
 
 STATES = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
+ERROR = "error"
+"""User attribute of a trial: why it failed, or which limit ended it."""
 DEPTH = "unrolled_layers"
 """User attribute of a trial: the layers that its model passes one after the other."""
+REVIVED = "revived"
+"""User attribute of the trial that stands for a pruned one from where that goes on: its number."""
 RUNG = "completed_rung_"
 """How Optuna's system attributes begin that hold a trial's value at a rung."""
 
@@ -86,7 +90,7 @@ class SweepStudy:
         """
         number = self.num_asked
         rng = np.random.default_rng(suggestion_seed(self._config.seed, number))
-        with self._storage.deciding(number):
+        with self._storage.deciding(number, hidden=self._gone_on):
             closed = closed_keys(self._study, number, self._config.replicates)
         return self._candidates.sample(rng, closed) is None
 
@@ -108,12 +112,26 @@ class SweepStudy:
         inner, draws = build_sampler(self._config, self._candidates, number)
         seed = suggestion_seed(self._config.seed, number)
         self._study.sampler = BudgetedSampler(self._candidates, inner, draws, seed, self._config.replicates)
-        with self._storage.deciding(number):
+        with self._storage.deciding(number, hidden=self._gone_on):
             trial = self._study.ask(dict(self._candidates.distributions))
         assert trial.number == number
         candidate = self._candidate(trial)
         self._storage.set_trial_user_attrs(trial._trial_id, _trial_attributes(job, candidate))
         return number, candidate
+
+    def revive(self, number: int) -> int:
+        """A new trial that stands for a pruned one, which Optuna does not let go on; returns its number."""
+        pruned = self._storage.get_trial(self._trial(number)._trial_id)
+        attributes = {name: value for name, value in pruned.user_attrs.items() if name != ERROR}
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=TrialState.RUNNING,
+                params=pruned.params,
+                distributions=pruned.distributions,
+                user_attrs=attributes | {REVIVED: number},
+            )
+        )
+        return self.num_asked - 1
 
     def recall(self, number: int) -> Candidate:
         """The configuration of a trial that was asked for before the journal was opened again."""
@@ -162,8 +180,16 @@ class SweepStudy:
     ) -> None:
         """Ends a trial. A pruned one keeps its last value, as Optuna has it; a failed one has none."""
         if error is not None:
-            self._trial(number).set_user_attr("error", error)
+            self._trial(number).set_user_attr(ERROR, error)
         self._study.tell(number, values if status == "completed" else None, STATES[status])
+
+    @property
+    def _gone_on(self) -> set[int]:
+        """Pruned trials that were revived: a sampler knows their training by the trials that stand for them."""
+        if not self._config.revive:
+            return set()
+        attributes = (trial.user_attrs for trial in self._study.get_trials(deepcopy=False))
+        return {of_trial[REVIVED] for of_trial in attributes if REVIVED in of_trial}
 
     def _compared(self, trial: FrozenTrial) -> Show:
         """Shows a pruner the trial, and those with which it may be compared."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
@@ -46,12 +46,10 @@ class WandbRuns(Listener):
 
     def on_past(self, past: Past) -> None:
         if past.outcome is None:
-            self._calls.put(partial(self._start, past.job))
-            for report in past.reports:
-                self._calls.put(partial(self._log, past.job.number, report))
+            self._go_on(past.job, past.reports)
 
     def on_start(self, job: Job) -> None:
-        self._calls.put(partial(self._start, job))
+        self._go_on(job, job.revived)
 
     def on_report(self, job: Job, report: Report) -> None:
         self._calls.put(partial(self._log, job.number, report))
@@ -64,6 +62,11 @@ class WandbRuns(Listener):
         self._thread.join(DRAIN_SECONDS)
         if self._thread.is_alive():
             self._session.give_up(f"still had runs to write after {DRAIN_SECONDS:.0f} s; they were left")
+
+    def _go_on(self, job: Job, reports: Sequence[Report]) -> None:
+        self._calls.put(partial(self._start, job))
+        for report in reports:
+            self._calls.put(partial(self._log, job.number, report))
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:

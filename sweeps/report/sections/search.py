@@ -64,6 +64,11 @@ def ended(folder: Folder) -> Section:
     """How many runs completed, were pruned or failed, and why."""
     rows = [[kind, *(str(len(folder.of(kind, status))) for status in STATUSES)] for kind in _kinds(folder)]
     blocks: list[Block] = [Table(["", *STATUSES], rows)]
+    revived = [f"{row['arm']} (from report {row['revived_at']}, {row['status']})"
+               for row in folder.of("search") if row.get("revived_at")]  # fmt: skip
+    if revived:
+        told = "Pruned, and revived when the search had ended to go on from where they stood"
+        blocks.append(Text(f"{told}: {', '.join(revived)}. Each is one run, its compute counted once."))
     failures = wording.failures(folder)
     if failures:
         blocks.append(Items(failures))
