@@ -176,6 +176,8 @@ def _runs(candidates: Candidates, config: SweepConfig, presets: list[str]) -> li
     lines = _line("search trials", f"{search:,}")
     each = f"{num_baseline_trials(config)} of each of {', '.join(presets)}" if presets else "no preset fits"
     lines += _line("baseline trials", f"{baselines:,}: {each}")
+    if config.revive:
+        lines += _line("revived trials", f"{config.revive:,} of those that are pruned, at most")
     lines += _line("confirmation runs", f"{confirmations:,}: {arms} arms on {config.confirm.seeds} seeds")
     total = search + baselines + confirmations
     lines += _line("runs in all", f"{total:,}")

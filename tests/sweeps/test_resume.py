@@ -36,6 +36,7 @@ def test_it_goes_on_with_the_stored_configuration(here: Path) -> None:
 def test_limits_grow_and_the_way_of_running_changes(here: Path) -> None:
     config = read(["resume=found", "extend=5", "confirm.seeds=4", "max_concurrent=1", "wandb.mode=offline"])
     assert (config.num_trials, config.confirm.seeds, config.max_concurrent) == (9, 4, 1)
+    assert read(["resume=found", "revive=2"]).revive == 2
     assert read(["resume=found", "num_trials=7"]).num_trials == 7
 
 
@@ -71,6 +72,7 @@ def test_an_extension_counts_from_where_the_ledger_says_the_sweep_was_to_go(here
         (["resume=found", "extend=2", "num_trials=9"], "leave num_trials out"),
         (["resume=found", "num_trials=3"], "num_trials: given 3; must be at least 4"),
         (["resume=found", "confirm.seeds=1"], "confirm.seeds"),
+        (["resume=found", "revive=-1"], "revive: given -1; must be 0 or more"),
         (["resume=found", "stop.hours=1"], "stop.hours: given 1"),
         (["resume=found", "task.train_puzzles=64"], "task.train_puzzles is 32, not 64"),
         (["resume=found", "task=sudoku6"], "task is 'sudoku4', not 'sudoku6'"),
