@@ -75,6 +75,12 @@ class Replay:
         """What is searched."""
         return Objective.parse(self.space["run"]["objective"])
 
+    @cached_property
+    def _best(self) -> float:
+        """Mean of the best configuration, smaller being better."""
+        metric = self.objective.metric
+        return min(self.objective.best_first(self.table.mean_end(one, metric)) for one in self.table.runs)
+
     def config(self, **overrides: Any) -> SweepConfig:
         """A sweep of the space, as its file has it."""
         run = self.space["run"]
@@ -126,12 +132,8 @@ class Replay:
     def regret(self, cell: Cell, seed: int) -> float:
         """How far a sweep's pick lies behind the best configuration's mean; by the mean of the runs that the
         sweep has not met, so that a lucky run is no merit."""
-        ends = [
-            self.objective.best_first(self.table.mean_end(one, self.objective.metric))
-            for one in self.table.runs
-        ]
         pick = self.table.mean_end(cell, self.objective.metric, without=self.table.met(cell, seed))
-        return self.objective.best_first(pick) - min(ends)
+        return self.objective.best_first(pick) - self._best
 
     def first_all(
         self, order: Sequence[Cell], reports: int, budget: float, seed: int

@@ -22,12 +22,13 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -91,7 +92,7 @@ class Table:
     def __init__(self) -> None:
         self.distributions: dict[str, BaseDistribution] = {
             name: one.distribution
-            if isinstance(one.distribution, IntDistribution)
+            if isinstance(one.grid, range)
             else CategoricalDistribution(list(one.grid or ()))
             for name, one in REPLAY.candidates.space.parameters.items()
         }
@@ -227,10 +228,15 @@ def _stock(
 
 def _first_all(reports: int, runs: int, seed: int) -> list[Step]:
     """The i-Epoch baseline: what goes on costs the rest of its run."""
-    tried, best = REPLAY.first_all(REPLAY.order(seed), reports, runs, seed)
+    tried, best = REPLAY.first_all(_order(seed), reports, runs, seed)
     head = reports / len(REPLAY.table.runs[tried[0]][0])
     heads = [Step(cell, head, None) for cell in tried]
     return heads + [Step(cell, 1 - head, REPLAY.best_first(cell, seed)) for cell in best]
+
+
+@cache
+def _order(seed: int) -> list[Cell]:
+    return REPLAY.order(seed)
 
 
 def _spread(values: np.ndarray) -> str:
@@ -251,6 +257,7 @@ def main() -> None:
     if given.pack:
         pack(given.pack, list(REPLAY.space["parameters"]), REPLAY.path)
         return
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     world = graph_world(given.graphs) if given.graphs else own_world()
     names = [name for name in world.searches if not given.policies or name in {*given.policies, OURS, RANDOM}]
     found = {name: measure(world, name, given.seeds, given.runs) for name in names}
