@@ -133,7 +133,10 @@ def _carry_out(
     context = setting.take_up(out, dataset) or setting.describe(
         config, candidates, plan, dataset, _again(command, shares.slots), TEST_NAME
     )
-    setting.write(context, out)
+    under_way = (
+        "The sweep is not over: this is what it has found so far. Should nothing run it any more, go on: "
+    )
+    setting.write(dataclasses.replace(context, notes=[f"{under_way}`{resume_command(out)}`"]), out)
     output.write_config(out, config)
     print(_opening(config, context, plan, shares, out), file=sys.stderr)
     storage = _storage(config)
@@ -254,21 +257,19 @@ def _needing_room(out: Path) -> Iterator[None]:
 @contextmanager
 def _concluding(out: Path, context: Context, plan: Plan, session: Session) -> Iterator[None]:
     """However the sweep ends, what it has found is written and reported."""
-    notes, status = [], "interrupted"
+    status = "interrupted"
     try:
         yield
         status = "completed"
-    except KeyboardInterrupt:
-        notes = [
+    finally:
+        notes = [] if status == "completed" else [
             f"The sweep was interrupted after {len(plan.outcomes)} of about {plan.num_jobs_expected} jobs. "
             f"To go on: `{resume_command(out)}`"
-        ]
-        raise
-    finally:
+        ]  # fmt: skip
         setting.write(dataclasses.replace(context, notes=[*plan.notes, *notes]), out)
         write_best(out)
         write_pareto(out)
-        print(report.write(out), *notes, sep="\n")
+        print(report.write(out))
         summary.write(session, status)
 
 

@@ -24,9 +24,10 @@ def write(out: Path, folder: Folder | None = None) -> str:
     from sweeps.report import animation, content, figures, markdown, solving, wording
     from sweeps.report import folder as reader
     from sweeps.report.page import document
+    from sweeps.results import output
 
     folder = folder or reader.Folder.read(out)
-    with figures.drawn(folder, out / "figures") as charts:
+    with output.reporting(out), figures.drawn(folder, out / "figures") as charts:
         shown = solving.solving(folder)
         if shown is not None and animation.fits(shown):
             animation.write(shown, out / "figures" / animation.FILE_NAME)

@@ -112,7 +112,12 @@ def failures(folder: Folder) -> list[str]:
 def closing(folder: Folder, out: Path) -> list[str]:
     """The lines that a terminal ends with."""
     shown = Path(os.path.relpath(out)) if out.resolve().is_relative_to(Path.cwd()) else out
-    lines = ["", *headline(folder), f"Report: {shown / 'report.html'}, as text {shown / 'report.md'}"]
+    lines = [
+        "",
+        *headline(folder),
+        *folder.context.notes,
+        f"Report: {shown / 'report.html'}, as text {shown / 'report.md'}",
+    ]
     if (out / "best.yaml").exists():
         lines.append(f"Train the best configuration again: python -m hrm.train config={shown / 'best.yaml'}")
     return lines

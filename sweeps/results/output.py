@@ -19,7 +19,7 @@ from sweeps.search import ledger
 from sweeps.search.study_journal import JOURNAL
 
 CONFIG = "config.yaml"
-_LOCK = ".lock"
+_LOCK, _REPORT_LOCK = ".lock", ".report.lock"
 _SIGNS = (CONFIG, JOURNAL, ledger.FILE_NAME, "sweep.json", "trials.parquet")
 """Files of which any says that a folder holds a sweep."""
 
@@ -71,6 +71,15 @@ def held(out: Path) -> Iterator[None]:
             raise OutputError(
                 "out", str(out), "holds a sweep that another process is running", "Wait for it or stop it"
             ) from None
+        yield
+
+
+@contextmanager
+def reporting(out: Path) -> Iterator[None]:
+    """The folder's reports for this process alone: the sweep's own waits for one that was asked for, or the
+    other way round."""
+    with (out / _REPORT_LOCK).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

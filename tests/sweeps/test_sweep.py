@@ -15,6 +15,8 @@ import duckdb
 import pytest
 import yaml
 
+from hrm import door
+from sweeps.report.__main__ import main as rebuild
 from sweeps.results.tables import read_trials
 from sweeps.running.resources import Machine
 from tests.sweeps.door_cases import call, contents
@@ -101,9 +103,12 @@ def test_ctrl_c_once_ends_cleanly_and_says_how_to_go_on(here: Path) -> None:
     while not list((found / "curves").glob("*.parquet")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.2)
+    assert door.run(rebuild, [str(found)]) == 0
+    assert "The sweep is not over" in (found / "report.md").read_text()
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=90)
     assert process.returncode == 130, err
+    assert "The sweep is not over" not in (found / "report.md").read_text()
     before = read_trials(found).to_pylist()
     assert not any(str(row["error"]).startswith("interrupted") for row in before)
     assert "was interrupted" in (found / "report.md").read_text()

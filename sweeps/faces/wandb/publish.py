@@ -17,6 +17,7 @@ from sweeps.errors import PublishError
 from sweeps.faces.wandb import report, run_folders
 from sweeps.faces.wandb.session import logged_in, one_line
 from sweeps.report.folder import Folder
+from sweeps.results import output
 
 T = TypeVar("T")
 
@@ -33,6 +34,7 @@ def publish(out: Path) -> str:
 
     Raises:
         PublishError: no login, no runs, or a server that does not take them.
+        OutputError: the sweep still runs.
     """
     if not logged_in():
         mend = "Run `wandb login` or set WANDB_API_KEY"
@@ -40,6 +42,12 @@ def publish(out: Path) -> str:
     if not any((out / "wandb").glob("*run-*/*.wandb")):
         rule = "holds no W&B runs: its sweep ran with wandb.mode=disabled"
         raise PublishError("--publish", str(out), rule, "wandb.mode=offline keeps them")
+    with output.held(out):  # what a sweep still writes cannot be sent whole
+        _sync_all(out)
+        return _save(out)
+
+
+def _sync_all(out: Path) -> None:
     unsent = [*run_folders.unsent(out)]
     whole = [folder for folder in unsent if not folder.name.endswith(run_folders.RETRY_SUFFIX)]
     if whole:
@@ -47,7 +55,6 @@ def publish(out: Path) -> str:
     for folder in unsent:
         if folder.name.endswith(run_folders.RETRY_SUFFIX):
             _sync(out, [folder], "--id", run_folders.run_id(folder))
-    return _save(out)
 
 
 def _sync(out: Path, folders: list[Path], *options: str) -> None:

@@ -141,6 +141,39 @@ def test_the_report_is_a_pure_function_of_the_folder_whoever_draws_it(
     assert _faces(moved) == before
 
 
+@pytest.mark.parametrize(
+    ("stop_kind", "stop_at", "says"),
+    [
+        ("search", 2, "No verdict: no searched configuration was confirmed"),
+        ("search", 90, "No verdict: no searched configuration was confirmed"),
+        ("confirm", 25, "No verdict: there is no confirmed baseline to hold trial 9 against"),
+    ],
+)
+def test_a_sweep_that_still_runs_has_a_report(
+    tmp_path: Path, stop_kind: str, stop_at: int, says: str
+) -> None:
+    """Before the first job has ended, in the middle of the search, and of the confirmations."""
+    reports = 0
+
+    def cut_off(job: Job, fraction: float) -> float:
+        nonlocal reports
+        reports += job.kind == stop_kind
+        if reports > stop_at:
+            raise KeyboardInterrupt
+        return plausible(job, fraction)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(tmp_path, cut_off)
+    ended = read_trials(tmp_path).to_pylist()
+    assert bool(ended) == (stop_at > 2)
+    report.write(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert says in section(text, "Verdict")
+    counted = cells(section(text, "How the runs ended"))
+    assert sum(int(number) for row in counted for number in row[1:]) == len(ended)
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+
+
 def test_an_arm_has_one_colour_in_every_figure(out: Path) -> None:
     found = Folder.read(out)
     layers = [

@@ -11,12 +11,13 @@ import yaml
 
 from hrm import door
 from sweeps.config import WandbConfig
-from sweeps.errors import PublishError
+from sweeps.errors import OutputError, PublishError
 from sweeps.faces.wandb import report
 from sweeps.faces.wandb.publish import publish
 from sweeps.faces.wandb.session import run_id
 from sweeps.report.__main__ import main
 from sweeps.report.folder import Folder
+from sweeps.results import output
 from tests.sweeps.faces.wandb.wandb_sweep import SMALL, TINY, check_runs, ending, one_fails, watched_sweep
 from tests.sweeps.wandb_server import ENTITY, WandbServer
 
@@ -95,6 +96,12 @@ def test_a_sweep_without_runs_is_refused(tmp_path: Path, server: WandbServer) ->
     with pytest.raises(PublishError, match="holds no W&B runs"):
         publish(tmp_path)
     assert not server.runs and not server.reports
+
+
+def test_a_sweep_that_still_runs_is_refused(sweep: Path, server: WandbServer) -> None:
+    with output.held(sweep), pytest.raises(OutputError, match="another process is running"):
+        publish(sweep)
+    assert not server.runs
 
 
 def test_a_server_that_takes_nothing_ends_in_a_message(
