@@ -27,6 +27,7 @@ SHORT_BENCHMARKS = {
     "benchmarks/verdict_power.py": "--sweeps 20 --seeds 3",
     "benchmarks/deterministic_cost.py": "--worlds 1",
     "benchmarks/pruning.py": "--seeds 2 --budgets 3",
+    "benchmarks/report_time.py": "--trials 10 --repeat 1",
 }
 TOUCHES_THE_MACHINE = ("make", "conda", "git", "pip", "ray", "optuna-dashboard", "wandb", "cd", "source")
 """Commands that change an environment or need a server; `make` is what runs these tests (see .ci/run)."""

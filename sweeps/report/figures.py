@@ -32,14 +32,15 @@ FIGURES: dict[str, Callable[[Folder], Chart | None]] = {
     "pareto_params": pareto.by_params,
     "pareto_flops": pareto.by_flops,
     "width_depth": width_depth.chart,
-    "main_effects": effects.main_effects,
-    "importance": effects.importance,
     "parallel": parallel.chart,
     "learning_curves": learning_curves.chart,
     "best_so_far": best_so_far.chart,
     "compute": compute.chart,
+    "main_effects": effects.main_effects,
+    "importance": effects.importance,
 }
-"""Name to what says the figure; None where the sweep has nothing to show there."""
+"""Name to what says the figure; None where the sweep has nothing to show there. What takes long to say comes last:
+the others are drawn meanwhile."""
 MANY_TRIALS = 300
 """From here on, figures are drawn by processes of their own, which take a second to start."""
 
