@@ -42,13 +42,15 @@ class Fit:
     why_not: str = ""
     left_out: LeftOut | None = None
     """None where too few sweeps would remain."""
+    least: float = 0.0
+    """What the quantity cannot fall below: there is no half of a layer."""
     most: float = math.inf
-    """What the quantity cannot exceed."""
+    """What it cannot exceed."""
 
     def at(self, x: float) -> Interval:
         """What a further sweep at x would find."""
         assert self.law is not None
-        return _bounded(self.law.at(x), self.most)
+        return _bounded(self.law.at(x), self.least, self.most)
 
     @property
     def may_extrapolate(self) -> bool:
@@ -89,17 +91,17 @@ def _fit(points: Sequence[Point], drawn: Sequence[dict[str, np.ndarray]], quanti
         return Fit(quantity=quantity, axis=axis, x=x, y=y, law=None, why_not=why_not)
     last = int(x.argmax())
     rest = np.arange(len(x)) != last
-    most = points[0].most_error if quantity == ERROR else math.inf
+    least, most = (0.0, points[0].most_error) if quantity == ERROR else (1.0, math.inf)
     left_out = None
     if not _why_not(x[rest]):
-        foretold = _bounded(fit(x[rest], y[rest], replicates[:, rest]).at(x[last]), most)
+        foretold = _bounded(fit(x[rest], y[rest], replicates[:, rest]).at(x[last]), least, most)
         left_out = LeftOut(x=float(x[last]), foretold=foretold, seen=float(y[last]))
     law = fit(x, y, replicates)
-    return Fit(quantity=quantity, axis=axis, x=x, y=y, law=law, left_out=left_out, most=most)
+    return Fit(quantity=quantity, axis=axis, x=x, y=y, law=law, left_out=left_out, least=least, most=most)
 
 
-def _bounded(found: Interval, most: float) -> Interval:
-    return Interval(*(min(value, most) for value in (found.middle, found.low, found.high)))
+def _bounded(found: Interval, least: float, most: float) -> Interval:
+    return Interval(*(min(max(value, least), most) for value in (found.middle, found.low, found.high)))
 
 
 def _why_not(x: np.ndarray) -> str:

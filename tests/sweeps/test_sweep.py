@@ -13,9 +13,14 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import torch
 import yaml
 
 from hrm import door
+from hrm.puzzle.checkpoint_names import load_official
+from hrm.run_config import load
+from hrm.tasks import open_task
+from hrm.trainer import Trainer
 from sweeps.report.__main__ import main as rebuild
 from sweeps.results.tables import read_trials
 from sweeps.running.resources import Machine
@@ -74,6 +79,7 @@ def test_a_sweep_with_failing_trials_from_start_to_report(here: Path) -> None:
         "config.yaml",
         "study.journal",
         "best.yaml",
+        "best.pt",
         "report.md",
         "report.html",
         "sweep.json",
@@ -83,6 +89,10 @@ def test_a_sweep_with_failing_trials_from_start_to_report(here: Path) -> None:
         "space=mine.yaml",
         f"max_concurrent={Machine.local().num_cpus}",
     ]
+    winner = load(found / "best.yaml")
+    load_official(
+        Trainer(winner, open_task(winner.task)).model, torch.load(found / "best.pt", weights_only=True)
+    )
     # Nobody but us has spoken.
     ours = r"(preparing data|mine on sudoku4: .*|writing to .*|\[\d+/\d+\] job \d+ .*)"
     assert [line for line in err.splitlines() if not re.fullmatch(ours, line)] == []

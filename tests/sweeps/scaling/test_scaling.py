@@ -131,6 +131,13 @@ def test_seeds_of_one_budget_are_put_side_by_side_and_no_law_is_spoken_of() -> N
     assert [f"| {i}. " in said.partition("## Sweeps")[2] for i in (1, 2, 3)] == [True] * 3
 
 
+def test_extrapolation_ends_where_a_quantity_does() -> None:
+    found = fits([sweep(params, law(params), depth=5 - i) for i, params in enumerate(BUDGETS)])
+    depth, error = (found[(name, "parameters")].at(10**12) for name in ("depth", "error"))
+    assert (depth.low, depth.middle) == (1.0, 1.0), "there is no half of a layer"
+    assert 0 < error.low < error.middle < error.high <= 1
+
+
 def test_what_no_search_could_choose_is_not_fitted() -> None:
     quantities = {quantity for quantity, _ in fits([sweep(params, law(params)) for params in BUDGETS])}
     assert quantities == {"error", "width", "depth"}, "cycles are 1 in every find"
