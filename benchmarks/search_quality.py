@@ -6,9 +6,8 @@
 The first replays `search_table.parquet`, every configuration of a small text HRM's space trained on three
 seeds, on a fake clock: each policy searches until it has spent `--runs` whole runs' training FLOPs, pruned work
 counted. The table is made by `python run_sweep.py space=benchmarks/search_table.yaml out=outputs/search-table`
-(killed, it goes on with `resume=`) and packed by `--pack outputs/search-table`. The second needs
-`pip install -e '.[bench]'`: samplers alone, by evaluations, on NAS-Bench-Graph, where the largest nine tenths of
-the networks are over the budget.
+(killed, it goes on with `resume=`) and packed by `--pack outputs/search-table`. The second compares samplers alone,
+by evaluations, on NAS-Bench-Graph, where the largest nine tenths of the networks are over the budget.
 
 A policy's pick is the completed trial with the best value that it has seen. Regret: how far the pick lies behind
 the best configuration; on our table by the mean of the two runs of the pick that the sweep has not seen, so that a
