@@ -12,6 +12,8 @@ EQUAL = ("flops", "steps")
 WANDB_MODES = ("disabled", "offline", "online")
 FIDELITIES = ("fraction", "steps", "flops", "seconds")
 COMPARED = ("all", "depth")
+AUTO = "auto"
+"""As many as processors and memory allow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +102,8 @@ class ConfirmConfig:
 @dataclass(frozen=True, kw_only=True)
 class ResourcesConfig:
     cpus_per_trial: int = 1
-    gpus_per_trial: float | None = None
-    """Null: a whole GPU shared by the slots where there is one, else none."""
+    trials_per_gpu: int | str = AUTO
+    """Trials that share a GPU: `auto` is as many as its memory holds of the largest model, as counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +164,8 @@ class SweepConfig:
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     ray: RayConfig = field(default_factory=RayConfig)
     wandb: WandbConfig = field(default_factory=WandbConfig)
-    max_concurrent: int | None = None
-    """Slots: trials running at once; null is as many as the resources allow."""
+    max_concurrent: int | str = AUTO
+    """Slots: trials running at once; `auto` is as many as processors, GPUs and memory (as counted) allow."""
     max_failures: int = 3
     """How often a job is run again that its machine has failed: a killed worker, a lost node. Its own errors
     are never tried again."""
@@ -206,16 +208,16 @@ class SweepConfig:
                  "must be at least 2: one run has no spread")  # fmt: skip
         _require("baseline.trials", self.baseline.trials, self.baseline.trials is None or self.baseline.trials >= 1,
                  "must be at least 1, or null")  # fmt: skip
-        _require("max_concurrent", self.max_concurrent, self.max_concurrent is None or self.max_concurrent >= 1,
-                 "must be at least 1, or null")  # fmt: skip
+        for name, asked in (("max_concurrent", self.max_concurrent),
+                            ("resources.trials_per_gpu", self.resources.trials_per_gpu)):  # fmt: skip
+            is_right = asked >= 1 if isinstance(asked, int) else asked == AUTO
+            _require(name, asked, is_right, "must be at least 1, or auto")
         _require("resources.cpus_per_trial", self.resources.cpus_per_trial, self.resources.cpus_per_trial >= 1,
                  "must be at least 1")  # fmt: skip
         _require("max_failures", self.max_failures, self.max_failures >= 0, "must be 0 or more")
         _require(
             "checkpoint_seconds", self.checkpoint_seconds, self.checkpoint_seconds >= 0, "must be 0 or more"
         )
-        gpus = self.resources.gpus_per_trial
-        _require("resources.gpus_per_trial", gpus, gpus is None or gpus >= 0, "must be 0 or more, or null")
 
 
 def _require(where: str, given: object, holds: bool, rule: str) -> None:

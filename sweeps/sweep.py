@@ -40,6 +40,7 @@ from sweeps.search.plan import Plan
 from sweeps.search.pruners import WILCOXON
 from sweeps.search.recall import take_up
 from sweeps.space.candidates import Candidates
+from sweeps.space.measures import MEMORY
 from sweeps.verdict.best import write_best
 from sweeps.verdict.pareto import write_pareto
 from sweeps.verdict.statistics import TEST_NAME
@@ -79,7 +80,7 @@ def run(config: SweepConfig, command: Sequence[str] = ()) -> Path:
     """
     candidates = _candidates(config)
     out = output.choose(config)
-    with _prepared(config) as (dataset, ray), output.held(out), _needing_room(out):
+    with _prepared(config, candidates) as (dataset, ray), output.held(out), _needing_room(out):
         _carry_out(config, candidates, dataset, ray, out, command)
     return out
 
@@ -96,24 +97,23 @@ def resume(config: SweepConfig, out: Path) -> Path:
         KeyboardInterrupt: as `run`.
     """
     candidates = _candidates(config)
-    with output.held(out), _prepared(config) as (dataset, ray), _needing_room(out):
+    with output.held(out), _prepared(config, candidates) as (dataset, ray), _needing_room(out):
         _carry_out(config, candidates, dataset, ray, out)
     return out
 
 
 @contextmanager
-def _prepared(config: SweepConfig) -> Iterator[tuple[Dataset, Connection]]:
+def _prepared(config: SweepConfig, candidates: Candidates) -> Iterator[tuple[Dataset, Connection]]:
     """Data and Ray."""
-    machine = _check_machine(config)
-    if storage := _storage(config):
-        storage.check()
+    machine = _check_machine(config, candidates)
+    storage = _storage(config)
     with DataProgress() as show:
         dataset = open_task(_task(config), show)
     _check_objective(config, dataset)
     _check_batches(config, dataset)
     from sweeps.running import ray_bridge
 
-    with ray_bridge.connect(config.ray.address, machine) as ray:
+    with ray_bridge.connect(config.ray.address, machine, storage) as ray:
         yield dataset, ray
 
 
@@ -126,7 +126,7 @@ def _carry_out(
     command: Sequence[str] = (),
 ) -> None:
     """The sweep in `out` from where it stands, which is nowhere in a new folder."""
-    shares = share(config, ray.machine)
+    shares = share(config, ray.machines, candidates.largest(MEMORY))
     # Slots decide what a decision sees: another machine must find them in the configuration.
     config = dataclasses.replace(config, max_concurrent=shares.slots)
     plan, past, ledger = take_up(out, config, candidates, shares.slots, shares.memory_bytes, stopwatch())
@@ -139,10 +139,8 @@ def _carry_out(
     setting.write(dataclasses.replace(context, notes=[f"{under_way}`{resume_command(out)}`"]), out)
     output.write_config(out, config)
     print(_opening(config, context, plan, shares, out), file=sys.stderr)
-    storage = _storage(config)
-    checkpoints = Checkpoints(
-        out, config.checkpoint_seconds, storage and storage / context.unique_name, config.revive > 0
-    )
+    storage = ray.storage and ray.storage / context.unique_name
+    checkpoints = Checkpoints(out, config.checkpoint_seconds, storage, config.revive > 0)
     session = Session(out, config.wandb, context)
     with (
         closing(ledger),
@@ -152,7 +150,7 @@ def _carry_out(
     ):
         dispatcher = Dispatcher(plan, [*listeners, checkpoints], ledger, config.max_failures)
         dispatcher.go_on(past)
-        ray.run(dispatcher, shares, checkpoints)
+        ray.run(dispatcher, shares, checkpoints, dataset)
 
 
 def _candidates(config: SweepConfig) -> Candidates:
@@ -206,16 +204,20 @@ def _storage(config: SweepConfig) -> Storage | None:
     """The storage that sweeps share, if any.
 
     Raises:
-        ResourceError: it cannot be reached.
+        ResourceError: it cannot be reached, or not be written.
     """
-    return None if config.ray.storage_path is None else Storage.at(config.ray.storage_path)
+    if config.ray.storage_path is None:
+        return None
+    storage = Storage.at(config.ray.storage_path)
+    storage.check()
+    return storage
 
 
 def _task(config: SweepConfig) -> Any:
     return reader.build(task_kind(config.task["name"]).config_class, config.task, "task")
 
 
-def _check_machine(config: SweepConfig) -> Machine:
+def _check_machine(config: SweepConfig, candidates: Candidates) -> Machine:
     """This machine, which can do what is asked of it unless a cluster is to."""
     machine = Machine.local()
     if config.ray.address is not None:
@@ -223,7 +225,7 @@ def _check_machine(config: SweepConfig) -> Machine:
     from hrm.device import resolve_device
 
     resolve_device(config.device)
-    shares = share(config, machine)
+    shares = share(config, [machine], candidates.largest(MEMORY))
     # Ray counts processors to keep trials apart; slots beyond them are the user's wish.
     num_cpus = max(machine.num_cpus, shares.slots * shares.cpus_per_trial)
     return dataclasses.replace(machine, num_cpus=num_cpus)

@@ -37,9 +37,9 @@ def test_hrm_knows_nothing_of_sweeps() -> None:
         assert not used & {"sweeps", "ray", "optuna", "hydra", "wandb", "pyarrow", "matplotlib"}, path
 
 
-def test_only_the_bridge_and_its_worker_know_ray() -> None:
+def test_only_the_bridge_with_its_connection_and_its_worker_knows_ray() -> None:
     users = {path.relative_to(ROOT).as_posix() for path, used in packages("sweeps").items() if "ray" in used}
-    assert users == {"sweeps/running/ray_bridge.py", "sweeps/running/ray_worker.py"}
+    assert users == {f"sweeps/running/ray_{part}.py" for part in ("bridge", "connection", "worker")}
 
 
 def part(path: Path) -> str:

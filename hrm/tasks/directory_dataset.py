@@ -33,7 +33,7 @@ class GroupSampler:
     """
 
     def __init__(self, half: Half, groups: np.ndarray) -> None:
-        self.groups = groups
+        self._half, self.groups = half, groups
         self.puzzle_starts, self.group_starts = half.puzzle_starts, half.group_starts
         smallest = np.minimum.reduceat(np.diff(self.puzzle_starts), self.group_starts[:-1])
         self.epoch_length = int(smallest[groups].sum())
@@ -52,6 +52,9 @@ class GroupSampler:
         within = np.arange(len(visits)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         shuffled = np.lexsort((rng.random(len(visits)), visits))
         return (starts[visits] + within)[shuffled][: self.epoch_length]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._half, self.groups)  # a cache cannot be pickled
 
 
 class DirectoryDataset(Dataset):

@@ -1,19 +1,16 @@
 """How jobs run: one Ray Tune trial each, on worker processes that are used again. Ray decides nothing.
 
-With its worker the only module that knows Ray. A `Dispatcher` says what to run and what to stop; Tune's
-hooks carry its words: a Searcher asks it for jobs, a Scheduler brings it reports and failures, a Callback
-tells when a job has reached its worker. Before the first job each slot gets a trial without one, which ends
+With `ray_connection.py` and `ray_worker.py` all that knows Ray. A `Dispatcher` says what to run and what to
+stop; Tune's hooks carry its words: a Searcher asks it for jobs, a Scheduler brings it reports and failures, a
+Callback tells when a job has reached its worker. Before the first job each slot gets a trial without one, which ends
 when all workers are up: Tune would give a job whose worker is still starting to an idle one, and end the
 starting worker, so that short jobs would never get their second slot.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import re
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,37 +18,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_ENVIRONMENT = {
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a share of a GPU sees none
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a task's path may be relative to where the user stands
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours also ends the tables
-    "TUNE_GLOBAL_CHECKPOINT_S": "inf",  # the study and the tables are what survives, not Ray's snapshots
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-}
-os.environ.update(_ENVIRONMENT)  # Ray reads it when it is imported
+from sweeps.running import ray_connection  # isort: skip  # sets what Ray reads when it is imported
 
-import ray  # noqa: E402
-from ray import tune  # noqa: E402
-from ray._private import services  # noqa: E402
-from ray.tune.error import TuneError  # noqa: E402
-from ray.tune.experiment import Trial  # noqa: E402
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler  # noqa: E402
-from ray.tune.search import Searcher  # noqa: E402
+import numpy as np
+import ray
+from ray import tune
+from ray.tune.error import TuneError
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.util import register_serializer
 
-from hrm.stopping import Stopped, StopSignals  # noqa: E402
-from sweeps.errors import ResourceError  # noqa: E402
-from sweeps.jobs import OUT_OF_MEMORY, Job, Outcome, Report  # noqa: E402
-from sweeps.running.checkpoints import Checkpoints  # noqa: E402
-from sweeps.running.ray_worker import Worker  # noqa: E402
-from sweeps.running.resources import Machine, Shares  # noqa: E402
-from sweeps.search.dispatch import Dispatcher  # noqa: E402
-from sweeps.search.plan import DONE  # noqa: E402
-
-_OBJECT_STORE_BYTES = 128 * 2**20
-"""Small: only configs and reports travel between processes."""
+from hrm.stopping import Stopped, StopSignals
+from hrm.tasks.base import Dataset
+from hrm.tasks.carried import Carried
+from sweeps.jobs import OUT_OF_MEMORY, Job, Outcome, Report
+from sweeps.running.checkpoints import Checkpoints
+from sweeps.running.ray_worker import Worker
+from sweeps.running.resources import Machine, Shares
+from sweeps.running.storage import Storage
+from sweeps.search.dispatch import Dispatcher
+from sweeps.search.plan import DONE
 
 _PATIENCE_SECONDS = 60.0
 """How long a worker that is up waits for the others: on a shared cluster some slots may be taken."""
@@ -72,117 +59,82 @@ class Connection:
     """A running Ray, until `connect` ends.
 
     Attributes:
-        machine: what it offers.
+        machines: what it offers; a local one is one machine.
+        storage: where checkpoints lie, if not on this machine alone.
     """
 
-    def __init__(self, address: str | None, machine: Machine, scratch: Path) -> None:
-        self._address, self._scratch = address, scratch
-        self.machine = machine
+    def __init__(
+        self, address: str | None, machine: Machine, scratch: Path, storage: Storage | None = None
+    ) -> None:
+        self._scratch = scratch
+        self.storage = storage
         if address is None:
-            _start_local(machine, scratch)
+            ray_connection.start(machine, scratch)
+            self.machines = [machine]
         else:
-            _join(address)
-            offered = ray.cluster_resources()
-            self.machine = Machine(num_cpus=int(offered.get("CPU", 0)), num_gpus=int(offered.get("GPU", 0)))
+            self.machines = ray_connection.join(address, machine, storage)
 
-    def run(self, dispatcher: Dispatcher, shares: Shares, checkpoints: Checkpoints) -> None:
+    def run(
+        self, dispatcher: Dispatcher, shares: Shares, checkpoints: Checkpoints, dataset: Dataset | None = None
+    ) -> None:
         """Runs the dispatcher's jobs to their end. A local Ray that dies meanwhile is started again.
+
+        Args:
+            dataset: of all jobs. On several machines it goes through Ray's object store, once to each, and
+                workers there share its arrays; on one, or given None, they open the files themselves.
 
         Raises:
             Interrupted: a signal came. The jobs that ran have not ended: they may be resumed.
         """
+        worker = Worker
+        if dataset is not None and len(self.machines) > 1:
+            worker = tune.with_parameters(Worker, carried=stored(dataset))
         while True:
             try:
-                _run(dispatcher, shares, checkpoints)
+                _run(dispatcher, shares, checkpoints, worker)
                 return
             except _RayDied:
                 ray.shutdown()
                 for number in dispatcher.running:
                     dispatcher.lost(number, "RayDied: a process of the local Ray was killed or crashed")
-                _start_local(self.machine, self._scratch)
+                ray_connection.start(*self.machines, self._scratch)
 
 
 @contextmanager
-def connect(address: str | None, machine: Machine) -> Iterator[Connection]:
+def connect(address: str | None, machine: Machine, storage: Storage | None = None) -> Iterator[Connection]:
     """A private local Ray that takes itself to be `machine`, or the cluster at `address`.
 
     It is left on exit, a local one ended.
 
+    Args:
+        machine: this one.
+        storage: where checkpoints are to lie, if not on this machine alone.
+
     Raises:
-        ResourceError: there is no such cluster.
+        ResourceError: there is no such cluster, or its machines do not share the storage.
     """
-    _quiet()
-    scratch = Path(tempfile.mkdtemp(prefix="hrm-ray-", dir=_short_temporary_folder()))
+    ray_connection.quiet()
+    scratch = Path(tempfile.mkdtemp(prefix="hrm-ray-", dir=ray_connection.short_temporary_folder()))
     try:
-        yield Connection(address, machine, scratch)
+        yield Connection(address, machine, scratch, storage)
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _quiet() -> None:
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    # `log_to_driver=False` still lets the raylet's own messages through, for example of a dead worker.
-    ray._private.worker._worker_logs_enabled = False
+def stored(dataset: Dataset) -> Any:
+    """A reference to the data in Ray's object store, whence every machine gets them once."""
+    # A memory map would be copied into each process; a plain array is read where the store has it.
+    register_serializer(np.memmap, serializer=np.asarray, deserializer=np.asarray)
+    return ray.put(Carried(dataset))
 
 
-def _start_local(machine: Machine, scratch: Path) -> None:
-    ray.init(
-        address="local",
-        num_cpus=machine.num_cpus,
-        num_gpus=machine.num_gpus,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.CRITICAL,
-        # What Tune sets for its actors: workers that Ray starts ahead of time then fit them.
-        runtime_env={"env_vars": {"PL_DISABLE_FORK": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0"}},
-        _temp_dir=str(scratch),
-    )
-
-
-def _join(address: str) -> None:
-    code = [str(Path(__file__).parents[2] / package) for package in ("hrm", "sweeps")]
-    try:
-        ray.init(
-            address=_reached(address),
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            runtime_env={"py_modules": code},
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ResourceError(
-            "ray.address", address, f"no such Ray cluster ({reason})",
-            "Start one with `ray start --head`, or leave ray.address out for a local Ray",
-        ) from None  # fmt: skip
-
-
-def _reached(address: str) -> str:
-    """The cluster's host and port.
-
-    Raises:
-        OSError, ValueError: nothing answers there. Ray itself would try for two minutes and end the process.
-    """
-    if "://" in address:
-        raise ValueError("run the sweep on a machine of the cluster, with ray.address=auto")
-    found = str(services.canonicalize_bootstrap_address(address))
-    host, _, port = found.rpartition(":")
-    socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
-    return found
-
-
-def _short_temporary_folder() -> str | None:
-    # Ray keeps sockets there, and a socket's path has at most 107 bytes (103 on macOS).
-    return "/tmp" if os.path.isdir("/tmp") else None
-
-
-def _run(dispatcher: Dispatcher, shares: Shares, checkpoints: Checkpoints) -> None:
+def _run(dispatcher: Dispatcher, shares: Shares, checkpoints: Checkpoints, worker: type[Worker]) -> None:
     storage = tempfile.mkdtemp(prefix="hrm-tune-")
     with StopSignals() as signals:
         hooks = _Hooks(dispatcher, shares.slots, signals, checkpoints)
         try:
-            _tune(hooks, shares, storage)
+            _tune(hooks, shares, worker, storage)
         except TuneError as error:
             # Tune wraps what its hooks raise in a text; ours is the cause.
             raise hooks.error or error from None
@@ -192,9 +144,9 @@ def _run(dispatcher: Dispatcher, shares: Shares, checkpoints: Checkpoints) -> No
         dispatcher.failed(number, "lost: Ray ended without it")
 
 
-def _tune(hooks: _Hooks, shares: Shares, storage: str) -> None:
+def _tune(hooks: _Hooks, shares: Shares, worker: type[Worker], storage: str) -> None:
     tune.run(
-        Worker,
+        worker,
         name="sweep",
         storage_path=storage,
         num_samples=-1,

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
+
+if TYPE_CHECKING:
+    from hrm.tasks.carried import Carried
+    from sweeps.running.resources import Machine
+    from sweeps.running.storage import Storage
 
 _SECONDS_BETWEEN_STEPS = 0.02
 """Of a worker without a job."""
@@ -20,13 +25,16 @@ class Worker(tune.Trainable):
     config there is no job, and a step says nothing.
     """
 
-    def setup(self, config: dict) -> None:
+    def setup(self, config: dict, carried: Carried | None = None) -> None:
+        self._dataset = carried and carried.dataset
         self.reset_config(config)
 
     def reset_config(self, new_config: dict) -> bool:
         from sweeps.running import trial
 
-        self._messages: Generator[Any] = trial.run(**new_config) if new_config else _nothing()
+        self._messages: Generator[Any] = (
+            trial.run(**new_config, dataset=self._dataset) if new_config else _nothing()
+        )
         self.config = {}  # Tune would send it back with every report
         return True
 
@@ -41,3 +49,18 @@ def _nothing() -> Generator[None]:
     while True:
         yield None
         time.sleep(_SECONDS_BETWEEN_STEPS)
+
+
+def look_around(storage: Storage, marker: str) -> Machine:
+    """The machine on which this runs, once it has shown that it shares the storage.
+
+    Args:
+        marker: a file in the storage that the driver has written.
+
+    Raises:
+        ResourceError: it does not reach the storage, or another one by the same name.
+    """
+    from sweeps.running.resources import Machine
+
+    storage.check(marker)
+    return Machine.local()

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hrm.machine import available_cpus, memory_bytes
-from sweeps.config import SweepConfig
+from sweeps.config import AUTO, SweepConfig
 from sweeps.errors import ResourceError
 
-MAX_SLOTS_PER_GPU = 4
-"""Trials that share a GPU unless told otherwise."""
+WORKER_BYTES = 512 * 2**20
+"""Memory of a worker process beside its model: Python, torch and Ray (454 MiB were measured)."""
+DRIVER_BYTES = 2**30
+"""Memory of the driver and of Ray's own processes (0.9 GiB were measured)."""
+CUDA_BYTES = 2**30
+"""GPU memory of a process beside its model, for CUDA's context, kernels and workspaces: an allowance."""
+HELD_PER_COUNTED = 1.5
+"""Bytes held for a byte counted, with temporary buffers and what the allocator keeps: 1.34 to 1.42 were measured
+on a CPU, for models of 0.2 to 2.8 GB."""
 _GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """Of which one is there where CUDA, ROCm or CUDA under WSL can be used."""
 
@@ -48,51 +57,101 @@ class Shares:
     """Trials running at once."""
     cpus_per_trial: int
     gpus_per_trial: float
-    """Ray's unit: below 1 a share of one GPU, else whole GPUs."""
+    """Ray's unit: a share of one GPU, or 0."""
     memory_bytes: int | None = None
-    """What one trial may use, on its GPU where it has one; None where not known."""
+    """What one trial may count, on its GPU where it has one; None where not known."""
 
 
-def share(config: SweepConfig, machine: Machine) -> Shares:
-    """Divides what there is among trials.
+def share(config: SweepConfig, machines: Sequence[Machine], model_bytes: int | None) -> Shares:
+    """Divides what there is among trials, none of which spans two machines.
 
     `max_concurrent` may ask for more slots than there are processors, at the price of each other's speed: so
     a sweep made in many slots can be repeated on a small machine.
+
+    Args:
+        model_bytes: most that a trial counts; None where not known: memory is then not heeded, and no two
+            trials share a GPU unless told to.
 
     Raises:
         ResourceError: one trial alone needs more than there is.
     """
     cpus = config.resources.cpus_per_trial
-    if cpus > machine.num_cpus:
+    per_gpu = _trials_per_gpu(config, machines, model_bytes)
+    used = [machine for machine in machines if machine.num_gpus or not per_gpu]
+    most_cpus = max(machine.num_cpus for machine in used)
+    if cpus > most_cpus:
         raise ResourceError(
-            "resources.cpus_per_trial", cpus, f"must be at most {machine.num_cpus}, the CPUs that are there"
+            "resources.cpus_per_trial", cpus, f"must be at most {most_cpus}, the CPUs that are there"
         )
-    slots, gpus = _slots_and_gpus(config, machine.num_cpus // cpus, machine.num_gpus)
-    memory = machine.memory_bytes and machine.memory_bytes // slots
-    if gpus:
-        memory = machine.gpu_memory_bytes and int(machine.gpu_memory_bytes * min(gpus, 1))
-    return Shares(slots=slots, cpus_per_trial=cpus, gpus_per_trial=gpus, memory_bytes=memory)
-
-
-def _slots_and_gpus(config: SweepConfig, slots_by_cpu: int, num_gpus: int) -> tuple[int, float]:
-    given = config.resources.gpus_per_trial
-    if given is not None and given > num_gpus:
-        raise ResourceError(
-            "resources.gpus_per_trial", given, f"must be at most {num_gpus}, the GPUs that are there"
-        )
-    if given is not None and given > 1 and given != int(given):
-        raise ResourceError("resources.gpus_per_trial", given, "must be a whole number where it is above 1")
-    if given == 0 and config.device == "cuda":
-        raise ResourceError("resources.gpus_per_trial", given, "must be above 0 for device=cuda, or null")
-    if not num_gpus or given == 0 or config.device in ("cpu", "mps"):
-        return config.max_concurrent or slots_by_cpu, 0.0
-    if given is None:
-        slots = config.max_concurrent or min(slots_by_cpu, num_gpus * MAX_SLOTS_PER_GPU)
-        per_gpu = -(-slots // num_gpus)
+    used = [machine for machine in used if machine.num_cpus >= cpus]
+    slots = config.max_concurrent
+    if not isinstance(slots, int):
+        slots = sum(_slots(machine, cpus, per_gpu, model_bytes) for machine in used)
+    if slots == 0:
+        assert model_bytes is not None
+        most = max(_room(machine.memory_bytes or 0, 1, DRIVER_BYTES, WORKER_BYTES) for machine in used)
+        raise _too_large("max_concurrent", model_bytes, most, "max_concurrent=1")
+    if per_gpu:
+        # Fewer slots than the GPUs could take have a larger share of them each.
+        per_gpu = min(per_gpu, -(-slots // sum(machine.num_gpus for machine in used)))
+        rooms = [_room(one.gpu_memory_bytes, per_gpu, 0, CUDA_BYTES) for one in used if one.gpu_memory_bytes]
+    else:
+        each = -(-slots // len(used))
+        rooms = [
+            _room(one.memory_bytes, each, DRIVER_BYTES, WORKER_BYTES) for one in used if one.memory_bytes
+        ]
+    return Shares(
+        slots=slots,
+        cpus_per_trial=cpus,
         # Ray keeps four decimals; rounded down, `per_gpu` shares fit a GPU.
-        return slots, int(10_000 / per_gpu) / 10_000
-    slots_by_gpu = int(num_gpus // given) if given >= 1 else num_gpus * int(1 / given)
-    return config.max_concurrent or min(slots_by_cpu, slots_by_gpu), given
+        gpus_per_trial=int(10_000 / per_gpu) / 10_000 if per_gpu else 0.0,
+        memory_bytes=min(rooms, default=None),
+    )
+
+
+def _trials_per_gpu(config: SweepConfig, machines: Sequence[Machine], model_bytes: int | None) -> int:
+    """Most trials that share a GPU; 0 where trials compute on the CPU."""
+    asked = config.resources.trials_per_gpu
+    if config.device in ("cpu", "mps") or not any(machine.num_gpus for machine in machines):
+        return 0
+    if isinstance(asked, int):
+        return asked
+    smallest = min((one.gpu_memory_bytes for one in machines if one.gpu_memory_bytes), default=None)
+    if smallest is None or model_bytes is None:
+        return 1
+    if not (fitting := smallest // _held(model_bytes, CUDA_BYTES)):
+        room = _room(smallest, 1, 0, CUDA_BYTES)
+        raise _too_large("resources.trials_per_gpu", model_bytes, room, "resources.trials_per_gpu=1")
+    return fitting
+
+
+def _slots(machine: Machine, cpus: int, per_gpu: int, model_bytes: int | None) -> int:
+    """Trials that a machine has processors, GPUs and memory for."""
+    slots = [machine.num_cpus // cpus]
+    if per_gpu:
+        slots.append(machine.num_gpus * per_gpu)
+    if machine.memory_bytes is not None and model_bytes is not None:
+        held = _held(0 if per_gpu else model_bytes, WORKER_BYTES)
+        slots.append(max(0, machine.memory_bytes - DRIVER_BYTES) // held)
+    return min(slots)
+
+
+def _held(model_bytes: int, process_bytes: int) -> int:
+    """What a trial's process holds."""
+    return math.ceil(HELD_PER_COUNTED * model_bytes) + process_bytes
+
+
+def _room(memory_bytes: int, trials: int, taken: int, process_bytes: int) -> int:
+    """What each of so many trials may count: `_held` turned round."""
+    return max(0, int(((memory_bytes - taken) // trials - process_bytes) / HELD_PER_COUNTED))
+
+
+def _too_large(where: str, needed: int, room: int, instead: str) -> ResourceError:
+    return ResourceError(
+        where, AUTO,
+        f"the largest model of the space counts {needed:,} bytes, and there is room for {room:,} here",
+        f"Give budget.max_memory={room}, or {instead} to try it all the same",
+    )  # fmt: skip
 
 
 def _gpu_memory_bytes() -> list[int]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -55,18 +55,33 @@ class Storage:
     def __str__(self) -> str:
         return f"{self._filesystem.type_name}:{self._path}"
 
-    def check(self) -> None:
+    def check(self, marker: str | None = None) -> None:
         """Writes something and takes it away again.
 
+        Args:
+            marker: a file that another machine has written and this one must see.
+
         Raises:
-            ResourceError: that cannot be done.
+            ResourceError: that cannot be done, or the marker is not there.
         """
         probe = self / f".probe-{uuid.uuid4().hex}"
         try:
+            if marker is not None:
+                self.open(marker).close()
             probe.write("probe", lambda file: file.write(b"probe"))
             probe.remove()
         except OSError as error:
             raise _unusable(str(self), error) from None
+
+    @contextmanager
+    def marked(self) -> Iterator[str]:
+        """A file for others to see, which is gone on exit; its name."""
+        folder = f".seen-{uuid.uuid4().hex}"
+        (self / folder).write("driver", lambda file: file.write(b"driver"))
+        try:
+            yield f"{folder}/driver"
+        finally:
+            (self / folder).remove()
 
     def write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         """Lets `write` fill a hidden file and moves it into place: a reader sees the old file or the new one,

@@ -25,12 +25,15 @@ _datasets: dict[str, Dataset] = {}
 """Data opened in this process, by task config: the trials that a process runs share the memory maps."""
 
 
-def run(job: Job, num_reported: int = 0, checkpoint: Checkpoint | None = None) -> Generator[Report | Outcome]:
+def run(
+    job: Job, num_reported: int = 0, checkpoint: Checkpoint | None = None, dataset: Dataset | None = None
+) -> Generator[Report | Outcome]:
     """Trains the job, one report at a time; nothing is trained between two calls of `next`.
 
     Args:
         num_reported: reports that are known already, of a job that goes on: they are not told again.
         checkpoint: where the job goes on from and is kept; None keeps nothing.
+        dataset: of the job's task; None opens it on this machine.
 
     Yields:
         Each report; or, in place of the first one that cannot be had, a failed `Outcome` with the reason in
@@ -39,7 +42,7 @@ def run(job: Job, num_reported: int = 0, checkpoint: Checkpoint | None = None) -
     """
     reports: list[Report] = []
     try:
-        for report in _train(job, checkpoint):
+        for report in _train(job, checkpoint, dataset):
             reports.append(report)
             if report.index > num_reported:
                 yield report
@@ -51,8 +54,8 @@ def run(job: Job, num_reported: int = 0, checkpoint: Checkpoint | None = None) -
     yield failure
 
 
-def _train(job: Job, checkpoint: Checkpoint | None) -> Iterator[Report]:
-    dataset = _open(job.run.task)
+def _train(job: Job, checkpoint: Checkpoint | None, dataset: Dataset | None) -> Iterator[Report]:
+    dataset = dataset or _open(job.run.task)
     kept = checkpoint.load(job, dataset) if checkpoint else None
     trainer, reports = kept or (Trainer(job.run, dataset), [])
     yield from reports

@@ -17,7 +17,7 @@ from sweeps.space.budget import Budget, read_figure, resolve_budget
 from sweeps.space.candidate import Builder, Candidate, PresetPlace, fullness, is_iso_parameter
 from sweeps.space.infeasible import nothing_fits
 from sweeps.space.judge import Judge, Judged
-from sweeps.space.measures import COUNTED_TRAINING, MEASURES, Measure
+from sweeps.space.measures import COUNTED_TRAINING, MEASURES, MEMORY, Measure
 from sweeps.space.nearest import nearest_first, squared_distances
 from sweeps.space.resolver import Resolver
 from sweeps.space.shapes import (
@@ -74,7 +74,7 @@ class Candidates:
         self._shaping = {
             name: value for name, value in self.space.parameters.items() if name not in self._free
         }
-        costs = {measure.name for measure in MEASURES} & {*(config.objectives or ())}
+        costs = {measure.name for measure in MEASURES} & {MEMORY.name, *(config.objectives or ())}
         judge = Judge(
             self._resolver, self._family, self._builder.meter, self.budget, self.compute, sorted(costs)
         )
@@ -216,9 +216,18 @@ class Candidates:
     def most(self, measure: Measure) -> int | None:
         """The budget's upper bound of a measure, else the largest figure of the feasible shapes; None where
         they are not enumerated."""
-        bound = next((one for one in self.budget.upper_bounds if one.measure is measure), None)
-        if bound is not None:
-            return bound.value
+        bound = self._bound(measure)
+        return self._largest(measure) if bound is None else bound
+
+    def largest(self, measure: Measure) -> int | None:
+        """The largest figure of the feasible shapes; where they are not enumerated the budget's upper bound, None
+        without one."""
+        return self._bound(measure) if self.shapes is None else self._largest(measure)
+
+    def _bound(self, measure: Measure) -> int | None:
+        return next((one.value for one in self.budget.upper_bounds if one.measure is measure), None)
+
+    def _largest(self, measure: Measure) -> int | None:
         return None if self.shapes is None else int(self.shapes.figures[measure.name].max())
 
     def _is_free(self, name: str) -> bool:

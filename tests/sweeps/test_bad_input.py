@@ -156,8 +156,13 @@ def refused(*arguments: str) -> str:
         # the machine
         ([SPACE, "resources.cpus_per_trial=0"], ["resources.cpus_per_trial: given 0", "at least 1"]),
         ([SPACE, "resources.cpus_per_trial=100000"], ["resources.cpus_per_trial", "the CPUs that are there"]),
-        ([SPACE, "resources.gpus_per_trial=-1"], ["resources.gpus_per_trial: given -1", "0 or more"]),
-        ([SPACE, "resources.gpus_per_trial=1000"], ["resources.gpus_per_trial", "the GPUs that are there"]),
+        ([SPACE, "resources.trials_per_gpu=0"], ["resources.trials_per_gpu: given 0", "at least 1, or auto"]),
+        ([SPACE, "max_concurrent=all"], ["max_concurrent: given 'all'", "at least 1, or auto"]),
+        (
+            [SPACE, "device=cpu", "train.batch_size=100000000"],
+            ["max_concurrent: given 'auto'", "the largest model", "budget.max_memory="],
+        ),
+        ([SPACE, "ray.storage_path=ftp://host/folder"], ["ray.storage_path", "Unrecognized filesystem type"]),
         ([SPACE, "wandb.mode=online"], ["wandb.mode", "wandb login", "offline"]),
     ],
     ids=" ".join,

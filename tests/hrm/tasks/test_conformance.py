@@ -13,6 +13,7 @@ import pytest
 from hrm.config import build
 from hrm.tasks import open_task, task_kind
 from hrm.tasks.base import IGNORED_LABEL, Batch, Dataset
+from hrm.tasks.carried import Carried
 from hrm.tasks.grid import GRIDS, are_solutions
 from hrm.tasks.sudoku_dataset import BLANK_TOKEN
 from hrm.tasks.symmetry import fingerprints
@@ -131,6 +132,20 @@ def test_pickles_as_a_reference_not_as_data(opened: tuple[Any, Dataset]) -> None
     assert copy.supports_verdict == data.supports_verdict
     assert _same(copy.train_batch(5, 16, 1), data.train_batch(5, 16, 1))
     assert (copy.test.inputs == data.test.inputs).all()
+
+
+def test_carried_it_takes_its_data_along(opened: tuple[Any, Dataset]) -> None:
+    _, data = opened
+    pickled = pickle.dumps(Carried(data))
+    assert len(pickled) > data.test.inputs.nbytes + data.valid.inputs.nbytes
+    copy = pickle.loads(pickled).dataset
+    assert type(copy) is type(data)
+    assert copy.fingerprint == data.fingerprint and copy.model_fields == data.model_fields
+    for step in (0, 5, 4):
+        assert _same(copy.train_batch(step, 16, 1), data.train_batch(step, 16, 1))
+    for split, original in ((copy.valid, data.valid), (copy.test, data.test)):
+        assert _same(split.batch(0, len(split)), original.batch(0, len(original)))
+        assert split.blank_token == original.blank_token
 
 
 @pytest.mark.parametrize("case", (*GENERATED, *IMPORTED))

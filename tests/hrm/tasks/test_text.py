@@ -17,6 +17,7 @@ import pytest
 from hrm.errors import DataError
 from hrm.tasks import open_task, task_kind
 from hrm.tasks.cache import CACHE_VARIABLE
+from hrm.tasks.carried import Carried
 from hrm.tasks.text_config import TextConfig
 from hrm.tasks.text_dataset import TextDataset, epoch_windows
 from hrm.tasks.text_tokenizers import ByteTokenizer
@@ -126,6 +127,17 @@ def test_pickles_as_a_reference_not_as_data(tmp_path: Path) -> None:
     assert len(pickled) < 2000 and copy.fingerprint == data.fingerprint
     assert (copy.train_batch(3, 4, 1)["inputs"] == data.train_batch(3, 4, 1)["inputs"]).all()
     assert isinstance(data.valid.inputs, np.memmap)
+
+
+def test_carried_it_needs_no_file(tmp_path: Path) -> None:
+    data = open_text(write_files(tmp_path, [numbered(number) for number in range(10)]))
+    assert isinstance(data, TextDataset)
+    pickled = pickle.dumps(Carried(data))
+    assert len(pickled) > data.num_train
+    copy = pickle.loads(pickled).dataset
+    copy.folder = tmp_path / "nowhere"
+    assert (copy.train_batch(3, 4, 1)["inputs"] == data.train_batch(3, 4, 1)["inputs"]).all()
+    assert (copy.test.label_bytes == data.test.label_bytes).all()
 
 
 def test_the_plays_that_come_along_are_plain_english() -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hrm.tasks import open_task, task_kind
@@ -239,6 +240,20 @@ def test_what_a_listener_raises_comes_out_as_it_is(ray: Any, tmp_path: Path) -> 
 
     with pytest.raises(OSError, match="no space left on device"):
         run(ray, Script([small_job(0)], {}, barrier=1), tmp_path, Full())
+
+
+def test_data_that_come_along_lie_once_on_a_machine(ray: Any) -> None:
+    """Whoever asks Ray's object store for them reads the same bytes there, and cannot change them."""
+    from sweeps.running import ray_bridge
+
+    dataset = open_task(task_kind(TASK["name"]).config_class(**TASK))
+    stored = ray_bridge.stored(dataset)
+    first, second = (ray_bridge.ray.get(stored).dataset for _ in range(2))
+    for split in ("valid", "test"):
+        arrays = [getattr(one, split).inputs for one in (first, second)]
+        assert np.shares_memory(*arrays) and not any(array.flags.writeable for array in arrays)
+    for name, array in dataset.train_batch(3, 8, 0).items():
+        assert (first.train_batch(3, 8, 0)[name] == array).all()
 
 
 @pytest.mark.parametrize(
