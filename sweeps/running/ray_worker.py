@@ -26,7 +26,7 @@ class Worker(tune.Trainable):
     """
 
     def setup(self, config: dict, carried: Carried | None = None) -> None:
-        self._dataset = carried and carried.dataset
+        self._dataset = None if carried is None else carried.dataset
         self.reset_config(config)
 
     def reset_config(self, new_config: dict) -> bool:

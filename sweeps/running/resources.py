@@ -132,7 +132,8 @@ def _slots(machine: Machine, cpus: int, per_gpu: int, model_bytes: int | None) -
         slots.append(machine.num_gpus * per_gpu)
     if machine.memory_bytes is not None and model_bytes is not None:
         held = _held(0 if per_gpu else model_bytes, WORKER_BYTES)
-        slots.append(max(0, machine.memory_bytes - DRIVER_BYTES) // held)
+        by_memory = max(0, machine.memory_bytes - DRIVER_BYTES) // held
+        slots.append(max(1, by_memory) if per_gpu else by_memory)
     return min(slots)
 
 
