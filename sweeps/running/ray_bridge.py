@@ -97,7 +97,7 @@ class Connection:
                 ray.shutdown()
                 for number in dispatcher.running:
                     dispatcher.lost(number, "RayDied: a process of the local Ray was killed or crashed")
-                ray_connection.start(*self.machines, self._scratch)
+                ray_connection.start(self.machines[0], self._scratch)
 
 
 @contextmanager

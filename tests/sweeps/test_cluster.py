@@ -16,7 +16,7 @@ import yaml
 from sweeps.doors.compose import sweep_config
 from sweeps.results.tables import read_trials
 from sweeps.search import ledger
-from tests.sweeps.processes import start, workers
+from tests.sweeps.processes import descendants, start
 from tests.sweeps.test_faults import by_turns, check_told_once, found
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
@@ -89,8 +89,8 @@ def mark(path: Path) -> int:
 def lose(cluster: Any, node: Any) -> None:
     """Ends a node and all that it runs at once, as a power cut does."""
     [raylet] = node.all_processes["raylet"]
-    [worker] = workers(raylet.process.pid)
-    os.kill(worker, signal.SIGKILL)
+    for pid in descendants(raylet.process.pid):
+        os.kill(pid, signal.SIGKILL)
     cluster.remove_node(node, allow_graceful=False)
 
 
