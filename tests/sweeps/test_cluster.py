@@ -57,6 +57,7 @@ def cluster(tmp_path: Path) -> Iterator[Any]:
 
 
 def undisturbed(out: Path) -> Path:
+    out.mkdir()
     values = yaml.safe_load(SPACE)
     run = values.pop("run")
     by_turns(sweep_config({**run, "space": {"name": "mine", **values}, "sampler": {"name": "tpe"}}), out)
