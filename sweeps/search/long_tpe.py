@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import TPESampler
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
 from optuna.samplers._tpe.sampler import _split_trials, default_gamma
@@ -69,8 +69,7 @@ class LongStudyTPESampler(TPESampler):
     ) -> dict[str, np.ndarray]:
         known = [trial.params for trial in trials]
         return {
-            name: np.asarray([space.to_internal_repr(params[name]) for params in known])
-            for name, space in search_space.items()
+            name: _internal(space, [params[name] for params in known]) for name, space in search_space.items()
         }
 
 
@@ -91,3 +90,9 @@ def split(study: optuna.Study, trials: list[FrozenTrial]) -> tuple[list[FrozenTr
         [trial for trial in completed if trial.number in numbers],
         [trial for trial in trials if trial.number not in numbers],
     )
+
+
+def _internal(space: BaseDistribution, values: list[Any]) -> np.ndarray:
+    if isinstance(space, CategoricalDistribution):
+        return np.asarray([space.to_internal_repr(value) for value in values])
+    return np.asarray(values, dtype=float)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -43,6 +44,8 @@ class SearchTrials:
         """What each job trains."""
         self.revivals: list[int] = []
         """Jobs in the order in which they were revived, each as often as it was."""
+        self._times: Counter[str] = Counter()
+        """Jobs of each configuration, by its key."""
         self._config = config
         self._next_number = first_number
         self._first_completed: Report | None = None
@@ -63,8 +66,8 @@ class SearchTrials:
 
     def recall_job(self) -> Job | None:
         """The next job that was made before the journal was opened again; None behind the last."""
-        trial = self._num_trials
-        return self._job(trial, self.study.recall(trial)) if trial < self.study.num_asked else None
+        candidate = self.study.recall(self._num_trials)
+        return None if candidate is None else self._job(self._num_trials, candidate)
 
     def revive(self, number: int) -> None:
         """Goes on with a pruned job, in the study as a trial of its own."""
@@ -133,7 +136,8 @@ class SearchTrials:
     def _job(self, trial: int, candidate: Candidate) -> Job:
         number = self._next_number
         self._next_number += 1
-        earlier = sum(other.key == candidate.key for other in self.candidates.values())
+        earlier = self._times[candidate.key]
+        self._times[candidate.key] += 1
         self.trial_numbers[number], self.candidates[number] = trial, candidate
         return Job(
             number=number,

@@ -133,9 +133,12 @@ class SweepStudy:
         )
         return self.num_asked - 1
 
-    def recall(self, number: int) -> Candidate:
-        """The configuration of a trial that was asked for before the journal was opened again."""
-        return self._candidate(self._trial(number))
+    def recall(self, number: int) -> Candidate | None:
+        """The configuration of a trial that was asked for before the journal was opened again; None if none was."""
+        try:
+            return self._candidate(self._trial(number))
+        except KeyError:
+            return None
 
     def settle(
         self,
