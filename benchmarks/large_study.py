@@ -4,8 +4,9 @@
 
 The default sampler and pruner search the shapes of `depth_vs_width` over a continuous learning rate; two simulated
 workers make learning curves by formula on a fake clock, and everything else is what a sweep does: plan, dispatcher,
-ledger and journal, both on disk. A study of each size is made once, by random search, which is quick, and kept in
-`--out`. A copy of it is opened as `resume` does, and searches for `--asks` more trials by the default sampler.
+ledger and journal, both on disk. A study of each size is made once and kept in `--out`: up to 1,000 trials by random
+search, thousands by repeating these with other learning rates. A copy of it is opened as `resume` does, and searches
+for `--asks` more trials by the default sampler.
 
 suggestion: what a free slot waits for, from its question to the job. report: what the study takes to write a report
 down. prune: the answer after a report that is not the last. Optuna alone: `study.ask` of its TPE on the same trials
@@ -15,26 +16,31 @@ in memory, with neither journal nor budget. Milliseconds, median and 90th percen
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import statistics
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
 from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._storage import JournalOperation
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import machine
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig
 from sweeps.jobs import Job, Outcome, Report
+from sweeps.search.budgeted_sampler import KEY
 from sweeps.search.dispatch import Dispatcher
+from sweeps.search.ledger import FILE_NAME as LEDGER
 from sweeps.search.limits import stopwatch
 from sweeps.search.plan import Done, Plan, Stop, Wait
 from sweeps.search.recall import take_up
@@ -45,7 +51,9 @@ from sweeps.space.candidates import Candidates
 from sweeps.space.space import load_space
 
 MODEL_FIELDS = {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1}
+LOWEST_RATE = 3e-4
 SLOTS = 2
+THOUSAND = 1_000
 PLAIN_ASKS = 20
 """Of Optuna alone."""
 QUESTIONS = ("suggestion", "report", "prune")
@@ -86,7 +94,7 @@ class Timed:
 def sweep_config(num_trials: int, sampler: str = "tpe") -> SweepConfig:
     """A search of that length, without baselines and confirmations."""
     space = load_space("depth_vs_width")
-    parameters = space["parameters"] | {"lr": {"log": [3e-4, 3e-3]}}
+    parameters = space["parameters"] | {"lr": {"log": [LOWEST_RATE, 3e-3]}}
     return SweepConfig(
         space={name: value for name, value in space.items() if name != "run"} | {"parameters": parameters},
         task={"name": "sudoku6"},
@@ -111,19 +119,57 @@ def search(out: Path, candidates: Candidates, config: SweepConfig) -> tuple[floa
     return opening, timed.seconds
 
 
-def make(sizes: Sequence[int], out: Path, candidates: Candidates) -> None:
-    """Folders with a study of each size, where they are missing: each the one before, searched on."""
-    for size, smaller in zip(sizes, [None, *sizes[:-1]]):
-        if (out / str(size)).exists():
-            continue
-        making = out / "making"
-        shutil.rmtree(making, ignore_errors=True)
-        if smaller is None:
-            making.mkdir(parents=True)
-        else:
-            shutil.copytree(out / str(smaller), making)
+def make(size: int, out: Path, candidates: Candidates) -> Path:
+    """The folder of a study of that size, made where it is missing."""
+    made = out / str(size)
+    if made.exists():
+        return made
+    making = out / "making"
+    shutil.rmtree(making, ignore_errors=True)
+    if size <= THOUSAND:
+        making.mkdir(parents=True)
         search(making, candidates, sweep_config(size, "random"))
-        making.rename(out / str(size))
+    else:
+        assert size % THOUSAND == 0, f"a study of more than {THOUSAND} trials has thousands of them: {size}"
+        shutil.copytree(make(THOUSAND, out, candidates), making)
+        repeat(making / JOURNAL, size // THOUSAND, repeated_record)
+        repeat(making / LEDGER, size // THOUSAND, repeated_event)
+    return making.rename(made)
+
+
+def repeat(path: Path, times: int, repeated: Callable[[dict[str, Any], int], dict[str, Any] | None]) -> None:
+    """Appends what a file of JSON lines says of its trials, until it is there so many times."""
+    lines = path.read_text().splitlines()
+    with path.open("a") as file:
+        for time_round in range(1, times):
+            again = (repeated(json.loads(line), time_round) for line in lines)
+            file.writelines(json.dumps(one) + "\n" for one in again if one is not None)
+
+
+def repeated_record(record: dict[str, Any], time_round: int) -> dict[str, Any] | None:
+    """A record of the journal, of the trial that stands so many thousands later; None where it is of no trial."""
+    if record["op_code"] == JournalOperation.CREATE_TRIAL:
+        return record
+    if "trial_id" not in record:
+        return None
+    record["trial_id"] += time_round * THOUSAND
+    if record.get("param_name") == "lr":
+        record["param_value_internal"] = max(
+            LOWEST_RATE, record["param_value_internal"] * (1 - 1e-5 * time_round)
+        )
+    if KEY in record.get("user_attr", {}):
+        record["user_attr"][KEY] += f" {time_round}"
+    return record
+
+
+def repeated_event(event: dict[str, Any], time_round: int) -> dict[str, Any] | None:
+    """An event of the ledger, likewise."""
+    if "number" not in event:
+        return None
+    event["number"] += time_round * THOUSAND
+    if "arm" in event:
+        event["arm"] = f"trial {event['number']}"
+    return event
 
 
 def optuna_alone(journal: Path, candidates: Candidates) -> list[float]:
@@ -153,13 +199,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("outputs/large-study"))
     given = parser.parse_args()
     candidates = Candidates(sweep_config(1), MODEL_FIELDS)
-    make(sorted(given.sizes), given.out, candidates)
+    studies = {size: make(size, given.out, candidates) for size in sorted(given.sizes)}
     print(f"{machine.describe()}, {given.asks} suggestions each\n")
     print(f"| trials | {' | '.join(QUESTIONS)} | Optuna alone | opening, s |")
     print("|---|---|---|---|---|---|", flush=True)
-    for size in sorted(given.sizes):
+    for size, made in studies.items():
         with tempfile.TemporaryDirectory() as folder:
-            copied = Path(shutil.copytree(given.out / str(size), Path(folder) / "study"))
+            copied = Path(shutil.copytree(made, Path(folder) / "study"))
             opening, seconds = search(copied, candidates, sweep_config(size + given.asks))
             times = [in_words(seconds[question]) for question in QUESTIONS]
             times.append(in_words(optuna_alone(copied / JOURNAL, candidates)))
