@@ -1,6 +1,7 @@
 """How much of the slots' time is training, in a sweep and in plain Optuna on the same trials.
 
-    python benchmarks/efficiency.py [--rounds 3] [--trials 32] [--steps 60] [--deterministic true] [--sweep space=depth_vs_width]
+    python benchmarks/efficiency.py [--rounds 3] [--trials 32] [--steps 60]
+        [--deterministic true] [--sweep space=depth_vs_width]
 
 In turns, `--rounds` times: a whole sweep by `run_sweep.py` in two slots, and two plain Optuna processes that share a
 journal and train the same configurations for the same steps (`plain_optuna.py`). Efficiency: seconds inside training
