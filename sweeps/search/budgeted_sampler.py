@@ -18,6 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.search.rejections import Lesson, Rejection, TaughtStudy
 from sweeps.space.candidates import Candidate, Candidates
 
 KEY = "key"
@@ -34,16 +35,26 @@ class BudgetedSampler(BaseSampler):
         draws: proposals of `inner` to look at before its first is snapped.
         seed: of the uniform draws.
         replicates: most trials of one configuration.
+        lesson: how `inner` is taught what does not fit (see `sweeps.search.rejections`); None teaches nothing.
     """
 
     def __init__(
-        self, candidates: Candidates, inner: BaseSampler, draws: int, seed: int, replicates: int = 1
+        self,
+        candidates: Candidates,
+        inner: BaseSampler,
+        draws: int,
+        seed: int,
+        replicates: int = 1,
+        lesson: Lesson | None = None,
     ) -> None:
+        self.rejected: list[Rejection] = []
+        """The infeasible proposals of the suggestion, if they teach something: its trial keeps them."""
         self._candidates = candidates
         self._inner = inner
         self._draws = draws
         self._seed = seed
         self._replicates = replicates
+        self._lesson = lesson
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -56,8 +67,12 @@ class BudgetedSampler(BaseSampler):
         closed = closed_keys(study, trial.number, self._replicates)
         rng = np.random.default_rng(self._seed)
         first: dict[str, Any] | None = None
+        if self._lesson is not None:
+            study = TaughtStudy(study, trial.number, self._lesson, self.rejected)
         for params in self._proposals(study, trial, search_space):
             candidate = self._candidates.candidate(params)
+            if candidate is None and self._lesson is not None:
+                self.rejected.append(Rejection(params, self._candidates.excess(params)))
             if candidate is not None and candidate.key not in closed:
                 return params
             first = first or params

@@ -24,6 +24,7 @@ from sweeps.search.asof_storage import AsOfStorage, MemoryBackend, Show
 from sweeps.search.budgeted_sampler import KEY, BudgetedSampler, closed_keys
 from sweeps.search.objectives import Objectives
 from sweeps.search.pruners import build_pruner
+from sweeps.search.rejections import REJECTED, lesson_of
 from sweeps.search.rivals import is_rival, of_first_objective, write_marks
 from sweeps.search.samplers import build_sampler
 from sweeps.search.seeds import suggestion_seed
@@ -111,12 +112,15 @@ class SweepStudy:
         number = self.num_asked
         inner, draws = build_sampler(self._config, self._candidates, number)
         seed = suggestion_seed(self._config.seed, number)
-        self._study.sampler = BudgetedSampler(self._candidates, inner, draws, seed, self._config.replicates)
+        lesson = lesson_of(inner, self._candidates)
+        sampler = BudgetedSampler(self._candidates, inner, draws, seed, self._config.replicates, lesson)
+        self._study.sampler = sampler
         with self._storage.deciding(number, hidden=self._gone_on):
             trial = self._study.ask(dict(self._candidates.distributions))
         assert trial.number == number
         candidate = self._candidate(trial)
-        self._storage.set_trial_user_attrs(trial._trial_id, _trial_attributes(job, candidate))
+        rejected = {REJECTED: sampler.rejected} if sampler.rejected else {}
+        self._storage.set_trial_user_attrs(trial._trial_id, _trial_attributes(job, candidate) | rejected)
         return number, candidate
 
     def revive(self, number: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,11 @@ class Bound(NamedTuple):
         """Whether figures (of one model, or arrays of many) keep it."""
         figure = figures[self.measure.name]
         return figure <= self.value if self.side == "max" else figure >= self.value
+
+    def excess(self, figures: Figures) -> float:
+        """The logarithm of how many times a model's figure breaks it: above 0 where it does not hold."""
+        figure = figures[self.measure.name]
+        return math.log(figure / self.value if self.side == "max" else self.value / figure)
 
     def __str__(self) -> str:
         return f"{self.option}={self.value:,}"

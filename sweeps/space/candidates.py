@@ -78,6 +78,7 @@ class Candidates:
         judge = Judge(
             self._resolver, self._family, self._builder.meter, self.budget, self.compute, sorted(costs)
         )
+        self._judge = judge
         self.shapes = self._feasible_shapes(judge)
         """The feasible models, enumerated; None where a range is continuous or the lattice too large."""
 
@@ -131,6 +132,10 @@ class Candidates:
         own = (*self.space.parameters, *filter(None, [self.space.filled]), *self.space.derived)
         candidate = self._builder.build(model, train, dict(params), {name: values[name] for name in own})
         return None if candidate is None or self.budget.misfit(candidate.figures) else candidate
+
+    def excess(self, params: Mapping[str, Any]) -> float:
+        """How far a point is from being feasible, which it is up to 0 (see `Judge.excess`)."""
+        return self._judge.excess(params)
 
     def on_grid(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Proposed values, each the nearest that the space has."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ from sweeps.space.filling import Values
 from sweeps.space.measures import COUNTED_TRAINING, FLOPS_PER_STEP, PARAMS, Meter, training_keys
 from sweeps.space.resolver import Resolver
 from sweeps.space.rows import row_keys
+
+INVALID = 2.0
+"""What is no valid model counts as so many times too large."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,21 @@ class Judge:
         keys = architectures + row_keys(training) if training else architectures
         figures = self._figures(model, values, architectures)
         return Judged(positions, figures, architectures, keys, self._fits(figures, len(positions)))
+
+    def excess(self, searched: Mapping[str, Any]) -> float:
+        """How far one point is from being feasible: at most 0 where it is, above where not.
+
+        The largest logarithm of a figure over its upper bound, or of a lower bound over its figure; of what is no
+        valid model that of `INVALID`, for it has no figures. Where nothing bounds a valid one, the opposite.
+        """
+        judged = self.judge(searched, 1)
+        if not len(judged.positions):
+            return math.log(INVALID)
+        figures = {name: int(column[0]) for name, column in judged.figures.items()}
+        excesses = [bound.excess(figures) for bound in self._bounds]
+        if self._compute.most_flops_per_step is not None:
+            excesses.append(math.log(figures[FLOPS_PER_STEP.name] / self._compute.most_flops_per_step))
+        return max(excesses, default=-math.log(INVALID))
 
     def _figures(self, model: Values, values: Values, architectures: np.ndarray) -> dict[str, np.ndarray]:
         """Each architecture is counted once for all training that costs the same."""

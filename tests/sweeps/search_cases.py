@@ -35,6 +35,19 @@ CONTINUOUS_SPACE: dict[str, Any] = SPACE | {
     "parameters": SPACE["parameters"] | {"lr": {"log": [1e-4, 1e-2]}},
 }
 
+UNLISTED_SPACE: dict[str, Any] = {
+    "name": "unlisted",
+    "question": "How much feed-forward, and how many layers?",
+    "parameters": {
+        "H_layers": {"int": [1, 4]},
+        "L_layers": {"int": [1, 4]},
+        "expansion": {"float": [1, 8]},
+        "lr": {"log": [1e-4, 1e-2]},
+    },
+    "fixed": SPACE["fixed"] | {"mlp_multiple": 1},
+}
+"""Its shapes are continuous, so that they cannot be enumerated; two fifths are feasible."""
+
 TINY_SPACE: dict[str, Any] = {
     "name": "tiny",
     "question": "Where do the layers go, quickly?",
@@ -76,7 +89,9 @@ def candidates_of(config: SweepConfig) -> Candidates:
 @functools.cache
 def _candidates(name: str, num_reports: int) -> Candidates:
     space = next(
-        space for space in (SPACE, TINY_SPACE, PRESET_SPACE, CONTINUOUS_SPACE) if space["name"] == name
+        space
+        for space in (SPACE, TINY_SPACE, PRESET_SPACE, CONTINUOUS_SPACE, UNLISTED_SPACE)
+        if space["name"] == name
     )
     train = SweepTrainConfig(steps=200, num_reports=num_reports)
     return Candidates(sweep_config(space=space, train=train), MODEL_FIELDS)

@@ -13,10 +13,20 @@ from hypothesis import strategies as st
 from sweeps.jobs import Job, Report
 from sweeps.search.plan import Plan
 from sweeps.search.pruners import PRUNERS
+from sweeps.search.rejections import REJECTED
 from sweeps.search.samplers import SAMPLERS
 from sweeps.search.simulator import Slowness
 from sweeps.search.synthetic import SyntheticCurves
-from tests.sweeps.search_cases import PRUNER_SECTIONS, decisions, make_plan, search_jobs, simulate
+from tests.sweeps.search_cases import (
+    NO_CONFIRMATION,
+    PRUNER_SECTIONS,
+    UNLISTED_SPACE,
+    decisions,
+    make_plan,
+    search_jobs,
+    simulate,
+    study_of,
+)
 
 CURVES = SyntheticCurves(world=3, noise=0.05)
 
@@ -58,6 +68,13 @@ def test_decisions_do_not_depend_on_which_worker_was_faster(sampler: str, pruner
         assert decisions(erratically) == with_equal_workers(slots, sampler, pruner)
 
     check()
+
+
+def test_nor_do_those_of_a_sampler_that_is_taught_the_budget() -> None:
+    taught = {"sampler": {"name": "gp"}, "space": UNLISTED_SPACE, "confirm": NO_CONFIRMATION}
+    evenly, erratically = (sweep(2, slowness, **taught) for slowness in (None, erratic(1)))
+    assert decisions(erratically) == decisions(evenly)
+    assert any(REJECTED in trial.user_attrs for trial in study_of(evenly).get_trials())
 
 
 @settings(max_examples=10, deadline=None, derandomize=True, database=None)

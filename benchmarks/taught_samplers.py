@@ -1,0 +1,144 @@
+"""What it helps to teach samplers the budget: `python benchmarks/taught_samplers.py`.
+
+Whole searches of a space that cannot be enumerated, on a fake clock and made-up learning curves whose best lies at
+the edge of the budget; each seed is a world of its own, the same for all. Each sampler searches untaught, then
+taught. Prints, of all but the first trials, how many proposals a suggestion rejects as infeasible and how often all
+of them were, so that a uniform draw took their place; and the accuracy of the best configuration without noise, with
+its standard error over the seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from optuna.samplers import BaseSampler
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
+from sweeps.jobs import Job
+from sweeps.search import study
+from sweeps.search.dispatch import Dispatcher
+from sweeps.search.plan import Plan
+from sweeps.search.rejections import REJECTED, Lesson, as_trials, lesson_of
+from sweeps.search.samplers import SAMPLERS
+from sweeps.search.simulator import Simulator
+from sweeps.search.synthetic import SyntheticCurves
+from sweeps.space.candidates import Candidates
+
+MODEL_FIELDS = {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1}
+SPACE: dict[str, Any] = {
+    "name": "expansions",
+    "question": "How much feed-forward, and how many layers?",
+    "parameters": {
+        "H_layers": {"int": [1, 4]},
+        "L_layers": {"int": [1, 4]},
+        "expansion": {"float": [1, 8]},
+        "lr": {"log": [1e-4, 1e-2]},
+    },
+    "fixed": {"hidden_size": 80, "num_heads": 5, "H_cycles": 1, "L_cycles": 1, "mlp_multiple": 1},
+}
+MAX_PARAMS = 360_000
+"""About a third of the space fits."""
+FIRST = 10
+"""Trials that are not counted: every startup is over by then."""
+SLOTS = 2
+
+
+class GrowingCurves(SyntheticCurves):
+    """Of two equal shapes, the one with more parameters is better."""
+
+    def ceiling(self, job: Job) -> float:
+        return super().ceiling(job) * (job.num_params / MAX_PARAMS) ** 0.5
+
+
+@dataclass(frozen=True)
+class Search:
+    """What came of one search; the first two per suggestion."""
+
+    rejected: float
+    replaced: float
+    best: float
+
+
+def search(candidates: Candidates, config: SweepConfig) -> Search:
+    """One search in the world of its seed."""
+    curves = GrowingCurves(world=config.seed)
+    plan = Plan(config, candidates, None, SLOTS)
+    Simulator(Dispatcher(plan), curves, SLOTS).run()
+    trials = plan._search.study._study.trials[FIRST:]
+    rejected = [len(trial.user_attrs.get(REJECTED, ())) for trial in trials]
+    draws = SAMPLERS[config.sampler["name"]].draws
+    return Search(
+        rejected=float(np.mean(rejected)),
+        replaced=float(np.mean([num == draws for num in rejected])),
+        best=max(curves.ceiling(job) for job in plan.jobs.values()),
+    )
+
+
+def configured(sampler: str, num_trials: int, seed: int) -> SweepConfig:
+    return SweepConfig(
+        space=SPACE,
+        task={"name": "sudoku6"},
+        train=SweepTrainConfig(steps=200, num_reports=5),
+        num_trials=num_trials,
+        seed=seed,
+        sampler={"name": sampler},
+        pruner={"name": "none"},
+        budget=BudgetConfig(max_params=str(MAX_PARAMS)),
+        baseline=BaselineConfig(presets=[]),
+        confirm=ConfirmConfig(finalists=0),
+    )
+
+
+def untaught(*_: Any) -> Lesson:
+    """Rejections are counted, and shown to nobody."""
+    return lambda trials, rejected: trials
+
+
+def beside_running(_: BaseSampler, candidates: Candidates) -> Lesson:
+    """For TPE, which looks away from what runs, and counts neither its startup nor its good trials by it."""
+    return lambda trials, rejected: [*as_trials(rejected, candidates.distributions), *trials]
+
+
+LESSONS = {"gp": lesson_of, "tpe": beside_running}
+"""That of a Gaussian process is in use; TPE gets none."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samplers", nargs="+", default=["gp"], choices=["gp", "tpe", "nsgaii"])
+    parser.add_argument("--trials", type=int, default=24)
+    parser.add_argument("--seeds", type=int, default=6)
+    args = parser.parse_args()
+    candidates = Candidates(configured("random", args.trials, 0), MODEL_FIELDS)
+    print(
+        f"{args.trials} trials, {args.seeds} seeds\n| sampler | | rejected | replaced | best |\n|---|---|---|---|---|"
+    )
+    for sampler in args.samplers:
+        lessons: dict[str, Callable[..., Lesson | None]] = {"untaught": untaught}
+        if sampler in LESSONS:
+            lessons["taught"] = LESSONS[sampler]
+        for name, lesson in lessons.items():
+            with mock.patch.object(study, "lesson_of", lesson):
+                found = [
+                    search(candidates, configured(sampler, args.trials, seed)) for seed in range(args.seeds)
+                ]
+            best = [one.best for one in found]
+            print(
+                f"| {sampler} | {name} | {np.mean([one.rejected for one in found]):.2f} "
+                f"| {np.mean([one.replaced for one in found]):.1%} "
+                f"| {np.mean(best):.4f} ± {np.std(best, ddof=1) / len(best) ** 0.5:.4f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
