@@ -18,7 +18,6 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from optuna.samplers import BaseSampler
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -27,7 +26,7 @@ from sweeps.jobs import Job
 from sweeps.search import study
 from sweeps.search.dispatch import Dispatcher
 from sweeps.search.plan import Plan
-from sweeps.search.rejections import REJECTED, Lesson, as_trials, lesson_of
+from sweeps.search.rejections import REJECTED, Lesson, lesson_of
 from sweeps.search.samplers import SAMPLERS
 from sweeps.search.simulator import Simulator
 from sweeps.search.synthetic import SyntheticCurves
@@ -50,6 +49,7 @@ MAX_PARAMS = 360_000
 FIRST = 10
 """Trials that are not counted: every startup is over by then."""
 SLOTS = 2
+TAUGHT = ("tpe", "gp")
 
 
 class GrowingCurves(SyntheticCurves):
@@ -103,15 +103,6 @@ def untaught(*_: Any) -> Lesson:
     return lambda trials, rejected: trials
 
 
-def beside_running(_: BaseSampler, candidates: Candidates) -> Lesson:
-    """For TPE, which looks away from what runs, and counts neither its startup nor its good trials by it."""
-    return lambda trials, rejected: [*as_trials(rejected, candidates.distributions), *trials]
-
-
-LESSONS = {"gp": lesson_of, "tpe": beside_running}
-"""That of a Gaussian process is in use; TPE gets none."""
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samplers", nargs="+", default=["gp"], choices=["gp", "tpe", "nsgaii"])
@@ -124,8 +115,8 @@ def main() -> None:
     )
     for sampler in args.samplers:
         lessons: dict[str, Callable[..., Lesson | None]] = {"untaught": untaught}
-        if sampler in LESSONS:
-            lessons["taught"] = LESSONS[sampler]
+        if sampler in TAUGHT:
+            lessons["taught"] = lesson_of
         for name, lesson in lessons.items():
             with mock.patch.object(study, "lesson_of", lesson):
                 found = [

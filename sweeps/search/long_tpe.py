@@ -26,7 +26,7 @@ LEARNED_FROM = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class LongStudyTPESampler(TPESampler):
-    """For one trial, of a study whose trials all have the same parameters, all known, and no constraints."""
+    """For one trial, of a study whose trials all have the same parameters, all known; none completed breaks a constraint."""
 
     _proposals: Iterator[dict[str, Any]] | None = None
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, GPSampler
+from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.search.long_tpe import LEARNED_FROM
 from sweeps.space.candidates import Candidates
 
 REJECTED = "rejected"
@@ -47,8 +47,10 @@ def lesson_of(sampler: BaseSampler, candidates: Candidates) -> Lesson | None:
     """
     if candidates.shapes is not None:
         return None
+    if isinstance(sampler, TPESampler):
+        return lambda trials, rejected: _as_pruned(sampler._n_startup_trials, candidates, trials, rejected)
     if isinstance(sampler, GPSampler):
-        return lambda trials, rejected: _constrained(sampler._n_startup_trials, candidates, trials, rejected)
+        return lambda trials, rejected: _as_completed(sampler._n_startup_trials, candidates, trials, rejected)
     return None
 
 
@@ -80,26 +82,6 @@ class TaughtStudy(optuna.Study):
         return copy.deepcopy(shown) if deepcopy else shown
 
 
-def as_trials(rejected: list[Rejection], distributions: dict[str, BaseDistribution]) -> list[FrozenTrial]:
-    """Running trials without results, numbered up to -1."""
-    return [
-        FrozenTrial(
-            number=number,
-            trial_id=number,
-            state=TrialState.RUNNING,
-            value=None,
-            datetime_start=None,
-            datetime_complete=None,
-            params=one.params,
-            distributions=distributions,
-            user_attrs={},
-            system_attrs={},
-            intermediate_values={},
-        )
-        for number, one in enumerate(rejected, -len(rejected))
-    ]
-
-
 def _latest(trials: Sequence[FrozenTrial]) -> list[Rejection]:
     """The last rejections of some trials, in order."""
     found: list[Rejection] = []
@@ -111,23 +93,52 @@ def _latest(trials: Sequence[FrozenTrial]) -> list[Rejection]:
     return found
 
 
-def _constrained(
+def _as_pruned(
+    num_startup: int, candidates: Candidates, trials: list[FrozenTrial], rejected: list[Rejection]
+) -> list[FrozenTrial]:
+    """For TPE: as pruned trials, from which it learns where not to look, once its startup is over without them."""
+    num_ended = sum(trial.state in LEARNED_FROM for trial in trials)
+    if num_ended < num_startup:
+        return trials
+    return _infeasible(candidates, rejected, TrialState.PRUNED) + trials
+
+
+def _as_completed(
     num_startup: int, candidates: Candidates, trials: list[FrozenTrial], rejected: list[Rejection]
 ) -> list[FrozenTrial]:
     """For a Gaussian process: as completed trials, which all have a constraint then.
 
-    The objective of a rejection is unknown: it is given the mean, which says nothing.
+    The objectives of a rejection are unknown: they are given the mean, which says nothing.
     """
     completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     if not rejected or len(completed) < num_startup:
         return trials
-    shown = [copy.copy(trial) for trial in trials]
-    for trial in shown:
+    mean = np.mean([trial.values for trial in completed], axis=0).tolist()
+    shown = _infeasible(candidates, rejected, TrialState.COMPLETE, mean) + [copy.copy(one) for one in trials]
+    for trial in shown[len(rejected) :]:
         if trial.state == TrialState.COMPLETE:
             trial.system_attrs = {**trial.system_attrs, CONSTRAINT: candidates.excess(trial.params)}
-    mean = np.mean([trial.values for trial in completed], axis=0).tolist()
-    infeasible = as_trials(rejected, candidates.distributions)
-    for trial, (_, excess) in zip(infeasible, rejected, strict=True):
-        trial.state, trial.values = TrialState.COMPLETE, mean
-        trial.system_attrs = {CONSTRAINT: excess}
-    return shown + infeasible
+    return shown
+
+
+def _infeasible(
+    candidates: Candidates, rejected: list[Rejection], state: TrialState, values: list[float] | None = None
+) -> list[FrozenTrial]:
+    """Trials older than all of the study, numbered up to -1."""
+    return [
+        FrozenTrial(
+            number=number,
+            trial_id=number,
+            state=state,
+            value=None,
+            values=values,
+            datetime_start=None,
+            datetime_complete=None,
+            params=one.params,
+            distributions=candidates.distributions,
+            user_attrs={},
+            system_attrs={CONSTRAINT: one.excess},
+            intermediate_values={},
+        )
+        for number, one in enumerate(rejected, -len(rejected))
+    ]

@@ -11,12 +11,12 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.search import study as study_module
-from sweeps.search.rejections import CONSTRAINT, MOST_SHOWN, REJECTED, Rejection, TaughtStudy, lesson_of
+from sweeps.search.rejections import MOST_SHOWN, REJECTED, Rejection, TaughtStudy, lesson_of
 from sweeps.search.samplers import SAMPLERS, build_sampler
 from sweeps.search.study import SweepStudy
 from tests.sweeps.search_cases import CONTINUOUS_SPACE, SPACE, UNLISTED_SPACE, candidates_of, sweep_config
 
-LEARNERS = ["gp"]
+LEARNERS = ["tpe", "gp"]
 
 
 def make_study(sampler: str, journal: Path | None = None, slots: int = 1, **overrides: Any) -> SweepStudy:
@@ -100,27 +100,39 @@ def test_a_gaussian_process_sees_completed_trials_that_all_have_the_constraint()
     number, _ = study.ask(4)
     real = study._study.get_trials()
     seen = shown(study, "gp", [too_large()])
-    assert [trial.number for trial in seen] == [0, 1, 2, 3, 4, -1]
-    assert [trial.state for trial in seen] == [trial.state for trial in real] + [TrialState.COMPLETE]
-    assert all(trial.system_attrs[CONSTRAINT] <= 0 for trial in seen[:4])
-    assert CONSTRAINT not in seen[number].system_attrs
-    assert seen[-1].constraints == {"budget": too_large().excess} and too_large().excess > 0
-    assert seen[-1].value == pytest.approx(np.mean([trial.value for trial in real[:4]]))
+    assert [trial.number for trial in seen] == [-1, 0, 1, 2, 3, number]
+    assert [trial.state for trial in seen] == [TrialState.COMPLETE] + [trial.state for trial in real]
+    assert seen[0].constraints == {"budget": too_large().excess} and too_large().excess > 0
+    assert seen[0].value == pytest.approx(np.mean([trial.value for trial in real[:4]]))
+    assert all(trial.constraints["budget"] <= 0 for trial in seen[1:-1])
+    assert not seen[-1].constraints, "it runs"
     assert study._study.get_trials() == real, "the study itself is as it was"
 
 
-def test_nothing_is_shown_before_a_startup_is_over_or_without_rejections() -> None:
-    study = make_study("random")
-    run(study, 2)
-    assert shown(study, "gp", [too_large()]) == study._study.get_trials()
-    run(study, 2)
-    assert shown(study, "gp", []) == study._study.get_trials()
-
-
-def test_the_latest_rejections_are_shown() -> None:
+def test_tpe_sees_pruned_trials_that_broke_the_constraint() -> None:
     study = make_study("random")
     run(study, 4)
-    seen = shown(study, "gp", [too_large(number) for number in range(MOST_SHOWN + 5)])
+    real = study._study.get_trials()
+    first, *others = shown(study, "tpe", [too_large()])
+    assert others == real
+    assert (first.number, first.state, first.params) == (-1, TrialState.PRUNED, too_large().params)
+    assert first.constraints == {"budget": too_large().excess}
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_nothing_is_shown_before_a_startup_is_over_or_without_rejections(name: str) -> None:
+    study = make_study("random")
+    run(study, 2)
+    assert shown(study, name, [too_large()] * 9) == study._study.get_trials()
+    run(study, 2)
+    assert shown(study, name, []) == study._study.get_trials()
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_the_latest_rejections_are_shown(name: str) -> None:
+    study = make_study("random")
+    run(study, 4)
+    seen = shown(study, name, [too_large(number) for number in range(MOST_SHOWN + 5)])
     assert len(seen) == 4 + MOST_SHOWN
-    assert seen[-1].params == too_large(MOST_SHOWN + 4).params
+    assert seen[MOST_SHOWN - 1].params == too_large(MOST_SHOWN + 4).params
     assert len({trial.number for trial in seen}) == len({trial._trial_id for trial in seen}) == len(seen)
