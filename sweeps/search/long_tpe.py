@@ -26,7 +26,10 @@ LEARNED_FROM = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class LongStudyTPESampler(TPESampler):
-    """For one trial, of a study whose trials all have the same parameters, all known; none completed breaks a constraint."""
+    """For one trial, of a study whose trials all have the same parameters, all known.
+
+    No completed trial breaks a constraint; pruned ones may.
+    """
 
     _proposals: Iterator[dict[str, Any]] | None = None
 
