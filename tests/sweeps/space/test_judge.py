@@ -41,10 +41,10 @@ def test_what_is_no_model_counts_as_twice_too_large() -> None:
 
 
 def test_too_few_steps_at_equal_compute_are_an_excess() -> None:
-    asked = space({"H_layers": [2, 6]}, fixed={**FIXED, "L_layers": 6})
+    asked = space({"H_layers": [1, 64]}, fixed={**FIXED, "L_layers": 1})
     found = candidates(asked, train={"steps": 20, "num_reports": 20})
-    costly = candidates(asked).candidate({"H_layers": 6})
+    costly = candidates(asked).candidate({"H_layers": 64})
     most = found.compute.most_flops_per_step
     assert costly is not None and most is not None
-    assert found.candidate({"H_layers": 6}) is None
-    assert found.excess({"H_layers": 6}) == pytest.approx(math.log(costly.flops_per_step / most))
+    assert found.candidate({"H_layers": 64}) is None
+    assert found.excess({"H_layers": 64}) == pytest.approx(math.log(costly.flops_per_step / most))
