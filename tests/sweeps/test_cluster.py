@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
+from sweeps.doors.compose import sweep_config
 from sweeps.results.tables import read_trials
 from sweeps.search import ledger
 from tests.sweeps.processes import descendants, start
-from tests.sweeps.test_faults import check_told_once
+from tests.sweeps.test_faults import by_turns, check_told_once, found
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -52,6 +54,14 @@ def cluster(tmp_path: Path) -> Iterator[Any]:
         yield cluster
     finally:
         cluster.shutdown()
+
+
+def undisturbed(out: Path) -> Path:
+    out.mkdir()
+    values = yaml.safe_load(SPACE)
+    run = values.pop("run")
+    by_turns(sweep_config({**run, "space": {"name": "mine", **values}, "sampler": {"name": "tpe"}}), out)
+    return out
 
 
 def events(out: Path) -> list[ledger.Event]:
@@ -105,3 +115,7 @@ def test_a_lost_node_s_job_goes_on_from_its_checkpoint_on_another(cluster: Any, 
     assert steps[lost["number"]] >= 50
     assert [row["status"] for row in read_trials(out).to_pylist()] == ["completed"] * 2
     check_told_once(out)
+    assert found(out) == found(undisturbed(tmp_path / "undisturbed"))
+
+    assert not (out / "checkpoints").exists() and not checkpoint_files(storage)
+    assert not (tmp_path / "first").exists() and not (tmp_path / "second").exists(), "data came along"
