@@ -57,6 +57,13 @@ def optuna_tpe(problem: Problem, budget: int, seed: int) -> list[Step]:
     return _optuna(problem, budget, seed, optuna.samplers.TPESampler(seed=seed), optuna.pruners.NopPruner())
 
 
+def optuna_random(problem: Problem, budget: int, seed: int) -> list[Step]:
+    """Optuna's random sampler: each point as likely as the others, so an architecture that has several more so."""
+    return _optuna(
+        problem, budget, seed, optuna.samplers.RandomSampler(seed=seed), optuna.pruners.NopPruner()
+    )
+
+
 def optuna_grid(problem: Problem, budget: int, seed: int) -> list[Step]:
     """Optuna's grid, in its random order."""
     grid = {name: _values(one) for name, one in problem.distributions.items()}

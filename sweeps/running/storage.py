@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -86,13 +86,24 @@ class Storage:
     def write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         """Lets `write` fill a hidden file and moves it into place: a reader sees the old file or the new one,
         never half of one. A file's bytes cannot be changed on object stores, and a rename there copies it whole.
+
+        Raises:
+            OSError: it cannot be written; what there is of it is removed, or a full disk would stay full.
         """
         self._filesystem.create_dir(self._path, recursive=True)
         # A name of its own: the worker of a node that was given up may still be writing.
         temporary = f"{self._path}/.{name}-{uuid.uuid4().hex}"
-        with closing(self._filesystem.open_output_stream(temporary)) as file:
-            write(file)
-        self._filesystem.move(temporary, f"{self._path}/{name}")
+        try:
+            with closing(self._filesystem.open_output_stream(temporary)) as file:
+                write(file)
+            self._filesystem.move(temporary, f"{self._path}/{name}")
+        except Exception as error:
+            with suppress(OSError):
+                self._filesystem.delete_file(temporary)
+            # torch.save tells a full disk in an error of its own, raised while it met the true one.
+            if isinstance(error.__context__, OSError) and not isinstance(error, OSError):
+                raise error.__context__ from None
+            raise
 
     def open(self, name: str) -> BinaryIO:
         """A file, to be read anywhere in it.

@@ -9,8 +9,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+import resource
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from contextlib import closing
@@ -37,7 +41,7 @@ from sweeps.search.recall import take_up
 from sweeps.search.study_journal import JOURNAL
 from sweeps.space.candidates import Candidates
 from sweeps.verdict.statistics import TEST_NAME
-from tests.sweeps.processes import raylet, start, workers
+from tests.sweeps.processes import ROOT, raylet, start, workers
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 
@@ -223,3 +227,74 @@ def test_a_seeded_moment(moment: int, space: Path, uninterrupted: Path, tmp_path
     last = num_lines(uninterrupted) - (1 if victim == "driver" else LAST_LINES)
     run_with_faults(space, tmp_path / "out", [(victim, rng.randint(1, last))], rng)
     check(tmp_path / "out", uninterrupted)
+
+
+ON_A_SMALL_DISK = """\
+set -e
+mkdir "$1/disk"
+mount -t tmpfs -o size=$2 none "$1/disk"
+cd "$1"
+code=0
+"$3" "$4" space="$5" out=disk/out >first.out 2>first.err || code=$?
+echo $code >first.code
+cp -r disk/out full
+mount -o remount,size=64m "$1/disk"
+"$3" "$4" resume=disk/out >again.out 2>again.err
+cp -r disk/out out
+"""
+"""A sweep on a disk of so many bytes and, with room made, its resumption; `full` and `out` are copies after each."""
+
+
+def may_mount() -> bool:
+    command = ["unshare", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return (
+        shutil.which("unshare") is not None and subprocess.run(command, capture_output=True).returncode == 0
+    )
+
+
+def fill_a_small_disk(space: Path, folder: Path) -> str:
+    """Runs a sweep on a disk that gets full, then with room; returns what the first said."""
+    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", ON_A_SMALL_DISK, "sh", folder, "600k"]
+    done = subprocess.run(
+        [*command, sys.executable, ROOT / "run_sweep.py", space], capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stderr + (folder / "again.err").read_text()
+    assert (folder / "first.code").read_text() == "2\n"
+    return (folder / "first.err").read_text()
+
+
+def fill_a_limited_file(space: Path, folder: Path) -> str:
+    """Where no disk may be mounted: the sweep's files may not grow beyond a size that they soon reach."""
+    process = start(f"space={space}", f"out={folder / 'out'}")
+    while num_lines(folder / "out") < 20:
+        still_runs(process)
+    size = (folder / "out" / ledger.FILE_NAME).stat().st_size + 100
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 2, err
+    shutil.copytree(folder / "out", folder / "full")
+    again = start(f"resume={folder / 'out'}")
+    _, said = again.communicate(timeout=300)
+    assert again.returncode == 0, said
+    return err
+
+
+def test_a_full_disk_stops_it_and_with_room_it_goes_on(
+    space: Path, uninterrupted: Path, tmp_path: Path
+) -> None:
+    err = (fill_a_small_disk if may_mount() else fill_a_limited_file)(space, tmp_path)
+    assert "Traceback" not in err and err.count("error: ") == 1
+    message = err[err.index("error: ") :]
+    assert message.count("\n") == 1
+    assert re.search(
+        r"out: given '\S+/out'; cannot be written \((No space left on device|File too large)\). "
+        r"Make room, then go on: python run_sweep.py resume=\S+/out$",
+        message.strip(),
+    ), message
+    stopped = {row["number"]: row for row in read_trials(tmp_path / "full").to_pylist()}
+    ended = {row["number"]: row for row in read_trials(tmp_path / "out").to_pylist()}
+    assert len(stopped) < len(ended)
+    for number, row in stopped.items():
+        assert {name: ended[number][name] for name in row} == row, "what had ended stands"
+    assert found(tmp_path / "out") == found(uninterrupted)
+    check_told_once(tmp_path / "out")

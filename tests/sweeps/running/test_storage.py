@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+import torch
 from pyarrow.fs import FileSystem
 
 from sweeps.errors import ResourceError
@@ -54,6 +57,34 @@ def test_a_file_is_replaced_whole_and_goes_with_its_folder(storage: Storage, tmp
         job.fetch("state", tmp_path / "nothing" / "state")
     assert not (tmp_path / "nothing").exists()
     assert read(storage / "8", "state") == b"another"
+
+
+def test_a_full_disk_is_an_error_of_the_disk_whoever_writes_and_leaves_nothing(tmp_path: Path) -> None:
+    storage = Storage.at(tmp_path / "job")
+
+    class Full:
+        """A file that takes so many bytes."""
+
+        def __init__(self, file: BinaryIO) -> None:
+            self._file = file
+
+        def write(self, data: bytes) -> int:
+            if self._file.tell() + len(data) > 20_000:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return self._file.write(data)
+
+        def flush(self) -> None:
+            self._file.flush()
+
+    with pytest.raises(OSError, match="No space left on device"):
+        storage.write("state", lambda file: torch.save(torch.zeros(100_000), Full(file)))
+    with pytest.raises(ValueError, match="not the disk"):
+        storage.write("state", lambda file: fails())
+    assert list((tmp_path / "job").iterdir()) == []
+
+
+def fails() -> None:
+    raise ValueError("not the disk")
 
 
 def test_a_worker_gets_it_by_pickle(tmp_path: Path) -> None:
