@@ -156,7 +156,7 @@ class SweepConfig:
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     sampler: dict[str, Any] = field(default_factory=lambda: {"name": "tpe"})
     """`name` and that sampler's options."""
-    pruner: dict[str, Any] = field(default_factory=lambda: {"name": "hyperband"})
+    pruner: dict[str, Any] = field(default_factory=lambda: {"name": "successive_halving"})
     pruning: PruningConfig = field(default_factory=PruningConfig)
     stop: StopConfig = field(default_factory=StopConfig)
     baseline: BaselineConfig = field(default_factory=BaselineConfig)

@@ -81,7 +81,7 @@ def test_nor_do_those_of_a_sampler_that_is_taught_the_budget() -> None:
 @given(seed=st.integers(0, 10**6))
 def test_one_slot_needs_no_determinism(seed: int) -> None:
     free = sweep(1, erratic(seed), deterministic=False)
-    assert decisions(free) == with_equal_workers(1, "tpe", "hyperband")
+    assert decisions(free) == with_equal_workers(1, "tpe", "successive_halving")
 
 
 def test_without_determinism_the_speed_of_workers_does_matter() -> None:
