@@ -30,7 +30,7 @@ SHORT_BENCHMARKS = {
     "benchmarks/report_time.py": "--trials 10 --repeat 1",
     "benchmarks/large_study.py": "--sizes 20 --asks 3",
     "benchmarks/efficiency.py": "--rounds 1 --trials 4 --steps 6 --deterministic true",
-    "benchmarks/search_quality.py": "--seeds 2 --runs 5 --policies",
+    "benchmarks/search_quality.py": "--seeds 2 --runs 5 --policies random",
     "benchmarks/taught_samplers.py": "--samplers tpe --trials 12 --seeds 2",
 }
 TOUCHES_THE_MACHINE = ("make", "conda", "git", "pip", "ray", "optuna-dashboard", "wandb", "cd", "source")
