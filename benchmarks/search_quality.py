@@ -36,6 +36,7 @@ from benchmarks import stock_policies
 from benchmarks.graph_table import Graphs, budgeted
 from benchmarks.replays import ROUNDING, Replay, half_interval, pack, paired_p
 from benchmarks.stock_policies import Step
+from sweeps.report.numbers import p_value
 from sweeps.search.stored_curves import Cell
 from sweeps.verdict.statistics import holm
 
@@ -175,7 +176,7 @@ def rows(found: Mapping[str, np.ndarray]) -> list[str]:
         at = [_spread(one[:, budget - FIRST]) for budget in shown]
         reached = np.flatnonzero(one.mean(axis=0) <= target)
         gap = "–" if name == OURS else f"{gaps[name].mean():+.4f} ± {half_interval(gaps[name]):.4f}"
-        p = "–" if name == OURS else f"{corrected[name]:.3f}"
+        p = "–" if name == OURS else p_value(corrected[name])
         lines.append(
             f"| {name} | {' | '.join(at)} | {_spread(one.mean(axis=1))} | {gap} | {p} "
             f"| {FIRST + reached[0] if len(reached) else f'more than {runs}'} |"
@@ -258,6 +259,8 @@ def main() -> None:
         return
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     worlds = [graph_world(dataset) for dataset in given.graphs or ()] or [own_world()]
+    if unknown := {*(given.policies or ())} - worlds[0].searches.keys():
+        parser.error(f"no policy {', '.join(unknown)}; there are: {'; '.join(worlds[0].searches)}")
     names = [
         name for name in worlds[0].searches if not given.policies or name in {*given.policies, OURS, RANDOM}
     ]
