@@ -163,7 +163,7 @@ def pick_regrets(steps: Sequence[Step], budgets: Sequence[int], world: World, se
 def rows(found: Mapping[str, np.ndarray]) -> list[str]:
     """Markdown, best anytime regret first; differences to `OURS` are paired by seed, p is Holm-corrected."""
     runs = FIRST + found[OURS].shape[1] - 1
-    shown = [runs // 4, runs // 2, runs]
+    shown = sorted({max(FIRST, runs // 4), max(FIRST, runs // 2), runs})
     target = found[RANDOM].mean(axis=0)[-1]
     gaps = {name: (one - found[OURS]).mean(axis=1) for name, one in found.items() if name != OURS}
     corrected = dict(zip(gaps, holm([paired_p(gap) for gap in gaps.values()]), strict=True))

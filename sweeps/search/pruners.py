@@ -81,8 +81,11 @@ def successive_halving(
     bootstrap_count: int = 0,
 ) -> BasePruner:
     """Asynchronous successive halving (Li et al., arXiv 1810.05934)."""
+    first = grace(num_reports) if min_resource is None else min_resource
+    at_least("pruner.min_resource", first, 1)
+    at_least("pruner.reduction_factor", reduction_factor, 2)
     return SuccessiveHalvingPruner(
-        min_resource=grace(num_reports) if min_resource is None else min_resource,
+        min_resource=first,
         reduction_factor=reduction_factor,
         min_early_stopping_rate=min_early_stopping_rate,
         bootstrap_count=bootstrap_count,
