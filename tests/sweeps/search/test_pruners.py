@@ -94,8 +94,14 @@ def test_hyperband_counts_its_brackets_in_reports() -> None:
             {"name": "hyperband", "reduction_factor": 1},
             r"pruner.reduction_factor: given 1; must be at least 2",
         ),
-        ({"name": "successive_halving", "reduction_factor": 1}, r"reduction_factor >= 2"),
-        ({"name": "successive_halving", "min_resource": 0}, r"min_resource >= 1"),
+        (
+            {"name": "successive_halving", "reduction_factor": 1},
+            r"pruner.reduction_factor: given 1; must be at least 2",
+        ),
+        (
+            {"name": "successive_halving", "min_resource": 0},
+            r"pruner.min_resource: given 0; must be at least 1",
+        ),
         ({"name": "percentile", "percentile": 101}, r"between 0 and 100"),
         ({"name": "threshold"}, r"needs pruner.lower, pruner.upper or both"),
         ({"name": "patient", "patience": -1}, r"patience cannot be negative"),
