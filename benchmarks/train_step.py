@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -91,7 +90,7 @@ def measure(trainers: Sequence[Trainer], repeat: int) -> list[list[float]]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
-    print(f"{machine.describe()}, torch {torch.__version__}")
+    print(machine.describe())
     print(f"device {options.device}, {options.threads} thread(s), {options.repeat} steps each")
     print(f"{'size':<14} {'batch':>5}  {'type':<9} {'Q-continue':<10} {'median ms':>10} {'fastest ms':>10}")
     for size in options.sizes:
