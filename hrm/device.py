@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from hrm.errors import DeviceError
+from hrm.machine import resident_bytes
 from hrm.model import TensorBatch
 from hrm.tasks.base import Batch
 
@@ -91,13 +90,12 @@ def held_bytes(device: torch.device) -> int:
         return torch.cuda.memory_allocated(device)
     if device.type == "mps":
         return torch.mps.current_allocated_memory()
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    except OSError:  # no /proc: the peak of this process, which macOS counts in bytes
+    resident = resident_bytes()
+    if resident is None:  # no /proc: the peak of this process, which macOS counts in bytes
         import resource
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return resident
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,11 +1,13 @@
-"""What this process may use of its machine, within its container's limits."""
+"""What this process may use of its machine, within its container's limits, and what memory is taken there."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_PROC = Path("/proc")
 
 
 def available_cpus() -> int:
@@ -27,6 +29,56 @@ def memory_bytes(cgroup: Path = _CGROUP) -> int | None:
         except (OSError, ValueError):
             continue
     return memory
+
+
+def resident_bytes(process: int | None = None) -> int | None:
+    """What a process (None: this one) has in RAM, pages that it shares included.
+
+    Returns:
+        None where the system does not say (macOS), or there is no such process.
+    """
+    try:
+        pages = int((_PROC / str(process or "self") / "statm").read_text().split()[1])
+    except OSError:
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def oom_kills(proc: Path = _PROC, cgroup: Path = _CGROUP) -> int | None:
+    """How many processes the kernel has killed so far because memory ran out.
+
+    Of this process's control group (cgroup v2: and those within it; v1: of it alone), whether its own limit
+    or the machine's was reached; of the whole machine where no group counts.
+
+    Returns:
+        None where nothing counts: macOS, Linux before 4.13.
+    """
+    for counter in [*_group_counters(proc, cgroup), proc / "vmstat"]:
+        try:
+            lines = counter.read_text().splitlines()
+        except OSError:
+            continue
+        for name, value in (line.split() for line in lines):
+            if name == "oom_kill":
+                return int(value)
+    return None
+
+
+def _group_counters(proc: Path, cgroup: Path) -> Iterator[Path]:
+    """Where this process's control group may count kills, nearest first.
+
+    A container sees its group as the root of what it sees, while the path that it is told may be the host's.
+    """
+    try:
+        groups = [line.split(":", 2) for line in (proc / "self" / "cgroup").read_text().splitlines()]
+    except OSError:
+        return
+    for _, controllers, path in groups:
+        if controllers not in ("", "memory"):
+            continue
+        root, name = (cgroup / "memory", "memory.oom_control") if controllers else (cgroup, "memory.events")
+        parts = Path(path).parts[1:]
+        yield from (root.joinpath(*parts[:depth], name) for depth in range(len(parts), -1, -1))
 
 
 def _cpu_quota(cgroup: Path) -> float | None:

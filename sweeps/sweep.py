@@ -144,6 +144,7 @@ def _carry_out(
     session = Session(out, config.wandb, context)
     with (
         closing(ledger),
+        closing(checkpoints),
         leaving_on_second_signal(out),
         _concluding(out, context, plan, session),
         _listening(out, context, plan, session) as listeners,

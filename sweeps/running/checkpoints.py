@@ -136,5 +136,9 @@ class Checkpoints(Listener):
         with contextlib.suppress(OSError):
             folder.remove()
 
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._storage.remove_if_empty()
+
     def _folder(self, job: Job) -> Storage:
         return self._storage / str(job.number)

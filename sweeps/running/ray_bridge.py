@@ -9,7 +9,6 @@ starting worker, so that short jobs would never get their second slot.
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 import time
@@ -34,6 +33,7 @@ from hrm.tasks.base import Dataset
 from hrm.tasks.carried import Carried
 from sweeps.jobs import OUT_OF_MEMORY, Job, Outcome, Report
 from sweeps.running.checkpoints import Checkpoints
+from sweeps.running.deaths import Deaths
 from sweeps.running.ray_worker import Worker
 from sweeps.running.resources import Machine, Shares
 from sweeps.running.storage import Storage
@@ -67,6 +67,7 @@ class Connection:
         self, address: str | None, machine: Machine, scratch: Path, storage: Storage | None = None
     ) -> None:
         self._scratch = scratch
+        self._is_local = address is None
         self.storage = storage
         if address is None:
             ray_connection.start(machine, scratch)
@@ -91,7 +92,7 @@ class Connection:
             worker = tune.with_parameters(Worker, carried=stored(dataset))
         while True:
             try:
-                _run(dispatcher, shares, checkpoints, worker)
+                _run(dispatcher, shares, checkpoints, worker, Deaths(self._is_local))
                 return
             except _RayDied:
                 ray.shutdown()
@@ -129,10 +130,12 @@ def stored(dataset: Dataset) -> Any:
     return ray.put(Carried(dataset))
 
 
-def _run(dispatcher: Dispatcher, shares: Shares, checkpoints: Checkpoints, worker: type[Worker]) -> None:
+def _run(
+    dispatcher: Dispatcher, shares: Shares, checkpoints: Checkpoints, worker: type[Worker], deaths: Deaths
+) -> None:
     storage = tempfile.mkdtemp(prefix="hrm-tune-")
     with StopSignals() as signals:
-        hooks = _Hooks(dispatcher, shares.slots, signals, checkpoints)
+        hooks = _Hooks(dispatcher, shares.slots, signals, checkpoints, deaths)
         try:
             _tune(hooks, shares, worker, storage)
         except TuneError as error:
@@ -168,10 +171,16 @@ class _Hooks:
     """What the three hooks of Tune share."""
 
     def __init__(
-        self, dispatcher: Dispatcher, slots: int, signals: StopSignals, checkpoints: Checkpoints
+        self,
+        dispatcher: Dispatcher,
+        slots: int,
+        signals: StopSignals,
+        checkpoints: Checkpoints,
+        deaths: Deaths,
     ) -> None:
         self.dispatcher = dispatcher
         self.checkpoints = checkpoints
+        self.deaths = deaths
         self.slots = slots
         self.signals = signals
         self.warm_up = _WarmUp(slots)
@@ -251,8 +260,10 @@ class _Suggestions(Searcher):
         if trial_id not in self._numbers:
             self._hooks.warm_up.end_one()
             return
+        number = self._numbers.pop(trial_id)
+        self._hooks.deaths.ended(number)
         with self._hooks.noting_errors() as dispatcher:
-            dispatcher.lost(self._numbers.pop(trial_id), "lost: Ray gave the trial up")
+            dispatcher.lost(number, "lost: Ray gave the trial up")
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: what must survive lives in the study and the tables."""
@@ -296,7 +307,7 @@ class _Decisions(FIFOScheduler):
         if _is_warm_up(trial):
             return
         with self._hooks.noting_errors() as dispatcher:
-            reason, observed_bytes = why_ended(trial.error_file)
+            reason, observed_bytes = self._hooks.deaths.why(_number(trial), trial.error_file)
             if reason.startswith(OUT_OF_MEMORY):
                 dispatcher.failed(_number(trial), reason, observed_bytes=observed_bytes)
             else:
@@ -317,11 +328,14 @@ class _Starts(tune.Callback):
             raise Interrupted(stopped.name) from None
         if _has_died():
             raise _RayDied
+        self._hooks.deaths.look()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        if not _is_warm_up(trial):
-            with self._hooks.noting_errors() as dispatcher:
-                dispatcher.started(_number(trial))
+        if _is_warm_up(trial):
+            return
+        self._hooks.deaths.began(_number(trial), lambda: trial.last_result.get("pid"))
+        with self._hooks.noting_errors() as dispatcher:
+            dispatcher.started(_number(trial))
 
 
 def _is_warm_up(trial: Trial) -> bool:
@@ -339,19 +353,3 @@ def _name(trial: Trial) -> str:
 def _has_died() -> bool:
     node = ray._private.worker._global_node
     return node is not None and bool({"raylet", "gcs_server"} & {kind for kind, _ in node.dead_processes()})
-
-
-def why_ended(error_file: str | None) -> tuple[str, int | None]:
-    """Why a worker process ended, in one line, and the memory that it held when that was the reason.
-
-    Args:
-        error_file: where Tune has written of it; None where it has not.
-    """
-    text = Path(error_file).read_text(encoding="utf-8").strip() if error_file else ""
-    if "memory" in text.split("Some common causes")[0]:
-        used = re.search(r"memory used=([\d.]+)GB", text)
-        reason = f"{OUT_OF_MEMORY}: the worker process was ended because the machine's memory ran out"
-        return reason, None if used is None else round(float(used[1]) * 2**30)
-    if "creation task" in text:
-        return f"WorkerDied: it could not start ({text.splitlines()[-1]})", None
-    return "WorkerDied: the worker process was killed, crashed or lost its machine", None

@@ -127,6 +127,13 @@ class Storage:
         """Removes the folder with all that is in it."""
         self._filesystem.delete_dir(self._path)
 
+    def remove_if_empty(self) -> None:
+        """Removes the folder if it is there and nothing is in it."""
+        from pyarrow.fs import FileSelector
+
+        if not self._filesystem.get_file_info(FileSelector(self._path)):
+            self.remove()
+
 
 def _copy(source: BinaryIO, path: Path) -> None:
     with path.open("wb") as target:

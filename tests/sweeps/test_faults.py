@@ -96,7 +96,7 @@ def by_turns(config: SweepConfig, out: Path) -> None:
 def told(dispatcher: Dispatcher, number: int, message: Report | Outcome) -> bool:
     if isinstance(message, Report):
         return dispatcher.reported(number, message)
-    dispatcher.failed(number, message.error or "", message.traceback)
+    dispatcher.failed(number, message.error or "", message.traceback, message.observed_bytes)
     return True
 
 

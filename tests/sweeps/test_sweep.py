@@ -100,6 +100,7 @@ def test_a_sweep_with_failing_trials_from_start_to_report(here: Path) -> None:
     assert "ray" not in out.lower()
     assert f"Report: {Path('found') / 'report.html'}" in out
     assert group_members(process.pid) == []
+    assert not (found / "checkpoints").exists()
     assert contents(here) - {f"found/{path}" for path in contents(found)} == {"found", "mine.yaml"}
     assert duckdb.sql(f"select count(*) from '{found}/trials.parquet'").fetchall() == [(6,)]
 

@@ -66,3 +66,18 @@ def test_nothing_is_kept_of_what_cannot_be_revived(keeps: bool, kind: str, tmp_p
         assert (tmp_path / "checkpoints" / "0").exists()
         checkpoints.on_end(job, pruned([]))
         assert not (tmp_path / "checkpoints" / "0").exists()
+
+
+def test_the_folder_goes_at_the_end_when_nothing_is_left_in_it(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, seconds=0.0, keeps_pruned=True)
+    checkpoints.close()
+    jobs = [small_job(0), small_job(1)]
+    for job in jobs:
+        trained(job, checkpoints, most=2)
+    checkpoints.on_end(jobs[0], pruned([]))
+    checkpoints.on_end(jobs[1], Outcome(status="completed"))
+    checkpoints.close()
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["0"]
+    checkpoints.on_end(jobs[0], Outcome(status="completed"))
+    checkpoints.close()
+    assert list(tmp_path.iterdir()) == []

@@ -122,6 +122,7 @@ def test_every_end_of_a_job_is_told_once_and_the_sweep_goes_on(ray: Any, tmp_pat
     assert str(errors[1]).startswith("DataError: ")
     assert str(errors[2]).startswith("Diverged: ")
     assert str(errors[4]).startswith("OutOfMemory: ")
+    assert (plan.outcomes[4].observed_bytes or 0) > 2**20
     for number in (0, 3, 6, 7, 8, 9, 10, 11):
         assert status[number] == "completed"
         assert [report.index for report in plan.outcomes[number].reports] == [1, 2, 3, 4]
@@ -272,31 +273,3 @@ def test_a_cluster_that_is_not_there(address: str, part: str) -> None:
         ray_bridge.connect(address, Machine(num_cpus=1, num_gpus=0)),
     ):
         pass
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("1 worker killed (name=Worker, memory used=1.50GB): the node is low on memory.", "OutOfMemory: "),
-        ("1 worker(s) were killed due to the node running low on memory.", "OutOfMemory: "),
-        (
-            "The actor died because of an error raised in its creation task\nImportError: no torch",
-            "WorkerDied: it could not start (ImportError: no torch)",
-        ),
-        (
-            "The actor died. Some common causes include: (1) the process was killed by the OOM killer due to "
-            "high memory usage",
-            "WorkerDied: the worker process was killed",
-        ),
-        ("", "WorkerDied: "),
-    ],
-)
-def test_why_a_worker_ended(tmp_path: Path, text: str, reason: str) -> None:
-    from sweeps.running import ray_bridge
-
-    written = tmp_path / "error.txt"
-    written.write_text(text)
-    found, held = ray_bridge.why_ended(str(written))
-    assert found.startswith(reason) and "\n" not in found
-    assert (held is None) is ("memory used" not in text)
-    assert ray_bridge.why_ended(None)[0].startswith("WorkerDied: ")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +15,16 @@ import torch
 
 from hrm.checkpoint import load
 from hrm.divergence import Diverged
+from hrm.machine import resident_bytes
+from sweeps.doors.compose import sweep_config
 from sweeps.errors import SpaceError
 from sweeps.jobs import Outcome, Report
+from sweeps.results.tables import read_trials
 from sweeps.running import checkpoints, trial
 from sweeps.running.checkpoints import Checkpoint
 from sweeps.running.storage import Storage
-from tests.sweeps.small_jobs import DIVERGES, NEEDS_TOO_MUCH_MEMORY, RAISES, small_job
+from tests.sweeps.small_jobs import DIVERGES, MODEL, NEEDS_TOO_MUCH_MEMORY, RAISES, TASK, small_job
+from tests.sweeps.test_faults import by_turns, check_told_once
 
 
 def reports_of(*args: Any, **kwargs: Any) -> list[Report]:
@@ -149,3 +156,43 @@ def test_out_of_memory_tells_predicted_and_held_bytes() -> None:
     assert isinstance(last, Outcome)
     assert last.observed_bytes is not None and last.observed_bytes > 2**20
     assert re.search(r"predicted [\d,]+ bytes, held [\d,]+ when no more could be had", str(last.error))
+
+
+@contextmanager
+def address_space(more: int) -> Iterator[None]:
+    """This process may have so many bytes more than it has."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.skipif(resident_bytes() is None, reason="only Linux says how much address space a process has")
+def test_of_a_sweep_the_model_that_is_too_large_is_a_row_with_both_counts(tmp_path: Path) -> None:
+    """A real allocation fails while the model is built; the sweep goes on, and does not try it again."""
+    fixed = {name: MODEL[name] for name in ("H_layers", "L_layers", "H_cycles", "L_cycles", "mlp_multiple")}
+    config = sweep_config(
+        {
+            "space": {
+                "name": "widths", "question": "How wide?", "fixed": fixed | {"num_heads": 2},
+                "parameters": {"hidden_size": [16, 2048]},
+            },
+            "task": TASK, "sampler": {"name": "grid"}, "num_trials": 2, "max_concurrent": 2,
+            "model": {"halt_max_steps": 1, "forward_dtype": "float32"},
+            "train": {"steps": 8, "num_reports": 4, "batch_size": 8, "equal": "steps"},
+            "budget": {"max_params": "1G"}, "baseline": {"presets": []}, "confirm": {"finalists": 0},
+        }
+    )  # fmt: skip
+    held, more = resident_bytes() or 0, 2**28
+    with address_space(more):
+        by_turns(config, tmp_path)
+    rows = {row["p.hidden_size"]: row for row in read_trials(tmp_path).to_pylist()}
+    assert rows[16]["status"] == "completed" and rows[16]["observed_bytes"] is None
+    failed = rows[2048]
+    assert failed["status"] == "failed" and failed["error"].startswith("OutOfMemory: ")
+    assert held < failed["observed_bytes"] < held + 2 * more < held + failed["predicted_bytes"]
+    assert f"predicted {failed['predicted_bytes']:,} bytes" in failed["error"]
+    check_told_once(tmp_path)
