@@ -49,11 +49,11 @@ def publish(out: Path) -> str:
 
 def _sync_all(out: Path) -> None:
     unsent = [*run_folders.unsent(out)]
-    whole = [folder for folder in unsent if not folder.name.endswith(run_folders.RETRY_SUFFIX)]
+    whole = [folder for folder in unsent if not run_folders.is_retry(folder)]
     if whole:
         _sync(out, whole)
     for folder in unsent:
-        if folder.name.endswith(run_folders.RETRY_SUFFIX):
+        if run_folders.is_retry(folder):
             _sync(out, [folder], "--id", run_folders.run_id(folder))
 
 

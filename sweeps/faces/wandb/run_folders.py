@@ -1,4 +1,8 @@
-"""What W&B's folders in a sweep's folder hold: `wandb/[offline-]run-<time>-<id>`, one each time a run is opened."""
+"""What W&B's folders in a sweep's folder hold: `wandb/[offline-]run-<time>-<id>`, one each time a run is opened.
+
+A run's log there is `run-<id>.wandb`. It alone tells the id: where a run is opened twice within a second, W&B adds to
+the folder's name.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +48,17 @@ def is_synced(folder: Path) -> bool:
 
 def run_id(folder: Path) -> str:
     """The id of a folder's run, as the server is to know it."""
-    return folder.name.partition("run-")[2].partition("-")[2].removesuffix(RETRY_SUFFIX)
+    return _own_id(folder).removesuffix(RETRY_SUFFIX)
+
+
+def is_retry(folder: Path) -> bool:
+    """Whether the run goes by an id that the server is not to know."""
+    return _own_id(folder).endswith(RETRY_SUFFIX)
+
+
+def _own_id(folder: Path) -> str:
+    (log,) = folder.glob("*.wandb")
+    return log.stem.removeprefix("run-")
 
 
 def _current(out: Path) -> list[Path]:

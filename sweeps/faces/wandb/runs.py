@@ -41,6 +41,7 @@ class WandbRuns(Listener):
         self._session = session
         self._open: dict[int, _Open] = {}
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._calls.put(session.prepare)
         self._thread = threading.Thread(target=self._work, name="wandb-runs", daemon=True)
         self._thread.start()
 

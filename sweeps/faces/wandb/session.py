@@ -73,6 +73,14 @@ class Session:
         self.mode = config.mode
         self._config = config
 
+    def prepare(self) -> None:
+        """Does once, and early, what W&B would do when the first run is opened: imports, for a second, and the
+        start of its service process. Call it before `open`."""
+        import wandb
+        import wandb.sdk.launch.inputs.internal
+
+        wandb.setup(settings(self.mode))
+
     def open(
         self, job: int | str, name: str, job_type: str, tags: Sequence[str], config: Mapping[str, Any]
     ) -> Any:
@@ -126,18 +134,19 @@ class Session:
             resume="allow" if self.mode == "online" else None,
             dir=self.out,
             reinit="create_new",
-            settings=settings(),
             **given,
         )
         run_folders.mark_open(run)
         return run
 
 
-def settings() -> Any:
-    """Of every run: silent, light, and never waiting for long."""
+def settings(mode: str) -> Any:
+    """Of this process and every run in it: silent, light, and never waiting for long."""
     import wandb
 
     return wandb.Settings(
+        # A run's own mode comes too late: W&B's telemetry would tell the server of an offline one.
+        mode=mode,  # type: ignore[arg-type]
         console="off",
         silent=True,
         disable_git=True,
@@ -145,6 +154,7 @@ def settings() -> Any:
         x_disable_stats=True,
         x_disable_meta=True,
         x_save_requirements=False,
+        symlink=False,
         init_timeout=CONNECT_SECONDS,
         finish_timeout=FINISH_SECONDS,
         finish_timeout_raises=True,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from hrm.errors import ConfigError
 from hrm.run_config import load
-from sweeps.config import WandbConfig
+from sweeps.config import BaselineConfig, WandbConfig
 from sweeps.faces.wandb import run_folders
 from sweeps.faces.wandb.runs import WandbRuns
 from sweeps.faces.wandb.session import Session, check_mode, run_id
@@ -20,11 +22,14 @@ from sweeps.results.context import Context
 from sweeps.results.tables import read_curves, read_trials
 from sweeps.search.plan import Plan
 from tests.sweeps.faces.wandb.wandb_sweep import SMALL, TINY, check_runs, ending, one_fails, watched_sweep
+from tests.sweeps.processes import ROOT
 from tests.sweeps.synthetic_sweep import plausible, run_sweep
 from tests.sweeps.wandb_log import OfflineRun, read_run
 from tests.sweeps.wandb_server import KEY, WandbServer
 
 DEAD_SERVER = "http://127.0.0.1:9"
+REVIVING = TINY | {"num_trials": 5, "revive": 1, "baseline": BaselineConfig(presets=[])}
+"""A sweep of which one trial is pruned, and revived at once."""
 
 
 def _offline_runs(out: Path, count: int) -> list[OfflineRun]:
@@ -162,16 +167,71 @@ def test_an_offline_run_that_is_written_again_stands_for_the_cut_off_one(tmp_pat
     with pytest.raises(KeyboardInterrupt):
         run_sweep(out, stops, listener, **TINY)
     listeners[0].close()
-    time.sleep(1)  # W&B names its folders by the second
     run_sweep(out, plausible, listener, **TINY)
     assert not warnings
-    folders = list(run_folders.unsent(out))
-    ids = [run_folders.run_id(folder) for folder in folders]
+    ids = [run_folders.run_id(folder) for folder in run_folders.unsent(out)]
     assert sorted(ids) == [run_id(contexts[0], number) for number in (0, 1)], "each once"
     assert len(list(out.glob("wandb/offline-run-*"))) == 4
     _offline_runs(out, 4)
-    (again,) = [read_run(*folder.glob("*.wandb")) for folder in folders if folder.name.endswith("-1")]
+    again = _kept_run(out, run_id(contexts[0], 1))
     assert again.summary["status"] == "completed" and [row["step"] for row in again.rows] == _steps(out, 1)
+
+
+def test_a_revived_job_goes_on_in_its_run(tmp_path: Path, server: WandbServer) -> None:
+    out, warnings = tmp_path / "sweep", []
+    watched_sweep(out, "online", warnings, **REVIVING)
+    number = _revived_job(out)
+    run = server.runs[run_id(setting.read(out), number)]
+    assert [row["step"] for row in run.rows] == _steps(out, number)
+    assert run.exit_code == 0 and run.summary["status"] == "completed"
+    assert "completed" in run.tags and "pruned" not in run.tags
+    assert not warnings and not server.unknown
+
+
+def test_an_offline_run_of_a_revived_job_holds_it_whole(tmp_path: Path) -> None:
+    out, warnings = tmp_path / "sweep", []
+    context = watched_sweep(out, "offline", warnings, **REVIVING)
+    number, count = _revived_job(out), len(read_trials(out)) + 1
+    _offline_runs(out, count + 1)
+    ids = [run_folders.run_id(folder) for folder in run_folders.unsent(out)]
+    assert len(ids) == len(set(ids)) == count, "each once"
+    run = _kept_run(out, run_id(context, number))
+    assert [row["step"] for row in run.rows] == _steps(out, number)
+    assert run.exit_code == 0 and run.summary["status"] == "completed"
+    assert "completed" in run.tags and "pruned" not in run.tags
+    assert not warnings
+
+
+def test_offline_nothing_leaves_the_machine(tmp_path: Path, server: WandbServer) -> None:
+    run_sweep(tmp_path, **TINY)
+    code = f"""
+from pathlib import Path
+from sweeps.config import WandbConfig
+from sweeps.faces.wandb.session import Session
+from sweeps.results import context
+out = Path({str(tmp_path)!r})
+session = Session(out, WandbConfig(mode="offline"), context.read(out))
+session.prepare()
+run = session.open(0, "name", "search", [], {{}})
+run.log({{"loss": 1.0}})
+session.close(run, exit_code=0)
+"""
+    # A process of its own: W&B sends what it has gathered of its use when it ends.
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    (run,) = _offline_runs(tmp_path, 1)
+    assert run.rows[0]["loss"] == 1.0
+    assert server.num_requests == 0
+
+
+def _revived_job(out: Path) -> int:
+    (number,) = [row["number"] for row in read_trials(out).to_pylist() if row["revived_at"]]
+    return int(number)
+
+
+def _kept_run(out: Path, identity: str) -> OfflineRun:
+    """The run of this id that publishing would send."""
+    (folder,) = [folder for folder in run_folders.unsent(out) if run_folders.run_id(folder) == identity]
+    return read_run(*folder.glob("*.wandb"))
 
 
 def _steps(out: Path, job: int) -> list[int]:
