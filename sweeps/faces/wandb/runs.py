@@ -1,6 +1,6 @@
 """A W&B run per job, written from the driver while the sweep goes.
 
-Calls into wandb wait on its service process (about 0.1 s to open a run), so a thread of its own makes them
+Calls into wandb wait on its service process (about 0.02 s to open a run), so a thread of its own makes them
 and the sweep never waits. What goes wrong there costs a warning, never the sweep: the tables are the truth.
 """
 
