@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -82,6 +82,13 @@ def cpu_threads(threads: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def new_tensors_on_cpu() -> AbstractContextManager[object]:
+    """In the block, tensors are made on the CPU where no device is named."""
+    # As a context, a device slows every call of torch down: entered only where it changes something.
+    cpu = torch.device("cpu")
+    return nullcontext() if torch.get_default_device() == cpu else cpu
 
 
 def held_bytes(device: torch.device) -> int:

@@ -18,7 +18,14 @@ import torch
 from torch import Tensor
 
 from hrm import checkpoint
-from hrm.device import cpu_threads, moved, on_device, resolve_device, synchronize
+from hrm.device import (
+    cpu_threads,
+    moved,
+    new_tensors_on_cpu,
+    on_device,
+    resolve_device,
+    synchronize,
+)
 from hrm.divergence import Diverged, FiniteWatch
 from hrm.ema import EMA
 from hrm.families import family
@@ -110,7 +117,7 @@ class Trainer:
 
     def _initial_model(self) -> Model:
         # Drawn on the CPU whatever the device, so that every device starts from the same weights.
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        with torch.random.fork_rng(devices=[]), new_tensors_on_cpu():
             torch.default_generator.manual_seed(self.config.seed)
             return self._family.build(self.config.model)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ray import tune
 
 if TYPE_CHECKING:
     from hrm.tasks.carried import Carried
+    from sweeps.running.ahead import Ahead
     from sweeps.running.resources import Machine
     from sweeps.running.storage import Storage
 
@@ -18,7 +19,7 @@ _SECONDS_BETWEEN_STEPS = 0.02
 
 
 class Worker(tune.Trainable):
-    """One job at a time, a step being all that lies between two reports.
+    """One job at a time, a step being all that lies between two reports; the next one is begun meanwhile.
 
     Each step returns a `Report` or a failed `Outcome` as `message`. The scheduler stops the trial when either
     says that the job has ended; a finished job is therefore never asked for one step more. With an empty
@@ -27,28 +28,31 @@ class Worker(tune.Trainable):
 
     def setup(self, config: dict, carried: Carried | None = None) -> None:
         self._dataset = None if carried is None else carried.dataset
+        self._messages: Ahead | None = None
+        self.reset_config({})
+        gc.freeze()  # to look through torch's and Ray's objects again and again takes a trial's time
         self.reset_config(config)
 
     def reset_config(self, new_config: dict) -> bool:
         from sweeps.running import trial
+        from sweeps.running.ahead import Ahead
 
-        self._messages: Generator[Any] = (
-            trial.run(**new_config, dataset=self._dataset) if new_config else _nothing()
-        )
+        self.cleanup()
+        if new_config:
+            self._messages = Ahead(lambda ahead: trial.run(**new_config, dataset=self._dataset, ahead=ahead))
         self.config = {}  # Tune would send it back with every report
         return True
 
     def step(self) -> dict:
+        if self._messages is None:
+            time.sleep(_SECONDS_BETWEEN_STEPS)
+            return {"message": None}
         return {"message": next(self._messages)}
 
     def cleanup(self) -> None:
-        self._messages.close()
-
-
-def _nothing() -> Generator[None]:
-    while True:
-        yield None
-        time.sleep(_SECONDS_BETWEEN_STEPS)
+        if self._messages is not None:
+            self._messages.close()
+        self._messages = None
 
 
 def look_around(storage: Storage, marker: str) -> Machine:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import traceback
 from collections.abc import Generator, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from hrm.tasks.base import Dataset
 from hrm.trainer import Trainer
 from sweeps.jobs import OUT_OF_MEMORY, Job, Outcome, Report
 from sweeps.running import answers
+from sweeps.running.ahead import Ahead
 from sweeps.running.checkpoints import Checkpoint
 from sweeps.search.objective import LATENCY
 
@@ -26,7 +26,11 @@ _datasets: dict[str, Dataset] = {}
 
 
 def run(
-    job: Job, num_reported: int = 0, checkpoint: Checkpoint | None = None, dataset: Dataset | None = None
+    job: Job,
+    num_reported: int = 0,
+    checkpoint: Checkpoint | None = None,
+    dataset: Dataset | None = None,
+    ahead: Ahead | None = None,
 ) -> Generator[Report | Outcome]:
     """Trains the job, one report at a time; nothing is trained between two calls of `next`.
 
@@ -34,6 +38,7 @@ def run(
         num_reported: reports that are known already, of a job that goes on: they are not told again.
         checkpoint: where the job goes on from and is kept; None keeps nothing.
         dataset: of the job's task; None opens it on this machine.
+        ahead: who calls `next` before a report is wanted. Nothing is written for a report that is not.
 
     Yields:
         Each report; or, in place of the first one that cannot be had, a failed `Outcome` with the reason in
@@ -42,7 +47,7 @@ def run(
     """
     reports: list[Report] = []
     try:
-        for report in _train(job, checkpoint, dataset):
+        for report in _train(job, checkpoint, dataset, ahead):
             reports.append(report)
             if report.index > num_reported:
                 yield report
@@ -54,14 +59,22 @@ def run(
     yield failure
 
 
-def _train(job: Job, checkpoint: Checkpoint | None, dataset: Dataset | None) -> Iterator[Report]:
+def _train(
+    job: Job, checkpoint: Checkpoint | None, dataset: Dataset | None, ahead: Ahead | None
+) -> Iterator[Report]:
     dataset = dataset or _open(job.run.task)
     kept = checkpoint.load(job, dataset) if checkpoint else None
     trainer, reports = kept or (Trainer(job.run, dataset), [])
     yield from reports
-    keep = partial(checkpoint.save_if_due, trainer, reports) if checkpoint else None
+
+    def between_steps(step: int) -> None:
+        if (ahead is None or ahead.is_wanted()) and checkpoint:
+            checkpoint.save_if_due(trainer, reports, step)
+
     while not trainer.finished:
-        values = trainer.next_report(keep)
+        values = trainer.next_report(between_steps)
+        if ahead is not None:
+            ahead.wait()
         metrics = dict(values.metrics)
         if job.measure_latency:
             metrics[LATENCY.metric] = trainer.latency(dataset.valid)

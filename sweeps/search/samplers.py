@@ -129,12 +129,14 @@ class Entry(NamedTuple):
     draws: int
     """Proposals to draw before snapping the first to the nearest configuration that is feasible and new.
     A Gaussian process costs much to ask and repeats itself; an estimator draws afresh at little cost."""
+    learns: bool = True
+    """Whether a proposal depends on what earlier trials have come to."""
 
 
 SAMPLERS: dict[str, Entry] = {
     "tpe": Entry(tpe, draws=24),
-    "random": Entry(random, draws=1),
-    "grid": Entry(grid, draws=1),
+    "random": Entry(random, draws=1, learns=False),
+    "grid": Entry(grid, draws=1, learns=False),
     "gp": Entry(gp, draws=2),
     "qmc": Entry(qmc, draws=24),
     "nsgaii": Entry(nsgaii, draws=24),

@@ -26,7 +26,7 @@ from sweeps.search.objectives import Objectives
 from sweeps.search.pruners import build_pruner
 from sweeps.search.rejections import REJECTED, lesson_of
 from sweeps.search.rivals import is_rival, of_first_objective, write_marks
-from sweeps.search.samplers import build_sampler
+from sweeps.search.samplers import SAMPLERS, build_sampler
 from sweeps.search.seeds import suggestion_seed
 from sweeps.space.candidates import Candidate, Candidates
 from sweeps.space.space import space_hash
@@ -60,11 +60,12 @@ class SweepStudy:
         self.objectives = Objectives.of(config, candidates)
         self._config = config
         self._candidates = candidates
+        self._slots = slots
         build_sampler(config, candidates, 0)
         build_pruner(config.pruner, config.train.num_reports)
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # the terminal belongs to our own progress
         backend: BaseJournalBackend = JournalFileBackend(str(journal)) if journal else MemoryBackend()
-        self._storage = AsOfStorage(backend, lag=slots if config.deterministic else None)
+        self._storage = AsOfStorage(backend, self._lag)
         self._study = optuna.create_study(
             storage=self._storage,
             study_name=study_name(config),
@@ -78,6 +79,7 @@ class SweepStudy:
     def extend(self, config: SweepConfig) -> None:
         """Goes on under a configuration that differs in its limits only."""
         self._config = config
+        self._storage.lag = self._lag
 
     @property
     def num_asked(self) -> int:
@@ -191,6 +193,10 @@ class SweepStudy:
         self._study.tell(number, values if status == "completed" else None, STATES[status])
 
     @property
+    def _lag(self) -> int | None:
+        return self._slots if self._config.deterministic and _looks_back(self._config) else None
+
+    @property
     def _gone_on(self) -> set[int]:
         """Pruned trials that were revived: a sampler knows their training by the trials that stand for them."""
         if not self._config.revive:
@@ -232,6 +238,17 @@ class SweepStudy:
 def study_name(config: SweepConfig) -> str:
     """The same for the same command and seed: Hyperband draws a trial's bracket from it and the number."""
     return f"{config.space['name']}-seed{config.seed}"
+
+
+def _looks_back(config: SweepConfig) -> bool:
+    """Whether what starts and what is pruned depends on what trials have come to: else none waits for another."""
+    return (
+        SAMPLERS[config.sampler["name"]].learns
+        or config.pruner["name"] != "none"
+        or config.replicates > 1
+        or config.stop.flops is not None
+        or config.stop.no_improvement is not None
+    )
 
 
 def _depth_class(trial: FrozenTrial) -> int:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hrm.device import available_devices, cpu_threads, is_out_of_memory, resolve_device
+from hrm.device import (
+    available_devices,
+    cpu_threads,
+    is_out_of_memory,
+    new_tensors_on_cpu,
+    resolve_device,
+)
 from hrm.errors import DeviceError
 
 
@@ -45,3 +51,10 @@ def test_what_torch_raises_when_memory_runs_out_is_recognised() -> None:
     assert is_out_of_memory(MemoryError())
     assert not is_out_of_memory(RuntimeError("shapes do not match"))
     assert not is_out_of_memory(ValueError("out of memory"))
+
+
+def test_new_tensors_are_on_the_cpu_whatever_the_default() -> None:
+    with new_tensors_on_cpu():
+        assert torch.empty(1).device.type == "cpu"
+    with torch.device("meta"), new_tensors_on_cpu():
+        assert torch.empty(1).device.type == "cpu"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import resource
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from sweeps.errors import SpaceError
 from sweeps.jobs import Outcome, Report
 from sweeps.results.tables import read_trials
 from sweeps.running import checkpoints, trial
+from sweeps.running.ahead import Ahead
 from sweeps.running.checkpoints import Checkpoint
 from sweeps.running.storage import Storage
 from tests.sweeps.small_jobs import DIVERGES, MODEL, NEEDS_TOO_MUCH_MEMORY, RAISES, TASK, small_job
@@ -104,6 +106,32 @@ def test_nothing_is_trained_between_two_reports() -> None:
     assert isinstance(next(messages), Report)
     messages.close()
     assert list(messages) == []
+
+
+def test_what_is_trained_ahead_makes_the_same_numbers() -> None:
+    messages = Ahead(lambda ahead: trial.run(small_job(0), ahead=ahead))
+    assert [report.metrics for report in messages] == [report.metrics for report in reports_of(0)]
+
+
+def test_nothing_is_saved_of_what_is_trained_in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "MAX_SHARE", 1e9)  # one at every step
+    steps: list[bool] = []
+
+    class Watched(Ahead):
+        def is_wanted(self) -> bool:
+            steps.append(super().is_wanted())
+            return steps[-1]
+
+    kept = Checkpoint(Storage.at(tmp_path), seconds=0.0)
+    job = small_job(0, **{"train.steps": 200})
+    messages = Watched(lambda ahead: trial.run(job, checkpoint=kept, ahead=ahead))
+    assert next(messages).step == 50
+    while len(steps) <= 50:
+        time.sleep(0.001)
+    messages.close()
+    assert not any(steps[50:])
+    state = load(tmp_path)
+    assert state["trainer"]["step"] == 50 and len(state["reports"]) == 1
 
 
 def test_reasons_name_what_a_reader_needs() -> None:

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from hrm.errors import UnknownNameError
 from hrm.puzzle.config import PuzzleHRMConfig
 from hrm.text.config import TextHRMConfig
-from sweeps.config import PruningConfig
+from sweeps.config import PruningConfig, StopConfig
 from sweeps.search.batch_wilcoxon import mark
 from sweeps.search.budgeted_sampler import KEY, BudgetedSampler
 from sweeps.search.pruners import PRUNERS, WILCOXON, build_pruner
@@ -252,3 +252,36 @@ def test_a_kill_while_a_pruner_decides_lets_no_trial_pass_its_rung(tmp_path: Pat
         assert again.should_prune(number) is stopped is (job > 0)
         study = again
         study.tell(number, "pruned" if stopped else "completed", [value])
+
+
+@pytest.mark.parametrize(
+    ("changes", "waits"),
+    [
+        ({}, False),
+        ({"sampler": {"name": "grid"}}, False),
+        ({"deterministic": False, "sampler": {"name": "tpe"}}, False),
+        ({"sampler": {"name": "tpe"}}, True),
+        ({"sampler": {"name": "qmc"}}, True),
+        ({"pruner": {"name": "median"}}, True),
+        ({"replicates": 2}, True),
+        ({"stop": StopConfig(flops="1e12")}, True),
+        ({"stop": StopConfig(no_improvement=2)}, True),
+    ],
+)
+def test_a_trial_waits_for_earlier_ones_only_where_it_looks_back_on_them(
+    changes: dict[str, Any], waits: bool
+) -> None:
+    alone = {"sampler": {"name": "random"}, "pruner": {"name": "none"}}
+    study = make_study(slots=2, **{**alone, **changes})
+    for job in range(2):
+        assert study.ready()
+        study.ask(job)
+    assert study.ready() is not waits
+
+
+def test_an_extension_may_make_trials_wait() -> None:
+    study = make_study(slots=1, sampler={"name": "random"}, pruner={"name": "none"})
+    study.ask(0)
+    assert study.ready()
+    study.extend(dataclasses.replace(study._config, stop=StopConfig(no_improvement=2)))
+    assert not study.ready()
