@@ -7,9 +7,9 @@ of several) and the metrics (`train/...`, `valid/...`, `test/...`). A missing va
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -132,19 +132,22 @@ def table(columns: Sequence[Column], rows: Sequence[Row]) -> pa.Table:
         rows: values by column name; a missing key, None and NaN are null.
     """
     known = {column.name for column in columns}
-    extra = dict.fromkeys(name for row in rows for name in row if name not in known)
+    extra = [name for name in dict.fromkeys(chain.from_iterable(rows)) if name not in known]
     parameters = [name for name in extra if name.startswith(PARAMETER_PREFIX)]
     objectives = objective_columns(extra)
     metrics = sorted((name for name in extra if name.startswith(METRIC_PREFIXES)), key=_metric_order)
     unknown = set(extra) - set(parameters) - set(objectives) - set(metrics)
     assert not unknown, f"no column for {sorted(unknown)}"
-    fields = [column.field for column in columns]
-    fields += [_parameter_field(name, [row.get(name) for row in rows]) for name in parameters]
+    searched = [_parameter_field(name, [row.get(name) for row in rows]) for name in parameters]
+    fields = [column.field for column in columns] + searched
     fields += [Column(name, pa.float64(), "objective after the reports made").field for name in objectives]
     fields += [Column(name, pa.float64(), "", metric_unit(name)).field for name in metrics]
-    arrays = [pa.array([_plain(row.get(f.name), f.type) for row in rows], f.type) for f in fields]
+    texts = [field.name for field in searched if field.type == pa.string()]
+    plain = [{**row, **{name: _text(row.get(name)) for name in texts}} for row in rows]
+    # In one call: `trials.parquet` is made anew of all rows, thousands perhaps, as each job ends.
+    content = pa.array(plain, pa.struct(fields), from_pandas=True)
     schema = pa.schema(fields, metadata={"schema_version": str(SCHEMA_VERSION)})
-    return pa.Table.from_arrays(arrays, schema=schema)
+    return pa.Table.from_arrays(content.flatten(), schema=schema)
 
 
 def metric_unit(name: str) -> str:
@@ -192,7 +195,5 @@ def _parameter_field(name: str, values: Iterable[Any]) -> pa.Field:
     return Column(name, kind, "searched or derived value of the space").field
 
 
-def _plain(value: Any, kind: pa.DataType) -> Any:
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    return str(value) if value is not None and pa.types.is_string(kind) else value
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
