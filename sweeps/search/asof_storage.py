@@ -15,6 +15,7 @@ What is written goes to the journal at once and whole, and the file opens as any
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -43,8 +44,13 @@ class AsOfStorage(JournalStorage):
         self._deciding: int | None = None
         self._show: Show | None = None
         self._hidden: Container[int] = ()
-        self._num_ended = 0
-        """Trials, from the first on, that are known to have ended."""
+        self._ended: list[FrozenTrial] = []
+        """The trials, from the first on, that are known to have ended: nothing changes them any more."""
+
+    def is_ready(self, study_id: int) -> bool:
+        """Whether all trials have ended that the next one is to see as they are."""
+        number = len(self._all_trials(study_id))
+        return self.lag is None or number - self.lag + 1 <= len(self._ended)
 
     @contextmanager
     def deciding(self, number: int, show: Show | None = None, hidden: Container[int] = ()) -> Iterator[None]:
@@ -62,18 +68,17 @@ class AsOfStorage(JournalStorage):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
+        seen = self._all_trials(study_id)
         number = self._deciding
-        if number is None or (self.lag is None and self._show is None and not self._hidden):
-            return super().get_all_trials(study_id, deepcopy, states)
-        seen = super().get_all_trials(study_id, deepcopy=False)
-        if self.lag is not None:
+        if number is not None and self.lag is not None:
             seen = self._as_of(seen, number, self.lag)
         if self._hidden:
             seen = [trial for trial in seen if trial.number not in self._hidden]
         if self._show is not None:
             seen = [shown for shown in map(self._show, seen) if shown is not None]
-        chosen = [trial for trial in seen if states is None or trial.state in states]
-        return copy.deepcopy(chosen) if deepcopy else chosen
+        if states is not None:
+            seen = [trial for trial in seen if trial.state in states]
+        return copy.deepcopy(seen) if deepcopy else seen
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
         directions = super().get_study_directions(study_id)
@@ -89,16 +94,23 @@ class AsOfStorage(JournalStorage):
             )
             self._sync_with_backend()
 
+    def _all_trials(self, study_id: int) -> list[FrozenTrial]:
+        """As they are, in the order of their numbers; Optuna looks up each of them every time."""
+        with self._thread_lock:
+            self._sync_with_backend()
+            later_ids = self._replay_result._study_id_to_trial_ids[study_id][len(self._ended) :]
+            later = [self._replay_result.get_trial(trial_id) for trial_id in later_ids]
+            ended = list(itertools.takewhile(lambda trial: trial.state.is_finished(), later))
+            self._ended += ended
+            return [*self._ended, *later[len(ended) :]]
+
     def _as_of(self, trials: list[FrozenTrial], number: int, lag: int) -> list[FrozenTrial]:
         """What trial `number` sees of all trials, which stand in the order of their numbers."""
         num_seen = max(0, number - lag + 1)
-        for trial in trials[self._num_ended : num_seen]:
-            assert trial.state.is_finished(), (
-                f"trial {number} was asked for before trial {trial.number} ended"
-            )
-        self._num_ended = max(self._num_ended, num_seen)
-        unseen = trials[num_seen:number]
-        return [*trials[:num_seen], *map(_as_running, unseen), *trials[number : number + 1]]
+        seen, unseen = trials[:num_seen], trials[num_seen:number]
+        num_ended = len(self._ended)
+        assert len(seen) <= num_ended, f"trial {number} was asked for before trial {num_ended} ended"
+        return [*seen, *map(_as_running, unseen), *trials[number : number + 1]]
 
 
 class MemoryBackend(BaseJournalBackend):

@@ -8,6 +8,7 @@ infeasible or known ground is snapped to the nearest configuration that is neith
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -122,7 +123,7 @@ def closed_keys(study: optuna.Study, before: int, replicates: int = 1) -> set[st
     Asks the storage: under Hyperband, `study.get_trials` shows one bracket only.
     """
     trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-    earlier = [trial for trial in trials if trial.number < before]
+    earlier = trials[: bisect_left(trials, before, key=lambda trial: trial.number)]
     if replicates == 1:
         return {trial.user_attrs[KEY] for trial in earlier}
     times = Counter(trial.user_attrs[KEY] for trial in earlier)

@@ -2,12 +2,13 @@
 
 The first proposal for a trial is Optuna's own, to the last bit. Optuna ranks every trial of a study and translates
 all its parameters for each proposal. Here that is done once for all proposals of a trial, only those are ranked
-that may be among the best, and what follows the first proposal is drawn together.
+that may be among the best, and what follows the first proposal is drawn together, but weighed one by one.
 """
 
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,8 @@ from optuna.samplers._tpe.sampler import _split_trials, default_gamma
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeps.search.long_parzen import LongParzenEstimator
+
 TOGETHER = 8
 """Proposals that are drawn at once behind the first, which is most often enough."""
 LEARNED_FROM = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -31,7 +34,10 @@ class LongStudyTPESampler(TPESampler):
     No completed trial breaks a constraint; pruned ones may.
     """
 
-    _proposals: Iterator[dict[str, Any]] | None = None
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._parzen_estimator_cls = LongParzenEstimator
+        self._proposals: Iterator[dict[str, Any]] | None = None
 
     def _sample(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -50,9 +56,9 @@ class LongStudyTPESampler(TPESampler):
         together = 1
         while True:
             samples = good.sample(self._rng.rng, together * self._n_ei_candidates)
-            values = self._compute_acquisition_func(samples, good, others)
-            for drawn in np.split(np.arange(len(values)), together):
-                best = self._compare({name: column[drawn] for name, column in samples.items()}, values[drawn])
+            for places in np.split(np.arange(together * self._n_ei_candidates), together):
+                drawn = {name: column[places] for name, column in samples.items()}
+                best = self._compare(drawn, self._compute_acquisition_func(drawn, good, others))
                 yield {name: space.to_external_repr(best[name]) for name, space in search_space.items()}
             together = TOGETHER
 
@@ -61,7 +67,9 @@ class LongStudyTPESampler(TPESampler):
     ) -> tuple[_ParzenEstimator, _ParzenEstimator]:
         states = [*LEARNED_FROM, *([TrialState.RUNNING] if self._constant_liar else [])]
         trials = study._get_trials(deepcopy=False, states=states)
-        good, others = split(study, [one for one in trials if one.number != trial.number])
+        place = bisect_left(trials, trial.number, key=lambda one: one.number)
+        later = [one for one in trials[place:] if one.number != trial.number]
+        good, others = split(study, trials[:place] + later)
         return (
             self._build_parzen_estimator(study, search_space, good, handle_below=True),
             self._build_parzen_estimator(study, search_space, others, handle_below=False),
@@ -82,17 +90,16 @@ def split(study: optuna.Study, trials: list[FrozenTrial]) -> tuple[list[FrozenTr
     Args:
         trials: likewise.
     """
-    num_good = default_gamma(sum(trial.state != TrialState.RUNNING for trial in trials))
-    completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    states = [trial.state for trial in trials]
+    num_good = default_gamma(len(trials) - states.count(TrialState.RUNNING))
+    completed = [place for place, state in enumerate(states) if state == TrialState.COMPLETE]
     if len(completed) < num_good:
         return _split_trials(study, trials, num_good)  # the rest are pruned ones: Optuna ranks them
     sign = 1 if study.direction == StudyDirection.MINIMIZE else -1
-    best = heapq.nsmallest(num_good, completed, key=lambda trial: sign * (trial.value or 0.0))
-    numbers = {trial.number for trial in best}
-    return (
-        [trial for trial in completed if trial.number in numbers],
-        [trial for trial in trials if trial.number not in numbers],
-    )
+    best = heapq.nsmallest(num_good, completed, key=lambda place: sign * (trials[place].value or 0.0))
+    others = trials.copy()
+    good = [others.pop(place) for place in sorted(best, reverse=True)]
+    return good[::-1], others
 
 
 def _internal(space: BaseDistribution, values: list[Any]) -> np.ndarray:

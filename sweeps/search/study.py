@@ -99,11 +99,7 @@ class SweepStudy:
 
     def ready(self) -> bool:
         """True when the next trial's history is complete: all trials that it must see have ended."""
-        trials = self._study.get_trials(deepcopy=False)
-        if self._storage.lag is None:
-            return True
-        seen = trials[: max(0, len(trials) - self._storage.lag + 1)]
-        return all(trial.state.is_finished() for trial in seen)
+        return self._storage.is_ready(self._study._study_id)
 
     def ask(self, job: int) -> tuple[int, Candidate]:
         """The next trial's number and configuration; call only when `ready` and not `exhausted`.
