@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from tests.sweeps.faces.wandb.wandb_sweep import SMALL, TINY, check_runs, ending
 from tests.sweeps.processes import ROOT
 from tests.sweeps.synthetic_sweep import plausible, run_sweep
 from tests.sweeps.wandb_log import OfflineRun, read_run
-from tests.sweeps.wandb_server import KEY, WandbServer
+from tests.sweeps.wandb_server import KEY, StoredRun, WandbServer
 
 DEAD_SERVER = "http://127.0.0.1:9"
 REVIVING = TINY | {"num_trials": 5, "revive": 1, "baseline": BaselineConfig(presets=[])}
@@ -169,36 +170,29 @@ def test_an_offline_run_that_is_written_again_stands_for_the_cut_off_one(tmp_pat
     listeners[0].close()
     run_sweep(out, plausible, listener, **TINY)
     assert not warnings
-    ids = [run_folders.run_id(folder) for folder in run_folders.unsent(out)]
-    assert sorted(ids) == [run_id(contexts[0], number) for number in (0, 1)], "each once"
     assert len(list(out.glob("wandb/offline-run-*"))) == 4
     _offline_runs(out, 4)
-    again = _kept_run(out, run_id(contexts[0], 1))
+    runs = _unsent(out)
+    assert set(runs) == {run_id(contexts[0], number) for number in (0, 1)}
+    again = runs[run_id(contexts[0], 1)]
     assert again.summary["status"] == "completed" and [row["step"] for row in again.rows] == _steps(out, 1)
 
 
 def test_a_revived_job_goes_on_in_its_run(tmp_path: Path, server: WandbServer) -> None:
     out, warnings = tmp_path / "sweep", []
     watched_sweep(out, "online", warnings, **REVIVING)
-    number = _revived_job(out)
-    run = server.runs[run_id(setting.read(out), number)]
-    assert [row["step"] for row in run.rows] == _steps(out, number)
-    assert run.exit_code == 0 and run.summary["status"] == "completed"
-    assert "completed" in run.tags and "pruned" not in run.tags
+    _check_revived(out, server.runs)
     assert not warnings and not server.unknown
 
 
 def test_an_offline_run_of_a_revived_job_holds_it_whole(tmp_path: Path) -> None:
     out, warnings = tmp_path / "sweep", []
-    context = watched_sweep(out, "offline", warnings, **REVIVING)
-    number, count = _revived_job(out), len(read_trials(out)) + 1
+    watched_sweep(out, "offline", warnings, **REVIVING)
+    count = len(read_trials(out)) + 1
     _offline_runs(out, count + 1)
-    ids = [run_folders.run_id(folder) for folder in run_folders.unsent(out)]
-    assert len(ids) == len(set(ids)) == count, "each once"
-    run = _kept_run(out, run_id(context, number))
-    assert [row["step"] for row in run.rows] == _steps(out, number)
-    assert run.exit_code == 0 and run.summary["status"] == "completed"
-    assert "completed" in run.tags and "pruned" not in run.tags
+    runs = _unsent(out)
+    assert len(runs) == count
+    _check_revived(out, runs)
     assert not warnings
 
 
@@ -223,15 +217,20 @@ session.close(run, exit_code=0)
     assert server.num_requests == 0
 
 
-def _revived_job(out: Path) -> int:
+def _unsent(out: Path) -> dict[str, OfflineRun]:
+    """The runs that publishing would send."""
+    folders = list(run_folders.unsent(out))
+    runs = {run_folders.run_id(folder): read_run(*folder.glob("*.wandb")) for folder in folders}
+    assert len(runs) == len(folders), "each once"
+    return runs
+
+
+def _check_revived(out: Path, runs: Mapping[str, OfflineRun] | Mapping[str, StoredRun]) -> None:
     (number,) = [row["number"] for row in read_trials(out).to_pylist() if row["revived_at"]]
-    return int(number)
-
-
-def _kept_run(out: Path, identity: str) -> OfflineRun:
-    """The run of this id that publishing would send."""
-    (folder,) = [folder for folder in run_folders.unsent(out) if run_folders.run_id(folder) == identity]
-    return read_run(*folder.glob("*.wandb"))
+    run = runs[run_id(setting.read(out), number)]
+    assert [row["step"] for row in run.rows] == _steps(out, number)
+    assert run.exit_code == 0 and run.summary["status"] == "completed"
+    assert "completed" in run.tags and "pruned" not in run.tags
 
 
 def _steps(out: Path, job: int) -> list[int]:
