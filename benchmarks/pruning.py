@@ -39,8 +39,14 @@ REFERENCE = "hyperband"
 POLICIES: dict[str, dict[str, Any]] = {
     "none": {"pruner": {"name": "none"}},
     REFERENCE: {"pruner": {"name": "hyperband"}},
-    "hyperband, fidelity=steps": {"pruning": PruningConfig(fidelity="steps")},
-    "hyperband, within=depth": {"pruning": PruningConfig(within="depth")},
+    "hyperband, fidelity=steps": {
+        "pruner": {"name": REFERENCE},
+        "pruning": PruningConfig(fidelity="steps"),
+    },
+    "hyperband, within=depth": {
+        "pruner": {"name": REFERENCE},
+        "pruning": PruningConfig(within="depth"),
+    },
     "hyperband, min_resource=4": {"pruner": {"name": "hyperband", "min_resource": 4}},
     "patient (hyperband)": {"pruner": {"name": "patient"}},
     "successive_halving": {"pruner": {"name": "successive_halving"}},

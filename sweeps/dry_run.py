@@ -171,7 +171,8 @@ def _runs(candidates: Candidates, config: SweepConfig, presets: list[str]) -> li
     baselines = len(presets) * num_baseline_trials(config)
     if config.stop.trials is not None:
         search = min(search, config.stop.trials - baselines)
-    arms = min(config.confirm.finalists, search) + len(presets) if config.confirm.finalists else 0
+    is_random = config.baseline.random
+    arms = min(config.confirm.finalists, search) + len(presets) + is_random if config.confirm.finalists else 0
     confirmations = arms * config.confirm.seeds
     lines = _line("search trials", f"{search:,}")
     each = f"{num_baseline_trials(config)} of each of {', '.join(presets)}" if presets else "no preset fits"
@@ -179,8 +180,10 @@ def _runs(candidates: Candidates, config: SweepConfig, presets: list[str]) -> li
     if config.revive:
         lines += _line("revived trials", f"{config.revive:,} of those that are pruned, at most")
     lines += _line("confirmation runs", f"{confirmations:,}: {arms} arms on {config.confirm.seeds} seeds")
-    total = search + baselines + confirmations
-    lines += _line("runs in all", f"{total:,}")
+    if is_random:
+        lines += _line("random search", f"about {search:,}: whole runs, for the FLOPs that the search spends")
+    total = search + baselines + confirmations + (search if is_random else 0)
+    lines += _line("runs in all", f"{'about ' if is_random else ''}{total:,}")
     if candidates.compute.allowance is not None:
         lines += _line("training compute", f"at most {in_flops(total * candidates.compute.allowance)}")
     if confirmations:

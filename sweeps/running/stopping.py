@@ -26,7 +26,7 @@ def resume_command(out: Path) -> str:
 def leaving_on_second_signal(out: Path) -> Iterator[None]:
     """Within, a Ctrl-C or SIGTERM that nobody else waits for ends this process at once: all is on disk.
 
-    Ray's processes end with ours.
+    So it stays after an interruption, when only Ray has still to end. Ray's processes end with ours.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -35,8 +35,13 @@ def leaving_on_second_signal(out: Path) -> Iterator[None]:
         os._exit(128 + number)
 
     former = {number: signal.signal(number, leave) for number in SIGNALS}
+    interrupted = False
     try:
         yield
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+        if not interrupted:
+            for number, handler in former.items():
+                signal.signal(number, handler)

@@ -65,6 +65,25 @@ class Limits:
         """Training FLOPs that a search job may spend, where orders of trials decide."""
         self._check_baselines()
 
+    def extend(self, config: SweepConfig, more: Sequence[Job]) -> None:
+        """Goes on under a configuration whose limits are higher.
+
+        Args:
+            more: baselines that it asks for beyond those so far, and that are among them by now.
+
+        Raises:
+            ConfigError: a limit leaves no room for them beside the trials that were made.
+        """
+        self.config = config
+        made, trials = len(self._search) + len(self._baselines) - len(more), config.stop.trials
+        mend = "Raise it, or keep baseline.trials as it was"
+        if more and trials is not None and made + len(more) > trials:
+            rule = f"{made} trials were counted so far, and the longer search asks for {len(more)} baseline trials"
+            raise ConfigError("stop.trials", trials, rule, mend)
+        if more and self._most_flops is not None and self._left() < 0:
+            rule = f"the {len(more)} baseline trials that the longer search asks for pass it by {-self._left():,}"
+            raise ConfigError("stop.flops", config.stop.flops, rule, mend)
+
     @property
     def most_search_trials(self) -> int:
         """Search trials that may start: `num_trials`, or fewer under `stop.trials`."""

@@ -192,9 +192,11 @@ class Plan:
 
         Each preset gets the baseline trials that it lacks, and the confirmations begin anew, without those
         that have been made. New jobs are numbered from above all others.
+
+        Raises:
+            ConfigError: a limit leaves no room for the baseline trials.
         """
         self._config = config
-        self._limits.config = config
         self._search_over = self._confirming = self._timed_out = False
         self._to_revive = None
         self._drawn = not config.baseline.random
@@ -205,6 +207,7 @@ class Plan:
         more = [dataclasses.replace(job, number=first + i) for i, job in enumerate(more)]
         self._baselines += more
         self._queue.extend(more)
+        self._limits.extend(config, more)
         self._search.extend(config, first + len(more))
 
     @property

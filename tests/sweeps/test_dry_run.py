@@ -106,6 +106,15 @@ def test_the_runs_are_counted(text: str) -> None:
     assert line(text, "verdict by").startswith("Welch's t-test on fresh seeds")
 
 
+def test_random_search_and_its_confirmations_are_counted() -> None:
+    config = sweep(FILLED, max_params="tiny_demo", num_trials=20)
+    config = dataclasses.replace(config, baseline=dataclasses.replace(config.baseline, random=True))
+    text = describe(Candidates(config, task_fields()), config)
+    assert line(text, "random search").startswith("about 20: ")
+    assert line(text, "confirmation runs") == "12: 4 arms on 3 seeds"
+    assert line(text, "runs in all") == "about 57"
+
+
 def test_every_bound_and_limit_is_printed() -> None:
     config = sweep(FILLED, max_params="tiny_demo", num_trials=20)
     budget = dataclasses.replace(

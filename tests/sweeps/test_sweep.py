@@ -153,6 +153,21 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     assert "stopped at once; to go on: python run_sweep.py resume=found" in done.stderr
 
 
+def test_a_second_signal_stops_at_once_while_ray_ends(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, time, pathlib\n"
+        "from sweeps.running.stopping import leaving_on_second_signal\n"
+        "try:\n"
+        "    with leaving_on_second_signal(pathlib.Path('found').absolute()):\n"
+        "        raise KeyboardInterrupt\n"
+        "finally:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 143
+    assert "stopped at once; to go on: python run_sweep.py resume=found" in done.stderr
+
+
 def test_a_dry_run_trains_and_writes_nothing(here: Path) -> None:
     ended = call("space=mine.yaml", "dry_run=true")
     assert ended.code == 0, ended.err

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrm.errors import UserError
+from hrm.errors import ConfigError, UserError
 from sweeps.config import StopConfig
 from sweeps.jobs import Job
 from sweeps.search.dispatch import Dispatcher
@@ -77,6 +77,30 @@ def test_trials_are_counted_with_the_baselines(limit: int, deterministic: bool) 
         f"stop.trials={limit} was reached, 3 baseline trials included."
     ]
     assert plan.notes == (said if num_search < NUM_TRIALS else [])
+
+
+@pytest.mark.parametrize(
+    ("stop", "message"),
+    [
+        (
+            StopConfig(trials=8),
+            "8 trials were counted so far, and the longer search asks for 7 baseline trials",
+        ),
+        (StopConfig(flops="5T"), "the 7 baseline trials that the longer search asks for pass it by"),
+    ],
+)
+def test_an_extension_whose_baselines_pass_a_limit_is_refused(stop: StopConfig, message: str) -> None:
+    plan, _ = run(stop=stop)
+    longer = sweep_config(num_trials=40, confirm=NO_CONFIRMATION, stop=stop)
+    with pytest.raises(ConfigError, match=message):
+        plan.extend(longer)
+
+
+def test_an_extension_within_a_raised_limit_fills_it() -> None:
+    plan, _ = run(stop=StopConfig(trials=8))
+    plan.extend(sweep_config(num_trials=40, confirm=NO_CONFIRMATION, stop=StopConfig(trials=20)))
+    simulate(plan, 1)
+    assert len(of_kinds(plan, "search", "baseline")) == 20
 
 
 def test_the_expected_number_of_jobs_heeds_the_trials() -> None:
