@@ -7,6 +7,17 @@ import dataclasses
 import inspect
 import textwrap
 from collections.abc import Collection
+from typing import NamedTuple
+
+
+class Option(NamedTuple):
+    """What help says of an option."""
+
+    name: str
+    """With its section."""
+    default: str
+    """As YAML has it."""
+    meaning: str
 
 
 def field_docs(cls: type) -> dict[str, str]:
@@ -33,17 +44,24 @@ def _own_field_docs(cls: type) -> dict[str, str]:
     return docs
 
 
-def option_lines(cls: type, section: str = "", skip: Collection[str] = (), width: int = 100) -> str:
-    """A paragraph a field not in `skip`: `section.name=default`, docstring; `width` characters wide."""
+def options(cls: type, section: str = "", skip: Collection[str] = ()) -> list[Option]:
+    """One a field not in `skip`."""
     docs = field_docs(cls)
     prefix = f"{section}." if section else ""
+    return [
+        Option(f"{prefix}{field.name}", shown(field.default), docs[field.name])
+        for field in dataclasses.fields(cls)
+        if field.name not in skip
+    ]
+
+
+def option_lines(cls: type, section: str = "", skip: Collection[str] = (), width: int = 100) -> str:
+    """A paragraph an option: `section.name=default`, meaning; `width` characters wide."""
     lines = []
-    for field in dataclasses.fields(cls):
-        if field.name in skip:
-            continue
-        head = f"  {prefix}{field.name}={shown(field.default)}"
+    for option in options(cls, section, skip):
+        head = f"  {option.name}={option.default}"
         lines.append(
-            textwrap.fill(docs[field.name], width, initial_indent=f"{head:<38}  ", subsequent_indent=" " * 40)
+            textwrap.fill(option.meaning, width, initial_indent=f"{head:<38}  ", subsequent_indent=" " * 40)
             or head
         )
     return "\n".join(lines)

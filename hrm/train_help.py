@@ -6,7 +6,7 @@ from hrm.families import family, family_names
 from hrm.option_help import listing, option_lines
 from hrm.presets import load_preset, preset_names
 from hrm.run_config import DEFAULT_TASK, RunConfig
-from hrm.task_help import task_options, task_summaries
+from hrm.task_help import task_option_lines, task_summaries
 from hrm.train_config import TrainConfig
 
 _USAGE = """\
@@ -43,7 +43,7 @@ def help_text() -> str:
             f"Tasks (default {DEFAULT_TASK}):\n" + listing(task_summaries()) + "\n",
             "Run:\n" + option_lines(RunConfig, skip=("family", "model", "task", "train")) + "\n",
             "Training:\n" + option_lines(TrainConfig, "train") + "\n",
-            *(f"Task, task={name}:\n{options}\n" for name, options in task_options().items()),
+            *(f"Task, task={name}:\n{options}\n" for name, options in task_option_lines().items()),
             *(
                 f"Model, family={name}:\n{option_lines(family(name).config_class, 'model')}\n"
                 for name in family_names()

@@ -102,6 +102,7 @@ class ConfirmConfig:
 @dataclass(frozen=True, kw_only=True)
 class ResourcesConfig:
     cpus_per_trial: int = 1
+    """Processors, and torch threads, of each trial."""
     trials_per_gpu: int | str = AUTO
     """Trials that share a GPU: `auto` is as many as its memory holds of the largest model, as counted."""
 
@@ -120,7 +121,9 @@ class WandbConfig:
     mode: str = "offline"
     """`disabled`, `offline` or `online`."""
     project: str = "hrm-sweeps"
+    """Where runs go: the project's name at W&B."""
     entity: str | None = None
+    """The user or team whose project it is; null is the login's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +142,7 @@ class SweepConfig:
     """Model fields that hold in every arm, presets included (rules such as halt_max_steps, forward_dtype)."""
     train: SweepTrainConfig = field(default_factory=SweepTrainConfig)
     family: str = "puzzle"
+    """Of the models: `puzzle` or `text`; a space of text models sets it."""
     num_trials: int = 16
     """Search trials to start; baselines and confirmations come on top."""
     revive: int = 0
@@ -149,10 +153,12 @@ class SweepConfig:
     objective: str = "valid/blank_accuracy"
     """The metric that the search improves: accuracies rise, losses fall (see `sweeps.search.objective`)."""
     objectives: list[Any] | None = None
-    """Several instead, for a Pareto front: a metric, then metrics, `params`, `flops` (of inference) or `bytes`."""
+    """Several instead, for a Pareto front: a metric, then metrics, `params`, `flops` (of inference), `bytes`
+    or `latency`."""
     reference_point: list[Any] | None = None
     """With `objectives`: the hypervolume's reference, a value for each; null: accuracy 0, a cost's budget."""
     seed: int = 0
+    """Decides every suggestion, and the seeds of all trainings."""
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     sampler: dict[str, Any] = field(default_factory=lambda: {"name": "tpe"})
     """`name` and that sampler's options."""
@@ -174,8 +180,9 @@ class SweepConfig:
     deterministic: bool = True
     """Decisions depend on the order of trials, never on which worker was faster."""
     device: str = "auto"
+    """`auto` is CUDA, then MPS, then `cpu`; one of them by name is taken as it is."""
     out: str | None = None
-    """Output folder; null is outputs/<space>-<time>."""
+    """Output folder; null is `outputs/<space>-<time>`."""
     dry_run: bool = False
     """Print the space and its counts, train nothing."""
 

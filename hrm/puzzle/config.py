@@ -36,7 +36,7 @@ class PuzzleHRMConfig:
     h_update_period: int | None = None
     """H updates after every p-th L-step and after the last; null is `L_cycles`, the official model."""
     expansion: float = 4.0
-    """SwiGLU expansion E; the inner width is E*H*2/3 rounded up to `mlp_multiple`."""
+    """SwiGLU expansion E; the inner width is `E*H*2/3` rounded up to `mlp_multiple`."""
     mlp_multiple: int = 256
     """The inner width is a multiple of this."""
     puzzle_emb_ndim: int | None = None
@@ -44,7 +44,9 @@ class PuzzleHRMConfig:
     pos_encodings: str = "rope"
     """`rope` or `learned`."""
     rms_norm_eps: float = 1e-5
+    """Added to the mean square that a norm divides by."""
     rope_theta: float = 10000.0
+    """Base of the rotary positions' wavelengths."""
     halt_max_steps: int = 16
     """Most ACT segments of a sequence; evaluation always makes this many."""
     halt_exploration_prob: float = 0.1

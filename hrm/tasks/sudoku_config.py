@@ -27,7 +27,9 @@ class SudokuConfig:
     train_puzzles: int = 1000
     """Base training puzzles, before augmentation."""
     valid_puzzles: int = 256
+    """Puzzles that reports, and so all decisions, are made on."""
     test_puzzles: int = 1000
+    """Puzzles that only the verdict reads."""
     data_seed: int = 0
     """Decides the puzzles; a run's own seed only decides the order in which they are seen."""
     augment: bool = True

@@ -27,7 +27,7 @@ class TextConfig:
 
     name: str = "text"
     text: str | None = None
-    """A text file, or a pattern such as books/**/*.txt; also .json and .jsonl with a field of text, packed
+    """A text file, or a pattern such as `books/**/*.txt`; also .json and .jsonl with a field of text, packed
     with .gz or not. Null with no `dataset`: 38 plays that come with a pinned package."""
     dataset: str | None = None
     """A data set of the Hugging Face hub by name, such as allenai/c4; streamed, and kept once prepared."""
@@ -50,9 +50,11 @@ class TextConfig:
     valid_fraction: float = 0.05
     """Share of the text held out for validation, at least one document."""
     test_fraction: float = 0.05
+    """Share of the text that only the verdict reads, at least one document."""
     valid_sequences: int = 128
     """Most sequences of validation, spread evenly over its text."""
     test_sequences: int = 512
+    """Most sequences of the test, likewise."""
     data_seed: int = 0
     """Decides which documents are held out; a run's own seed only decides the order of training."""
 

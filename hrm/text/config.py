@@ -41,7 +41,9 @@ class TextHRMConfig:
     dropout: float = 0.1
     """Share of each sublayer's output that is dropped in training."""
     rms_norm_eps: float = 1e-6
+    """Added to the mean square that a norm divides by."""
     rope_theta: float = 10000.0
+    """Base of the rotary positions' wavelengths."""
     forward_dtype: str = "bfloat16"
     """Type of the forward pass: `float32`, `bfloat16` or `float16`."""
     gradient_checkpointing: bool = False

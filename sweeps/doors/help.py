@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 from hrm.errors import UserError
 from hrm.option_help import listing, option_lines, shown
 from hrm.presets import load_preset, preset_names
-from hrm.task_help import task_options, task_summaries
+from hrm.task_help import task_option_lines, task_summaries
 from sweeps.config import SweepConfig
 from sweeps.doors.groups import GROUPS, defaults
 from sweeps.search.pruners import PRUNERS
@@ -50,7 +50,7 @@ def help_text() -> str:
             *(f"{name}.*\n{option_lines(hints[name], name)}" for name in sections),
             f"sampler.*\n{listing(_options(samplers))}",
             f"pruner.*\n{listing(_options(PRUNERS))}",
-            *(f"task.* of {name}\n{options}" for name, options in task_options().items()),
+            *(f"task.* of {name}\n{options}" for name, options in task_option_lines().items()),
             f"model.*\n  {_MODEL}",
             "Hydra's own flags, such as --cfg job and --multirun: python run_sweep.py --hydra-help",
         ]

@@ -58,7 +58,16 @@ def grace(num_reports: int) -> int:
 def hyperband(
     num_reports: int, *, min_resource: int | None = None, reduction_factor: int = 3, bootstrap_count: int = 0
 ) -> BasePruner:
-    """Brackets of successive halving with different patience (Li et al., arXiv 1603.06560)."""
+    """Brackets of successive halving with different patience (Li et al., arXiv 1603.06560).
+
+    Halving that is wary of slow starters: part of the trials is first looked at later.
+
+    Args:
+        min_resource: the mark of the first rung; null is a fifth of the marks, rounded up. A later one
+            spares late bloomers.
+        reduction_factor: one of so many trials at a rung goes on, to a rung so many times as far.
+        bootstrap_count: with at most so many trials at a rung, all are stopped there.
+    """
     first = grace(num_reports) if min_resource is None else min_resource
     at_least("pruner.min_resource", first, 1)
     at_least("pruner.reduction_factor", reduction_factor, 2)
@@ -80,7 +89,17 @@ def successive_halving(
     min_early_stopping_rate: int = 0,
     bootstrap_count: int = 0,
 ) -> BasePruner:
-    """Asynchronous successive halving (Li et al., arXiv 1810.05934)."""
+    """Asynchronous successive halving (Li et al., arXiv 1810.05934).
+
+    Where compute is short and early ranks tell much: tries the most for its compute, and loses slow starters.
+
+    Args:
+        min_resource: the mark of the first rung; null is a fifth of the marks, rounded up. A later one
+            spares late bloomers.
+        reduction_factor: one of so many trials at a rung goes on, to a rung so many times as far.
+        min_early_stopping_rate: rungs that are left out at the start.
+        bootstrap_count: with at most so many trials at a rung, all are stopped there.
+    """
     first = grace(num_reports) if min_resource is None else min_resource
     at_least("pruner.min_resource", first, 1)
     at_least("pruner.reduction_factor", reduction_factor, 2)
@@ -100,7 +119,16 @@ def median(
     interval_steps: int = 1,
     n_min_trials: int = 1,
 ) -> BasePruner:
-    """Stops a trial whose best value is worse than the median of the completed ones at the same report."""
+    """Stops a trial whose best value is worse than the median of the completed ones at the same report.
+
+    Where little may be lost: stops nothing before some have completed, then the worse half.
+
+    Args:
+        n_startup_trials: completed trials before any is stopped.
+        n_warmup_steps: the first mark at which one may be stopped; null is a fifth of the marks, rounded up.
+        interval_steps: marks from one look to the next.
+        n_min_trials: trials that must have been at the mark.
+    """
     return MedianPruner(
         n_startup_trials=n_startup_trials,
         n_warmup_steps=grace(num_reports) if n_warmup_steps is None else n_warmup_steps,
@@ -118,7 +146,17 @@ def percentile(
     interval_steps: int = 1,
     n_min_trials: int = 1,
 ) -> BasePruner:
-    """Keeps a trial while its best value is within the best `percentile` percent of the completed ones."""
+    """Keeps a trial while its best value is within the best `percentile` percent of the completed ones.
+
+    As `median`, stricter or milder.
+
+    Args:
+        percentile: 50 is the median; 25 keeps the best quarter.
+        n_startup_trials: completed trials before any is stopped.
+        n_warmup_steps: the first mark at which one may be stopped; null is a fifth of the marks, rounded up.
+        interval_steps: marks from one look to the next.
+        n_min_trials: trials that must have been at the mark.
+    """
     return PercentilePruner(
         percentile,
         n_startup_trials=n_startup_trials,
@@ -136,7 +174,16 @@ def threshold(
     n_warmup_steps: int | None = None,
     interval_steps: int = 1,
 ) -> BasePruner:
-    """Stops a trial whose value lies below `lower` or above `upper`."""
+    """Stops a trial whose value lies below `lower` or above `upper`.
+
+    Where you know a value that no sound run has after its start.
+
+    Args:
+        lower: null is no bound; one of the two must be given.
+        upper: likewise.
+        n_warmup_steps: the first mark at which one may be stopped; null is a fifth of the marks, rounded up.
+        interval_steps: marks from one look to the next.
+    """
     if lower is None and upper is None:
         raise ConfigError("pruner", {"name": "threshold"}, "needs pruner.lower, pruner.upper or both")
     return ThresholdPruner(
@@ -150,7 +197,15 @@ def threshold(
 def patient(
     num_reports: int, *, wrapped: str | None = "hyperband", patience: int = 1, min_delta: float = 0.0
 ) -> BasePruner:
-    """Stops a trial that another pruner would stop and that does not improve; null: any that does not."""
+    """Stops a trial that another pruner would stop and that does not improve; null: any that does not.
+
+    Where no curve that still rises may be cut; stops little.
+
+    Args:
+        wrapped: the other pruner, by name, with its defaults; null is none.
+        patience: the best of so many last marks, and one more, is held against the best before.
+        min_delta: by how much it must lie behind.
+    """
     inner = None if wrapped is None else build_pruner({"name": wrapped}, num_reports)
     return PatientPruner(inner, patience=patience, min_delta=min_delta)
 
@@ -158,7 +213,15 @@ def patient(
 def extrapolation(
     num_reports: int, *, n_startup_trials: int = 4, first_mark: int | None = None, margin: float = 1.0
 ) -> BasePruner:
-    """Stops a trial whose learning curve, drawn out to its end, stays behind the best."""
+    """Stops a trial whose learning curve, drawn out to its end, stays behind the best.
+
+    Where curves are smooth and cross late. It did not help on this project's own curves.
+
+    Args:
+        n_startup_trials: completed trials before any is stopped, at least 2.
+        first_mark: where one may be stopped first, at least 2; null is a fifth of the marks, rounded up.
+        margin: standard errors by which the predicted end must lie behind the best.
+    """
     at_least("pruner.n_startup_trials", n_startup_trials, 2)
     first = max(2, grace(num_reports)) if first_mark is None else first_mark
     at_least("pruner.first_mark", first, 2)
@@ -172,13 +235,24 @@ def wilcoxon(
     num_startup_batches: int = 2,
     first_report: int | None = None,
 ) -> BasePruner:
-    """Stops a trial that is worse than the best on the same validation batches (a signed-rank test)."""
+    """Stops a trial that is worse than the best on the same validation batches (a signed-rank test).
+
+    Where differences are small beside those between puzzles; needs at least 5 validation batches.
+
+    Args:
+        p_threshold: stops below it; every report tests anew, so it is no error rate of the run.
+        num_startup_batches: fewest batches to be compared.
+        first_report: the first that is tested; null is a fifth of the marks, rounded up.
+    """
     first = grace(num_reports) if first_report is None else first_report
     return BatchWilcoxonPruner(p_threshold, num_startup_batches, first)
 
 
 def none(num_reports: int) -> BasePruner:
-    """Trains every trial to its end."""
+    """Trains every trial to its end.
+
+    Where every curve is wanted whole, such as for a table or a scaling law.
+    """
     return NopPruner()
 
 

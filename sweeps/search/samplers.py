@@ -61,7 +61,15 @@ def tpe(
     n_ei_candidates: int = 24,
     constant_liar: bool = True,
 ) -> BaseSampler:
-    """Multivariate tree-structured Parzen estimators (Bergstra et al. 2011; Watanabe, arXiv 2304.11127)."""
+    """Multivariate tree-structured Parzen estimators (Bergstra et al. 2011; Watanabe, arXiv 2304.11127).
+
+    For most searches: cheap to ask, learns from pruned trials too, knows grids, lists and continuous parameters.
+
+    Args:
+        n_startup_trials: uniform draws before the model is trusted; null is a quarter of `num_trials`, 3 to 10.
+        n_ei_candidates: draws from the density of good trials, of which the most promising is proposed.
+        constant_liar: a running trial counts as a bad one, so that slots do not all propose the same.
+    """
     at_least("sampler.n_ei_candidates", n_ei_candidates, 1)
     return LongStudyTPESampler(
         n_startup_trials=_startup(setting, n_startup_trials),
@@ -72,19 +80,32 @@ def tpe(
 
 
 def random(setting: Setting) -> BaseSampler:
-    """Uniform over the feasible configurations, without replacement: its wrapper draws them."""
+    """Uniform over the feasible configurations, without replacement: its wrapper draws them.
+
+    As a control, or where nothing may depend on earlier results.
+    """
     return optuna.samplers.RandomSampler(seed=setting.trial_seed)
 
 
 def grid(setting: Setting) -> BaseSampler:
-    """Every feasible configuration once, in an order shuffled by the sweep's seed."""
+    """Every feasible configuration once, in an order shuffled by the sweep's seed.
+
+    To cover a small finite space whole, with `pruner=none` and `num_trials` at its number of configurations.
+    """
     return GridSampler(setting.candidates, setting.sweep_seed)
 
 
 def gp(
     setting: Setting, *, n_startup_trials: int | None = None, deterministic_objective: bool = False
 ) -> BaseSampler:
-    """A Gaussian process with expected improvement; learns from completed trials only."""
+    """A Gaussian process with expected improvement; learns from completed trials only.
+
+    For tens of trials over continuous parameters, with little pruning; costs more to ask, the more have completed.
+
+    Args:
+        n_startup_trials: uniform draws before the model is trusted; null is a quarter of `num_trials`, 3 to 10.
+        deterministic_objective: true fits no noise: a configuration is taken to come out the same on any seed.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.GPSampler(
@@ -102,7 +123,16 @@ def nsgaii(
     crossover_prob: float = 0.9,
     swapping_prob: float = 0.5,
 ) -> BaseSampler:
-    """A genetic algorithm, sorting by non-domination (Deb et al. 2002); breeds from completed trials only."""
+    """A genetic algorithm, sorting by non-domination (Deb et al. 2002); breeds from completed trials only.
+
+    For several objectives with hundreds of trials: it needs generations.
+
+    Args:
+        population_size: trials of a generation; null is a fifth of `num_trials`, 4 to 50.
+        mutation_prob: chance that a parameter is drawn afresh; null is one over their number.
+        crossover_prob: chance that a child has two parents instead of one.
+        swapping_prob: chance that the second parent's value of a parameter is taken, where there are two.
+    """
     if population_size is None:
         population_size = min(50, max(4, -(-setting.num_trials // 5)))
     return optuna.samplers.NSGAIISampler(
@@ -117,8 +147,13 @@ def nsgaii(
 def qmc(setting: Setting, *, qmc_type: str = "sobol", scramble: bool = True) -> BaseSampler:
     """A quasi-random sequence (`sobol` or `halton`), less the points that are infeasible or met before.
 
-    Its seed is the sweep's: all trials walk one sequence, whose position lies in the study.
+    To spread trials evenly over a continuous space, where nothing may depend on earlier results.
+
+    Args:
+        qmc_type: the sequence: `sobol` or `halton`.
+        scramble: shuffled by the sweep's seed; false is the same sequence under every seed.
     """
+    # Its seed is the sweep's: all trials walk one sequence, whose position lies in the study.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.QMCSampler(qmc_type=qmc_type, scramble=scramble, seed=setting.sweep_seed)
