@@ -1,11 +1,10 @@
 """Which pruner finds the best configuration for its compute, and which one stops it on the way?
 
-    python run_sweep.py space=benchmarks/pruning_table.yaml out=outputs/pruning-table
-    python benchmarks/pruning.py --pack outputs/pruning-table
+    python benchmarks/pruning.py --make outputs/pruning-table
     python benchmarks/pruning.py [--seeds 20] [--budgets 6 12] [--figure docs/images/pruning.png]
 
-The first two make `pruning_table.parquet` beside this file: every configuration of a small space, trained to its end
-on three seeds. Killed, it goes on with `resume=outputs/pruning-table`. The third replays these curves through the
+The first makes `pruning_table.parquet` beside this file: every configuration of a small space, trained to its end
+on three seeds. Killed, the same command goes on. The second replays these curves through the
 real plan, study and pruners on a fake clock. Each policy searches at random, in the same order under the same seed,
 until its training FLOPs are spent (`stop.flops`, in whole runs). Its pick is the completed trial with the best last
 report. Regret: how far the pick's other two runs lie on average below the best configuration's mean; so a lucky run
@@ -28,7 +27,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.replays import Replay, half_interval, pack, paired_p
+from benchmarks.replays import Replay, half_interval, paired_p
 from sweeps.config import PruningConfig
 from sweeps.search.stored_curves import Cell
 from sweeps.verdict.statistics import holm
@@ -173,10 +172,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--budgets", type=float, nargs="+", default=[6, 12])
     parser.add_argument("--figure", type=Path)
-    parser.add_argument("--pack", type=Path, metavar="OUTPUT_FOLDER", help="write the table of that sweep")
+    parser.add_argument(
+        "--make", type=Path, metavar="FOLDER", help="make the table by a sweep there, or go on"
+    )
     given = parser.parse_args()
-    if given.pack:
-        pack(given.pack, list(REPLAY.space["parameters"]), REPLAY.path)
+    if given.make:
+        REPLAY.make(given.make.absolute())
         return
     results = {}
     for budget in given.budgets:

@@ -1,11 +1,13 @@
 """What the benchmarks that replay stored learning curves share: the tables, and sweeps of them on a fake clock.
 
 A table is a space, `NAME.yaml` beside this file, and the curves of all its configurations on several seeds, in
-`NAME.parquet`. The YAML is an ordinary search space: `run_sweep.py` makes the curves, `pack` writes them down.
+`NAME.parquet`. The YAML is an ordinary search space: a sweep makes the curves.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +29,7 @@ from sweeps.config import (
 from sweeps.results.schema import PARAMETER_PREFIX
 from sweeps.results.tables import read_curves, read_trials
 from sweeps.search.dispatch import Dispatcher
+from sweeps.search.ledger import FILE_NAME
 from sweeps.search.objective import Objective
 from sweeps.search.plan import Plan
 from sweeps.search.simulator import Simulator
@@ -53,7 +56,7 @@ class Replay:
     @cached_property
     def space(self) -> dict[str, Any]:
         """The YAML file."""
-        return load_space(str(HERE / f"{self.name}.yaml"))
+        return load_space(str(self._yaml))
 
     @property
     def path(self) -> Path:
@@ -69,6 +72,16 @@ class Replay:
     def table(self) -> StoredCurves:
         """The curves that come along."""
         return StoredCurves(self.path, self.candidates)
+
+    def make(self, out: Path) -> None:
+        """Trains all that the table holds by a sweep in `out`, and writes it. Killed, the same call goes on."""
+        asked = [f"resume={out}"] if (out / FILE_NAME).exists() else [f"space={self._yaml}", f"out={out}"]
+        subprocess.run([sys.executable, HERE.parent / "run_sweep.py", *asked], check=True)
+        pack(out, list(self.space["parameters"]), self.path)
+
+    @property
+    def _yaml(self) -> Path:
+        return HERE / f"{self.name}.yaml"
 
     @property
     def objective(self) -> Objective:

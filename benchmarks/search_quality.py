@@ -1,14 +1,14 @@
 """How much training does a search need to find a good configuration? Ours against those that others bring along.
 
+    python benchmarks/search_quality.py --make outputs/search-table
     python benchmarks/search_quality.py [--seeds 20] [--runs 32] [--figure docs/images/search-quality.png]
     python benchmarks/search_quality.py --graphs cora citeseer pubmed arxiv [--seeds 20] [--runs 60]
 
-The first replays `search_table.parquet`, every configuration of a small text HRM's space trained on three
-seeds, on a fake clock: each policy searches until it has spent `--runs` whole runs' training FLOPs, pruned work
-counted. The table is made by `python run_sweep.py space=benchmarks/search_table.yaml out=outputs/search-table`
-(killed, it goes on with `resume=`) and packed by `--pack outputs/search-table`. The second compares samplers alone,
-by evaluations, on NAS-Bench-Graph, where the largest nine tenths of the networks are over the budget; regret is a
-share of the median network's there, each data set under each seed is one pair.
+The first makes `search_table.parquet` beside this file: every configuration of a small text HRM's space, trained on
+three seeds. Killed, the same command goes on. The second replays it on a fake clock: each policy searches until it
+has spent `--runs` whole runs' training FLOPs, pruned work counted. The third compares samplers alone, by
+evaluations, on NAS-Bench-Graph, where the largest nine tenths of the networks are over the budget; regret is a share
+of the median network's there, each data set under each seed is one pair.
 
 A policy's pick is the completed trial with the best value that it has seen. Regret: how far the pick lies behind
 the best configuration; on our table by the mean of the two runs of the pick that the sweep has not seen, so that a
@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import stock_policies
 from benchmarks.graph_table import Graphs, budgeted
-from benchmarks.replays import ROUNDING, Replay, half_interval, pack, paired_p
+from benchmarks.replays import ROUNDING, Replay, half_interval, paired_p
 from benchmarks.stock_policies import Step
 from sweeps.report.numbers import p_value
 from sweeps.search.stored_curves import Cell
@@ -252,10 +252,12 @@ def main() -> None:
     parser.add_argument("--graphs", nargs="+", metavar="DATASET", help="NAS-Bench-Graph instead of our table")
     parser.add_argument("--policies", nargs="+", help="only these, beside ours and random search")
     parser.add_argument("--figure", type=Path)
-    parser.add_argument("--pack", type=Path, metavar="OUTPUT_FOLDER", help="write the table of that sweep")
+    parser.add_argument(
+        "--make", type=Path, metavar="FOLDER", help="make the table by a sweep there, or go on"
+    )
     given = parser.parse_args()
-    if given.pack:
-        pack(given.pack, list(REPLAY.space["parameters"]), REPLAY.path)
+    if given.make:
+        REPLAY.make(given.make.absolute())
         return
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     worlds = [graph_world(dataset) for dataset in given.graphs or ()] or [own_world()]
