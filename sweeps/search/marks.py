@@ -18,7 +18,7 @@ from sweeps.config import SweepConfig
 from sweeps.jobs import Report
 from sweeps.search.batch_wilcoxon import mark
 from sweeps.search.objective import Objective
-from sweeps.search.pruners import WILCOXON
+from sweeps.search.pruners import WILCOXON, Length
 from sweeps.space.candidates import Candidates
 
 Marks = Callable[[Sequence[Report]], dict[int, float]]
@@ -70,6 +70,12 @@ def marks(
         )
 
     return at_amounts
+
+
+def length(config: SweepConfig) -> Length:
+    """How long a sweep's runs are: where they spend alike, none has more marks than another."""
+    alike = config.pruning.fidelity in ("fraction", config.train.equal)
+    return Length(config.train.num_reports, is_most=alike)
 
 
 def _curve(objective: Objective, reports: Sequence[Report]) -> dict[int, float]:

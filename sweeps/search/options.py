@@ -38,7 +38,7 @@ def call_named(
         raise ConfigError(where, dict(section), str(error)) from None
 
 
-def at_least(where: str, value: int, least: int) -> None:
+def at_least(where: str, value: float, least: int) -> None:
     """Checks a lower bound.
 
     Raises:

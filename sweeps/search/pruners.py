@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import (
@@ -22,21 +22,54 @@ from optuna.pruners import (
     ThresholdPruner,
 )
 
-from hrm.errors import ConfigError
+from hrm.errors import ConfigError, UnknownNameError
 from sweeps.search.batch_wilcoxon import BatchWilcoxonPruner
 from sweeps.search.extrapolation import ExtrapolationPruner
 from sweeps.search.options import at_least, call_named
 
 WILCOXON = "wilcoxon"
 """The pruner that is told the objective of every validation batch."""
+UNWRAPPED = ("patient", "threshold", WILCOXON, "none")
+"""What `patient` does not wrap: itself, what needs options, what is told batches, and what stops nothing."""
 
 
-def build_pruner(section: Mapping[str, Any], num_reports: int) -> BasePruner:
+class Length(NamedTuple):
+    """How long runs are, in marks."""
+
+    num_reports: int
+    """Marks of a whole run."""
+    is_most: bool = True
+    """Whether no run has more."""
+
+    def first(self, option: str, given: int | None, least: int = 1) -> int:
+        """The mark at which a pruner compares trials first: the one given for an option, or the `grace`.
+
+        Raises:
+            ConfigError: see `check`; or it is below `least`.
+        """
+        if given is None:
+            return max(least, grace(self.num_reports))
+        at_least(f"pruner.{option}", given, least)
+        self.check(option, given, given)
+        return given
+
+    def check(self, option: str, given: int, mark: int) -> None:
+        """Makes sure that trials are compared at a mark, the first for which an option provides.
+
+        Raises:
+            ConfigError: no run goes on from there, so that none would ever be pruned.
+        """
+        if self.is_most and mark >= self.num_reports:
+            rule = f"nothing would be pruned before mark {mark}, and runs end at mark {self.num_reports}"
+            raise ConfigError(f"pruner.{option}", given, rule, "Give less, or more train.num_reports")
+
+
+def build_pruner(section: Mapping[str, Any], length: Length) -> BasePruner:
     """The pruner of a config section.
 
     Args:
         section: `name` and that pruner's options.
-        num_reports: reports of a whole trial.
+        length: how long the sweep's runs are.
 
     Raises:
         UnknownNameError: no such pruner or option.
@@ -44,7 +77,7 @@ def build_pruner(section: Mapping[str, Any], num_reports: int) -> BasePruner:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return call_named(PRUNERS, section, "pruner", num_reports)
+        return call_named(PRUNERS, section, "pruner", length)
 
 
 def grace(num_reports: int) -> int:
@@ -56,7 +89,7 @@ def grace(num_reports: int) -> int:
 
 
 def hyperband(
-    num_reports: int, *, min_resource: int | None = None, reduction_factor: int = 3, bootstrap_count: int = 0
+    length: Length, *, min_resource: int | None = None, reduction_factor: int = 3, bootstrap_count: int = 0
 ) -> BasePruner:
     """Brackets of successive halving with different patience (Li et al., arXiv 1603.06560).
 
@@ -68,21 +101,18 @@ def hyperband(
         reduction_factor: one of so many trials at a rung goes on, to a rung so many times as far.
         bootstrap_count: with at most so many trials at a rung, all are stopped there.
     """
-    first = grace(num_reports) if min_resource is None else min_resource
-    at_least("pruner.min_resource", first, 1)
+    first = length.first("min_resource", min_resource)
     at_least("pruner.reduction_factor", reduction_factor, 2)
-    if first > num_reports:
-        raise ConfigError("pruner.min_resource", first, f"must be at most train.num_reports={num_reports}")
     return HyperbandPruner(
         min_resource=first,
-        max_resource=num_reports,
+        max_resource=max(first, length.num_reports),
         reduction_factor=reduction_factor,
         bootstrap_count=bootstrap_count,
     )
 
 
 def successive_halving(
-    num_reports: int,
+    length: Length,
     *,
     min_resource: int | None = None,
     reduction_factor: int = 3,
@@ -100,9 +130,11 @@ def successive_halving(
         min_early_stopping_rate: rungs that are left out at the start.
         bootstrap_count: with at most so many trials at a rung, all are stopped there.
     """
-    first = grace(num_reports) if min_resource is None else min_resource
-    at_least("pruner.min_resource", first, 1)
+    first = length.first("min_resource", min_resource)
     at_least("pruner.reduction_factor", reduction_factor, 2)
+    if min_early_stopping_rate > 0:
+        power = min(min_early_stopping_rate, length.num_reports)  # beyond the last mark in any case
+        length.check("min_early_stopping_rate", min_early_stopping_rate, first * reduction_factor**power)
     return SuccessiveHalvingPruner(
         min_resource=first,
         reduction_factor=reduction_factor,
@@ -112,7 +144,7 @@ def successive_halving(
 
 
 def median(
-    num_reports: int,
+    length: Length,
     *,
     n_startup_trials: int = 5,
     n_warmup_steps: int | None = None,
@@ -131,14 +163,14 @@ def median(
     """
     return MedianPruner(
         n_startup_trials=n_startup_trials,
-        n_warmup_steps=grace(num_reports) if n_warmup_steps is None else n_warmup_steps,
+        n_warmup_steps=length.first("n_warmup_steps", n_warmup_steps, 0),
         interval_steps=interval_steps,
         n_min_trials=n_min_trials,
     )
 
 
 def percentile(
-    num_reports: int,
+    length: Length,
     *,
     percentile: float = 25.0,
     n_startup_trials: int = 5,
@@ -160,14 +192,14 @@ def percentile(
     return PercentilePruner(
         percentile,
         n_startup_trials=n_startup_trials,
-        n_warmup_steps=grace(num_reports) if n_warmup_steps is None else n_warmup_steps,
+        n_warmup_steps=length.first("n_warmup_steps", n_warmup_steps, 0),
         interval_steps=interval_steps,
         n_min_trials=n_min_trials,
     )
 
 
 def threshold(
-    num_reports: int,
+    length: Length,
     *,
     lower: float | None = None,
     upper: float | None = None,
@@ -189,29 +221,34 @@ def threshold(
     return ThresholdPruner(
         lower=lower,
         upper=upper,
-        n_warmup_steps=grace(num_reports) if n_warmup_steps is None else n_warmup_steps,
+        n_warmup_steps=length.first("n_warmup_steps", n_warmup_steps, 0),
         interval_steps=interval_steps,
     )
 
 
 def patient(
-    num_reports: int, *, wrapped: str | None = "hyperband", patience: int = 1, min_delta: float = 0.0
+    length: Length, *, wrapped: str | None = "hyperband", patience: int = 1, min_delta: float = 0.0
 ) -> BasePruner:
     """Stops a trial that another pruner would stop and that does not improve; null: any that does not.
 
     Where no curve that still rises may be cut; stops little.
 
     Args:
-        wrapped: the other pruner, by name, with its defaults; null is none.
+        wrapped: the other pruner, by name, with its defaults: one that compares marks; null is none.
         patience: the best of so many last marks, and one more, is held against the best before.
         min_delta: by how much it must lie behind.
     """
-    inner = None if wrapped is None else build_pruner({"name": wrapped}, num_reports)
+    known = [name for name in PRUNERS if name not in UNWRAPPED]
+    if wrapped is not None and wrapped not in known:
+        raise UnknownNameError.among("pruner.wrapped", wrapped, known)
+    if patience > 1:  # the default is nobody's wish, and stops nothing in the shortest runs
+        length.check("patience", patience, patience + 2)
+    inner = None if wrapped is None else build_pruner({"name": wrapped}, length)
     return PatientPruner(inner, patience=patience, min_delta=min_delta)
 
 
 def extrapolation(
-    num_reports: int, *, n_startup_trials: int = 4, first_mark: int | None = None, margin: float = 1.0
+    length: Length, *, n_startup_trials: int = 4, first_mark: int | None = None, margin: float = 1.0
 ) -> BasePruner:
     """Stops a trial whose learning curve, drawn out to its end, stays behind the best.
 
@@ -220,16 +257,16 @@ def extrapolation(
     Args:
         n_startup_trials: completed trials before any is stopped, at least 2.
         first_mark: where one may be stopped first, at least 2; null is a fifth of the marks, rounded up.
-        margin: standard errors by which the predicted end must lie behind the best.
+        margin: standard errors by which the predicted end must lie behind the best, 0 or more.
     """
     at_least("pruner.n_startup_trials", n_startup_trials, 2)
-    first = max(2, grace(num_reports)) if first_mark is None else first_mark
-    at_least("pruner.first_mark", first, 2)
+    at_least("pruner.margin", margin, 0)
+    first = length.first("first_mark", first_mark, 2)
     return ExtrapolationPruner(n_startup_trials, first, margin)
 
 
 def wilcoxon(
-    num_reports: int,
+    length: Length,
     *,
     p_threshold: float = 0.1,
     num_startup_batches: int = 2,
@@ -244,11 +281,11 @@ def wilcoxon(
         num_startup_batches: fewest batches to be compared.
         first_report: the first that is tested; null is a fifth of the marks, rounded up.
     """
-    first = grace(num_reports) if first_report is None else first_report
+    first = length.first("first_report", first_report)
     return BatchWilcoxonPruner(p_threshold, num_startup_batches, first)
 
 
-def none(num_reports: int) -> BasePruner:
+def none(length: Length) -> BasePruner:
     """Trains every trial to its end.
 
     Where every curve is wanted whole, such as for a table or a scaling law.

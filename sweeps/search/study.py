@@ -22,6 +22,7 @@ from sweeps.config import SweepConfig
 from sweeps.jobs import Status
 from sweeps.search.asof_storage import AsOfStorage, MemoryBackend, Show
 from sweeps.search.budgeted_sampler import KEY, BudgetedSampler, closed_keys
+from sweeps.search.marks import length
 from sweeps.search.objectives import Objectives
 from sweeps.search.pruners import build_pruner
 from sweeps.search.rejections import REJECTED, lesson_of
@@ -62,7 +63,7 @@ class SweepStudy:
         self._candidates = candidates
         self._slots = slots
         build_sampler(config, candidates, 0)
-        build_pruner(config.pruner, config.train.num_reports)
+        self._pruner()
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # the terminal belongs to our own progress
         backend: BaseJournalBackend = JournalFileBackend(str(journal)) if journal else MemoryBackend()
         self._storage = AsOfStorage(backend, self._lag)
@@ -224,7 +225,7 @@ class SweepStudy:
         return candidate
 
     def _pruner(self) -> optuna.pruners.BasePruner:
-        return build_pruner(self._config.pruner, self._config.train.num_reports)
+        return build_pruner(self._config.pruner, length(self._config))
 
     def _trial(self, number: int) -> optuna.Trial:
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)

@@ -133,6 +133,10 @@ def refused(*arguments: str) -> str:
         ([SPACE, "max_concurrent=0"], ["max_concurrent: given 0", "at least 1"]),
         ([SPACE, "sampler.n_ei_candidates=0"], ["sampler.n_ei_candidates: given 0", "at least 1"]),
         ([SPACE, "pruner.reduction_factor=1"], ["pruner.reduction_factor: given 1", "at least 2"]),
+        (
+            [SPACE, "train.num_reports=4", "pruner.min_resource=50"],
+            ["pruner.min_resource: given 50", "runs end at mark 4"],
+        ),
         ([SPACE, "model.halt_max_steps=0"], ["model.halt_max_steps: given 0", "at least 1"]),
         ([SPACE, "model.halt_max_steps=few"], ["model.halt_max_steps: given 'few'", "whole number"]),
         ([SPACE, "model.forward_dtype=float8"], ["model.forward_dtype", "bfloat16"]),

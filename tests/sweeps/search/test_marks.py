@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from hrm.errors import ConfigError
-from sweeps.config import PruningConfig, SweepConfig
+from sweeps.config import PruningConfig, SweepConfig, SweepTrainConfig
 from sweeps.jobs import Job, Report
 from sweeps.search.batch_wilcoxon import mark
-from sweeps.search.marks import Marks, marks
+from sweeps.search.marks import Marks, length, marks
 from sweeps.search.objective import Objective
 from sweeps.search.synthetic import SyntheticCurves
 from tests.sweeps.search_cases import (
@@ -132,3 +132,19 @@ def test_every_fidelity_prunes(fidelity: str) -> None:
     simulate(plan, 2)
     ended = [plan.outcomes[number].status for number in search_jobs(plan)]
     assert set(ended) == {"completed", "pruned"}
+
+
+@pytest.mark.parametrize(
+    ("fidelity", "equal", "is_most"),
+    [
+        ("fraction", "flops", True),
+        ("flops", "flops", True),
+        ("steps", "steps", True),
+        ("steps", "flops", False),
+        ("flops", "steps", False),
+        ("seconds", "flops", False),
+    ],
+)
+def test_no_run_has_more_marks_where_all_spend_alike(fidelity: str, equal: str, is_most: bool) -> None:
+    config = config_with(fidelity, train=SweepTrainConfig(steps=200, num_reports=5, equal=equal))
+    assert length(config) == (5, is_most)

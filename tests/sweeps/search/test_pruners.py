@@ -11,7 +11,7 @@ import pytest
 
 from hrm.errors import ConfigError, UnknownNameError
 from sweeps.search.batch_wilcoxon import mark
-from sweeps.search.pruners import PRUNERS, WILCOXON, build_pruner, grace
+from sweeps.search.pruners import PRUNERS, WILCOXON, Length, build_pruner, grace
 from tests.sweeps.search_cases import PRUNER_SECTIONS
 
 FEWEST_REPORTS = {"patient": 3, "extrapolation": 2, "none": 100}
@@ -21,7 +21,7 @@ FEWEST_REPORTS = {"patient": 3, "extrapolation": 2, "none": 100}
 @pytest.mark.parametrize("num_reports", [1, 2, 5, 10, 27])
 @pytest.mark.parametrize("name", PRUNERS)
 def test_every_pruner_stops_bad_trials_after_the_grace_and_pickles(name: str, num_reports: int) -> None:
-    pruner = build_pruner(PRUNER_SECTIONS[name], num_reports)
+    pruner = build_pruner(PRUNER_SECTIONS[name], Length(num_reports))
     study = optuna.create_study(direction="maximize")
     for number in range(12):
         trial = study.ask()
@@ -50,7 +50,7 @@ def test_grace_is_a_fifth_of_a_run_rounded_up(num_reports: int, first: int) -> N
 
 def ends(section: dict[str, Any], num_reports: int, values: Iterable[float]) -> list[int | None]:
     """The report at which each trial is pruned that reports its value always; None where it is not."""
-    pruner = build_pruner(section, num_reports)
+    pruner = build_pruner(section, Length(num_reports))
     study = optuna.create_study(direction="maximize", pruner=pruner, study_name="ends")
     found = []
     for value in values:
@@ -89,7 +89,6 @@ def test_hyperband_counts_its_brackets_in_reports() -> None:
     ("section", "message"),
     [
         ({"name": "hyperband", "min_resource": 0}, r"pruner.min_resource: given 0; must be at least 1"),
-        ({"name": "hyperband", "min_resource": 11}, r"given 11; must be at most train.num_reports=10"),
         (
             {"name": "hyperband", "reduction_factor": 1},
             r"pruner.reduction_factor: given 1; must be at least 2",
@@ -107,26 +106,63 @@ def test_hyperband_counts_its_brackets_in_reports() -> None:
         ({"name": "patient", "patience": -1}, r"patience cannot be negative"),
         ({"name": "wilcoxon", "p_threshold": 1.5}, r"must be between 0 and 1"),
         ({"name": "extrapolation", "first_mark": 1}, r"pruner.first_mark: given 1; must be at least 2"),
+        ({"name": "extrapolation", "margin": -5}, r"pruner.margin: given -5.*; must be at least 0"),
         ({"name": "median", "interval_steps": 0}, r"interval steps must be at least 1"),
     ],
 )
 def test_options_out_of_range_are_refused(section: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        build_pruner(section, 10)
+        build_pruner(section, Length(10))
 
 
-@pytest.mark.parametrize("num_reports", [1, 10])
-def test_hyperband_reaches_from_the_first_report_to_the_last(num_reports: int) -> None:
-    for first in (1, num_reports):
-        build_pruner({"name": "hyperband", "min_resource": first}, num_reports)
+FIRST_MARKS = [
+    ("hyperband", "min_resource"),
+    ("successive_halving", "min_resource"),
+    ("median", "n_warmup_steps"),
+    ("percentile", "n_warmup_steps"),
+    ("threshold", "n_warmup_steps"),
+    ("extrapolation", "first_mark"),
+    ("wilcoxon", "first_report"),
+]
+
+
+@pytest.mark.parametrize(("name", "option"), FIRST_MARKS)
+def test_the_first_mark_lies_before_the_end_of_runs(name: str, option: str) -> None:
+    section = PRUNER_SECTIONS[name]
+    build_pruner(section | {option: 9}, Length(10))
+    for at in (10, 50):
+        message = rf"pruner.{option}: given {at}; nothing .* before mark {at}, and runs end at mark 10"
+        with pytest.raises(ConfigError, match=message):
+            build_pruner(section | {option: at}, Length(10))
+        build_pruner(section | {option: at}, Length(10, is_most=False))
+
+
+def test_what_puts_the_first_mark_off_is_held_to_the_same() -> None:
+    halving = {"name": "successive_halving", "min_resource": 3, "reduction_factor": 3}
+    build_pruner(halving | {"min_early_stopping_rate": 1}, Length(10))
+    with pytest.raises(ConfigError, match=r"pruner.min_early_stopping_rate: given 1; .* before mark 9"):
+        build_pruner(halving | {"min_early_stopping_rate": 1}, Length(9))
+    patient = build_pruner({"name": "patient", "wrapped": None, "patience": 7}, Length(10))
+    trial = optuna.create_study(direction="maximize", pruner=patient).ask()
+    decisions = []
+    for step in range(1, 10):
+        trial.report(-step, step)
+        decisions.append(trial.should_prune())
+    assert decisions == [False] * 8 + [True], "at mark 9"
+    with pytest.raises(
+        ConfigError, match=r"pruner.patience: given 8; .* before mark 10, and runs end at mark 10"
+    ):
+        build_pruner({"name": "patient", "patience": 8}, Length(10))
 
 
 def test_unknown_pruners_and_options_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'hyperband'?"):
-        build_pruner({"name": "hyperbnad"}, 10)
+        build_pruner({"name": "hyperbnad"}, Length(10))
     with pytest.raises(UnknownNameError, match="Did you mean 'median'?"):
-        build_pruner({"name": "patient", "wrapped": "medain"}, 10)
+        build_pruner({"name": "patient", "wrapped": "medain"}, Length(10))
+    with pytest.raises(UnknownNameError, match=r"pruner.wrapped: given 'wilcoxon'; must be one of: .*median"):
+        build_pruner({"name": "patient", "wrapped": "wilcoxon"}, Length(10))
     with pytest.raises(UnknownNameError, match="Did you mean 'reduction_factor'?"):
-        build_pruner({"name": "hyperband", "reduction": 3}, 10)
+        build_pruner({"name": "hyperband", "reduction": 3}, Length(10))
     with pytest.raises(ConfigError, match="none takes no options"):
-        build_pruner({"name": "none", "percentile": 3}, 10)
+        build_pruner({"name": "none", "percentile": 3}, Length(10))

@@ -18,7 +18,7 @@ from hrm.text.config import TextHRMConfig
 from sweeps.config import PruningConfig, StopConfig
 from sweeps.search.batch_wilcoxon import mark
 from sweeps.search.budgeted_sampler import KEY, BudgetedSampler
-from sweeps.search.pruners import PRUNERS, WILCOXON, build_pruner
+from sweeps.search.pruners import PRUNERS, WILCOXON, Length, build_pruner
 from sweeps.search.samplers import SAMPLERS, build_sampler
 from sweeps.search.seeds import suggestion_seed
 from sweeps.search.study import SweepStudy, study_name
@@ -72,7 +72,9 @@ def plain_optuna(num_trials: int, sampler: str, pruner: str) -> list[tuple[dict[
     config = sweep_config(sampler={"name": sampler}, pruner=PRUNER_SECTIONS[pruner])
     candidates = candidates_of(config)
     study = optuna.create_study(
-        study_name=study_name(config), direction="maximize", pruner=build_pruner(config.pruner, NUM_REPORTS)
+        study_name=study_name(config),
+        direction="maximize",
+        pruner=build_pruner(config.pruner, Length(NUM_REPORTS)),
     )
     ended = []
     for number in range(num_trials):
