@@ -39,13 +39,19 @@ class LongStudyTPESampler(TPESampler):
         self._parzen_estimator_cls = LongParzenEstimator
         self._proposals: Iterator[dict[str, Any]] | None = None
 
+    def _sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        if self._proposals is not None:
+            return next(self._proposals)
+        return super()._sample_relative(study, trial, search_space)
+
     def _sample(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         if study._is_multi_objective():
             return super()._sample(study, trial, search_space)
-        if self._proposals is None:
-            self._proposals = self._proposed(study, trial, search_space)
+        self._proposals = self._proposed(study, trial, search_space)
         return next(self._proposals)
 
     def _proposed(
