@@ -1,31 +1,34 @@
 """Optuna's TPE, quick in studies of thousands of trials and where many a proposal is rejected.
 
-The first proposal for a trial is Optuna's own, to the last bit. Optuna ranks every trial of a study and translates
-all its parameters for each proposal. Here that is done once for all proposals of a trial, only those are ranked
-that may be among the best, and what follows the first proposal is drawn together, but weighed one by one.
+The first proposal for a trial is Optuna's own, to the last bit. But where Optuna looks at every trial of a study for
+each proposal, trials that have ended are looked at once; a model is fit once for all proposals of a trial; and what
+follows the first proposal is drawn together, and weighed one by one.
 """
 
 from __future__ import annotations
 
-import heapq
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 from optuna.samplers import TPESampler
-from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
 from optuna.samplers._tpe.sampler import _split_trials, default_gamma
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.search.long_parzen import LongParzenEstimator
+from sweeps.search.trial_table import STATE, VALUE, TrialTable, parameters, read
 
 TOGETHER = 8
 """Proposals that are drawn at once behind the first, which is most often enough."""
 LEARNED_FROM = (TrialState.COMPLETE, TrialState.PRUNED)
+_TABLES: WeakKeyDictionary[BaseStorage, TrialTable] = WeakKeyDictionary()
+"""Of each study's trials: samplers are built afresh for every trial."""
 
 
 class LongStudyTPESampler(TPESampler):
@@ -42,23 +45,27 @@ class LongStudyTPESampler(TPESampler):
     def _sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        if self._proposals is not None:
-            return next(self._proposals)
-        return super()._sample_relative(study, trial, search_space)
-
-    def _sample(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        if study._is_multi_objective():
-            return super()._sample(study, trial, search_space)
-        self._proposals = self._proposed(study, trial, search_space)
+        if study._is_multi_objective() or not search_space:
+            return super()._sample_relative(study, trial, search_space)
+        if self._proposals is None:
+            trials = _others(study, trial)
+            table = _table(study, search_space).of(trials)
+            if np.isin(table[:, STATE], LEARNED_FROM).sum() < self._n_startup_trials:
+                return {}
+            states = [*LEARNED_FROM, *([TrialState.RUNNING] if self._constant_liar else [])]
+            good, others = (
+                self._density(table[places], search_space) for places in split(study, trials, table, states)
+            )
+            self._proposals = self._proposed(good, others, search_space)
         return next(self._proposals)
 
     def _proposed(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+        self,
+        good: LongParzenEstimator,
+        others: LongParzenEstimator,
+        search_space: dict[str, BaseDistribution],
     ) -> Iterator[dict[str, Any]]:
         """Proposals without end, each the best of `n_ei_candidates` draws."""
-        good, others = self._fit(study, trial, search_space)
         together = 1
         while True:
             samples = good.sample(self._rng.rng, together * self._n_ei_candidates)
@@ -68,47 +75,50 @@ class LongStudyTPESampler(TPESampler):
                 yield {name: space.to_external_repr(best[name]) for name, space in search_space.items()}
             together = TOGETHER
 
-    def _fit(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> tuple[_ParzenEstimator, _ParzenEstimator]:
-        states = [*LEARNED_FROM, *([TrialState.RUNNING] if self._constant_liar else [])]
-        trials = study._get_trials(deepcopy=False, states=states)
-        place = bisect_left(trials, trial.number, key=lambda one: one.number)
-        later = [one for one in trials[place:] if one.number != trial.number]
-        good, others = split(study, trials[:place] + later)
-        return (
-            self._build_parzen_estimator(study, search_space, good, handle_below=True),
-            self._build_parzen_estimator(study, search_space, others, handle_below=False),
+    def _density(self, table: np.ndarray, search_space: dict[str, BaseDistribution]) -> LongParzenEstimator:
+        return LongParzenEstimator(
+            parameters(table, search_space), search_space, self._parzen_estimator_parameters
         )
 
     def _get_internal_repr(
         self, trials: list[FrozenTrial], search_space: dict[str, BaseDistribution], study: optuna.Study
     ) -> dict[str, np.ndarray]:
-        known = [trial.params for trial in trials]
-        return {
-            name: _internal(space, [params[name] for params in known]) for name, space in search_space.items()
-        }
+        return parameters(read(trials, search_space), search_space)
 
 
-def split(study: optuna.Study, trials: list[FrozenTrial]) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
-    """The good trials of a study of one objective, and the others, both in the order of their numbers.
+def split(
+    study: optuna.Study, trials: Sequence[FrozenTrial], table: np.ndarray, states: Sequence[TrialState]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The places of the good trials of a study of one objective, and those of the others, ascending.
 
     Args:
-        trials: likewise.
+        trials: in the order of their numbers.
+        table: theirs.
+        states: of those to split.
     """
-    states = [trial.state for trial in trials]
-    num_good = default_gamma(len(trials) - states.count(TrialState.RUNNING))
-    completed = [place for place, state in enumerate(states) if state == TrialState.COMPLETE]
-    if len(completed) < num_good:
-        return _split_trials(study, trials, num_good)  # the rest are pruned ones: Optuna ranks them
-    sign = 1 if study.direction == StudyDirection.MINIMIZE else -1
-    best = heapq.nsmallest(num_good, completed, key=lambda place: sign * (trials[place].value or 0.0))
-    others = trials.copy()
-    good = [others.pop(place) for place in sorted(best, reverse=True)]
-    return good[::-1], others
+    places = np.flatnonzero(np.isin(table[:, STATE], states)).tolist()
+    completed = np.flatnonzero(table[:, STATE] == TrialState.COMPLETE)
+    num_good = default_gamma(int(np.isin(table[:, STATE], LEARNED_FROM).sum()))
+    if len(completed) < num_good:  # the rest are pruned ones: Optuna ranks them
+        best, _ = _split_trials(study, [trials[place] for place in places], num_good)
+        numbers = {trial.number for trial in best}
+        good = np.asarray([place for place in places if trials[place].number in numbers])
+    else:
+        sign = 1 if study.direction == StudyDirection.MINIMIZE else -1
+        ranked = np.argsort(sign * table[completed, VALUE], kind="stable")
+        good = np.sort(completed[ranked[:num_good]])
+    return good, np.setdiff1d(places, good)
 
 
-def _internal(space: BaseDistribution, values: list[Any]) -> np.ndarray:
-    if isinstance(space, CategoricalDistribution):
-        return np.asarray([space.to_internal_repr(value) for value in values])
-    return np.asarray(values, dtype=float)
+def _others(study: optuna.Study, trial: FrozenTrial) -> list[FrozenTrial]:
+    """All trials but one, in the order of their numbers."""
+    trials = study._get_trials(deepcopy=False)
+    place = bisect_left(trials, trial.number, key=lambda one: one.number)
+    return trials[:place] + [one for one in trials[place:] if one.number != trial.number]
+
+
+def _table(study: optuna.Study, space: dict[str, BaseDistribution]) -> TrialTable:
+    kept = _TABLES.get(study._storage)
+    if kept is None or kept.space != space:
+        kept = _TABLES[study._storage] = TrialTable(space)
+    return kept

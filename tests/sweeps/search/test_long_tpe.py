@@ -71,6 +71,34 @@ def test_it_proposes_what_optunas_own_proposes(
 
 
 @settings(max_examples=15, deadline=None)
+@given(
+    ends=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(STATES[:3]), VALUES), min_size=8, max_size=20)
+)
+def test_it_does_so_as_a_study_goes_on(ends: list[tuple[int, TrialState, float]]) -> None:
+    """Three trials run at a time, and end in any order and in any state."""
+
+    def course(kind: type[TPESampler]) -> list[dict]:
+        study = optuna.create_study(direction="maximize")
+        running: list[optuna.Trial] = []
+        for which, state, value in ends:
+            while len(running) < 3:
+                number = len(study.trials)
+                study.sampler = optuna.samplers.RandomSampler(seed=number)
+                if number > 4:  # of a seed of its own, and all parameters at once
+                    study.sampler = kind(
+                        n_startup_trials=2, seed=number, constant_liar=True, multivariate=True
+                    )
+                    study.sampler.infer_relative_search_space = lambda *_: SPACE
+                running.append(study.ask(SPACE))
+            ended = running.pop(which)
+            ended.report(value, step=1)
+            study.tell(ended, value if state == TrialState.COMPLETE else None, state)
+        return [trial.params for trial in study.trials]
+
+    assert course(LongStudyTPESampler) == course(TPESampler)
+
+
+@settings(max_examples=15, deadline=None)
 @given(history=histories(num_values=2), seed=st.integers(0, 9))
 def test_it_does_so_with_several_objectives(history: list[FrozenTrial], seed: int) -> None:
     def proposed(kind: type[TPESampler]) -> list[dict]:
