@@ -62,7 +62,8 @@ class StopConfig:
     trials: int | None = None
     """Trials to start, search and baselines together."""
     hours: float | None = None
-    """Wall time since the first trial could start; ends baselines and confirmations too. Not reproducible."""
+    """Wall time since the first trial could start, or since the sweep was resumed; ends baselines and confirmations
+    too. Not reproducible."""
     flops: int | str | None = None
     """Training FLOPs of search and baselines, pruned and failed trials counted: `1e15`, `500T` or `2.5P`."""
     no_improvement: int | None = None
@@ -189,6 +190,10 @@ class SweepConfig:
     def __post_init__(self) -> None:
         _require("num_trials", self.num_trials, self.num_trials >= 1, "must be at least 1")
         _require("revive", self.revive, self.revive >= 0, "must be 0 or more")
+        _require("revive", self.revive, self.revive == 0 or self.pruner.get("name") != "none",
+                 "needs a pruner, for pruner=none leaves nothing to revive")  # fmt: skip
+        _require("reference_point", self.reference_point, self.reference_point is None or bool(self.objectives),
+                 "goes with objectives=[...], whose hypervolume begins there")  # fmt: skip
         _require("replicates", self.replicates, self.replicates >= 1, "must be at least 1")
         _require("seed", self.seed, self.seed >= 0, "must be 0 or more")
         for name in ("trials", "no_improvement"):

@@ -15,8 +15,6 @@ from sweeps.config import SweepConfig
 if TYPE_CHECKING:
     from sweeps.doors.groups import Groups
 
-SHORTHANDS = {"budget": "budget.max_params", "wandb": "wandb.mode"}
-"""Sections whose name alone means the one option that most users set."""
 _ASSIGNMENT = re.compile(r"(?P<prefix>\+{0,2})(?P<key>[^+~=\s][^=\s]*)=(?P<value>.*)", re.DOTALL)
 
 
@@ -125,7 +123,7 @@ def rewrite(arguments: Sequence[str], given: dict[str, str]) -> list[str]:
     Raises:
         UserError: a choice that is not there, or no space.
     """
-    from sweeps.doors.compose import alone
+    from sweeps.doors.compose import SHORTHANDS, alone
     from sweeps.doors.groups import GROUPS, Groups
 
     groups = Groups()

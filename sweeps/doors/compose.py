@@ -14,6 +14,8 @@ from hrm.tasks import task_kind
 from sweeps.config import SweepConfig
 from sweeps.search.objectives import canonical, parse
 
+SHORTHANDS = {"budget": "budget.max_params", "wandb": "wandb.mode"}
+"""Sections whose name alone means the one option that most users set."""
 _TOP = "configuration"
 _INSTEAD = {"objective": "objectives", "objectives": "objective"}
 """Options of which only one may be said, and which other one each replaces."""

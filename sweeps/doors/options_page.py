@@ -17,7 +17,7 @@ from hrm.families import family, family_names
 from hrm.option_help import Option, options, shown
 from hrm.task_help import task_options
 from sweeps.config import SweepConfig
-from sweeps.doors.command_line import SHORTHANDS
+from sweeps.doors.compose import SHORTHANDS
 from sweeps.doors.groups import GROUPS, defaults
 from sweeps.search.pruners import PRUNERS
 from sweeps.search.samplers import SAMPLERS

@@ -10,7 +10,7 @@ from typing import Any
 from hrm import config as reader
 from hrm.errors import ConfigError
 from sweeps.config import SweepConfig
-from sweeps.doors.compose import alone, sweep_config
+from sweeps.doors.compose import SHORTHANDS, alone, sweep_config
 from sweeps.errors import OutputError
 from sweeps.results import output
 from sweeps.search import extension, ledger
@@ -50,13 +50,16 @@ def read(arguments: Sequence[str]) -> SweepConfig:
         UserError: see `main`.
     """
     given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    if not given.get(RESUME):
+    if given.get(RESUME) == "":
+        raise ConfigError(RESUME, "", "must be the folder of a sweep", f"For example: {RESUME}=outputs/first")
+    if RESUME not in given:
         raise ConfigError(
             EXTEND, given.get(EXTEND), "goes with resume=DIR, the folder of the sweep to extend"
         )
     out = Path(given[RESUME]).expanduser().absolute()
     stored = _stored(out)
-    options = reader.parse_dotlist(one for one in arguments if one.split("=")[0] != RESUME)
+    asked_for = reader.parse_dotlist(one for one in arguments if one.split("=")[0] != RESUME)
+    options = {SHORTHANDS.get(name, name): value for name, value in asked_for.items()}
     if EXTEND in options:
         options["num_trials"] = stored.num_trials + _more(options)
     asked = sweep_config(_merged(asdict(stored) | {"out": str(out)}, options))

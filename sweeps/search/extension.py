@@ -17,6 +17,8 @@ LIMITS = (
     "stop.trials", "stop.hours", "stop.flops", "stop.no_improvement",
 )  # fmt: skip
 """Options, by dotted name, of which a higher value extends the sweep."""
+PER_SESSION = "stop.hours"
+"""The one limit that counts anew when a sweep goes on, and so may be lower then."""
 FREE = ("max_concurrent", "max_failures", "checkpoint_seconds", "resources", "ray", "wandb", "out", "dry_run")
 """Options and sections that say how and where jobs run, not what they are."""
 
@@ -51,9 +53,14 @@ def check(stored: SweepConfig, asked: SweepConfig) -> None:
     """
     before, after = flat(dataclasses.asdict(stored)), flat(dataclasses.asdict(asked))
     for name in LIMITS:
+        if name == PER_SESSION:
+            continue
         old, new = _effective(name, stored), _effective(name, asked)
         if new < old:
-            raise ConfigError(name, new, f"must be at least {old:g}, as far as the sweep was to go already")
+            least = "stay null: the sweep was to go on without this limit"
+            if old < math.inf:
+                least = f"be at least {old:g}, as far as the sweep was to go already"
+            raise ConfigError(name, new, f"must {least}")
     differing = [
         name
         for name in dict.fromkeys([*before, *after])

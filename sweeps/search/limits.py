@@ -66,7 +66,7 @@ class Limits:
         self._check_baselines()
 
     def extend(self, config: SweepConfig, more: Sequence[Job]) -> None:
-        """Goes on under a configuration whose limits are higher.
+        """Goes on under a configuration that differs in its limits only.
 
         Args:
             more: baselines that it asks for beyond those so far, and that are among them by now.

@@ -81,6 +81,11 @@ def refused(*arguments: str) -> str:
             ["objective and objectives", "one replaces the other", "only one"],
         ),
         ([SPACE, "objectives=[accuracy,params]", "reference_point=[1,null]"], ["reference_point", "below 1"]),
+        (
+            [SPACE, "reference_point=[0,1M]"],
+            ["reference_point: given [0, '1M']", "goes with objectives=[...]"],
+        ),
+        ([SPACE, "revive=2", "pruner=none"], ["revive: given 2", "needs a pruner"]),
         ([SPACE, "objectives=[bits_per_byte,params]"], ["objective", "family=puzzle", "blank_accuracy"]),
         ([SPACE, "family=txt"], ["family", "puzzle"]),
         ([SPACE, "family=text"], ["model: given 'q_continue'", "n_embd"]),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import re
 from pathlib import Path
 
 import pytest
 
+from sweeps.config import StopConfig
 from sweeps.doors.resume import read
 from sweeps.results import output
+from sweeps.search.extension import check
 from sweeps.search.ledger import FILE_NAME, Ledger, Session
 from tests.sweeps.door_cases import call, contents
 from tests.sweeps.test_sweep import SPACE
@@ -38,6 +41,19 @@ def test_limits_grow_and_the_way_of_running_changes(here: Path) -> None:
     assert (config.num_trials, config.confirm.seeds, config.max_concurrent) == (9, 4, 1)
     assert read(["resume=found", "revive=2"]).revive == 2
     assert read(["resume=found", "num_trials=7"]).num_trials == 7
+
+
+def test_shorthands_mean_what_they_mean_on_a_first_run(here: Path) -> None:
+    most = read(["resume=found"]).budget.max_params
+    config = read(["resume=found", f"budget={most}", "wandb=online"])
+    assert (config.budget.max_params, config.wandb.mode) == (most, "online")
+
+
+def test_time_counts_anew_and_may_be_less(here: Path) -> None:
+    stored = read(["resume=found", "stop.hours=1"])
+    assert stored.stop.hours == 1
+    for hours in (0.5, 2, None):
+        check(stored, dataclasses.replace(stored, stop=StopConfig(hours=hours)))
 
 
 def test_an_extension_counts_from_where_the_ledger_says_the_sweep_was_to_go(here: Path) -> None:
@@ -73,7 +89,16 @@ def test_an_extension_counts_from_where_the_ledger_says_the_sweep_was_to_go(here
         (["resume=found", "num_trials=3"], "num_trials: given 3; must be at least 4"),
         (["resume=found", "confirm.seeds=1"], "confirm.seeds"),
         (["resume=found", "revive=-1"], "revive: given -1; must be 0 or more"),
-        (["resume=found", "stop.hours=1"], "stop.hours: given 1"),
+        (["resume="], "resume: given ''; must be the folder of a sweep. For example: resume=outputs/first"),
+        (["resume=", "extend=3"], "resume: given ''; must be the folder of a sweep"),
+        (["resume=found", "stop.hours=0"], "stop.hours: given 0"),
+        (
+            ["resume=found", "stop.trials=9"],
+            "stop.trials: given 9; must stay null: the sweep was to go on without",
+        ),
+        (["resume=found", "stop.flops=1e12"], "stop.flops: given 1000000000000; must stay null"),
+        (["resume=found", "budget=0.2M"], "budget.max_params is .*, not '0.2M'"),
+        (["resume=found", "wandb=onlin"], "wandb.mode: given 'onlin'; must be one of"),
         (["resume=found", "task.train_puzzles=64"], "task.train_puzzles is 32, not 64"),
         (["resume=found", "task=sudoku6"], "task is 'sudoku4', not 'sudoku6'"),
         (["resume=found", "sampler=tpe"], "sampler is 'grid', not 'tpe'"),
