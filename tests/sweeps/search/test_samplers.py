@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -155,6 +158,16 @@ def proposal(ended: int, sign: int, num_trials: int = 12, seed: int = 0, **sampl
             )
         )
     return study.ask(dict(candidates.distributions)).params
+
+
+def test_a_gaussian_process_is_asked_without_a_word_from_optuna() -> None:
+    """In a process of its own: Optuna speaks as its modules are imported."""
+    program = "from tests.sweeps.search.test_samplers import proposal; proposal(5, 1, name='gp', n_startup_trials=1)"
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=100
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize(("num_trials", "startup"), [(1, 3), (12, 3), (16, 4), (17, 5), (40, 10), (400, 10)])
