@@ -3,12 +3,14 @@
     python benchmarks/search_quality.py --make outputs/search-table
     python benchmarks/search_quality.py [--seeds 20] [--runs 32] [--figure docs/images/search-quality.png]
     python benchmarks/search_quality.py --graphs cora citeseer pubmed arxiv [--seeds 20] [--runs 60]
+    python benchmarks/search_quality.py --speed [--seeds 20] [--runs 32]
 
 The first makes `search_table.parquet` beside this file: every configuration of a small text HRM's space, trained on
 three seeds. Killed, the same command goes on. The second replays it on a fake clock: each policy searches until it
 has spent `--runs` whole runs' training FLOPs, pruned work counted. The third compares samplers alone, by
 evaluations, on NAS-Bench-Graph, where the largest nine tenths of the networks are over the budget; regret is a share
-of the median network's there, each data set under each seed is one pair.
+of the median network's there, each data set under each seed is one pair. The last only tells how fast the replays
+of our own policies are, in processor time of the one thread.
 
 A policy's pick is the completed trial with the best value that it has seen. Regret: how far the pick lies behind
 the best configuration; on our table by the mean of the two runs of the pick that the sweep has not seen, so that a
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +35,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import stock_policies
+from benchmarks import machine, stock_policies
 from benchmarks.graph_table import Graphs, budgeted
 from benchmarks.replays import ROUNDING, Replay, half_interval, paired_p
 from benchmarks.stock_policies import Step
@@ -184,6 +187,18 @@ def rows(found: Mapping[str, np.ndarray]) -> list[str]:
     return lines
 
 
+def speeds(seeds: int, runs: int) -> list[str]:
+    """Markdown: trials a minute that the simulator takes our own policies through."""
+    assert REPLAY.table.runs, "read before the clock starts"
+    lines = ["| policy | trials | seconds | trials a minute |", "|---|---|---|---|"]
+    for name, policy in OWN.items():
+        start = time.process_time()
+        trials = sum(len(_replayed(policy, runs, seed)) for seed in range(seeds))
+        seconds = time.process_time() - start
+        lines.append(f"| {name} | {trials:,} | {seconds:.1f} | {60 * trials / seconds:,.0f} |")
+    return lines
+
+
 def draw(found: Mapping[str, np.ndarray], path: Path) -> None:
     """Mean regret of each policy over the compute, with the interval of ours and of random search."""
     import matplotlib
@@ -251,6 +266,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=32)
     parser.add_argument("--graphs", nargs="+", metavar="DATASET", help="NAS-Bench-Graph instead of our table")
     parser.add_argument("--policies", nargs="+", help="only these, beside ours and random search")
+    parser.add_argument("--speed", action="store_true", help="only tell how fast the replays are")
     parser.add_argument("--figure", type=Path)
     parser.add_argument(
         "--make", type=Path, metavar="FOLDER", help="make the table by a sweep there, or go on"
@@ -260,6 +276,10 @@ def main() -> None:
         REPLAY.make(given.make.absolute())
         return
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if given.speed:
+        print(f"{machine.describe()}, {given.seeds} seeds, {given.runs} whole runs\n")
+        print(*speeds(given.seeds, given.runs), sep="\n")
+        return
     worlds = [graph_world(dataset) for dataset in given.graphs or ()] or [own_world()]
     if unknown := {*(given.policies or ())} - worlds[0].searches.keys():
         parser.error(f"no policy {', '.join(unknown)}; there are: {'; '.join(worlds[0].searches)}")

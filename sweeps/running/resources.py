@@ -13,14 +13,14 @@ from sweeps.config import AUTO, SweepConfig
 from sweeps.errors import ResourceError
 
 WORKER_BYTES = 512 * 2**20
-"""Memory of a worker process beside its model: Python, torch and Ray (454 MiB were measured)."""
+"""Memory of a worker process beside its model: Python, torch and Ray. An allowance: 454 MiB were seen once."""
 DRIVER_BYTES = 2**30
-"""Memory of the driver and of Ray's own processes (0.9 GiB were measured)."""
+"""Memory of the driver and of Ray's own processes. An allowance: 0.9 GiB were seen once."""
 CUDA_BYTES = 2**30
 """GPU memory of a process beside its model, for CUDA's context, kernels and workspaces: an allowance."""
 HELD_PER_COUNTED = 1.5
-"""Bytes held for a byte counted, with temporary buffers and what the allocator keeps: 1.34 to 1.42 were measured
-on a CPU, for models of 0.2 to 2.8 GB."""
+"""Bytes held for a byte counted, with temporary buffers and what the allocator keeps. An allowance: 1.34 to 1.42 were
+seen once on a CPU, for models of 0.2 to 2.8 GB."""
 _GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """Of which one is there where CUDA, ROCm or CUDA under WSL can be used."""
 

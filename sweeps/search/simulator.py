@@ -1,4 +1,4 @@
-"""A sweep without processes: the real plan and dispatcher against a fake clock, thousands of jobs a minute.
+"""A sweep without processes: the real plan and dispatcher against a fake clock, hundreds of jobs a minute or more.
 
 Time passes only as the jobs' reports say (`train_seconds` + `eval_seconds`), times the slowness of a worker.
 """
