@@ -1,6 +1,6 @@
 """How much of the slots' time is training, in a sweep and in plain Optuna on the same trials.
 
-    python benchmarks/efficiency.py [--rounds 3] [--trials 32] [--steps 60]
+    python benchmarks/efficiency.py [--rounds 3] [--trials 32] [--steps 30]
         [--deterministic true] [--sweep space=depth_vs_width]
 
 In turns, `--rounds` times: a whole sweep by `run_sweep.py` in two slots, and two plain Optuna processes that share a
@@ -163,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--trials", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--deterministic", nargs="+", choices=MODES, default=MODES)
     parser.add_argument("--sweep", nargs="+", help="overrides of run_sweep.py: a sweep of your own instead")
     given = parser.parse_args()

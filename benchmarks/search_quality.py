@@ -56,8 +56,11 @@ OWN: dict[str, dict[str, Any]] = {
     "random, same pruner": {"sampler": {"name": "random"}},
     "ours, median pruner": {"pruner": {"name": "median"}},
     RANDOM: NO_PRUNER | {"sampler": {"name": "random"}},
+    "ours, min_resource=4": {"pruner": {"name": "successive_halving", "min_resource": 4}},
 }
 """Fields of `SweepConfig`; ours is the default."""
+WHEN_NAMED = {"ours, min_resource=4"}
+"""Policies that are left out unless `--policies` names them."""
 STOCK: dict[str, stock_policies.Policy] = {
     "Optuna TPE, median pruner": stock_policies.optuna_tpe_median,
     "Optuna TPE": stock_policies.optuna_tpe,
@@ -283,9 +286,8 @@ def main() -> None:
     worlds = [graph_world(dataset) for dataset in given.graphs or ()] or [own_world()]
     if unknown := {*(given.policies or ())} - worlds[0].searches.keys():
         parser.error(f"no policy {', '.join(unknown)}; there are: {'; '.join(worlds[0].searches)}")
-    names = [
-        name for name in worlds[0].searches if not given.policies or name in {*given.policies, OURS, RANDOM}
-    ]
+    asked = {*given.policies, OURS, RANDOM} if given.policies else worlds[0].searches.keys() - WHEN_NAMED
+    names = [name for name in worlds[0].searches if name in asked]
     found = {
         name: np.concatenate([measure(world, name, given.seeds, given.runs) for world in worlds])
         for name in names

@@ -77,7 +77,9 @@ class Session:
         """Does once, and early, what W&B would do when the first run is opened: imports, for a second, and the
         start of its service process. Call it before `open`."""
         import wandb
-        import wandb.sdk.launch.inputs.internal
+
+        with contextlib.suppress(ImportError):  # not public, and only half a second lost where it has moved
+            import wandb.sdk.launch.inputs.internal
 
         wandb.setup(settings(self.mode))
 
