@@ -27,9 +27,11 @@ class Worker(tune.Trainable):
     """
 
     def setup(self, config: dict, carried: Carried | None = None) -> None:
+        from sweeps.running import trial
+
         self._dataset = None if carried is None else carried.dataset
         self._messages: Ahead | None = None
-        self.reset_config({})
+        trial.warm_up()
         gc.freeze()  # to look through torch's and Ray's objects again and again takes a trial's time
         self.reset_config(config)
 

@@ -8,6 +8,8 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from hrm.device import held_bytes, is_out_of_memory, resolve_device
 from hrm.divergence import Diverged
 from hrm.errors import UserError
@@ -23,6 +25,11 @@ from sweeps.search.objective import LATENCY
 
 _datasets: dict[str, Dataset] = {}
 """Data opened in this process, by task config: the trials that a process runs share the memory maps."""
+
+
+def warm_up() -> None:
+    """Does what the first job of a process would wait for: torch imports much when it makes its first optimizer."""
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
 
 
 def run(
@@ -137,8 +144,6 @@ def describe(error: BaseException) -> str:
 
 def _release_memory() -> None:
     # A failed trainer lives on in reference cycles, and CUDA's cache holds what other processes may need.
-    import torch
-
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
