@@ -11,7 +11,8 @@ steps and evaluations over slots x wall, the wall from the first suggestion to t
 
 to training: from a suggestion that is written down to the first training step; of the sweep an upper bound, which
 holds the first report's way back, too. study, ledger, tables, W&B: seconds that the driver spends in each, as a share
-of the wall; W&B has a thread of its own, which the driver does not wait for. They are counted while trials train:
+of the wall; W&B has a thread of its own, which the driver does not wait for and which mostly waits for W&B's service
+process: hence its processor time, too. They are counted while trials train:
 what a slot waits for is what the efficiency says.
 """
 
@@ -41,6 +42,7 @@ from sweeps.results.tables import read_curves, read_trials
 
 SLOTS = 2
 MODES = ("true", "false")
+PROCESSOR = "W&B, processor"
 WATCHED = {
     "study": "sweeps.search.study:SweepStudy:exhausted ask report should_prune tell",
     "ledger": "sweeps.search.ledger:Ledger:write",
@@ -80,11 +82,13 @@ def watch() -> dict[str, Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             if getattr(inside, "any", False):
                 return method(*args, **kwargs)
-            inside.any, start = True, time.perf_counter()
+            inside.any, start, running = True, time.perf_counter(), time.thread_time()
             try:
                 return method(*args, **kwargs)
             finally:
                 seconds[name] += time.perf_counter() - start
+                if name == "W&B":
+                    seconds[PROCESSOR] += time.thread_time() - running
                 inside.any = False
 
         return call
@@ -152,7 +156,9 @@ def plain(out: Path, journal: Path) -> Measured:
 def row(name: str, measured: Measured, ratio: float | None = None) -> str:
     """A line of the table."""
     late = [1e3 * seconds for seconds in measured.to_training]
-    shares = " | ".join(f"{measured.shares[one]:.2%}" if one in measured.shares else "–" for one in WATCHED)
+    shares = " | ".join(
+        f"{measured.shares[one]:.2%}" if one in measured.shares else "–" for one in [*WATCHED, PROCESSOR]
+    )
     return (
         f"| {name} | {measured.efficiency:.3f} | {'–' if ratio is None else f'{ratio:.3f}'} "
         f"| {measured.wall:.1f} | {statistics.median(late):.0f}, {np.quantile(late, 0.9):.0f} | {shares} |"
@@ -173,8 +179,8 @@ def main() -> None:
         "baseline.presets=[]", "confirm.finalists=0",
     ]  # fmt: skip
     print(f"{machine.describe()}, {SLOTS} slots\n")
-    print(f"| | efficiency | of plain | wall, s | to training, ms | {' | '.join(WATCHED)} |")
-    print(f"|{'---|' * (5 + len(WATCHED))}", flush=True)
+    print(f"| | efficiency | of plain | wall, s | to training, ms | {' | '.join([*WATCHED, PROCESSOR])} |")
+    print(f"|{'---|' * (6 + len(WATCHED))}", flush=True)
     ratios = defaultdict(list)
     for turn in range(given.rounds):
         with tempfile.TemporaryDirectory() as folder:

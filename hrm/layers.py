@@ -23,11 +23,15 @@ _CUT_STD = math.sqrt(1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(ma
 def truncated_normal(*shape: int, std: float) -> Tensor:
     """Float32 draws whose deviation is `std`, from a normal cut at two of its own deviations.
 
+    The same as `nn.init.trunc_normal_` makes, in fewer calls: a trial waits for them.
     Drawn from torch's global generator, on the device that new tensors go to: the trainer makes that the CPU,
     so that a seed means the same weights on every device.
     """
     wide = std / _CUT_STD
-    return nn.init.trunc_normal_(torch.empty(shape), std=wide, a=-2 * wide, b=2 * wide)
+    drawn = torch.empty(shape).normal_(0.0, wide)
+    while not drawn.is_meta and (cut := drawn.abs() > 2 * wide).any():
+        drawn = torch.where(cut, torch.empty_like(drawn).normal_(0.0, wide), drawn)
+    return drawn
 
 
 class Linear(Casting):

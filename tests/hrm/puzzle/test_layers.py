@@ -6,12 +6,24 @@ import pytest
 import torch
 from torch import Tensor
 
+from hrm import layers
 from hrm.layers import RotaryEmbedding, SwiGLU, rotate, truncated_normal
 from hrm.puzzle.config import PuzzleHRMConfig
 from hrm.puzzle.inner import InnerHRM
 from hrm.puzzle.layers import Attention, Block
 
 CONFIG = PuzzleHRMConfig(hidden_size=16, num_heads=2, mlp_multiple=4, expansion=2)
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (16,), (48, 16), (333, 127), (512, 512)])
+@pytest.mark.parametrize("std", [1.0, 0.3, 48**-0.5, 1e-3])
+def test_truncated_normal_is_torch_s_to_the_bit(shape: tuple[int, ...], std: float) -> None:
+    torch.manual_seed(3)
+    ours, after = truncated_normal(*shape, std=std), torch.rand(1)
+    torch.manual_seed(3)
+    wide = std / layers._CUT_STD
+    torchs = torch.nn.init.trunc_normal_(torch.empty(shape), std=wide, a=-2 * wide, b=2 * wide)
+    assert torch.equal(ours, torchs) and torch.equal(after, torch.rand(1))
 
 
 def test_truncated_normal_has_the_deviation_asked_for() -> None:
