@@ -114,8 +114,10 @@ def test_ctrl_c_once_ends_cleanly_and_says_how_to_go_on(here: Path) -> None:
     while not list((found / "curves").glob("*.parquet")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.2)
+    os.kill(process.pid, signal.SIGSTOP)  # so that it is not over before its report has been made
     assert door.run(rebuild, [str(found)]) == 0
     assert "The sweep is not over" in (found / "report.md").read_text()
+    os.kill(process.pid, signal.SIGCONT)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=90)
     assert process.returncode == 130, err
