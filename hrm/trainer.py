@@ -78,7 +78,7 @@ class Trainer:
         step: optimizer steps made; also the position in the data.
         train_flops: training FLOPs spent so far, exact: as executed, where the data decide what a step costs.
         reports_made: index of the last report; 0 before the first.
-        train_seconds: monotonic seconds inside training steps.
+        train_seconds: monotonic seconds from step to step, what `on_step` does between them included.
         eval_seconds: monotonic seconds inside evaluations.
         eval_flops: FLOPs spent on evaluations, exact.
     """

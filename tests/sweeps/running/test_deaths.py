@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,7 +108,9 @@ def test_where_the_kernel_cannot_be_asked_a_worker_is_lost(are_here: bool, after
     assert deaths.why(0, None) == (LOST, None)
 
 
-@pytest.mark.skipif(machine.resident_bytes() is None, reason="the system does not tell what a process holds")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux has the /proc that tells what a process holds"
+)
 def test_the_most_that_was_seen_is_told() -> None:
     kernel = Kernel()
     deaths = kernel.deaths()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -198,7 +199,9 @@ def address_space(more: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-@pytest.mark.skipif(resident_bytes() is None, reason="only Linux says how much address space a process has")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux has the /proc that tells a process's address space"
+)
 def test_of_a_sweep_the_model_that_is_too_large_is_a_row_with_both_counts(tmp_path: Path) -> None:
     """A real allocation fails while the model is built; the sweep goes on, and does not try it again."""
     fixed = {name: MODEL[name] for name in ("H_layers", "L_layers", "H_cycles", "L_cycles", "mlp_multiple")}
