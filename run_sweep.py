@@ -2,8 +2,8 @@
 
 import sys
 
-from hrm import door
-from sweeps.doors.command_line import main
+from hrm.config import command_line as door
+from sweeps.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(door.run(main))

@@ -18,8 +18,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from hrm.puzzle.config import PuzzleHRMConfig
-from hrm.puzzle.counting import count, count_arrays
+from hrm.models.puzzle.config import PuzzleHRMConfig
+from hrm.models.puzzle.counting import count, count_arrays
 
 NUM_CONFIGS = 1_000_000
 NUM_SCALARS = 10_000

@@ -16,12 +16,12 @@ from statistics import fmean
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.simulator import Simulator
+from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.config import BudgetConfig, SweepConfig
-from sweeps.jobs import Job
-from sweeps.search.dispatch import Dispatcher
-from sweeps.search.plan import Plan
-from sweeps.search.simulator import Simulator
-from sweeps.search.synthetic import SyntheticCurves
+from sweeps.events import Job
+from sweeps.scheduler.scheduler import Plan
+from sweeps.scheduler.trial_runner import Dispatcher
 from sweeps.space.candidates import Candidates
 from sweeps.space.space import load_space
 

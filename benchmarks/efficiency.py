@@ -37,7 +37,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import machine, plain_optuna
-from hrm.run_config import RunConfig
+from hrm.config.run_config import RunConfig
 from sweeps.results.tables import read_curves, read_trials
 
 SLOTS = 2
@@ -45,9 +45,9 @@ MODES = ("true", "false")
 PROCESSOR = "W&B, processor"
 WATCHED = {
     "study": "sweeps.search.study:SweepStudy:exhausted ask report should_prune tell",
-    "ledger": "sweeps.search.ledger:Ledger:write",
+    "ledger": "sweeps.scheduler.event_log:Ledger:write",
     "tables": "sweeps.results.tables:Tables:on_start on_end",
-    "W&B": "sweeps.faces.wandb.runs:WandbRuns:_start _log _end",
+    "W&B": "sweeps.callbacks.wandb.runs:WandbRuns:_start _log _end",
 }
 """What is timed in the driver: module, class and methods."""
 
@@ -71,9 +71,9 @@ def watch() -> dict[str, Any]:
     """
     import importlib
 
-    from hrm import door
-    from sweeps.doors.command_line import main
-    from sweeps.search.ledger import Ledger, Reported, Started
+    from hrm.config import command_line as door
+    from sweeps.cli.main import main
+    from sweeps.scheduler.event_log import Ledger, Reported, Started
 
     seconds: dict[str, float] = defaultdict(float)
     inside = threading.local()

@@ -15,7 +15,7 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 
 from benchmarks.stock_policies import Step
-from sweeps.search.budgeted_sampler import KEY, BudgetedSampler
+from sweeps.search.constrained_sampler import KEY, BudgetedSampler
 from sweeps.search.samplers import SAMPLERS, Setting
 from sweeps.search.seeds import suggestion_seed
 

@@ -37,17 +37,17 @@ from optuna.storages.journal._storage import JournalOperation
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import machine
+from benchmarks.simulator import Simulator
+from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig
-from sweeps.jobs import Job, Outcome, Report
-from sweeps.search.budgeted_sampler import KEY
-from sweeps.search.dispatch import Dispatcher
-from sweeps.search.ledger import FILE_NAME as LEDGER
-from sweeps.search.limits import stopwatch
-from sweeps.search.plan import Done, Plan, Stop, Wait
-from sweeps.search.recall import take_up
-from sweeps.search.simulator import Simulator
-from sweeps.search.study_journal import JOURNAL
-from sweeps.search.synthetic import SyntheticCurves
+from sweeps.events import Job, Outcome, Report
+from sweeps.scheduler.event_log import FILE_NAME as LEDGER
+from sweeps.scheduler.resume import take_up
+from sweeps.scheduler.scheduler import Done, Plan, Stop, Wait
+from sweeps.scheduler.stopping import stopwatch
+from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.search.constrained_sampler import KEY
+from sweeps.search.storage import JOURNAL
 from sweeps.space.candidates import Candidates
 from sweeps.space.space import load_space
 

@@ -17,8 +17,8 @@ from typing import Any
 import optuna
 from optuna.storages.journal import JournalFileBackend
 
-from hrm.run_config import RunConfig
-from hrm.tasks import open_task
+from hrm.config.run_config import RunConfig
+from hrm.data.registry import open_task
 
 NAME = "plain"
 _context = multiprocessing.get_context("spawn")
@@ -65,7 +65,7 @@ def run(trials: Sequence[Trial], journal: Path, processes: int) -> list[Spent]:
 
 
 def _work(trials: Sequence[Trial], journal: Path, barrier: Any, found: Any) -> None:
-    from hrm.trainer import Trainer
+    from hrm.training.trainer import Trainer
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.load_study(study_name=NAME, storage=_storage(journal))

@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from hrm.presets import load_preset
-from hrm.run_config import RunConfig
-from hrm.tasks import open_task
-from hrm.trainer import Trainer
+from hrm.config.presets import load_preset
+from hrm.config.run_config import RunConfig
+from hrm.data.registry import open_task
+from hrm.training.trainer import Trainer
+from sweeps.analysis.statistics import ALPHA, TEST_NAME, detectable, estimate, welch
 from sweeps.space.space import load_space
-from sweeps.verdict.statistics import ALPHA, TEST_NAME, detectable, estimate, welch
 
 METRICS = ("exact_accuracy", "blank_accuracy")
 

@@ -28,9 +28,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.replays import Replay, half_interval, paired_p
+from benchmarks.stored_curves import Cell
+from sweeps.analysis.statistics import holm
 from sweeps.config import PruningConfig
-from sweeps.search.stored_curves import Cell
-from sweeps.verdict.statistics import holm
 
 REPLAY = Replay("pruning_table", {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
 """Sudoku 6x6."""
@@ -144,7 +144,7 @@ def draw(results: Mapping[float, Mapping[str, Sequence[Run]]], path: Path) -> No
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    from sweeps.report.style import ARM_COLOURS, COLOURS, DPI
+    from sweeps.report.charts.style import ARM_COLOURS, COLOURS, DPI
 
     names = sorted(
         POLICIES | FIRST_ALL,

@@ -18,6 +18,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from scipy import stats
 
+from benchmarks.simulator import Simulator
+from benchmarks.stored_curves import SPENT, Cell, StoredCurves
 from sweeps.config import (
     BaselineConfig,
     BudgetConfig,
@@ -28,12 +30,10 @@ from sweeps.config import (
 )
 from sweeps.results.schema import PARAMETER_PREFIX
 from sweeps.results.tables import read_curves, read_trials
-from sweeps.search.dispatch import Dispatcher
-from sweeps.search.ledger import FILE_NAME
-from sweeps.search.objective import Objective
-from sweeps.search.plan import Plan
-from sweeps.search.simulator import Simulator
-from sweeps.search.stored_curves import SPENT, Cell, StoredCurves
+from sweeps.scheduler.event_log import FILE_NAME
+from sweeps.scheduler.scheduler import Plan
+from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.search.objectives import Objective
 from sweeps.space.candidates import Candidates
 from sweeps.space.space import load_space
 

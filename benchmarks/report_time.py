@@ -19,21 +19,21 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from hrm.tasks import open_task
-from hrm.tasks.sudoku_config import Sudoku6Config
+from benchmarks.simulator import Simulator
+from benchmarks.synthetic_curves import SyntheticCurves
+from hrm.data.registry import open_task
+from hrm.data.sudoku.config import Sudoku6Config
+from sweeps.analysis.statistics import TEST_NAME
 from sweeps.config import BudgetConfig, SweepConfig
-from sweeps.jobs import Job, Report
+from sweeps.events import Job, Report
 from sweeps.report import PAGE
-from sweeps.results import context as setting
+from sweeps.results import metadata as setting
 from sweeps.results import provenance
 from sweeps.results.tables import Tables
-from sweeps.search.dispatch import Dispatcher
-from sweeps.search.plan import Plan
-from sweeps.search.simulator import Simulator
-from sweeps.search.synthetic import SyntheticCurves
+from sweeps.scheduler.scheduler import Plan
+from sweeps.scheduler.trial_runner import Dispatcher
 from sweeps.space.candidates import Candidates
 from sweeps.space.space import load_space
-from sweeps.verdict.statistics import TEST_NAME
 
 ROOT = Path(__file__).parents[1]
 SLOTS = 4

@@ -39,9 +39,9 @@ from benchmarks import machine, stock_policies
 from benchmarks.graph_table import Graphs, budgeted
 from benchmarks.replays import ROUNDING, Replay, half_interval, paired_p
 from benchmarks.stock_policies import Step
-from sweeps.report.numbers import p_value
-from sweeps.search.stored_curves import Cell
-from sweeps.verdict.statistics import holm
+from benchmarks.stored_curves import Cell
+from sweeps.analysis.statistics import holm
+from sweeps.report.format import p_value
 
 REPLAY = Replay("search_table", {"vocab_size": 258, "seq_len": 64})
 """A causal text HRM on bytes."""
@@ -209,7 +209,7 @@ def draw(found: Mapping[str, np.ndarray], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    from sweeps.report.style import ARM_COLOURS, COLOURS, DPI
+    from sweeps.report.charts.style import ARM_COLOURS, COLOURS, DPI
 
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for place, (name, one) in enumerate(found.items()):

@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from hrm.run_config import RunConfig
-from hrm.tasks import open_task, task_kind
+from hrm.config.run_config import RunConfig
+from hrm.data.registry import open_task, task_kind
 from sweeps.config import BudgetConfig, SweepConfig, SweepTrainConfig
-from sweeps.search.objective import Objective, objective_names
+from sweeps.search.objectives import Objective, objective_names
 from sweeps.space.candidates import Candidates
 from sweeps.space.space import load_space
 
@@ -150,7 +150,7 @@ def shapes_of(space: str, lr: float, steps: int | None) -> list[tuple[str, RunCo
 
 def train(job: tuple[str, RunConfig]) -> dict[str, Any]:
     """One run to its end, in a process of its own share."""
-    from hrm.trainer import Trainer
+    from hrm.training.trainer import Trainer
 
     arm, run = job
     began = time.monotonic()

@@ -21,15 +21,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.simulator import Simulator
+from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
-from sweeps.jobs import Job
+from sweeps.events import Job
+from sweeps.scheduler.scheduler import Plan
+from sweeps.scheduler.trial_runner import Dispatcher
 from sweeps.search import study
-from sweeps.search.dispatch import Dispatcher
-from sweeps.search.plan import Plan
-from sweeps.search.rejections import REJECTED, Lesson, lesson_of
+from sweeps.search.constrained_sampler import REJECTED, Lesson, lesson_of
 from sweeps.search.samplers import SAMPLERS
-from sweeps.search.simulator import Simulator
-from sweeps.search.synthetic import SyntheticCurves
 from sweeps.space.candidates import Candidates
 
 MODEL_FIELDS = {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1}

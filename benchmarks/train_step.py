@@ -20,10 +20,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import machine
-from hrm import presets
-from hrm.run_config import RunConfig
-from hrm.tasks.base import Batch, Dataset, Split
-from hrm.trainer import Trainer
+from hrm.config import presets
+from hrm.config.run_config import RunConfig
+from hrm.data.base import Batch, Dataset, Split
+from hrm.training.trainer import Trainer
 
 BATCH_SIZES = {"tiny_demo": 32, "small_sudoku": 32, "base_default": 8}
 NUM_WARMUP_STEPS = 2

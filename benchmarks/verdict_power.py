@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from sweeps.results import context as setting
+from sweeps.analysis.comparison import read_arms
+from sweeps.analysis.statistics import ALPHA, TEST_NAME, Estimate, detectable, holm, welch
+from sweeps.results import metadata as setting
 from sweeps.results.tables import read_trials
-from sweeps.verdict.arms import read_arms
-from sweeps.verdict.statistics import ALPHA, TEST_NAME, Estimate, detectable, holm, welch
 
 NUM_FINALISTS = 2
 NUM_PUZZLES = 1000

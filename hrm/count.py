@@ -5,19 +5,17 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from hrm import config as reader
-from hrm import door
-from hrm.columns import aligned
-from hrm.counting import Counts
-from hrm.errors import ConfigError
-from hrm.families import family, family_names
-from hrm.option_help import listing
-from hrm.presets import Preset, load_preset, preset_names
-from hrm.run_config import RunConfig, merge, qualify
-from hrm.task_help import task_summaries
-from hrm.tasks import task_kind
-from hrm.train_config import TrainConfig
-from hrm.units import in_bytes
+from hrm.config import command_line as door
+from hrm.config import schema as reader
+from hrm.config.command_line import aligned, listing, task_summaries
+from hrm.config.errors import ConfigError
+from hrm.config.presets import Preset, load_preset, preset_names
+from hrm.config.run_config import RunConfig, merge, qualify
+from hrm.config.train_config import TrainConfig
+from hrm.data.registry import task_kind
+from hrm.models.counting import Counts
+from hrm.models.registry import family, family_names
+from hrm.system.units import in_bytes
 
 _USAGE = f"""\
 Counts a model exactly, from its config alone: parameters, FLOPs and bytes.
@@ -115,7 +113,7 @@ def counts_text(label: str, config: RunConfig) -> str:
         "activations": counts.activation_bytes,
         "total": counts.total_bytes,
     }
-    face = kind.count_face()
+    face = kind.count_table()
     sections = {
         "Parameters": face.parameter_rows(config.model, counts),
         f"FLOPs, batch of {batch_size}{_accumulated(config)}": face.flops_rows(
@@ -139,7 +137,7 @@ def presets_text() -> str:
     tables = []
     for name in family_names():
         presets = [load_preset(preset) for preset in preset_names(name)]
-        tables.append(family(name).count_face().presets_text(presets))
+        tables.append(family(name).count_table().presets_text(presets))
     return "\n\n".join(tables)
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hrm import config as reader
-from hrm import door
-from hrm.errors import ConfigError
-from hrm.rules import SEED, at_least, check, each
-from hrm.text.sampling import Sampling
+from hrm.config import command_line as door
+from hrm.config import schema as reader
+from hrm.config.errors import ConfigError
+from hrm.config.validation import SEED, at_least, check, each
+from hrm.models.text.generation import Sampling
 
 if TYPE_CHECKING:
-    from hrm.trainer import Trainer
+    from hrm.training.trainer import Trainer
 
 _USAGE = """\
 Continues a prompt with a text model that `python -m hrm.train` has trained.
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
         UserError: the command line, the run or its data are at fault.
     """
     if not arguments or {"-h", "--help"} & set(arguments):
-        from hrm.option_help import field_docs, option_lines
+        from hrm.config.command_line import field_docs, option_lines
 
         own = option_lines(GenerateConfig, skip=field_docs(Sampling))
         print(f"{_USAGE}{own}\n{option_lines(Sampling)}")
@@ -79,8 +79,8 @@ def continuation(trainer: Trainer, asked: GenerateConfig) -> str:
     """
     import torch
 
-    from hrm.tasks.text_dataset import TextDataset
-    from hrm.text.generate import generate
+    from hrm.data.text.task import TextDataset
+    from hrm.models.text.generation import generate
 
     assert isinstance(trainer.dataset, TextDataset)
     tokenizer = trainer.dataset.tokenizer
@@ -102,10 +102,10 @@ def continuation(trainer: Trainer, asked: GenerateConfig) -> str:
 
 def _trained(folder: Path) -> Trainer:
     """The trainer of a run of a text model, as it was saved."""
-    from hrm import checkpoint
-    from hrm.run_config import RunConfig
-    from hrm.train_request import open_data
-    from hrm.trainer import Trainer
+    from hrm.config.run_config import RunConfig
+    from hrm.training import checkpoint
+    from hrm.training.request import open_data
+    from hrm.training.trainer import Trainer
 
     config = RunConfig.from_dict(checkpoint.load(folder)["config"])
     if config.family != "text":

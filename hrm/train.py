@@ -4,8 +4,54 @@ from __future__ import annotations
 
 import sys
 
-from hrm import door
-from hrm.train_help import help_text
+from hrm.config import command_line as door
+from hrm.config.command_line import listing, option_lines, task_option_lines, task_summaries
+from hrm.config.presets import load_preset, preset_names
+from hrm.config.run_config import DEFAULT_TASK, RunConfig
+from hrm.config.train_config import TrainConfig
+from hrm.models.registry import family, family_names
+
+_USAGE = """\
+Trains one model and leaves its checkpoint, metrics, config and weights in a folder.
+
+  python -m hrm.train preset=tiny_demo task=sudoku4
+  python -m hrm.train preset=tiny_demo task=sudoku6 hidden_size=96 num_heads=6 train.steps=2000 lr=1e-3
+  python -m hrm.train preset=text_1m               a text model, on the plays that come along
+  python -m hrm.train config=best.yaml seed=1      train a dumped config, or a sweep's winner, again
+  python -m hrm.train resume=DIR                   go on from a run's checkpoint
+
+Options are name=value. A field's name may stand alone (hidden_size=96) or with its section
+(model.hidden_size=96; arch.hidden_size=96 is the same).
+
+  preset=NAME      start from a preset's model (default: the official defaults)
+  config=FILE      start from a config file
+  resume=DIR       go on with the run in DIR; only out, read_test, push_to_hub, device
+                   and threads may be given
+  out=DIR          where to write (default: the preset's own folder, or <model>-<task>-<time>, in output_base)
+  output_base=DIR  root of these folders (default: the environment's OUTPUT_BASE, or outputs/train)
+  read_test=true   evaluate the test split, once, after the last step (default: false)
+  push_to_hub=true publish the finished run on the Hugging Face hub under the preset's name there, or under
+                   push_to_hub=NAME or OWNER/NAME; asks for a token (HF_TOKEN) before it trains
+"""
+
+
+def help_text() -> str:
+    """Everything that the command line takes."""
+    presets = {name: load_preset(name).summary for name in preset_names()}
+    return "\n".join(
+        [
+            _USAGE,
+            "Presets:\n" + listing(presets) + "\n",
+            f"Tasks (default {DEFAULT_TASK}):\n" + listing(task_summaries()) + "\n",
+            "Run:\n" + option_lines(RunConfig, skip=("family", "model", "task", "train")) + "\n",
+            "Training:\n" + option_lines(TrainConfig, "train") + "\n",
+            *(f"Task, task={name}:\n{options}\n" for name, options in task_option_lines().items()),
+            *(
+                f"Model, family={name}:\n{option_lines(family(name).config_class, 'model')}\n"
+                for name in family_names()
+            ),
+        ]
+    )
 
 
 def main(arguments: list[str]) -> int:
@@ -20,7 +66,7 @@ def main(arguments: list[str]) -> int:
     if not arguments or {"-h", "--help"} & set(arguments):
         print(help_text())
         return 0
-    from hrm.train_run import run_command  # takes seconds: torch
+    from hrm.training.run import run_command
 
     return run_command(arguments)
 

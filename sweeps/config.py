@@ -1,12 +1,12 @@
-"""A sweep's configuration: one tree of dataclasses, composed by Hydra (see `sweeps.doors.command_line`)."""
+"""A sweep's configuration: one tree of dataclasses, composed by Hydra (see `sweeps.cli.main`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from hrm.errors import ConfigError
-from hrm.train_config import TrainConfig
+from hrm.config.errors import ConfigError
+from hrm.config.train_config import TrainConfig
 
 EQUAL = ("flops", "steps")
 WANDB_MODES = ("disabled", "offline", "online")
@@ -152,7 +152,7 @@ class SweepConfig:
     replicates: int = 1
     """Most search trials of one configuration: completed and proposed again, it is trained on a new seed."""
     objective: str = "valid/blank_accuracy"
-    """The metric that the search improves: accuracies rise, losses fall (see `sweeps.search.objective`)."""
+    """The metric that the search improves: accuracies rise, losses fall (see `sweeps.search.objectives`)."""
     objectives: list[Any] | None = None
     """Several instead, for a Pareto front: a metric, then metrics, `params`, `flops` (of inference), `bytes`
     or `latency`."""

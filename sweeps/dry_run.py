@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from hrm.families import family
-from hrm.presets import preset_names
-from hrm.units import in_flops, scaled
+from hrm.config.presets import preset_names
+from hrm.models.registry import family
+from hrm.system.units import in_flops, scaled
+from sweeps.analysis.statistics import TEST_NAME
 from sweeps.config import SweepConfig
 from sweeps.quantities import TRAINING_FLOPS, parse_count
-from sweeps.search.baselines import choose_presets, num_baseline_trials
+from sweeps.scheduler.phases.baseline import choose_presets, num_baseline_trials
 from sweeps.space.candidates import Candidate, Candidates
-from sweeps.space.measures import FLOPS_PER_STEP, INFERENCE_FLOPS, MEASURES, MEMORY, PARAMS
+from sweeps.space.constraints import FLOPS_PER_STEP, INFERENCE_FLOPS, MEASURES, MEMORY, PARAMS
 from sweeps.space.parameters import Parameter
 from sweeps.space.space import FILL
-from sweeps.verdict.statistics import TEST_NAME
 
 WIDTH = 100
 """Columns of the text, where the space does not have more parameters than fit beside each other."""

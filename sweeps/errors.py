@@ -1,8 +1,8 @@
-"""What a user of a sweep can cause, and mend; see `hrm.errors`."""
+"""What a user of a sweep can cause, and mend; see `hrm.config.errors`."""
 
 from __future__ import annotations
 
-from hrm.errors import UserError
+from hrm.config.errors import UserError
 
 
 class SpaceError(UserError):

@@ -10,43 +10,42 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hrm import config as reader
-from hrm.errors import ConfigError
-from hrm.families import family
-from hrm.tasks import open_task, task_kind
-from hrm.tasks.base import Dataset
-from hrm.train_progress import DataProgress
+from hrm.config import schema as reader
+from hrm.config.errors import ConfigError
+from hrm.data.base import Dataset
+from hrm.data.registry import open_task, task_kind
+from hrm.models.registry import family
+from hrm.training.progress import DataProgress
 from sweeps import report
+from sweeps.analysis.best import write_best
+from sweeps.analysis.pareto import write_pareto
+from sweeps.analysis.statistics import TEST_NAME
+from sweeps.callbacks.base import Listener
+from sweeps.callbacks.progress import progress
+from sweeps.callbacks.wandb import summary
+from sweeps.callbacks.wandb.runs import WandbRuns
+from sweeps.callbacks.wandb.session import Session, check_mode
 from sweeps.config import SweepConfig
 from sweeps.errors import BudgetError, OutputError
-from sweeps.faces.progress import progress
-from sweeps.faces.wandb import summary
-from sweeps.faces.wandb.runs import WandbRuns
-from sweeps.faces.wandb.session import Session, check_mode
-from sweeps.listener import Listener
-from sweeps.results import context as setting
-from sweeps.results import output
-from sweeps.results.context import Context
+from sweeps.execution.checkpoints import Checkpoints
+from sweeps.execution.resources import Machine, Shares, share
+from sweeps.execution.signals import leaving_on_second_signal, resume_command
+from sweeps.execution.storage import Storage
+from sweeps.results import metadata as setting
+from sweeps.results import output_dir as output
+from sweeps.results.metadata import Context
 from sweeps.results.tables import Tables
-from sweeps.running.checkpoints import Checkpoints
-from sweeps.running.resources import Machine, Shares, share
-from sweeps.running.stopping import leaving_on_second_signal, resume_command
-from sweeps.running.storage import Storage
-from sweeps.search.dispatch import Dispatcher
-from sweeps.search.limits import stopwatch
-from sweeps.search.objective import DIRECTIONS
-from sweeps.search.objectives import metrics
-from sweeps.search.plan import Plan
+from sweeps.scheduler.resume import take_up
+from sweeps.scheduler.scheduler import Plan
+from sweeps.scheduler.stopping import stopwatch
+from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.search.objectives import DIRECTIONS, metrics
 from sweeps.search.pruners import WILCOXON
-from sweeps.search.recall import take_up
 from sweeps.space.candidates import Candidates
-from sweeps.space.measures import MEMORY
-from sweeps.verdict.best import write_best
-from sweeps.verdict.pareto import write_pareto
-from sweeps.verdict.statistics import TEST_NAME
+from sweeps.space.constraints import MEMORY
 
 if TYPE_CHECKING:
-    from sweeps.running.ray_bridge import Connection
+    from sweeps.execution.ray_tune import Connection
 
 LEAST_BATCHES = 5
 """Fewest pairs of which a one-sided signed-rank test can say p < 0.05."""
@@ -89,7 +88,7 @@ def resume(config: SweepConfig, out: Path) -> Path:
     """Goes on with the sweep in a folder, to the limits of `config`; returns the folder.
 
     Args:
-        config: the sweep's own, its limits perhaps higher (see `sweeps.search.extension`).
+        config: the sweep's own, its limits perhaps higher (see `sweeps.scheduler.resume`).
 
     Raises:
         UserError: as `run`; or the data have changed, another process runs the sweep, or the code decides
@@ -111,7 +110,7 @@ def _prepared(config: SweepConfig, candidates: Candidates) -> Iterator[tuple[Dat
         dataset = open_task(_task(config), show)
     _check_objective(config, dataset)
     _check_batches(config, dataset)
-    from sweeps.running import ray_bridge
+    from sweeps.execution import ray_tune as ray_bridge
 
     with ray_bridge.connect(config.ray.address, machine, storage) as ray:
         yield dataset, ray
@@ -223,7 +222,7 @@ def _check_machine(config: SweepConfig, candidates: Candidates) -> Machine:
     machine = Machine.local()
     if config.ray.address is not None:
         return machine
-    from hrm.device import resolve_device
+    from hrm.system.device import resolve_device
 
     resolve_device(config.device)
     shares = share(config, [machine], candidates.largest(MEMORY))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from hrm import door
-from hrm.errors import ConfigError
+from hrm.config import command_line as door
+from hrm.config.errors import ConfigError
 from hrm.size_guide.document import document
 
 _USAGE = (

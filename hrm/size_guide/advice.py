@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hrm.errors import ConfigError
+from hrm.config.errors import ConfigError
 from hrm.size_guide.parts import BATCH_SIZE, PARTLY, Section, Verdict, always, counts, model, table, times
-from hrm.units import in_bytes, scaled
+from hrm.system.units import in_bytes, scaled
 
 SMALL_GPU_BYTES = 8 * 2**30
 OFFICIAL_BATCH_SIZE = 768

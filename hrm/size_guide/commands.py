@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hrm.puzzle.config import PuzzleHRMConfig
-from hrm.puzzle.counting import count
+from hrm.models.puzzle.config import PuzzleHRMConfig
+from hrm.models.puzzle.counting import count
 from hrm.size_guide.parts import BATCH_SIZE, Section, Verdict, always, counts, model, table, times
-from hrm.units import scaled
+from hrm.system.units import scaled
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hrm.puzzle.counting import sizes_of
-from hrm.puzzle.formulas import block_flops, head_flops, module_flops
+from hrm.models.puzzle.counting import block_flops, head_flops, module_flops, sizes_of
 from hrm.size_guide.parts import (
     BATCH_SIZE,
     TOLERANCE,
@@ -20,7 +19,7 @@ from hrm.size_guide.parts import (
     unchanged,
     within_tolerance,
 )
-from hrm.units import in_bytes, scaled
+from hrm.system.units import in_bytes, scaled
 
 CYCLES = ((1, 1), (1, 2), (2, 1), (2, 2), (3, 3), (4, 4), (1, 16))
 CELLS = {"4x4": 16, "6x6": 36, "9x9": 81, "30x30": 900}

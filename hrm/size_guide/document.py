@@ -32,7 +32,7 @@ def document() -> str:
 # The size guide, checked
 
 The size guide tells how large a puzzle HRM gets and what it costs. Here each of its claims stands beside the
-exact figure, counted from the config alone by formulas (`hrm/puzzle/formulas.py`) that property tests hold
+exact figure, counted from the config alone by formulas (`hrm/models/puzzle/counting.py`) that property tests hold
 equal to built models, to torch's FLOP counter and to the tensors that autograd saves. Of {len(verdicts)}
 claims {num_holding} hold, {num_partly} hold in part.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from hrm.puzzle.counting import sizes_of
-from hrm.puzzle.formulas import block_params
+from hrm.models.puzzle.counting import block_params, sizes_of
 from hrm.size_guide.parameters import EXPANSIONS, GRID_WIDTHS
 from hrm.size_guide.parts import YES, Section, Verdict, always, model, table, within_tolerance
-from hrm.units import percent
+from hrm.system.units import percent
 
 WIDTHS = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
 SAVING_WIDTHS = range(32, 1025, 32)

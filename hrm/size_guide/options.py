@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hrm.puzzle.counting import sizes_of
-from hrm.puzzle.formulas import block_params
+from hrm.models.puzzle.counting import block_params, sizes_of
 from hrm.size_guide.parts import (
     BATCH_SIZE,
     YES,
@@ -17,7 +16,7 @@ from hrm.size_guide.parts import (
     unchanged,
     within_tolerance,
 )
-from hrm.units import in_bytes, percent, scaled
+from hrm.system.units import in_bytes, percent, scaled
 
 DOUBLED_WIDTHS = (64, 128, 256, 512, 1024)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hrm.presets import load_preset, preset_names
-from hrm.puzzle.config import PuzzleHRMConfig
-from hrm.puzzle.counting import count
-from hrm.puzzle.guide import estimate
+from hrm.config.presets import load_preset, preset_names
+from hrm.models.puzzle.config import PuzzleHRMConfig
+from hrm.models.puzzle.count_table import estimate
+from hrm.models.puzzle.counting import count
 from hrm.size_guide.parts import YES, Section, Verdict, always, counts, model, table, within_tolerance
-from hrm.units import percent, scaled
+from hrm.system.units import percent, scaled
 
 GRID_WIDTHS = range(2, 1025, 2)
 EXPANSIONS = (1, 2, 3, 4)

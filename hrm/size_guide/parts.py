@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hrm.counting import Counts
-from hrm.presets import load_preset
-from hrm.puzzle.config import PuzzleHRMConfig
-from hrm.puzzle.counting import count
+from hrm.config.presets import load_preset
+from hrm.models.counting import Counts
+from hrm.models.puzzle.config import PuzzleHRMConfig
+from hrm.models.puzzle.counting import count
 
 BATCH_SIZE = 32
 """Sequences of every training step in the document."""

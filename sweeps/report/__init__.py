@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hrm.files import write_text_atomically
+from hrm.system.files import write_text_atomically
 
 if TYPE_CHECKING:
-    from sweeps.report.folder import Folder
+    from sweeps.analysis.sweep_folder import Folder
 
 PAGE = "report.html"
 MARKDOWN = "report.md"
@@ -21,10 +21,14 @@ def write(out: Path, folder: Folder | None = None) -> str:
         out: a sweep's folder.
         folder: what it holds, where that has been read already.
     """
-    from sweeps.report import animation, content, figures, markdown, solving, wording
-    from sweeps.report import folder as reader
-    from sweeps.report.page import document
-    from sweeps.results import output
+    from sweeps.analysis import sweep_folder as reader
+    from sweeps.report import blocks as markdown
+    from sweeps.report import content, figures
+    from sweeps.report import format as wording
+    from sweeps.report import page as document
+    from sweeps.report.sections import examples as animation
+    from sweeps.report.sections import examples as solving
+    from sweeps.results import output_dir as output
 
     folder = folder or reader.Folder.read(out)
     with output.reporting(out), figures.drawn(folder, out / "figures") as charts:

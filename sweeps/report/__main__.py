@@ -6,12 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from hrm import door
+from hrm.config import command_line as door
 from sweeps import report
+from sweeps.analysis.sweep_folder import Folder
+from sweeps.callbacks.wandb import report as wandb_report
 from sweeps.errors import OutputError
-from sweeps.faces.wandb import report as wandb_report
-from sweeps.report.folder import Folder
-from sweeps.results import context as setting
+from sweeps.results import metadata as setting
 from sweeps.results.tables import TRIALS
 
 
@@ -29,16 +29,16 @@ def main(arguments: list[str]) -> None:
         print(report.write(out, folder))
         wandb_report.write(out, folder)
     if len(options.folders) > 1:
-        from sweeps.scaling import report as scaling
+        from sweeps.report import scaling
 
         print(scaling.write(options.folders))
     if options.publish or options.as_sweep:
-        from sweeps.faces.wandb.publish import publish
+        from sweeps.callbacks.wandb.publish import publish
 
         for out in options.folders:
             print(f"W&B Report: {publish(out)}")
     if options.as_sweep:
-        from sweeps.faces.wandb.sweep_page import register
+        from sweeps.callbacks.wandb.publish import register
 
         for out in options.folders:
             print(f"W&B Sweep: {register(out)}")

@@ -5,8 +5,9 @@ Texts may hold `code` and **strong** words, as Markdown spells them; nothing els
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sweeps.report.charts.chart import Chart
@@ -71,3 +72,43 @@ class Report:
     title: str
     opening: str
     sections: Sequence[Section] = field(default_factory=list)
+
+
+def document(report: Report) -> str:
+    """The whole report."""
+    parts = [f"# {report.title}", report.opening]
+    for section in report.sections:
+        parts.append(f"## {section.title}")
+        parts += texts(section.blocks)
+    return "\n\n".join(parts) + "\n"
+
+
+def texts(blocks: Iterable[Block]) -> Iterator[str]:
+    """The blocks' paragraphs."""
+    for block in blocks:
+        yield from _render(block)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; bars inside cells are escaped."""
+    lines = [list(header), ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _render(block: Block) -> Iterator[str]:
+    if isinstance(block, Text):
+        yield block.text
+    elif isinstance(block, Table):
+        yield table(block.header, block.rows)
+    elif isinstance(block, Items):
+        yield "\n".join(f"- {item}" for item in block.items)
+    elif isinstance(block, Code):
+        yield f"```\n{block.text}\n```"
+    elif isinstance(block, Figure):
+        yield f"![{block.name.replace('_', ' ')}](figures/{block.name}.png)"
+        yield f"*{block.chart.caption}*"
+    elif isinstance(block, Image):
+        yield f"![{Path(block.file).stem}](figures/{block.file})"
+        yield f"*{block.caption}*"
+    elif isinstance(block, Widget):
+        yield from texts(block.instead)

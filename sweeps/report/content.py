@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sweeps.report import wording
+from sweeps.analysis.sweep_folder import Folder
+from sweeps.report import format as wording
 from sweeps.report.blocks import Report
 from sweeps.report.charts.chart import Chart
-from sweeps.report.folder import Folder
-from sweeps.report.sections import knobs, origin, pareto, search, segments, verdict
+from sweeps.report.sections import examples as segments
+from sweeps.report.sections import importance as knobs
+from sweeps.report.sections import pareto, search, verdict
+from sweeps.report.sections import provenance as origin
 
 
 def report(folder: Folder, charts: Mapping[str, Chart]) -> Report:

@@ -8,36 +8,24 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 
-from hrm.machine import available_cpus
-from sweeps.report.charts import (
-    best_so_far,
-    compute,
-    confirmed,
-    effects,
-    front,
-    learning_curves,
-    parallel,
-    pareto,
-    saving,
-    shape,
-    width_depth,
-)
+from hrm.system.machine import available_cpus
+from sweeps.analysis.sweep_folder import Folder
+from sweeps.report.charts import comparison, importance, pareto, progress, saving, shape
 from sweeps.report.charts.chart import Chart
-from sweeps.report.folder import Folder
 
 FIGURES: dict[str, Callable[[Folder], Chart | None]] = {
-    "confirmed": confirmed.chart,
-    "front": front.chart,
-    "shape": shape.chart,
+    "confirmed": comparison.build_confirmed,
+    "front": pareto.build_front,
+    "shape": shape.build_shape,
     "pareto_params": pareto.by_params,
     "pareto_flops": pareto.by_flops,
-    "width_depth": width_depth.chart,
-    "parallel": parallel.chart,
-    "learning_curves": learning_curves.chart,
-    "best_so_far": best_so_far.chart,
-    "compute": compute.chart,
-    "main_effects": effects.main_effects,
-    "importance": effects.importance,
+    "width_depth": shape.build_width_depth,
+    "parallel": importance.build_parallel_coordinates,
+    "learning_curves": progress.build_learning_curves,
+    "best_so_far": progress.build_best_so_far,
+    "compute": progress.build_compute,
+    "main_effects": importance.main_effects,
+    "importance": importance.importance,
 }
 """Name to what says the figure; None where the sweep has nothing to show there. What takes long to say comes last:
 the others are drawn meanwhile."""

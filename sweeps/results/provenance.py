@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hrm.machine import available_cpus, memory_bytes
+from hrm.system.machine import available_cpus, memory_bytes
 
 PACKAGES = ("hrm-sweeps", "torch", "ray", "optuna", "numpy")
 

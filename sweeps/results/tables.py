@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,65 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hrm.families import family
-from hrm.files import write_atomically
-from hrm.run_config import RunConfig
-from sweeps.jobs import Job, Outcome, Past, Report
-from sweeps.listener import Listener
-from sweeps.results.answers import write_answers
-from sweeps.results.context import Context
-from sweeps.results.errors import write_traceback
+from hrm.config.errors import UnknownNameError
+from hrm.config.run_config import RunConfig, qualify
+from hrm.models.registry import family
+from hrm.system.files import write_atomically, write_text_atomically
+from sweeps.callbacks.base import Listener
+from sweeps.events import Job, Outcome, Past, Report
+from sweeps.results.metadata import Context
 from sweeps.results.schema import CURVE_COLUMNS, OBJECTIVE_PREFIX, PARAMETER_PREFIX, TRIAL_COLUMNS, table
-from sweeps.results.values import space_values
+
+ANSWERS_FOLDER = "answers"
+
+
+def write_answers(out: Path, number: int, answers: dict[str, Any]) -> None:
+    """Writes a job's answers (see `sweeps.execution.trial`) into the sweep's folder."""
+    (out / ANSWERS_FOLDER).mkdir(exist_ok=True)
+    write_text_atomically(
+        out / ANSWERS_FOLDER / f"{number}.json", json.dumps(answers, separators=(",", ":")) + "\n"
+    )
+
+
+def read_answers(out: Path) -> dict[int, dict[str, Any]]:
+    """By job number; empty where no model answers by segments."""
+    files = sorted((out / ANSWERS_FOLDER).glob("*.json"), key=lambda path: int(path.stem))
+    return {int(path.stem): json.loads(path.read_text(encoding="utf-8")) for path in files}
+
+
+ERRORS_FOLDER = "errors"
+
+
+def write_traceback(out: Path, number: int, text: str) -> None:
+    """Writes a job's traceback into the sweep's folder."""
+    (out / ERRORS_FOLDER).mkdir(exist_ok=True)
+    write_text_atomically(out / ERRORS_FOLDER / f"{number}.txt", text)
+
+
+def traceback_files(out: Path) -> dict[int, str]:
+    """Where each traceback lies, within the sweep's folder, by job number."""
+    return {int(path.stem): f"{ERRORS_FOLDER}/{path.name}" for path in (out / ERRORS_FOLDER).glob("*.txt")}
+
+
+def space_values(job: Job, names: Iterable[str]) -> dict[str, Any]:
+    """The job's values by their names in the space; None for a name that a preset does not have."""
+    return {name: _value(job, name) for name in names}
+
+
+def short(value: Any) -> str:
+    """A value as a line of text has room for."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _value(job: Job, name: str) -> Any:
+    if name in job.params:
+        return job.params[name]
+    try:
+        section, _, field = qualify(name, job.run.family, job.run.task.name).partition(".")
+    except UnknownNameError:
+        return None
+    return getattr(getattr(job.run, section), field) if field else getattr(job.run, section)
+
 
 TRIALS = "trials.parquet"
 CURVES = "curves"

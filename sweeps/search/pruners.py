@@ -1,7 +1,7 @@
 """The pruners: Optuna's own and one more, with their resource counted in marks. To add one: a function and a line.
 
 A mark is a report, 1 to `num_reports`, at equal fractions of a trial's own length; under another `pruning.fidelity`
-it is an amount, of which a whole run has about as many (see `sweeps.search.marks`).
+it is an amount, of which a whole run has about as many (see `sweeps.search.rungs`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from optuna.pruners import (
     ThresholdPruner,
 )
 
-from hrm.errors import ConfigError, UnknownNameError
+from hrm.config.errors import ConfigError, UnknownNameError
 from sweeps.search.batch_wilcoxon import BatchWilcoxonPruner
 from sweeps.search.extrapolation import ExtrapolationPruner
-from sweeps.search.options import at_least, call_named
+from sweeps.search.named_options import at_least, call_named
 
 WILCOXON = "wilcoxon"
 """The pruner that is told the objective of every validation batch."""

@@ -1,7 +1,7 @@
 """The samplers: who proposes the next configuration. To add one: a function and a line.
 
-Each is wrapped by `sweeps.search.budgeted_sampler`, which keeps its proposals feasible and new. One is built afresh
-for every trial, from the sweep's configuration and the trial's number: what it knows lies in the study.
+Each is wrapped by `sweeps.search.constrained_sampler`, which keeps its proposals feasible and new. One is built
+afresh for every trial, from the sweep's configuration and the trial's number: what it knows lies in the study.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 
-from hrm.errors import ConfigError
+from hrm.config.errors import ConfigError
 from sweeps.config import SweepConfig
-from sweeps.search.long_tpe import LongStudyTPESampler
-from sweeps.search.options import at_least, call_named
+from sweeps.search.fast_tpe import LongStudyTPESampler
+from sweeps.search.named_options import at_least, call_named
 from sweeps.search.seeds import suggestion_seed
 from sweeps.space.candidates import Candidates
 

@@ -1,7 +1,7 @@
 """The one Optuna study of a sweep: it suggests, prunes and remembers, in a journal.
 
 All that it knows lies in the journal. Sampler and pruner are built afresh for each decision from the sweep's
-configuration, the trial's number and the history as of that trial (`sweeps.search.asof_storage`); so a decision does
+configuration, the trial's number and the history as of that trial (`sweeps.search.storage`); so a decision does
 not depend on how often anyone asked before, and a reopened journal goes on as if it had never been closed.
 """
 
@@ -19,16 +19,15 @@ from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.config import SweepConfig
-from sweeps.jobs import Status
-from sweeps.search.asof_storage import AsOfStorage, MemoryBackend, Show
-from sweeps.search.budgeted_sampler import KEY, BudgetedSampler, closed_keys
-from sweeps.search.marks import length
+from sweeps.events import Status
+from sweeps.search.comparable_trials import is_rival, of_first_objective, write_marks
+from sweeps.search.constrained_sampler import KEY, REJECTED, BudgetedSampler, closed_keys, lesson_of
 from sweeps.search.objectives import Objectives
 from sweeps.search.pruners import build_pruner
-from sweeps.search.rejections import REJECTED, lesson_of
-from sweeps.search.rivals import is_rival, of_first_objective, write_marks
+from sweeps.search.rungs import length
 from sweeps.search.samplers import SAMPLERS, build_sampler
 from sweeps.search.seeds import suggestion_seed
+from sweeps.search.storage import AsOfStorage, MemoryBackend, Show
 from sweeps.space.candidates import Candidate, Candidates
 from sweeps.space.space import space_hash
 
@@ -152,7 +151,7 @@ class SweepStudy:
         """Writes down what the journal lacks of a recalled trial.
 
         Args:
-            values: the objectives by mark (see `sweeps.search.marks`).
+            values: the objectives by mark (see `sweeps.search.rungs`).
             ended: status, values and error, as `tell` takes them; None for a trial that goes on.
         """
         if self._storage.get_trial(self._trial(number)._trial_id).state.is_finished():
@@ -162,7 +161,7 @@ class SweepStudy:
             self.tell(number, *ended)
 
     def report(self, number: int, values: Mapping[int, Sequence[float]]) -> None:
-        """Tells the objectives by mark (see `sweeps.search.marks`); what was told before stands."""
+        """Tells the objectives by mark (see `sweeps.search.rungs`); what was told before stands."""
         trial = self._trial(number)
         stored = self._storage.get_trial(trial._trial_id)
         if self.objectives.several:

@@ -9,19 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hrm import config as reader
-from hrm.errors import ConfigError, UnknownNameError, UserError
-from hrm.families import family
-from hrm.presets import load_preset, preset_names
-from hrm.run_config import DEFAULT_TASK, RunConfig
-from hrm.tasks import task_kind
-from hrm.train_config import TrainConfig
+from hrm.config import schema as reader
+from hrm.config.errors import ConfigError, UnknownNameError, UserError
+from hrm.config.presets import load_preset, preset_names
+from hrm.config.run_config import DEFAULT_TASK, RunConfig
+from hrm.config.train_config import TrainConfig
+from hrm.data.registry import task_kind
+from hrm.models.registry import family
 from sweeps.config import SweepConfig
 from sweeps.errors import SpaceError
-from sweeps.space.budget import Budget
-from sweeps.space.equal_compute import Compute
-from sweeps.space.fields import Fields
-from sweeps.space.measures import FLOPS_PER_STEP, PARAMS, Figures, Meter
+from sweeps.space.constraints import FLOPS_PER_STEP, PARAMS, Budget, Compute, Figures, Meter
+from sweeps.space.parameters import Fields
 from sweeps.space.resolver import model_rules
 
 
@@ -40,7 +38,7 @@ class Candidate:
     flops_per_step: int
     """Training FLOPs of one optimizer step; the most, where the data decide."""
     figures: Figures
-    """Of every measure that a budget can bound (see `sweeps.space.measures`)."""
+    """Of every measure that a budget can bound (see `sweeps.space.constraints`)."""
     architecture: str
     """Equal exactly when two candidates are one architecture: a digest of the config's `architecture`."""
     key: str

@@ -8,27 +8,35 @@ from typing import Any, NoReturn, overload
 import numpy as np
 from optuna.distributions import BaseDistribution
 
-from hrm.errors import ConfigError
-from hrm.families import family
-from hrm.train_config import TrainConfig
+from hrm.config.errors import ConfigError
+from hrm.config.train_config import TrainConfig
+from hrm.models.registry import family
 from sweeps.config import SweepConfig
 from sweeps.errors import SpaceError
-from sweeps.space.budget import Budget, read_figure, resolve_budget
 from sweeps.space.candidate import Builder, Candidate, PresetPlace, fullness, is_iso_parameter
-from sweeps.space.infeasible import nothing_fits
-from sweeps.space.judge import Judge, Judged
-from sweeps.space.measures import COUNTED_TRAINING, MEASURES, MEMORY, Measure
-from sweeps.space.nearest import nearest_first, squared_distances
-from sweeps.space.resolver import Resolver
-from sweeps.space.shapes import (
+from sweeps.space.constraints import (
+    COUNTED_TRAINING,
+    MEASURES,
+    MEMORY,
+    Budget,
+    Measure,
+    read_figure,
+    resolve_budget,
+)
+from sweeps.space.enumeration import (
     LARGEST_LATTICE,
     Shapes,
     enumerate_shapes,
     judged_chunks,
     judged_probes,
+    nearest_first,
     num_points,
     point,
+    squared_distances,
 )
+from sweeps.space.feasibility import Judge, Judged
+from sweeps.space.infeasible import nothing_fits
+from sweeps.space.resolver import Resolver
 from sweeps.space.space import Space
 
 __all__ = ["Candidate", "Candidates", "PresetPlace", "fullness", "is_iso_parameter"]

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from sweeps.errors import BudgetError, SpaceError
-from sweeps.space.budget import Bound, Budget
-from sweeps.space.equal_compute import Compute
-from sweeps.space.judge import Judged
-from sweeps.space.measures import FLOPS_PER_STEP
+from sweeps.space.constraints import FLOPS_PER_STEP, Bound, Budget, Compute
+from sweeps.space.feasibility import Judged
 
 
 def nothing_fits(

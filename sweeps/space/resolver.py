@@ -8,18 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from hrm.errors import ConfigError
-from hrm.families import Family
-from hrm.train_config import TrainConfig
+from hrm.config.errors import ConfigError
+from hrm.config.train_config import TrainConfig
+from hrm.models.registry import Family
 from sweeps.config import SweepConfig
 from sweeps.errors import BudgetError, SpaceError
-from sweeps.space.budget import Budget
+from sweeps.space.constraints import Budget, Meter
 from sweeps.space.expressions import Expression
-from sweeps.space.fields import Fields, unknown
-from sweeps.space.filling import Filling, Values
-from sweeps.space.measures import Meter
-from sweeps.space.parameters import is_number
+from sweeps.space.parameters import Fields, is_number, unknown
 from sweeps.space.space import Space
+from sweeps.space.width_solver import Filling, Values
 
 
 def model_rules(config: SweepConfig, fields: Fields, model_fields: Mapping[str, int]) -> Values:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from hrm.run_config import RunConfig
-from hrm.tasks import open_task
-from hrm.tasks.base import Dataset
+from hrm.config.run_config import RunConfig
+from hrm.data.base import Dataset
+from hrm.data.registry import open_task
 
 SMALL_TASK = {"name": "sudoku4", "train_puzzles": 40, "valid_puzzles": 12, "test_puzzles": 12}
 TASK_OPTIONS = [f"task.{name}={value}" for name, value in SMALL_TASK.items()]

@@ -11,11 +11,11 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from hrm.casting import Casting
-from hrm.families import Family, family
-from hrm.model import Model, TensorBatch
-from hrm.puzzle.config import LOSS_TYPES, POS_ENCODINGS, PuzzleHRMConfig
-from hrm.text.config import LEAST_WIDTH, TextHRMConfig
+from hrm.models.base import Model, TensorBatch
+from hrm.models.layers import Casting
+from hrm.models.puzzle.config import LOSS_TYPES, POS_ENCODINGS, PuzzleHRMConfig
+from hrm.models.registry import Family, family
+from hrm.models.text.config import LEAST_WIDTH, TextHRMConfig
 
 Strategies = Mapping[str, st.SearchStrategy[Any]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from hrm.trainer import ReportValues, Trainer
+from hrm.training.trainer import ReportValues, Trainer
 
 
 def all_reports(trainer: Trainer) -> list[ReportValues]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hrm import count, door
-from hrm.presets import preset_names
+from hrm import count
+from hrm.config import command_line as door
+from hrm.config.presets import preset_names
 
 
 def counted(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hrm import door, generate, train
-from hrm.rules import MAX_SEED
-from tests.hrm.tasks.text_cases import write_files
+from hrm import generate, train
+from hrm.config import command_line as door
+from hrm.config.validation import MAX_SEED
+from tests.hrm.data.text_cases import write_files
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrm import door
+from hrm.config import command_line as door
 from hrm.parity import main
 
 GOLDEN = Path(__file__).parents[1] / "golden"

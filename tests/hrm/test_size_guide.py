@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from hrm import door
-from hrm.presets import load_preset, preset_names
-from hrm.puzzle.config import PuzzleHRMConfig
-from hrm.puzzle.counting import count
+from hrm.config import command_line as door
+from hrm.config.presets import load_preset, preset_names
+from hrm.models.puzzle.config import PuzzleHRMConfig
+from hrm.models.puzzle.counting import count
 from hrm.size_guide.__main__ import main
 from hrm.size_guide.commands import EXAMPLES, Example
 from hrm.size_guide.document import document

@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 import torch
 
-from hrm import checkpoint, door, run_config
-from hrm import config as reader
-from hrm.families import family
-from hrm.puzzle.checkpoint_names import from_official, read_official
-from hrm.run_config import RunConfig
-from hrm.run_folder import RunFolder
+from hrm.config import command_line as door
+from hrm.config import run_config
+from hrm.config import schema as reader
+from hrm.config.run_config import RunConfig
+from hrm.models.puzzle.checkpoint_names import from_official, read_official
+from hrm.models.registry import family
 from hrm.train import main
+from hrm.training import checkpoint
+from hrm.training.run_folder import RunFolder
 from tests.hrm.conftest import TASK_OPTIONS
 
 MODEL = ["arch.hidden_size=16", "num_heads=2", "model.H_layers=1", "L_layers=1", "halt_max_steps=3"]

@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from sweeps.results.context import Context
+from sweeps.analysis.statistics import TEST_NAME
+from sweeps.results.metadata import Context
 from sweeps.results.provenance import Provenance
 from sweeps.results.schema import TRIAL_COLUMNS, table
-from sweeps.verdict.statistics import TEST_NAME
 
 BUDGET = 1000
 

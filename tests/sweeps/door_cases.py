@@ -7,8 +7,8 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from hrm import door
-from sweeps.doors.command_line import main
+from hrm.config import command_line as door
+from sweeps.cli.main import main
 
 
 @dataclass(frozen=True)

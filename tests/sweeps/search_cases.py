@@ -8,12 +8,12 @@ from typing import Any
 
 import optuna
 
+from benchmarks.simulator import Simulation, Simulator, Slowness, Train
+from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
-from sweeps.search.dispatch import Dispatcher
-from sweeps.search.plan import Plan
+from sweeps.scheduler.scheduler import Plan
+from sweeps.scheduler.trial_runner import Dispatcher
 from sweeps.search.pruners import PRUNERS
-from sweeps.search.simulator import Simulation, Simulator, Slowness, Train
-from sweeps.search.synthetic import SyntheticCurves
 from sweeps.space.candidates import Candidates
 
 MODEL_FIELDS = {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from hrm.families import family
-from hrm.run_config import RunConfig
-from sweeps.jobs import Job
+from hrm.config.run_config import RunConfig
+from hrm.models.registry import family
+from sweeps.events import Job
 
 MODEL: dict[str, Any] = {
     "hidden_size": 16, "num_heads": 2, "H_layers": 1, "L_layers": 1, "H_cycles": 1, "L_cycles": 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hrm.tasks import task_kind
+from hrm.data.registry import task_kind
 from sweeps.config import BaselineConfig, BudgetConfig, SweepConfig, SweepTrainConfig
 from sweeps.space.candidates import Candidates
 

@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from hrm.tasks.base import Batch, Dataset, Split
+from benchmarks.simulator import Simulator
+from hrm.data.base import Batch, Dataset, Split
+from sweeps.analysis.statistics import TEST_NAME
+from sweeps.callbacks.base import Listener
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
-from sweeps.jobs import Job, Report
-from sweeps.listener import Listener
-from sweeps.results import context as setting
-from sweeps.results.context import Context
+from sweeps.events import Job, Report
+from sweeps.results import metadata as setting
+from sweeps.results.metadata import Context
 from sweeps.results.schema import CURVE_COLUMNS, TRIAL_COLUMNS, table
 from sweeps.results.tables import Tables, read_curves, read_trials
-from sweeps.search.dispatch import Dispatcher
-from sweeps.search.plan import Plan
-from sweeps.search.simulator import Simulator
+from sweeps.scheduler.scheduler import Plan
+from sweeps.scheduler.trial_runner import Dispatcher
 from sweeps.space.candidates import Candidates
-from sweeps.verdict.statistics import TEST_NAME
 
 SPACE: dict[str, Any] = {
     "name": "depth_vs_width",

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hrm.device import available_devices
-from sweeps.doors.groups import Groups
+from hrm.system.device import available_devices
+from sweeps.cli.compose import Groups
 from tests.sweeps.door_cases import call, contents
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,9 +13,9 @@ import pytest
 import torch
 import yaml
 
-from sweeps.doors.compose import sweep_config
+from sweeps.cli.compose import sweep_config
 from sweeps.results.tables import read_trials
-from sweeps.search import ledger
+from sweeps.scheduler import event_log as ledger
 from tests.sweeps.processes import descendants, start
 from tests.sweeps.test_faults import by_turns, check_told_once, found
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeps.jobs import Job, Report
-from sweeps.search.plan import Plan
+from benchmarks.simulator import Slowness
+from benchmarks.synthetic_curves import SyntheticCurves
+from sweeps.events import Job, Report
+from sweeps.scheduler.scheduler import Plan
+from sweeps.search.constrained_sampler import REJECTED
 from sweeps.search.pruners import PRUNERS
-from sweeps.search.rejections import REJECTED
 from sweeps.search.samplers import SAMPLERS
-from sweeps.search.simulator import Slowness
-from sweeps.search.synthetic import SyntheticCurves
 from tests.sweeps.search_cases import (
     NO_CONFIRMATION,
     PRUNER_SECTIONS,

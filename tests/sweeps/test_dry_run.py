@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hrm.errors import UnknownNameError
-from hrm.presets import preset_names
+from hrm.config.errors import UnknownNameError
+from hrm.config.presets import preset_names
 from sweeps.config import StopConfig
 from sweeps.dry_run import WIDTH, describe
 from sweeps.space.candidates import Candidates

@@ -26,21 +26,21 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from hrm.tasks import open_task
+from hrm.data.registry import open_task
+from sweeps.analysis.statistics import TEST_NAME
+from sweeps.cli.compose import sweep_config
 from sweeps.config import SweepConfig
-from sweeps.doors.compose import sweep_config
-from sweeps.jobs import Outcome, Report
-from sweeps.results import context as setting
+from sweeps.events import Outcome, Report
+from sweeps.execution import trial
+from sweeps.results import metadata as setting
 from sweeps.results.tables import Tables, read_curves, read_trials
-from sweeps.running import trial
-from sweeps.search import ledger
-from sweeps.search.dispatch import Dispatcher
-from sweeps.search.limits import stopwatch
-from sweeps.search.plan import Done, Wait
-from sweeps.search.recall import take_up
-from sweeps.search.study_journal import JOURNAL
+from sweeps.scheduler import event_log as ledger
+from sweeps.scheduler.resume import take_up
+from sweeps.scheduler.scheduler import Done, Wait
+from sweeps.scheduler.stopping import stopwatch
+from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.search.storage import JOURNAL
 from sweeps.space.candidates import Candidates
-from sweeps.verdict.statistics import TEST_NAME
 from tests.sweeps.processes import ROOT, raylet, start, workers
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
@@ -101,8 +101,8 @@ def told(dispatcher: Dispatcher, number: int, message: Report | Outcome) -> bool
 
 
 def sweep_task(config: SweepConfig) -> Any:
-    from hrm import config as reader
-    from hrm.tasks import task_kind
+    from hrm.config import schema as reader
+    from hrm.data.registry import task_kind
 
     return reader.build(task_kind(config.task["name"]).config_class, config.task, "task")
 

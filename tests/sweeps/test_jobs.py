@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hrm.run_config import RunConfig
-from sweeps.jobs import Job, Report
+from hrm.config.run_config import RunConfig
+from sweeps.events import Job, Report
 
 
 def job(**train: Any) -> Job:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.cli.resume import read
 from sweeps.config import StopConfig
-from sweeps.doors.resume import read
-from sweeps.results import output
-from sweeps.search.extension import check
-from sweeps.search.ledger import FILE_NAME, Ledger, Session
+from sweeps.results import output_dir as output
+from sweeps.scheduler.event_log import FILE_NAME, Ledger, Session
+from sweeps.scheduler.resume import check
 from tests.sweeps.door_cases import call, contents
 from tests.sweeps.test_sweep import SPACE
 

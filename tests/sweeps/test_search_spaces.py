@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hrm.config import build
-from hrm.tasks import task_kind
+from hrm.config.schema import build
+from hrm.data.registry import task_kind
 from sweeps.config import BudgetConfig, SweepConfig, SweepTrainConfig
 from sweeps.space.candidates import Candidates
 from sweeps.space.space import SPACES_FOLDER, find_spaces, load_space

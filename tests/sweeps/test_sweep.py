@@ -16,14 +16,14 @@ import pytest
 import torch
 import yaml
 
-from hrm import door
-from hrm.puzzle.checkpoint_names import load_official
-from hrm.run_config import load
-from hrm.tasks import open_task
-from hrm.trainer import Trainer
+from hrm.config import command_line as door
+from hrm.config.run_config import load
+from hrm.data.registry import open_task
+from hrm.models.puzzle.checkpoint_names import load_official
+from hrm.training.trainer import Trainer
+from sweeps.execution.resources import Machine
 from sweeps.report.__main__ import main as rebuild
 from sweeps.results.tables import read_trials
-from sweeps.running.resources import Machine
 from tests.sweeps.door_cases import call, contents
 from tests.sweeps.processes import group_members, start
 
@@ -144,8 +144,8 @@ def test_ctrl_c_once_ends_cleanly_and_says_how_to_go_on(here: Path) -> None:
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     code = (
         "import os, signal, time, pathlib\n"
-        "from hrm.stopping import StopSignals\n"
-        "from sweeps.running.stopping import leaving_on_second_signal\n"
+        "from hrm.system.signals import StopSignals\n"
+        "from sweeps.execution.signals import leaving_on_second_signal\n"
         "with leaving_on_second_signal(pathlib.Path('found').absolute()), StopSignals():\n"
         "    os.kill(os.getpid(), signal.SIGINT); print('going on', flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
@@ -158,7 +158,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
 def test_a_second_signal_stops_at_once_while_ray_ends(tmp_path: Path) -> None:
     code = (
         "import os, signal, time, pathlib\n"
-        "from sweeps.running.stopping import leaving_on_second_signal\n"
+        "from sweeps.execution.signals import leaving_on_second_signal\n"
         "try:\n"
         "    with leaving_on_second_signal(pathlib.Path('found').absolute()):\n"
         "        raise KeyboardInterrupt\n"

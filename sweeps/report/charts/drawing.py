@@ -13,7 +13,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
-from sweeps.report import style
+from sweeps.report.charts import style
 from sweeps.report.charts.chart import Axis, Bars, Chart, Lines, Panel, Points, Rule, Scale
 
 MAX_COLUMNS = 4

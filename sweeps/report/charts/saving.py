@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from hrm.files import write_atomically
+from hrm.system.files import write_atomically
 from sweeps.report.charts.chart import Chart
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sweeps.report import wording
+from sweeps.analysis.comparison import Arm, Comparison
+from sweeps.analysis.pareto import Pareto, Standing
+from sweeps.analysis.sweep_folder import Folder
+from sweeps.report import format as wording
 from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text
 from sweeps.report.charts.chart import Chart
-from sweeps.report.folder import Folder
-from sweeps.report.numbers import NONE, assignments, count, plus_minus, score
+from sweeps.report.format import NONE, assignments, count, plus_minus, score
 from sweeps.results.schema import OBJECTIVE_PREFIX, PARAMETER_PREFIX
-from sweeps.search.objective import LATENCY
-from sweeps.verdict.arms import Arm
-from sweeps.verdict.compare import Comparison
-from sweeps.verdict.pareto import Pareto, Standing
+from sweeps.search.objectives import LATENCY
 
 LATENCY_NOTE = (
     "Latency is what each trial measured on its device for one sequence, while other trials ran beside it: another "

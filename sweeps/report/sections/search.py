@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sweeps.report import wording
+from sweeps.analysis.sweep_folder import Folder, Row
+from sweeps.report import format as wording
 from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text, Widget
-from sweeps.report.charts import parallel
+from sweeps.report.charts import importance as parallel
 from sweeps.report.charts.chart import Chart
-from sweeps.report.folder import Folder, Row
-from sweeps.report.numbers import count, flops, percent, ratio, score, seconds
+from sweeps.report.format import count, flops, percent, ratio, score, seconds
 from sweeps.results.schema import PARAMETER_PREFIX
-from sweeps.results.values import short
+from sweeps.results.tables import short
 
 NUM_BEST = 10
 STATUSES = ("completed", "pruned", "failed")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sweeps.report import wording
+from sweeps.analysis.comparison import Arm, Verdict
+from sweeps.analysis.sweep_folder import Folder
+from sweeps.report import format as wording
 from sweeps.report.blocks import Block, Figure, Section, Table, Text
-from sweeps.report.charts import side_by_side as figure
-from sweeps.report.folder import Folder
-from sweeps.report.numbers import NONE, count, flops, plus_minus
-from sweeps.report.sections.origin import machine
-from sweeps.verdict.arms import Arm
-from sweeps.verdict.compare import Verdict
+from sweeps.report.charts import comparison as figure
+from sweeps.report.format import NONE, count, flops, plus_minus
+from sweeps.report.sections.provenance import machine
 
 
 def side_by_side(folders: Sequence[Folder]) -> Section:
@@ -20,7 +19,7 @@ def side_by_side(folders: Sequence[Folder]) -> Section:
     header = ["sweep", "task", "budget", "seed", "metric", "best find", "best preset", "verdict"]
     header += ["runs", "training", "commit", "machine"]
     blocks: list[Block] = [Table(header, rows), Text(_tally([_verdict(folder) for folder in folders]))]
-    drawn = figure.chart(folders)
+    drawn = figure.build_side_by_side(folders)
     if drawn is not None:
         blocks.append(Figure("side_by_side", drawn))
     else:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sweeps.report import wording
+from sweeps.analysis.comparison import Arm, Comparison
+from sweeps.analysis.sweep_folder import Folder
+from sweeps.report import format as wording
 from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text
 from sweeps.report.charts.chart import Chart
-from sweeps.report.folder import Folder
-from sweeps.report.numbers import NONE, count, flops, p_value, percent, plus_minus, score, signed
-from sweeps.space.budget import ISO_PARAMETER
-from sweeps.verdict.arms import Arm
-from sweeps.verdict.compare import Comparison
+from sweeps.report.format import NONE, count, flops, p_value, percent, plus_minus, score, signed
+from sweeps.space.constraints import ISO_PARAMETER
 
 RANDOM = (
     "`random search` is the best of random configurations of the same space, trained to their end until they "

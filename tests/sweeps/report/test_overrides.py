@@ -9,9 +9,15 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
-from hrm.config import parse_dotlist
-from hrm.run_config import RunConfig
-from sweeps.report.overrides import OFFICIAL_ADDED, OFFICIAL_ARCH, OFFICIAL_TRAIN, official, ours
+from hrm.config.run_config import RunConfig
+from hrm.config.schema import parse_dotlist
+from sweeps.report.sections.provenance import (
+    OFFICIAL_ADDED,
+    OFFICIAL_ARCH,
+    OFFICIAL_TRAIN,
+    list_official_overrides,
+    list_trainer_overrides,
+)
 from tests.sweeps.small_jobs import MODEL, TASK
 
 CFG_PRETRAIN = """
@@ -63,7 +69,7 @@ CHANGES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("changes", CHANGES)
 def test_ours_are_read_as_the_same_run(changes: dict[str, Any]) -> None:
     config = run(**changes)
-    words = shlex.split(shlex.join(ours(config.to_dict())))
+    words = shlex.split(shlex.join(list_trainer_overrides(config.to_dict())))
     again = RunConfig.from_dict({}).replace(**parse_dotlist(words))
     # What the data decide comes from the data.
     assert again.replace(**{"model.seq_len": config.model.seq_len}) == config
@@ -75,7 +81,7 @@ def test_official_ones_parse_as_the_official_config_does(tmp_path: Path, changes
     (tmp_path / "cfg_pretrain.yaml").write_text(CFG_PRETRAIN)
     (tmp_path / "arch" / "hrm_v1.yaml").write_text(HRM_V1)
     config = run(**changes)
-    found = official(config.to_dict())
+    found = list_official_overrides(config.to_dict())
     assert found is not None
     with initialize_config_dir(str(tmp_path), version_base=None):
         composed = compose("cfg_pretrain", overrides=shlex.split(shlex.join(found[0])))
@@ -98,7 +104,7 @@ def test_official_ones_parse_as_the_official_config_does(tmp_path: Path, changes
 
 def test_what_the_official_code_cannot_do_is_said() -> None:
     def said(**changes: Any) -> str:
-        found = official(run(**changes).to_dict())
+        found = list_official_overrides(run(**changes).to_dict())
         assert found is not None
         return " ".join(found[1])
 
@@ -107,4 +113,4 @@ def test_what_the_official_code_cannot_do_is_said() -> None:
     assert "48 wide here; the official code rounds to 256" in said(**{"model.mlp_multiple": 16})
     assert "q_continue=false" in said(**{"model.q_continue": False})
     assert "ema=0.9" in said(**{"train.ema": 0.9})
-    assert official({"family": "text"}) is None
+    assert list_official_overrides({"family": "text"}) is None

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from sweeps import report
-from sweeps.report import content, figures, wording
-from sweeps.report.folder import Folder
-from sweeps.report.page import document
+from sweeps.analysis.sweep_folder import Folder
+from sweeps.report import content, figures
+from sweeps.report import format as wording
+from sweeps.report import page as document
 from tests.sweeps import browser as chromium
 from tests.sweeps.browser import Browser
 from tests.sweeps.synthetic_sweep import multiply, run_sweep

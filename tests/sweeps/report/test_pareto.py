@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from sweeps.analysis.pareto import FILE_NAME, write_pareto
+from sweeps.analysis.sweep_folder import Folder
 from sweeps.config import BudgetConfig, ConfirmConfig
-from sweeps.report import content, figures, markdown
-from sweeps.report.folder import Folder
+from sweeps.report import blocks as markdown
+from sweeps.report import content, figures
 from sweeps.results.schema import OBJECTIVE_PREFIX
-from sweeps.search.fronts import dominates
-from sweeps.verdict.pareto import FILE_NAME, write_pareto
+from sweeps.search.pareto_front import dominates
 from tests.sweeps.synthetic_sweep import run_sweep
 
 NAMES = ["valid/blank_accuracy", "params"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sweeps.analysis.best import write_best
+from sweeps.analysis.sweep_folder import Folder
 from sweeps.config import BaselineConfig
-from sweeps.report import markdown, wording
-from sweeps.report.folder import Folder
+from sweeps.report import blocks as markdown
+from sweeps.report import format as wording
 from sweeps.report.sections import search, verdict
-from sweeps.verdict.best import write_best
 from tests.sweeps.synthetic_sweep import run_sweep
 
 

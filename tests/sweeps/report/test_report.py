@@ -12,21 +12,22 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from hrm.config import read_yaml
-from hrm.run_config import load
+from hrm.config.run_config import load
+from hrm.config.schema import read_yaml
 from sweeps import report
+from sweeps.analysis.best import write_best
+from sweeps.analysis.sweep_folder import Folder
 from sweeps.config import BudgetConfig, ConfirmConfig, SweepTrainConfig
-from sweeps.jobs import Job
-from sweeps.report import content, figures, markdown, wording
+from sweeps.events import Job
+from sweeps.report import blocks as markdown
+from sweeps.report import content, figures
+from sweeps.report import format as wording
 from sweeps.report.charts import drawing
 from sweeps.report.charts.chart import Lines, Points
-from sweeps.report.folder import Folder
-from sweeps.report.numbers import flops, percent
-from sweeps.report.wording import headline
-from sweeps.results import context as setting
+from sweeps.report.format import flops, headline, percent
+from sweeps.results import metadata as setting
 from sweeps.results.schema import TRIAL_COLUMNS, table
 from sweeps.results.tables import read_trials
-from sweeps.verdict.best import write_best
 from tests.sweeps.confirmed_table import context, trials
 from tests.sweeps.synthetic_sweep import Puzzles, plausible, run_sweep
 
@@ -309,7 +310,7 @@ def test_other_spaces_and_objectives_are_drawn(tmp_path: Path, name: str, object
 
 
 def _headline(arms: dict, **changes: object) -> list[str]:
-    from sweeps.verdict.compare import compare
+    from sweeps.analysis.comparison import compare
 
     table, given = trials(arms, **changes), context()  # type: ignore[arg-type]
     folder = Folder(context=given, trials=table.to_pylist(), curves={}, comparisons=compare(table, given))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from sweeps.analysis.sweep_folder import Folder
 from sweeps.report.blocks import Figure, Table, Text
-from sweeps.report.folder import Folder
 from sweeps.report.sections.side_by_side import side_by_side
 from tests.sweeps.synthetic_sweep import run_sweep
 

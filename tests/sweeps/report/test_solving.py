@@ -6,9 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from sweeps.report import animation
-from sweeps.report.folder import Folder
-from sweeps.report.solving import Grid, solving
+from sweeps.analysis.sweep_folder import Folder
+from sweeps.report.sections import examples as animation
+from sweeps.report.sections.examples import Grid, solving
 from tests.sweeps.synthetic_sweep import run_sweep
 
 

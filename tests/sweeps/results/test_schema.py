@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrm.metrics import COUNT, LOSS_COUNT
+from hrm.models.metrics import COUNT, LOSS_COUNT
 from sweeps.results.schema import CURVE_COLUMNS, SCHEMA_VERSION, TRIAL_COLUMNS, metric_unit, table
 from tests.hrm.family_cases import CASES, FamilyCase
 

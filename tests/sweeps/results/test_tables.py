@@ -16,10 +16,10 @@ import polars
 import pyarrow.compute as pc
 import pytest
 
-from hrm.families import family
-from hrm.run_config import RunConfig
-from sweeps.jobs import Job
-from sweeps.results import context as setting
+from hrm.config.run_config import RunConfig
+from hrm.models.registry import family
+from sweeps.events import Job
+from sweeps.results import metadata as setting
 from sweeps.results.schema import TRIAL_COLUMNS
 from sweeps.results.tables import architecture, read_curves, read_trials
 from tests.sweeps.synthetic_sweep import plausible, run_sweep

@@ -8,7 +8,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator, _ParzenEstimatorParameters
 from optuna.samplers._tpe.sampler import default_weights
 
-from sweeps.search.long_parzen import LongParzenEstimator
+from sweeps.search.fast_tpe import LongParzenEstimator
 
 PARAMETERS = _ParzenEstimatorParameters(
     prior_weight=1.0,

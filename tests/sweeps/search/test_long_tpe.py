@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeps.search.long_tpe import LongStudyTPESampler
+from sweeps.search.fast_tpe import LongStudyTPESampler
 
 SPACE: dict[str, BaseDistribution] = {
     "layers": IntDistribution(1, 8),

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from hrm.errors import UnknownNameError
-from sweeps.jobs import Report
-from sweeps.search.objective import Objective, objective_names
+from hrm.config.errors import UnknownNameError
+from sweeps.events import Report
+from sweeps.search.objectives import Objective, objective_names
 
 
 def reports(*values: float | None, metric: str = "valid/blank_accuracy") -> list[Report]:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from hrm.errors import ConfigError, UnknownNameError, UserError
+from benchmarks.synthetic_curves import SyntheticCurves
+from hrm.config.errors import ConfigError, UnknownNameError, UserError
 from sweeps.config import BudgetConfig
-from sweeps.jobs import Job, Report
+from sweeps.events import Job, Report
 from sweeps.search.objectives import Objectives, canonical
-from sweeps.search.synthetic import SyntheticCurves
 from sweeps.space.candidates import Candidates
 from tests.sweeps.search_cases import CONTINUOUS_SPACE, MODEL_FIELDS, SPACE, sweep_config
 

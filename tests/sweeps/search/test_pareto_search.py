@@ -10,12 +10,12 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.config import ConfirmConfig, StopConfig
-from sweeps.jobs import Job, Outcome, Report
-from sweeps.search.fronts import dominates, front, hypervolume
+from sweeps.events import Job, Outcome, Report
+from sweeps.scheduler.scheduler import Plan
 from sweeps.search.objectives import Objectives
-from sweeps.search.plan import Plan
-from sweeps.search.synthetic import SyntheticCurves
+from sweeps.search.pareto_front import dominates, front, hypervolume
 from tests.sweeps.search_cases import NO_BASELINES, decisions, make_plan, search_jobs, simulate
 
 NAMES = ["valid/blank_accuracy", "params"]

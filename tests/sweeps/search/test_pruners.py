@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 import pytest
 
-from hrm.errors import ConfigError, UnknownNameError
+from hrm.config.errors import ConfigError, UnknownNameError
 from sweeps.search.batch_wilcoxon import mark
 from sweeps.search.pruners import PRUNERS, WILCOXON, Length, build_pruner, grace
 from tests.sweeps.search_cases import PRUNER_SECTIONS

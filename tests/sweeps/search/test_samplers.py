@@ -12,8 +12,8 @@ import numpy as np
 import optuna
 import pytest
 
-from hrm.errors import ConfigError, UnknownNameError
-from sweeps.search.budgeted_sampler import KEY, BudgetedSampler
+from hrm.config.errors import ConfigError, UnknownNameError
+from sweeps.search.constrained_sampler import KEY, BudgetedSampler
 from sweeps.search.samplers import SAMPLERS, build_sampler
 from sweeps.space.candidates import Candidates
 from tests.sweeps.search_cases import CONTINUOUS_SPACE, SPACE, TINY_SPACE, candidates_of, sweep_config

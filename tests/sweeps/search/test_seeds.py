@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hrm.rules import MAX_SEED
+from hrm.config.validation import MAX_SEED
 from sweeps.search.seeds import baseline_seed, confirmation_seeds, suggestion_seed
 
 

@@ -12,12 +12,12 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from hrm.errors import UnknownNameError
-from hrm.puzzle.config import PuzzleHRMConfig
-from hrm.text.config import TextHRMConfig
+from hrm.config.errors import UnknownNameError
+from hrm.models.puzzle.config import PuzzleHRMConfig
+from hrm.models.text.config import TextHRMConfig
 from sweeps.config import PruningConfig, StopConfig
 from sweeps.search.batch_wilcoxon import mark
-from sweeps.search.budgeted_sampler import KEY, BudgetedSampler
+from sweeps.search.constrained_sampler import KEY, BudgetedSampler
 from sweeps.search.pruners import PRUNERS, WILCOXON, Length, build_pruner
 from sweeps.search.samplers import SAMPLERS, build_sampler
 from sweeps.search.seeds import suggestion_seed

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeps.search.trial_table import STATE, VALUE, TrialTable, parameters, read
+from sweeps.search.fast_tpe import STATE, VALUE, TrialTable, parameters, read
 
 SPACE: dict[str, BaseDistribution] = {
     "layers": IntDistribution(1, 8),

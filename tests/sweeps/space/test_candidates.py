@@ -10,10 +10,10 @@ import numpy as np
 import optuna
 import pytest
 
-from hrm.errors import ConfigError, UnknownNameError, UserError
-from hrm.puzzle.config import PuzzleHRMConfig
-from hrm.puzzle.counting import count
-from hrm.run_config import RunConfig
+from hrm.config.errors import ConfigError, UnknownNameError, UserError
+from hrm.config.run_config import RunConfig
+from hrm.models.puzzle.config import PuzzleHRMConfig
+from hrm.models.puzzle.counting import count
 from sweeps.errors import BudgetError, SpaceError
 from sweeps.space.candidates import fullness, is_iso_parameter
 from tests.sweeps.small_sweep import candidates, space, task_fields

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrm.errors import ConfigError
-from hrm.puzzle.config import PuzzleHRMConfig
-from hrm.puzzle.counting import count
-from hrm.train_config import TrainConfig
+from hrm.config.errors import ConfigError
+from hrm.config.train_config import TrainConfig
+from hrm.models.puzzle.config import PuzzleHRMConfig
+from hrm.models.puzzle.counting import count
 from sweeps.config import SweepConfig
 from sweeps.errors import BudgetError, SpaceError
 from sweeps.space.candidates import Candidates

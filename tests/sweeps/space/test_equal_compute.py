@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hrm.families import family
+from hrm.models.registry import family
 from sweeps.errors import SpaceError
-from sweeps.space.equal_compute import Compute
+from sweeps.space.constraints import Compute
 from tests.sweeps.small_sweep import candidates, space
 
 SHAPES = space(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeps.space.nearest import FIRST_BLOCK, nearest_first, squared_distances
+from sweeps.space.enumeration import FIRST_BLOCK, nearest_first, squared_distances
 from sweeps.space.parameters import parse_parameter
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.space.rows import distinct, row_keys
+from sweeps.space.constraints import distinct, row_keys
 
 VALUES = st.sampled_from([-2, -1, 0, 1, 2, 3, 255, 256, 2**40, 0.5, -0.5, 1.5, 2.0, -0.0])
 

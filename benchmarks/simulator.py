@@ -1,0 +1,140 @@
+"""A sweep without processes: the real plan and dispatcher against a fake clock, hundreds of jobs a minute or more.
+
+Time passes only as the jobs' reports say (`train_seconds` + `eval_seconds`), times the slowness of a worker.
+"""
+
+from __future__ import annotations
+
+import heapq
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sweeps.events import Job, Report
+from sweeps.scheduler.scheduler import Done, Wait
+from sweeps.scheduler.trial_runner import Dispatcher
+
+Train = Callable[[Job, int], Report]
+"""The report of a job at an index (from 1); whatever it raises ends the job as failed."""
+
+Slowness = Callable[[Job, int], float]
+"""How many times longer than its reports say a job takes on its way to the report at an index."""
+
+
+@dataclass
+class FakeClock:
+    """Time that passes when a simulator says so; call it for the seconds."""
+
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class Simulation:
+    """What happened, on the fake clock."""
+
+    wall_seconds: float = 0.0
+    busy_seconds: float = 0.0
+    """Of all slots together."""
+    started: list[tuple[float, Job]] = field(default_factory=list)
+    """Every job with the time of its start, in that order."""
+
+    def efficiency(self, slots: int) -> float:
+        """Busy seconds over the slots' seconds, 0 to 1."""
+        return self.busy_seconds / (self.wall_seconds * slots) if self.wall_seconds else 1.0
+
+
+@dataclass(order=True)
+class _Event:
+    time: float
+    order: int
+    """Of scheduling: breaks ties."""
+    job: Job = field(compare=False)
+    result: Report | Exception = field(compare=False)
+
+
+class Simulator:
+    """Runs a dispatcher's jobs on some workers until all have ended.
+
+    Args:
+        dispatcher: of a plan that is made for the same number of slots.
+        train: makes the reports.
+        slots: workers.
+        slowness: of the workers; None is 1 everywhere.
+        clock: the plan's, if it has one; the simulator moves it.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        train: Train,
+        slots: int,
+        slowness: Slowness | None = None,
+        clock: FakeClock | None = None,
+    ) -> None:
+        self._dispatcher, self._train, self._slots = dispatcher, train, slots
+        self._clock = clock or FakeClock()
+        self._slowness = slowness or (lambda job, index: 1.0)
+        self._events: list[_Event] = []
+        self._num_scheduled = 0
+        self._result = Simulation()
+
+    def run(self) -> Simulation:
+        """The whole sweep.
+
+        Raises:
+            RuntimeError: the plan waits though nothing is running.
+        """
+        while not self._fill_slots():
+            if not self._events:
+                raise RuntimeError("deadlock: the plan waits and no job is running")
+            self._take(heapq.heappop(self._events))
+        return self._result
+
+    def _fill_slots(self) -> bool:
+        """Starts jobs until the slots are full or the plan waits; True when it is done."""
+        while len(self._events) < self._slots:
+            job = self._dispatcher.next_job()
+            if isinstance(job, Done):
+                return True
+            if isinstance(job, Wait):
+                return False
+            self._result.started.append((self._result.wall_seconds, job))
+            self._dispatcher.started(job.number)
+            elapsed = _elapsed(job.revived[-1]) if job.revived else 0.0
+            self._schedule(job, self._dispatcher.num_reported(job.number) + 1, elapsed)
+        return False
+
+    def _schedule(self, job: Job, index: int, elapsed: float) -> None:
+        """The job's report at an index, or its failure on the way, which takes as long as the report before.
+
+        Args:
+            elapsed: by the job's own report before, seconds since its start.
+        """
+        result: Report | Exception
+        try:
+            result = self._train(job, index)
+            seconds = _elapsed(result) - elapsed
+        except Exception as error:
+            result = error
+            seconds = elapsed / (index - 1) if elapsed else 0.0
+        seconds *= self._slowness(job, index)
+        self._result.busy_seconds += seconds
+        self._num_scheduled += 1
+        time = self._result.wall_seconds + seconds
+        heapq.heappush(self._events, _Event(time, self._num_scheduled, job, result))
+
+    def _take(self, event: _Event) -> None:
+        self._result.wall_seconds = self._clock.seconds = event.time
+        job, result = event.job, event.result
+        if isinstance(result, Exception):
+            reason = f"{type(result).__name__}: {result}"
+            self._dispatcher.failed(job.number, reason, "".join(traceback.format_exception(result)))
+        elif not self._dispatcher.reported(job.number, result):
+            self._schedule(job, result.index + 1, _elapsed(result))
+
+
+def _elapsed(report: Report) -> float:
+    return report.train_seconds + report.eval_seconds

@@ -1,0 +1,1 @@
+"""Reading and checking configurations: YAML, presets, one run whole."""

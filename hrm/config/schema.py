@@ -1,0 +1,139 @@
+"""From YAML, dotlists and mappings to validated dataclasses: the one reader of configuration in `hrm`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import math
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from hrm.config.errors import ConfigError, UnknownNameError
+
+T = TypeVar("T")
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """An instance of the dataclass `cls` from `values`.
+
+    Args:
+        cls: a flat dataclass whose fields all have defaults and whose `__post_init__` checks its ranges.
+        values: field values; types are converted where nothing is lost ("3" to 3, 1e3 to 1000, 1 to 1.0).
+        where: what to call this mapping in an error, for example `model`.
+
+    Raises:
+        UnknownNameError: a key that is no field.
+        ConfigError: `values` is no mapping, or a value has the wrong type, is not finite or out of range.
+    """
+    return cls(**converted(cls, values, where))
+
+
+def converted(cls: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """`values` in the types of the fields of the dataclass `cls`; arguments and errors as in `build`."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(where, values, "must be a mapping of names to values")
+    kinds = field_kinds(cls)
+    fields = {}
+    for key, value in values.items():
+        if key not in kinds:
+            raise UnknownNameError.among(where, str(key), kinds)
+        try:
+            fields[key] = _convert(value, kinds[key])
+        except ValueError:
+            rule = " or ".join(_WORDS.get(kind, str(kind)) for kind in kinds[key])
+            raise ConfigError(f"{where}.{key}", value, f"must be {rule}") from None
+    return fields
+
+
+_WORDS = {
+    int: "a whole number",
+    float: "a finite number",
+    bool: "true or false",
+    str: "text",
+    type(None): "null",
+}
+_BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+@functools.cache
+def field_kinds(cls: type) -> dict[str, tuple[Any, ...]]:
+    """Field names to the types that they may hold."""
+    hints = get_type_hints(cls)
+    names = [field.name for field in dataclasses.fields(cls)]
+    return {
+        name: get_args(hints[name]) if isinstance(hints[name], UnionType) else (hints[name],)
+        for name in names
+    }
+
+
+def _convert(value: Any, kinds: tuple[Any, ...]) -> Any:
+    """`value` as the first of `kinds` that loses nothing, its own type first; ValueError where all do."""
+    for kind in sorted(kinds, key=lambda kind: kind is not type(value)):
+        with contextlib.suppress(ValueError):
+            return _as_kind(value, kind)
+    raise ValueError(value)
+
+
+def _as_kind(value: Any, kind: Any) -> Any:
+    given = type(value)
+    if kind is int and (given is str or (given is float and value.is_integer())):
+        return int(value)
+    if kind is float and given in (int, float, str):
+        if math.isfinite(float(value)):
+            return float(value)
+    elif kind is bool and str(value).lower() in _BOOLS:
+        return _BOOLS[str(value).lower()]
+    elif kind is str and given in (int, float):
+        return str(value)
+    elif given is (get_origin(kind) or kind):
+        return value
+    raise ValueError(value)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file (numbers such as 1e-4 read as numbers).
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or does not hold a mapping.
+    """
+    try:
+        loaded = OmegaConf.load(path)
+    except FileNotFoundError:
+        raise ConfigError(str(path), "no such file", "must be a YAML file") from None
+    except (yaml.YAMLError, OmegaConfBaseException, OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), " ".join(str(error).split()), "must be valid YAML") from None
+    values = OmegaConf.to_container(loaded)
+    if not isinstance(values, dict):
+        raise ConfigError(str(path), type(values).__name__, "must hold a mapping of names to values")
+    return {str(key): value for key, value in values.items()}
+
+
+def write_yaml(values: Mapping[str, Any], path: Path) -> None:
+    """Writes plain values as YAML, in their order."""
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(values))), encoding="utf-8")
+
+
+def parse_dotlist(items: Iterable[str]) -> dict[str, Any]:
+    """`["a.b=1", "c=x"]` to `{"a.b": 1, "c": "x"}`, values read as YAML; a later item wins.
+
+    Raises:
+        ConfigError: an item without `=` or with an empty name or an unreadable value.
+    """
+    values: dict[str, Any] = {}
+    for item in items:
+        name, equals, text = item.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z_][\w.]*", name):
+            raise ConfigError("command line", item, "must read name=value")
+        try:
+            values[name] = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[index,call-overload]
+        except (yaml.YAMLError, OmegaConfBaseException):
+            raise ConfigError(name, text, "must be a value that YAML can read") from None
+    return values

@@ -1,0 +1,79 @@
+"""Which examples a training step takes: pure functions of seed and step, in epochs without replacement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def mix(values: np.ndarray) -> np.ndarray:
+    """Spreads each uint64 over all 64 bits, one to one: a step of SplitMix64 (Steele et al. 2014)."""
+    with np.errstate(over="ignore"):
+        return finalise(values + _GOLDEN)
+
+
+def finalise(values: np.ndarray) -> np.ndarray:
+    """The finaliser of SplitMix64 alone, which leaves 0 where it is."""
+    with np.errstate(over="ignore"):
+        values = (values ^ (values >> np.uint64(30))) * _FIRST
+        values = (values ^ (values >> np.uint64(27))) * _SECOND
+    return values ^ (values >> np.uint64(31))
+
+
+def random_bits(*names: int | np.ndarray) -> np.ndarray:
+    """Random uint64 for each combination of `names` (non-negative integers or arrays, broadcast together)."""
+    bits = np.zeros((), np.uint64)
+    for name in names:
+        bits = mix(bits ^ mix(np.asarray(name, np.uint64)))
+    return bits
+
+
+_EPOCH, _STEP = 1, 2
+
+
+def step_generator(seed: int, step: int) -> np.random.Generator:
+    """The source of all that is drawn within a training step."""
+    return _generator(seed, _STEP, step)
+
+
+def epoch_generator(seed: int, epoch: int) -> np.random.Generator:
+    """The source of an epoch's order."""
+    return _generator(seed, _EPOCH, epoch)
+
+
+def _generator(*names: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=int(random_bits(*names))))
+
+
+@lru_cache(maxsize=8)
+def epoch_order(seed: int, epoch: int, num_examples: int) -> np.ndarray:
+    """The order of an epoch, a permutation of `num_examples`."""
+    order = epoch_generator(seed, epoch).permutation(num_examples)
+    order.flags.writeable = False
+    return order
+
+
+def take_from_epochs(
+    step: int, batch_size: int, epoch_length: int, order: Callable[[int], np.ndarray]
+) -> np.ndarray:
+    """The entries of 0-based `step` when epochs follow each other without a gap, int [batch_size].
+
+    Args:
+        step: 0 or more.
+        batch_size: entries of a step; may exceed an epoch.
+        epoch_length: entries of each epoch.
+        order: the entries of the epoch of that number, [epoch_length].
+    """
+    epoch, start = divmod(step * batch_size, epoch_length)
+    parts, wanted = [], batch_size
+    while wanted:
+        part = order(epoch)[start : start + wanted]
+        parts.append(part)
+        wanted -= len(part)
+        epoch, start = epoch + 1, 0
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -1,0 +1,1 @@
+"""Sudoku: generated puzzles and CSV files."""

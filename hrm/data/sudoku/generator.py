@@ -1,0 +1,126 @@
+"""Sudoku puzzles with one solution, many at once.
+
+Puzzle i of a seed is the same in whatever company it is made: its random numbers depend on seed and i alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hrm.data.sampling import random_bits
+from hrm.data.sudoku.grid import Grid
+from hrm.data.sudoku.solver import (
+    are_solved,
+    have_solution,
+    propagate,
+    select,
+    tightest_cells,
+    to_bits,
+    to_digits,
+)
+
+VERSION = 1
+"""Goes up when the same seed would give other puzzles; caches hold it."""
+
+_FILL, _DIG = 1, 2
+
+
+def generate(
+    grid: Grid, num_clues: int | None, seed: int, indices: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Puzzles and solutions for those of `indices` that reach `num_clues`.
+
+    A random grid is filled, then its cells are emptied in a random order wherever the solution stays unique,
+    until `num_clues` are left. Without `num_clues` no clue can be spared: the puzzle is minimal.
+
+    Args:
+        grid: the geometry.
+        num_clues: clues of every puzzle, or None for minimal ones. A grid whose random order gets stuck
+            above it gives no puzzle.
+        seed: 0 or more.
+        indices: ints [P], 0 or more, the puzzles' numbers under this seed.
+
+    Returns:
+        puzzles uint8 [Q, cells] with 0 for blank, and solutions uint8 [Q, cells], Q <= P, in order.
+    """
+    solutions = random_solutions(grid, seed, indices)
+    order = random_bits(seed, _DIG, indices[None, :], np.arange(grid.num_cells)[:, None]).argsort(axis=0)
+    is_clue = dig(solutions, order, grid, num_clues)
+    if num_clues is not None:
+        reached = is_clue.sum(axis=0) == num_clues
+        solutions, is_clue = solutions[:, reached], is_clue[:, reached]
+    puzzles = np.where(is_clue, solutions, np.uint8(0))
+    return np.ascontiguousarray(puzzles.T), np.ascontiguousarray(solutions.T)
+
+
+def random_solutions(grid: Grid, seed: int, indices: np.ndarray) -> np.ndarray:
+    """Complete grids, uint8 [cells, P]: random digits in tightest cells, begun again at a contradiction."""
+    solutions = np.zeros((grid.num_cells, len(indices)), np.uint8)
+    attempts = np.zeros(len(indices), np.int64)
+    missing = np.arange(len(indices))
+    while missing.size:
+        filled, done = _fill_once(grid, seed, indices[missing], attempts[missing])
+        solutions[:, missing[done]] = filled
+        attempts[missing] += 1
+        missing = np.delete(missing, done)
+    return solutions
+
+
+def _fill_once(
+    grid: Grid, seed: int, indices: np.ndarray, attempts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Solutions uint8 [cells, Q] of the attempts that met no contradiction, and their positions int [Q]."""
+    cells = np.arange(grid.num_cells)[:, None]
+    draws = random_bits(seed, _FILL, indices[None, :], attempts[None, :], cells)
+    tie_break = (draws >> np.uint64(56)).astype(np.uint8)
+    states = to_bits(np.zeros((grid.num_cells, len(indices)), np.uint8), grid)
+    where = np.arange(len(indices))
+    finished: list[tuple[np.ndarray, np.ndarray]] = []
+    while where.size:
+        columns = np.arange(where.size)
+        chosen = tightest_cells(states, tie_break[:, where])
+        states[chosen, columns] = _random_bit(states[chosen, columns], draws[chosen, where])
+        states, alive = propagate(states, grid)
+        where = where[alive]
+        full = are_solved(states)
+        finished.append((select(states, full), where[full]))
+        states, where = select(states, ~full), where[~full]
+    solved = np.concatenate([part for part, _ in finished], axis=1)
+    return to_digits(solved), np.concatenate([part for _, part in finished])
+
+
+def _random_bit(choices: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """One of the set bits of each of `choices` uint16 [P], by its draw."""
+    skip = (draws & np.uint64(0xFFFFFFFF)) % np.bitwise_count(choices).astype(np.uint64)
+    for step in range(int(skip.max(initial=0))):
+        choices = np.where(skip > step, choices & (choices - 1), choices)
+    return choices & (~choices + np.uint16(1))
+
+
+def dig(solutions: np.ndarray, order: np.ndarray, grid: Grid, num_clues: int | None) -> np.ndarray:
+    """Which cells stay clues, bool [cells, P].
+
+    Args:
+        solutions: uint8 [cells, P].
+        order: the cells of each puzzle in the order in which they are tried, int [cells, P].
+        grid: the geometry.
+        num_clues: stop at this many; None tries every cell.
+    """
+    every_digit = np.uint16((1 << grid.size) - 1)
+    bits = to_bits(solutions, grid)
+    is_clue = np.ones(solutions.shape, bool)
+    num_left = np.full(solutions.shape[1], grid.num_cells)
+    working = np.arange(solutions.shape[1])
+    for cells in order:
+        if num_clues is not None:
+            working = working[num_left[working] > num_clues]
+        if not working.size:
+            break
+        tried = cells[working]
+        states = np.where(is_clue[:, working], bits[:, working], every_digit)
+        # The puzzle without this clue has a second solution exactly when one differs in this very cell.
+        states[tried, np.arange(working.size)] = every_digit ^ bits[tried, working]
+        spared = ~have_solution(states, grid)
+        is_clue[tried[spared], working[spared]] = False
+        num_left[working[spared]] -= 1
+    return is_clue

@@ -1,0 +1,105 @@
+"""The options of the text task."""
+
+from __future__ import annotations
+
+import glob
+from dataclasses import dataclass
+from pathlib import Path
+
+from hrm.config.validation import Rule, at_least, between, check, each, one_of
+from hrm.data.base import make_absolute
+
+DOCUMENTS = ("file", "paragraph", "line")
+BYTES, BPE = "bytes", "bpe"
+NUM_SPECIALS = 2
+"""Padding and end of document, the first two tokens of our own tokenizers."""
+BYTE_VOCABULARY = NUM_SPECIALS + 256
+BPE_VOCABULARY = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig:
+    """Running text, divided into train, validation and test by whole documents.
+
+    Raises:
+        ConfigError: a value is out of range, or two exclude each other.
+    """
+
+    name: str = "text"
+    text: str | None = None
+    """A text file, or a pattern such as `books/**/*.txt`; also .json and .jsonl with a field of text, packed
+    with .gz or not. Null with no `dataset`: 38 plays that come with a pinned package."""
+    dataset: str | None = None
+    """A data set of the Hugging Face hub by name, such as allenai/c4; streamed, and kept once prepared."""
+    dataset_config: str | None = None
+    """Its configuration, such as en."""
+    dataset_split: str = "train"
+    """The hub's split that is read; validation and test are divided off it here."""
+    text_field: str = "text"
+    """The field that holds the text, in JSON and on the hub."""
+    subset_percent: float = 100.0
+    """Share of the files that is read, and within the last share of the documents."""
+    document: str = "file"
+    """What is one document of a plain text file: the whole `file`, a `paragraph` or a `line`."""
+    tokenizer: str = BYTES
+    """`bytes`; `bpe`, trained on the training part; a tokenizer.json; or a tokenizer of the hub (t5-small)."""
+    vocab_size: int | None = None
+    """Tokens of the model's vocabulary, at least the tokenizer's; null: its own, of `bpe` 4096."""
+    seq_len: int = 128
+    """Tokens of a sequence, the context."""
+    valid_fraction: float = 0.05
+    """Share of the text held out for validation, at least one document."""
+    test_fraction: float = 0.05
+    """Share of the text that only the verdict reads, at least one document."""
+    valid_sequences: int = 128
+    """Most sequences of validation, spread evenly over its text."""
+    test_sequences: int = 512
+    """Most sequences of the test, likewise."""
+    data_seed: int = 0
+    """Decides which documents are held out; a run's own seed only decides the order of training."""
+
+    def __post_init__(self) -> None:
+        check(self, RULES, "task")
+        if self.text is not None:
+            make_absolute(self, "text")
+        if self.tokenizer.endswith(".json"):
+            make_absolute(self, "tokenizer")
+
+    @property
+    def least_vocab_size(self) -> int:
+        """Tokens that the tokenizer has at least, as far as the options tell it."""
+        return BYTE_VOCABULARY if self.tokenizer in (BYTES, BPE) else 1
+
+    @property
+    def counted_vocab_size(self) -> int | None:
+        """The vocabulary as far as the options tell it; None where only a tokenizer's file does."""
+        own = {BYTES: BYTE_VOCABULARY, BPE: BPE_VOCABULARY}
+        return own.get(self.tokenizer) if self.vocab_size is None else self.vocab_size
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that `text` means, sorted; a name that is a file is no pattern."""
+        assert self.text is not None
+        if Path(self.text).exists():
+            return [Path(self.text)]
+        return sorted(path for path in map(Path, glob.glob(self.text, recursive=True)) if path.is_file())
+
+
+RULES = (
+    *each(["name"], lambda value: value == "text", "must be 'text'"),
+    Rule(
+        "text", lambda c: c.text is None or c.dataset is None,
+        lambda c: f"must be null beside task.dataset={c.dataset}",
+    ),
+    *each(["text", "dataset", "dataset_config"], lambda value: value != "", "must not be empty; null is none"),
+    *each(["dataset_split", "text_field", "tokenizer"], bool, "must not be empty"),
+    *each(["subset_percent"], lambda value: 0 < value <= 100, "must lie in 0..100, 0 excluded"),
+    *one_of(DOCUMENTS, "document"),
+    *at_least(1, "seq_len", "valid_sequences", "test_sequences"),
+    *between(0, 0.5, "valid_fraction", "test_fraction"),
+    *at_least(0, "data_seed"),
+    Rule(
+        "vocab_size", lambda c: c.vocab_size is None or c.vocab_size >= c.least_vocab_size,
+        lambda c: f"must be at least {c.least_vocab_size} for {c.tokenizer}",
+    ),
+)  # fmt: skip

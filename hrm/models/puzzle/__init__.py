@@ -1,0 +1,27 @@
+"""The puzzle HRM: ACT, H/L cycles, puzzle embeddings (reference: sapientinc/HRM, arXiv 2506.21734)."""
+
+from __future__ import annotations
+
+from hrm.config.lattice import Lattice
+from hrm.models.puzzle.config import RULES, PuzzleHRMConfig
+from hrm.models.puzzle.counting import count, count_arrays
+from hrm.models.registry import Family
+
+FAMILY = Family(
+    name="puzzle",
+    config_class=PuzzleHRMConfig,
+    model_class="PuzzleHRM",
+    counts=count,
+    count_arrays=count_arrays,
+    lattice=Lattice(
+        config_class=PuzzleHRMConfig,
+        rules=RULES,
+        width="hidden_size",
+        inner_width="inner_size",
+        weightless=frozenset(
+            ("num_heads", "H_cycles", "L_cycles", "h_update_period", "rms_norm_eps", "rope_theta", "loss_type",
+             "halt_max_steps", "halt_exploration_prob", "q_continue", "gradient_L_steps", "forward_dtype")
+        ),
+    ),
+    metrics=("loss", "exact_accuracy", "cell_accuracy", "blank_accuracy", "q_halt_accuracy"),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Devices, files, signals and units."""

@@ -1,0 +1,1 @@
+"""Training one model: trainer, optimizers, checkpoints, run folder."""

@@ -1,0 +1,162 @@
+"""The optimizers and the learning-rate schedule of HRM."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+if TYPE_CHECKING:
+    from hrm.models.puzzle.recurrent_network import PuzzleEmbedding
+
+
+def learning_rate(peak: float, step: float, total_steps: int, warmup_steps: int, min_ratio: float) -> float:
+    """Linear warm-up, then a cosine from `peak` to `peak * min_ratio` at `total_steps`.
+
+    Args:
+        step: the optimizer step about to be made, counting from 1.
+    """
+    if step < warmup_steps:
+        return peak * step / warmup_steps
+    progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+    return peak * (min_ratio + (1 - min_ratio) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+class AdamATan2(Optimizer):
+    """Adam with an arctangent for its quotient, so without epsilon (arXiv 2407.05872), and decoupled decay.
+
+    p *= 1 - lr * weight_decay;  p -= lr / (1 - beta1^t) * atan2(m, sqrt(v) / sqrt(1 - beta2^t)).
+
+    Args:
+        params: parameters or groups; those without a gradient are passed over.
+        lr: step size; also kept in each group as `peak_lr`, for schedules.
+        betas: decay of the averages m of the gradient and v of its square.
+        weight_decay: as a multiple of the learning rate.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.95),
+        weight_decay: float = 0.1,
+    ) -> None:
+        super().__init__(
+            params, {"lr": lr, "peak_lr": lr, "betas": betas, "weight_decay": weight_decay, "step": 0}
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One step of every parameter that has a gradient."""
+        loss = None if closure is None else closure()
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if parameters:
+                group["step"] += 1
+                # A GPU wants few kernels, a CPU each parameter in its cache for all eight passes.
+                on_cpu = parameters[0].device.type == "cpu"
+                for together in [[p] for p in parameters] if on_cpu else [parameters]:
+                    self._update(together, group)
+        return loss
+
+    def _update(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        for p in parameters:
+            if not self.state[p]:
+                self.state[p] = {"m": torch.zeros_like(p), "v": torch.zeros_like(p)}
+        gradients: list[Tensor] = [p.grad for p in parameters]  # type: ignore[misc]
+        m = [self.state[p]["m"] for p in parameters]
+        v = [self.state[p]["v"] for p in parameters]
+        beta1, beta2 = group["betas"]
+        torch._foreach_lerp_(m, gradients, 1 - beta1)
+        torch._foreach_mul_(v, beta2)
+        torch._foreach_addcmul_(v, gradients, gradients, 1 - beta2)
+        scales = torch._foreach_sqrt(v)
+        torch._foreach_div_(scales, math.sqrt(1 - beta2 ** group["step"]))
+        # With x >= 0, atan2(y, x) is atan(y / x), three times as fast; the floor makes 0 / 0 the 0 it is there.
+        torch._foreach_clamp_min_(scales, torch.finfo(torch.float32).tiny)
+        directions = torch._foreach_div(m, scales)
+        torch._foreach_atan_(directions)
+        torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_add_(parameters, directions, alpha=-group["lr"] / (1 - beta1 ** group["step"]))
+
+
+class SparseSignSGD(Optimizer):
+    """Sign descent on the rows of a puzzle embedding that the last segment used, with decoupled decay.
+
+    Gradients of one row are summed over the batch first: p = p * (1 - lr * weight_decay) - lr * sign(sum).
+    Rows out of the batch neither move nor decay.
+    """
+
+    def __init__(self, embedding: PuzzleEmbedding, lr: float, weight_decay: float = 0.1) -> None:
+        super().__init__([embedding.weights], {"lr": lr, "peak_lr": lr, "weight_decay": weight_decay})
+        self.embedding = embedding
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One step of the rows in the last segment's batch; none without a gradient."""
+        loss = None if closure is None else closure()
+        rows, ids = self.embedding.local_weights, self.embedding.local_ids
+        if rows is None or ids is None or rows.grad is None:
+            return loss
+        (group,) = self.param_groups
+        # Equal identifiers share the slot of their first. Unlike `unique`, no shape depends on the values, so
+        # a GPU need not wait for them.
+        first = (ids.unsqueeze(1) == ids).int().argmax(1)
+        gradient = torch.zeros_like(rows).index_add_(0, first, rows.grad)[first]
+        moved = rows * (1 - group["lr"] * group["weight_decay"]) - group["lr"] * gradient.sign()
+        self.embedding.weights[ids] = moved
+        return loss
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forgets the last segment's rows and their gradient."""
+        self.embedding.local_weights = self.embedding.local_ids = None
+
+
+class EMA:
+    """The average of a model's parameters over the optimizer steps, recent ones weighing more.
+
+    Step t of n weighs decay^(n - t), over the sum of all weights: the initial weights never enter, so that
+    short runs are not held back by them. Buffers, puzzle embeddings among them, are not averaged.
+
+    Args:
+        model: its parameters must not be replaced afterwards, so move it to its device first.
+        decay: in 0..1, 1 excluded.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.parameters: list[Tensor] = list(model.parameters())
+        self.averages = [p.detach().clone() for p in self.parameters]
+        self.decay = decay
+        self.num_updates = 0
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Takes in the weights after an optimizer step."""
+        self.num_updates += 1
+        share = (1 - self.decay) / (1 - self.decay**self.num_updates)
+        torch._foreach_lerp_(self.averages, self.parameters, share)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Within, the model computes with the averages; before the first update with its own weights."""
+        with torch.no_grad():
+            trained = [p.clone() for p in self.parameters]
+            torch._foreach_copy_(self.parameters, self.averages)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                torch._foreach_copy_(self.parameters, trained)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"averages": self.averages, "num_updates": self.num_updates}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        with torch.no_grad():
+            torch._foreach_copy_(self.averages, state["averages"])
+        self.num_updates = state["num_updates"]

@@ -1,0 +1,101 @@
+"""A sweep's folder, read once for all that is made of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hrm.models.registry import family
+from sweeps.analysis.comparison import Comparisons, compare
+from sweeps.analysis.importance import Effect, Evidence, effects, gather, importances
+from sweeps.analysis.pareto import Pareto, pareto
+from sweeps.results import metadata as setting
+from sweeps.results.metadata import Context
+from sweeps.results.tables import read_answers, read_curves, read_trials, traceback_files
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    context: Context
+    trials: list[Row]
+    """Rows of `trials.parquet`."""
+    curves: dict[int, list[Row]]
+    """Rows of `curves/`, by job."""
+    comparisons: Comparisons
+    answers: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Of `answers/`, by job: what models answer to a few puzzles, segment by segment."""
+    tracebacks: dict[int, str] = field(default_factory=dict)
+    """Files of failed jobs, by job."""
+    _configs: dict[int, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
+
+    @classmethod
+    def read(cls, out: Path) -> Folder:
+        context, trials = setting.read(out), read_trials(out)
+        curves: dict[int, list[Row]] = {}
+        for row in read_curves(out).to_pylist():
+            curves.setdefault(row["number"], []).append(row)
+        return cls(
+            context=context,
+            trials=trials.to_pylist(),
+            curves=curves,
+            comparisons=compare(trials, context),
+            answers=read_answers(out),
+            tracebacks=traceback_files(out),
+        )
+
+    @cached_property
+    def evidence(self) -> Evidence | None:
+        """The search's trials at the last report that all of them reached."""
+        return gather(self.trials, self.curves)
+
+    @cached_property
+    def effects(self) -> list[Effect]:
+        """What each searched dimension does; empty without evidence."""
+        return effects(self.evidence, self.context.parameters) if self.evidence else []
+
+    @cached_property
+    def pareto(self) -> Pareto | None:
+        """The front of several objectives; None with one."""
+        return pareto(self.trials, self.context)
+
+    @cached_property
+    def importances(self) -> dict[str, dict[str, float]] | None:
+        """Shares of the searched dimensions, by two methods; None where too few trials tell."""
+        names = [effect.name for effect in self.effects]
+        return importances(self.evidence, names, self.context.goal.direction) if self.evidence else None
+
+    @property
+    def width_field(self) -> str:
+        """The field of the model's width in this sweep's family."""
+        name = self.config(self.trials[0])["family"] if self.trials else "puzzle"
+        return family(name).lattice.width
+
+    @property
+    def best_config(self) -> dict[str, Any] | None:
+        """What `best.yaml` holds: the best confirmed arm's configuration, else the best search trial's."""
+        if self.comparisons.best:
+            return self.comparisons.best.config
+        ranked = self.ranked(self.of("search"))
+        return self.config(ranked[0]) if ranked else None
+
+    def of(self, kind: str, status: str | None = None) -> list[Row]:
+        """Trials of a kind, and of a status when given."""
+        return [row for row in self.trials if row["kind"] == kind and status in (None, row["status"])]
+
+    def ranked(self, rows: Iterable[Row]) -> list[Row]:
+        """Completed rows that have an objective, best first."""
+        scored = [row for row in rows if row["status"] == "completed" and row["objective"] is not None]
+        return sorted(scored, key=lambda row: self.context.goal.best_first(row["objective"]))
+
+    def config(self, row: Row) -> dict[str, Any]:
+        """The resolved run configuration of a row."""
+        number = row["number"]
+        if number not in self._configs:
+            self._configs[number] = json.loads(row["config"])
+        return self._configs[number]

@@ -1,0 +1,198 @@
+"""How a sweep goes, on stderr: a live bar on a terminal, elsewhere one plain line per ended job."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.callbacks.base import Listener
+from sweeps.events import Job, Outcome, Past, Report
+from sweeps.results.metadata import Context
+from sweeps.results.tables import short, space_values
+
+
+def progress(context: Context, planned: Callable[[], int], stream: TextIO | None = None) -> Listener:
+    """The listener that suits the stream.
+
+    Args:
+        context: the sweep's setting.
+        planned: how many jobs the sweep is expected to make in all.
+        stream: where to write; None is stderr.
+    """
+    standing = Standing(context, planned)
+    console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
+    return LiveProgress(standing, console) if console.is_terminal else PlainProgress(standing, console)
+
+
+class Standing:
+    """What is known so far. Told by the listener, read by the display."""
+
+    def __init__(self, context: Context, planned: Callable[[], int]) -> None:
+        self.context, self._goal, self._planned = context, context.goal, planned
+        self.running: dict[int, float] = {}
+        """Fraction done, by job number."""
+        self.ended: Counter[str] = Counter()
+        """Jobs by status."""
+        self.best: tuple[float, Job] | None = None
+        self.started: float | None = None
+        self.done_before = 0.0
+        """Jobs and parts of jobs of earlier sessions: the time left is estimated without them."""
+
+    @property
+    def num_ended(self) -> int:
+        return self.ended.total()
+
+    @property
+    def num_planned(self) -> int:
+        return max(self._planned(), self.num_ended + len(self.running))
+
+    def start(self, job: Job) -> None:
+        if self.started is None:
+            self.started = time.monotonic()
+        self.running[job.number] = job.fraction(job.revived[-1]) if job.revived else 0.0
+        self.ended["pruned"] -= bool(job.revived)
+
+    def past(self, past: Past) -> None:
+        """What a sweep that goes on had reached."""
+        if self.started is None:
+            self.started = time.monotonic()
+        self.running[past.job.number] = (
+            past.reports[-1].step / past.job.run.train.steps if past.reports else 0.0
+        )
+        if past.outcome is not None:
+            self.end(past.job, past.outcome)
+        self.done_before = self.num_ended + sum(self.running.values())
+
+    def report(self, job: Job, report: Report) -> None:
+        self.running[job.number] = job.fraction(report)
+
+    def end(self, job: Job, outcome: Outcome) -> float | None:
+        """Counts an ended job; returns its objective where it says something."""
+        self.running.pop(job.number, None)
+        self.ended[outcome.status] += 1
+        value = self._goal.value(outcome.reports)
+        comparable = outcome.status == "completed" and job.kind != "confirm"
+        if value is not None and comparable and (self.best is None or self._better(value, self.best[0])):
+            self.best = (value, job)
+        return value
+
+    def seconds_left(self) -> float | None:
+        """As long as the work so far took for its share of the jobs; None before there is any."""
+        done = self.num_ended + sum(self.running.values())
+        done_now = done - self.done_before
+        if self.started is None or done_now < 0.5:
+            return None
+        return (time.monotonic() - self.started) * max(self.num_planned - done, 0) / done_now
+
+    def _better(self, value: float, other: float) -> bool:
+        return self._goal.best_first(value) < self._goal.best_first(other)
+
+    def describe(self, job: Job, value: float | None) -> str:
+        """Objective, size and values of a job, in a line."""
+        values = space_values(job, self.context.value_names).items()
+        parts = [
+            f"{self.context.objective} {'none' if value is None else f'{value:.4f}'}",
+            f"{job.num_params:,} parameters",
+            " ".join(f"{name}={short(value)}" for name, value in values if value is not None),
+        ]
+        return ", ".join(part for part in parts if part)
+
+
+class PlainProgress(Listener):
+    """One line per ended job."""
+
+    def __init__(self, standing: Standing, console: Console) -> None:
+        self._standing, self._console = standing, console
+        self._started: dict[int, float] = {}
+
+    def on_past(self, past: Past) -> None:
+        self._standing.past(past)
+        self._started[past.job.number] = time.monotonic()
+
+    def on_start(self, job: Job) -> None:
+        self._standing.start(job)
+        self._started[job.number] = time.monotonic()
+
+    def on_report(self, job: Job, report: Report) -> None:
+        self._standing.report(job, report)
+
+    def on_end(self, job: Job, outcome: Outcome) -> None:
+        value = self._standing.end(job, outcome)
+        seconds = time.monotonic() - self._started.pop(job.number)
+        standing = self._standing
+        line = f"[{standing.num_ended}/{standing.num_planned}] {_title(job)} {outcome.status}"
+        line += f" in {seconds:.1f} s: {standing.describe(job, value)}"
+        self._console.print(Text(line + (f"; {outcome.error}" if outcome.error else "")))
+
+
+class LiveProgress(Listener):
+    """Two lines that stay in place and vanish at the end; a failure's reason stays above them."""
+
+    def __init__(self, standing: Standing, console: Console) -> None:
+        self._standing = standing
+        self._lock = threading.Lock()
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
+        self._live.start()
+
+    def on_past(self, past: Past) -> None:
+        with self._lock:
+            self._standing.past(past)
+
+    def on_start(self, job: Job) -> None:
+        with self._lock:
+            self._standing.start(job)
+
+    def on_report(self, job: Job, report: Report) -> None:
+        with self._lock:
+            self._standing.report(job, report)
+
+    def on_end(self, job: Job, outcome: Outcome) -> None:
+        with self._lock:
+            self._standing.end(job, outcome)
+        if outcome.status == "failed":
+            self._live.console.print(Text(f"{_title(job)} failed: {outcome.error}"))
+
+    def close(self) -> None:
+        self._live.stop()
+
+    def _render(self) -> Group:
+        with self._lock:
+            standing = self._standing
+            ended, planned, left = standing.num_ended, standing.num_planned, standing.seconds_left()
+            done = ended + sum(standing.running.values())
+            counts = [f"{len(standing.running)} running"]
+            counts += [f"{standing.ended[status]} {status}" for status in ("completed", "pruned", "failed")]
+            best = standing.best
+        bar = Table.grid(padding=(0, 1))
+        since = 0.0 if standing.started is None else time.monotonic() - standing.started
+        clock = f"{_clock(since)} gone, {'about ' + _clock(left) if left is not None else 'no estimate yet'}"
+        bar.add_row(
+            Text(standing.context.name, style="bold"),
+            ProgressBar(total=max(planned, 1), completed=done, width=18),
+            Text(f"{ended}/{planned} jobs, {clock}{' left' if left is not None else ''}"),
+        )
+        lines = [Text(" · ".join(counts), no_wrap=True, overflow="ellipsis")]
+        if best:
+            text = f"best so far: {best[1].arm}, {standing.describe(best[1], best[0])}"
+            lines.append(Text(text, no_wrap=True, overflow="ellipsis"))
+        return Group(bar, *lines)
+
+
+def _title(job: Job) -> str:
+    return f"job {job.number} ({job.kind}, {job.arm})"
+
+
+def _clock(seconds: float) -> str:
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

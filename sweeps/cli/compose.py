@@ -1,0 +1,274 @@
+"""From the values that Hydra composed to a checked `SweepConfig`."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from hydra.core.config_store import ConfigStore
+
+from hrm.config import schema as reader
+from hrm.config.errors import ConfigError, UnknownNameError, UserError
+from hrm.config.run_config import ALIASES, DEFAULT_TASK, DEVICES
+from hrm.data.registry import TASKS, task_kind
+from hrm.models.registry import family
+from sweeps.config import SweepConfig
+from sweeps.search.objectives import canonical, parse
+from sweeps.search.pruners import PRUNERS
+from sweeps.search.samplers import SAMPLERS
+from sweeps.space.space import NAMED, SPACES_FOLDER, find_spaces, load_space
+
+CONFIG_NAME = "sweep"
+GROUPS = ("space", *NAMED)
+NO_SPACE = "none"
+"""Stands where no space is chosen: --multirun composes once before it chooses."""
+_OPTIONS = "{group}_of_space"
+"""Group of the options that spaces give to their own choice in `group`."""
+
+
+class Groups:
+    """The groups, registered in Hydra's ConfigStore.
+
+    Args:
+        folder: where the spaces are. One that cannot be read is left out, and its error raised when it is
+            chosen.
+    """
+
+    def __init__(self, folder: Path = SPACES_FOLDER) -> None:
+        self._store = ConfigStore.instance()
+        self.questions: dict[str, str] = {}
+        """Of the sound spaces, by name."""
+        self.broken: dict[str, UserError] = {}
+        self.paths: dict[str, str] = {}
+        """Files that were chosen, by the names under which they are registered."""
+        self._store.store(name=CONFIG_NAME, node=_primary())
+        self._store.store(group="space", name=NO_SPACE, node={})
+        for name in TASKS:
+            self._add_task(name, name)
+        for name, entry in SAMPLERS.items():
+            self._store.store(group="sampler", name=name, node={"name": name, **defaults(entry.build)})
+        for name, build in PRUNERS.items():
+            self._store.store(group="pruner", name=name, node={"name": name, **defaults(build)})
+        for name, path in find_spaces(folder).items():
+            try:
+                self._add_space(name, load_space(str(path), folder))
+            except UserError as error:
+                self.broken[name] = error
+
+    def choose(self, group: str, given: str) -> str:
+        """The registered name of what the user gave for a group; a path is registered first.
+
+        Raises:
+            UserError: there is no such choice, or its file is at fault.
+        """
+        if group == "space":
+            return self._choose_space(given)
+        if group == "task":
+            return self._choose_task(given)
+        known = SAMPLERS if group == "sampler" else PRUNERS
+        if given not in known:
+            raise UnknownNameError.among(group, given, known)
+        return given
+
+    def _chosen_by(self, space: str, group: str, given: str) -> str:
+        try:
+            return self.choose(group, given)
+        except UserError as error:
+            where, *rest = error.args
+            raise type(error)(f"space {space}: run: {where}", *rest) from None
+
+    def _choose_space(self, given: str) -> str:
+        if given in self.broken:
+            raise self.broken[given]
+        if given in self.questions:
+            return given
+        if not given.endswith((".yaml", ".yml")):
+            raise UnknownNameError.among("space", given, self.questions)
+        name = self._path_name("space", given)
+        self._add_space(name, load_space(given))
+        return name
+
+    def _choose_task(self, given: str) -> str:
+        if given in TASKS:
+            return given
+        name = self._path_name("task", given)
+        self._add_task(name, given)
+        return name
+
+    def _path_name(self, group: str, given: str) -> str:
+        # A path may hold what Hydra's grammar gives a meaning to; a name of our own does not.
+        name = f"{group}_{len(self.paths) + 1}"
+        self.paths[name] = given
+        return name
+
+    def _add_task(self, name: str, task: str) -> None:
+        config: Any = reader.build(task_kind(task).config_class, {"name": task}, "task")
+        self._store.store(group="task", name=name, node=dataclasses.asdict(config))
+
+    def _add_space(self, name: str, values: Mapping[str, Any]) -> None:
+        own = {key: value for key, value in values.items() if key != "run"}
+        run = dict(values.get("run") or {})
+        run |= alone([key for key in run if run[key] is not None], f"space {name}: run")
+        choices: list[Any] = []
+        for group in NAMED:
+            given = run.pop(group, None)
+            section = {"name": given} if isinstance(given, str) else dict(given or {})
+            if "name" in section:
+                choice = self._chosen_by(name, group, str(section.pop("name")))
+                choices.append({f"override /{group}": choice})
+            elif section:
+                choice = _DEFAULT_CHOICES[group]
+            if section:
+                self._store.store(group=_OPTIONS.format(group=group), name=f"{name}-{choice}", node=section)
+        node = {"defaults": ["_self_", *choices], "space": own, **run}
+        self._store.store(group="space", name=name, node=node, package="_global_")
+        self.questions[name] = str(own["question"])
+
+
+_DEFAULT_CHOICES = {
+    "task": DEFAULT_TASK,
+    "sampler": SweepConfig(space={}).sampler["name"],
+    "pruner": SweepConfig(space={}).pruner["name"],
+}
+
+
+def _primary() -> dict[str, Any]:
+    values = dataclasses.asdict(SweepConfig(space={}))
+    plain = {key: value for key, value in values.items() if key not in GROUPS}
+    chosen = [{group: choice} for group, choice in _DEFAULT_CHOICES.items()]
+    options = [
+        {f"optional {_OPTIONS.format(group=group)}@{group}": f"${{space}}-${{{group}}}"} for group in NAMED
+    ]
+    silence = [{f"override hydra/{name}_logging": "none"} for name in ("job", "hydra")]
+    # A sweep writes its own folder: Hydra's would be a second one.
+    hydra = {
+        "run": {"dir": "."},
+        "sweep": {"dir": "outputs/multirun-${now:%Y%m%d-%H%M%S}", "subdir": "."},
+        "output_subdir": None,
+        "job": {"chdir": False},
+    }
+    return {"defaults": [*chosen, "_self_", {"space": NO_SPACE}, *options, *silence], **plain, "hydra": hydra}
+
+
+def defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """Options of a sampler or pruner with their defaults: its keyword-only parameters."""
+    parameters = inspect.signature(function).parameters.values()
+    return {one.name: one.default for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+SHORTHANDS = {"budget": "budget.max_params", "wandb": "wandb.mode"}
+"""Sections whose name alone means the one option that most users set."""
+_TOP = "configuration"
+_INSTEAD = {"objective": "objectives", "objectives": "objective"}
+"""Options of which only one may be said, and which other one each replaces."""
+
+
+def sweep_config(values: Mapping[str, Any]) -> SweepConfig:
+    """The configuration in nested plain values.
+
+    Raises:
+        UserError: an unknown key or name, or a value that breaks its rule.
+    """
+    hints = get_type_hints(SweepConfig)
+    merged = dict(values)
+    for alias, section in ALIASES.items():
+        if alias in merged:
+            merged[section] = {**_section(merged, section), **_section(merged, alias)}
+            del merged[alias]
+    for key in merged:
+        if key not in hints:
+            raise _unknown(key, merged)
+    for name, cls in _sections(hints).items():
+        merged[name] = reader.build(cls, _section(merged, name), name)
+    merged |= _objectives(merged)
+    try:
+        config = reader.build(SweepConfig, {**merged, "model": _section(merged, "model")}, _TOP)
+    except ConfigError as error:
+        raise ConfigError(error.where.removeprefix(f"{_TOP}."), *error.args[1:]) from None
+    _check(config)
+    return config
+
+
+def alone(said: Collection[str], where: str) -> dict[str, None]:
+    """What else to set, where only one of two options may be said: the other to null.
+
+    Args:
+        said: names of options.
+        where: they are said.
+
+    Raises:
+        ConfigError: both of two are said.
+    """
+    replaced = {_INSTEAD[name]: None for name in said if name in _INSTEAD}
+    if both := [name for name in replaced if name in said]:
+        raise ConfigError(where, " and ".join(sorted(both)), "one replaces the other", "Say only one of them")
+    return replaced
+
+
+def _objectives(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of that name in full: with several objectives, `objective` is the first."""
+    kind, given = str(values.get("family", SweepConfig.family)), values.get("objectives")
+    if given is None:
+        return {"objective": canonical(values.get("objective") or SweepConfig.objective, kind)}
+    if not isinstance(given, list):
+        raise ConfigError("objectives", given, "must be a list, such as [accuracy,params]")
+    names = [canonical(name, kind) for name in given]
+    parse(names)
+    first = values.get("objective")
+    if first is not None and canonical(first, kind) != names[0]:
+        raise ConfigError(
+            "objective", first, f"is not the first of objectives={names}", "Say only one of them"
+        )
+    return {"objective": names[0], "objectives": names}
+
+
+def _sections(hints: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections that are dataclasses, by name."""
+    return {name: cls for name, cls in hints.items() if dataclasses.is_dataclass(cls)}
+
+
+def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = values.get(name, {})
+    if not isinstance(section, Mapping):
+        fields = [field for field in _section_fields(values) if field.startswith(f"{name}.")]
+        mend = f"Set one of them, such as {fields[0]}." if fields else ""
+        raise ConfigError(name, section, "is a section of options", mend)
+    return section
+
+
+def _check(config: SweepConfig) -> None:
+    """What the sections' own types do not know of each other."""
+    kind = family(config.family)
+    known = [field.name for field in dataclasses.fields(kind.config_class)]
+    for name in config.model:
+        if name not in known:
+            raise UnknownNameError.among("model", name, known)
+    if config.device not in DEVICES:
+        raise ConfigError("device", config.device, f"must be one of: {', '.join(DEVICES)}")
+    task = task_kind(str(config.task["name"]))
+    reader.build(task.config_class, config.task, "task")
+    if task.family != config.family:
+        raise ConfigError(
+            "task", config.task["name"], f"fits the {task.family} family, not family={config.family}"
+        )
+
+
+def _unknown(key: str, values: Mapping[str, Any]) -> UnknownNameError:
+    """The error for a key that no sweep has; a field of a section is recognised without its section."""
+    for name in _section_fields(values):
+        if name.partition(".")[2] == key:
+            return UnknownNameError(
+                _TOP, key, "is no option of a sweep by this name", f"Did you mean {name!r}?"
+            )
+    return UnknownNameError.among(_TOP, key, get_type_hints(SweepConfig))
+
+
+def _section_fields(values: Mapping[str, Any]) -> Iterator[str]:
+    """The full names of all options in sections; the model's are those of the family in `values`."""
+    model = family(str(values.get("family", SweepConfig.family))).config_class
+    for section, cls in {**_sections(get_type_hints(SweepConfig)), "model": model}.items():
+        for field in dataclasses.fields(cls):
+            yield f"{section}.{field.name}"

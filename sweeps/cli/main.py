@@ -1,0 +1,249 @@
+"""The door of a sweep: Hydra composes the configuration, every fault of the user becomes one message."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hrm.config.errors import ConfigError, UnknownNameError
+from sweeps.config import SweepConfig
+
+if TYPE_CHECKING:
+    from sweeps.cli.compose import Groups
+
+
+@dataclass(frozen=True)
+class OneOfSeveral:
+    """A sweep of a command that asks for several.
+
+    Args:
+        arguments: the command line that asks for this one alone.
+        folder: its folder's name: what it has that the others have not, such as `max_params-0.25M_seed-1`.
+    """
+
+    arguments: list[str]
+    folder: str
+
+
+def current(asked: Sequence[str], given: Mapping[str, str]) -> OneOfSeveral | None:
+    """The sweep that Hydra is at; None where the command asks for one only.
+
+    Args:
+        asked: the command line as Hydra got it.
+        given: what the user wrote, by the names that Hydra got instead of paths.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
+        return None
+    return one_of_several(list(hydra.overrides.task), asked, given)
+
+
+def one_of_several(overrides: Sequence[str], asked: Sequence[str], given: Mapping[str, str]) -> OneOfSeveral:
+    """As `current`, from the assignments of the one sweep."""
+    arguments = {override: _as_given(override, given) for override in overrides}
+    varied = [_folder_part(arguments[override]) for override in overrides if override not in asked]
+    return OneOfSeveral(list(arguments.values()), "_".join(varied) or "0")
+
+
+def placed(config: SweepConfig, folder: str, started: float) -> SweepConfig:
+    """The sweep with a folder of its own: in `out`, else in `outputs/multirun-<time>`.
+
+    Args:
+        started: when the command was, in seconds since the epoch.
+    """
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(started))
+    together = Path(config.out) if config.out else Path("outputs") / f"multirun-{stamp}"
+    return dataclasses.replace(config, out=str(together / folder))
+
+
+def _as_given(override: str, given: Mapping[str, str]) -> str:
+    key, _, value = override.removeprefix("++").partition("=")
+    return f"{key}={given.get(value, value)}"
+
+
+def _folder_part(argument: str) -> str:
+    key, _, value = argument.partition("=")
+    value = Path(value).stem if value.endswith((".yaml", ".yml")) else value
+    plain = re.sub(r"[^\w.+-]+", "-", value).strip("-")
+    return f"{key.rpartition('.')[2]}-{plain}"
+
+
+_ASSIGNMENT = re.compile(r"(?P<prefix>\+{0,2})(?P<key>[^+~=\s][^=\s]*)=(?P<value>.*)", re.DOTALL)
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the sweeps that the command line asks for, or prints what Hydra's flags ask for.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UserError: the command line or what it names is at fault; nothing has been started or written.
+    """
+    if {"-h", "--help"} & set(arguments):
+        from sweeps.cli.help import help_text
+
+        print(help_text())
+        return 0
+    from sweeps.cli import resume
+
+    if resume.is_asked(arguments):
+        return resume.main(arguments)
+    return _Door(arguments).open()
+
+
+class _Door:
+    """One call of the program."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._arguments = arguments
+        self._started = time.time()
+        self._code = 0
+        self._asked: list[str] = []
+        """The command line as Hydra gets it."""
+        self._given: dict[str, str] = {}
+        """Paths that the user gave, by the names under which Hydra knows them."""
+
+    def open(self) -> int:
+        import hydra
+        from hydra.errors import HydraException, OverrideParseException
+        from omegaconf.errors import OmegaConfBaseException
+
+        from sweeps.cli.compose import CONFIG_NAME
+
+        # Hydra then raises what it would print with exit code 1.
+        os.environ["HYDRA_FULL_ERROR"] = "1"
+        self._asked = rewrite(self._arguments, self._given)
+        before = sys.argv
+        sys.argv = [before[0], *self._asked]
+        try:
+            hydra.main(version_base="1.3", config_path=None, config_name=CONFIG_NAME)(self._run)()
+        except OverrideParseException as error:
+            given = error.override.removeprefix("++")
+            mend = "Quote a value that holds special characters, as in 'name=\"a, b\"'"
+            raise ConfigError("command line", given, f"cannot be read: {_one_line(error)}", mend) from None
+        except (HydraException, OmegaConfBaseException) as error:
+            if isinstance(error.__cause__, OmegaConfBaseException):
+                raise _unmerged(self._arguments, str(error.__cause__.full_key)) from None
+            raise ConfigError("command line", " ".join(self._arguments), _one_line(error)) from None
+        finally:
+            sys.argv = before
+        return self._code
+
+    def _run(self, composed: Any) -> None:
+        """One sweep. Hydra would print a line of its own about what is raised here, so nothing is."""
+        from hrm.config import command_line as door
+        from sweeps import sweep
+
+        def run(arguments: list[str]) -> None:
+            config = _read(composed)
+            if several := current(self._asked, self._given):
+                arguments = several.arguments
+                config = placed(config, several.folder, self._started)
+            if config.dry_run:
+                print(sweep.describe(config))
+            else:
+                sweep.run(config, command=arguments)
+
+        code = door.run(run, self._arguments)
+        if code == door.INTERRUPTED:
+            raise SystemExit(code)  # past Hydra, which would go on with the next of several sweeps
+        self._code = max(self._code, code)
+
+
+def _unmerged(arguments: Sequence[str], key: str) -> ConfigError:
+    """The error for a value that Hydra cannot merge with the one at `key`, such as a list with a range."""
+    value = next((given for given in arguments if given.startswith(f"{key}=")), key).removeprefix(f"{key}=")
+    rule = "is of another kind than the value there, and values are merged"
+    return ConfigError(key, value, rule, f"Delete that first: '~{key}' '+{key}={value}'")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split("See https://")[0].split())
+
+
+def rewrite(arguments: Sequence[str], given: dict[str, str]) -> list[str]:
+    """The command line as Hydra is to read it.
+
+    Choices are checked, and paths among them registered under names. Other assignments may add keys: whether
+    there is such a key is judged later, by its owner, whose message names the nearest.
+
+    Args:
+        arguments: as the user wrote them.
+        given: gets the paths among the choices, by the names that stand for them.
+
+    Raises:
+        UserError: a choice that is not there, or no space.
+    """
+    from sweeps.cli.compose import GROUPS, SHORTHANDS, Groups, alone
+
+    groups = Groups()
+    if any(argument.startswith(("-sc", "--shell", "--hydra-help", "--version")) for argument in arguments):
+        return list(arguments)
+    overrides, flags, chosen = [], [], set()
+    for before, argument in zip(["", *arguments], arguments):
+        match = _ASSIGNMENT.fullmatch(argument)
+        if match and match["key"] in GROUPS:
+            chosen.add(match["key"])
+            overrides.append(f"{match['key']}={_choices(groups, match['key'], match['value'])}")
+        elif match and not match["prefix"] and not match["key"].startswith(("hydra.", "hydra/")):
+            key = SHORTHANDS.get(match["key"], match["key"])
+            overrides.append(f"++{key}={match['value']}")
+        elif match or argument.startswith("~"):
+            overrides.append(argument)
+        elif argument.startswith("-") or before.startswith("-"):
+            _check_flag(argument)
+            flags.append(argument)
+        else:
+            raise ConfigError("command line", argument, "must read name=value")
+    if "space" not in chosen:
+        names = ", ".join(groups.questions)
+        raise ConfigError("command line", " ".join(arguments), f"must choose a space: {names}",
+                          "For example: python run_sweep.py space=depth_vs_width")  # fmt: skip
+    matches = filter(None, map(_ASSIGNMENT.fullmatch, arguments))
+    said = [match["key"] for match in matches if match["value"] != "null"]
+    overrides += [f"++{name}=null" for name in alone(said, "command line")]
+    given.update(groups.paths)
+    # argparse wants the overrides in one piece, wherever the user put the flags.
+    return [*overrides, *flags]
+
+
+def _check_flag(argument: str) -> None:
+    from hydra._internal.utils import get_args_parser
+
+    known = [option for action in get_args_parser()._actions for option in action.option_strings]
+    flag = argument.partition("=")[0]
+    if flag.startswith("--") and flag not in known:
+        raise UnknownNameError.among("command line", flag, [one for one in known if one.startswith("--")])
+
+
+def _choices(groups: Groups, group: str, given: str) -> str:
+    """One choice, or several for --"""
+    given = given.strip("'\"")
+    if "," not in given or os.path.exists(given):
+        return groups.choose(group, given)
+    return ",".join(groups.choose(group, one.strip()) for one in given.split(","))
+
+
+def _read(composed: Any) -> SweepConfig:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from sweeps.cli.compose import sweep_config
+
+    try:
+        values = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError("configuration", str(error.full_key), str(error).splitlines()[0]) from None
+    assert isinstance(values, dict)
+    return sweep_config({str(key): value for key, value in values.items()})

@@ -1,0 +1,120 @@
+"""`python run_sweep.py resume=DIR`: going on with a sweep, and how far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hrm.config import schema as reader
+from hrm.config.errors import ConfigError
+from sweeps.cli.compose import SHORTHANDS, alone, sweep_config
+from sweeps.config import SweepConfig
+from sweeps.errors import OutputError
+from sweeps.results import output_dir as output
+from sweeps.scheduler import event_log as ledger
+from sweeps.scheduler import resume as extension
+from sweeps.space.space import load_space
+
+RESUME, EXTEND = "resume", "extend"
+_CHOICES = ("task", "sampler", "pruner")
+"""Sections that may be given by name alone."""
+
+
+def is_asked(arguments: Sequence[str]) -> bool:
+    """Whether the command line goes on with a sweep instead of starting one."""
+    return any(argument.startswith((f"{RESUME}=", f"{EXTEND}=")) for argument in arguments)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Goes on with the sweep that the command line names.
+
+    Raises:
+        UserError: there is none, or what is asked for is not how it began; nothing has been touched.
+    """
+    from sweeps import sweep
+
+    config = read(arguments)
+    assert config.out is not None
+    if config.dry_run:
+        print(sweep.describe(config))
+    else:
+        sweep.resume(config, Path(config.out))
+    return 0
+
+
+def read(arguments: Sequence[str]) -> SweepConfig:
+    """The configuration to go on with; its `out` is the sweep's folder.
+
+    Raises:
+        UserError: see `main`.
+    """
+    given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    if given.get(RESUME) == "":
+        raise ConfigError(RESUME, "", "must be the folder of a sweep", f"For example: {RESUME}=outputs/first")
+    if RESUME not in given:
+        raise ConfigError(
+            EXTEND, given.get(EXTEND), "goes with resume=DIR, the folder of the sweep to extend"
+        )
+    out = Path(given[RESUME]).expanduser().absolute()
+    stored = _stored(out)
+    asked_for = reader.parse_dotlist(one for one in arguments if one.split("=")[0] != RESUME)
+    options = {SHORTHANDS.get(name, name): value for name, value in asked_for.items()}
+    if EXTEND in options:
+        options["num_trials"] = stored.num_trials + _more(options)
+    asked = sweep_config(_merged(asdict(stored) | {"out": str(out)}, options))
+    extension.check(stored, asked)
+    return asked
+
+
+def _stored(out: Path) -> SweepConfig:
+    """The configuration of the sweep in a folder, as far as it was last to go.
+
+    Raises:
+        OutputError: the folder holds none.
+    """
+    if not (out / output.CONFIG).is_file():
+        given = "no such folder" if not out.exists() else "no sweep in it"
+        raise OutputError("resume", str(out), f"must be the folder of a sweep ({given})")
+    config = sweep_config(reader.read_yaml(out / output.CONFIG))
+    # The ledger is written before the configuration.
+    sessions = [event for event in ledger.read(out / ledger.FILE_NAME) if isinstance(event, ledger.Session)]
+    return extension.with_limits(config, sessions[-1].limits) if sessions else config
+
+
+def _more(options: dict[str, Any]) -> int:
+    more = options.pop(EXTEND)
+    if "num_trials" in options:
+        raise ConfigError(EXTEND, more, "says how many trials to add: leave num_trials out")
+    if not isinstance(more, int) or more < 1:
+        raise ConfigError(EXTEND, more, "must be the number of search trials to add, at least 1")
+    return more
+
+
+def _merged(values: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The stored values with the dotted options in their place."""
+    values = values | alone(options, "command line")
+    for name, value in options.items():
+        if name == "space":
+            space = load_space(str(value))
+            values["space"] = {key: space[key] for key in space if key != "run"}
+        elif name in _CHOICES:
+            _check_choice(name, values[name]["name"], str(value), values["out"])
+        else:
+            *sections, option = name.split(".")
+            section = values
+            for part in sections:
+                section = section.setdefault(part, {})
+                if not isinstance(section, dict):
+                    raise ConfigError(name, value, f"{part} has no options of its own")
+            section[option] = value
+    return values
+
+
+def _check_choice(name: str, stored: str, given: str, out: str) -> None:
+    if given != stored and Path(given).absolute() != Path(stored).absolute():
+        raise OutputError(
+            RESUME, out, f"must go on as it began: {name} is {stored!r}, not {given!r}",
+            "Leave that out to go on, or start a new sweep in another folder",
+        )  # fmt: skip

@@ -1,1 +1,0 @@
-"""How the best of several sweeps changes with their budget: power laws, tested and extrapolated."""

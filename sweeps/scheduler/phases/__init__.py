@@ -1,0 +1,1 @@
+"""The phases of a sweep, each of which makes its jobs."""

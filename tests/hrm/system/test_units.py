@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from hrm.system.units import in_bytes, percent, scaled
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1k"),
+        (999_499, "999k"),
+        (999_600, "1M"),
+        (27_275_778, "27.3M"),
+        (5_155_291_136, "5.16G"),
+        (28_310_011_904, "28.3G"),
+        (1.2e12, "1.2T"),
+        (3e22, "30000E"),
+    ],
+)
+def test_decimal_prefixes(number: float, shown: str) -> None:
+    assert scaled(number) == shown
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (12, "12 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1 KiB"),
+        (2**20, "1 MiB"),
+        (1023.6 * 2**20, "1 GiB"),
+        (2.5 * 2**30, "2.5 GiB"),
+    ],
+)
+def test_binary_prefixes(number: float, shown: str) -> None:
+    assert in_bytes(number) == shown
+
+
+def test_percentages_have_a_sign_but_for_zero() -> None:
+    assert [percent(x) for x in (0.319, -0.001, -0.000004, 0.0)] == ["+31.9%", "-0.1%", "-0.0004%", "0%"]

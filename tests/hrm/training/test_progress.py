@@ -1,0 +1,64 @@
+"""The faces of a training run."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+
+from hrm.training.progress import DataProgress, LiveBar, PlainLines, face_for, summary
+from hrm.training.trainer import ReportValues
+
+
+def _report(step: int, exact: float | None) -> ReportValues:
+    metrics = {"train/loss": 1.23456, "valid/exact_accuracy": exact, "valid/blank_accuracy": 0.5}
+    return ReportValues(
+        index=1, step=step, train_flops=1, train_seconds=1.0, eval_seconds=1.0, metrics=metrics, batches=[]
+    )
+
+
+def test_summary_shows_a_dash_for_what_is_missing() -> None:
+    assert summary(_report(5, 0.25)) == "loss 1.235, valid exact 0.25, blank 0.5"
+    assert summary(_report(5, None)) == "loss 1.235, valid exact -, blank 0.5"
+
+
+def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with face_for(10, 0) as face:
+        assert isinstance(face, PlainLines)
+        face.on_step(4)
+        face.on_report(_report(5, 0.25))
+        face.on_report(_report(10, 0.25))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["step 5/10", "step 10/10"]
+    assert lines[1] == "step 10/10, 0 s left, loss 1.235, valid exact 0.25, blank 0.5"
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "120")
+    with face_for(10, 2) as face:
+        assert isinstance(face, LiveBar)
+        face.on_step(4)
+        face.on_report(_report(10, 0.25))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", captured.err)
+    assert "10/10 steps, left 0:00:00 loss 1.235, valid exact 0.25, blank 0.5" in shown
+
+
+@pytest.mark.parametrize(
+    ("tty", "shown"),
+    [(False, "preparing data\n"), (True, "\rpreparing data: 1/2\rpreparing data: 2/2\n")],
+)
+def test_data_progress(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tty: bool, shown: str
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: tty)
+    with DataProgress():
+        pass
+    assert capsys.readouterr().err == ""
+    with DataProgress() as progress:
+        progress(1, 2)
+        progress(2, 2)
+    assert capsys.readouterr().err == shown

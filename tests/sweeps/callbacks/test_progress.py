@@ -1,0 +1,145 @@
+"""What a user sees while a sweep runs: plain lines without a terminal, a bar with one."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sweeps.callbacks.progress import LiveProgress, PlainProgress, Standing, progress
+from sweeps.events import Job, Outcome
+from sweeps.results.metadata import Context
+from sweeps.scheduler.scheduler import Plan
+from tests.sweeps.synthetic_sweep import make_report, plausible, run_sweep
+
+
+def _one_fails(job: Job, fraction: float) -> float:
+    if job.number == 4:
+        raise RuntimeError("loss is nan at step 37")
+    return plausible(job, fraction)
+
+
+def test_plain_lines(tmp_path: Path) -> None:
+    stream, plans = io.StringIO(), []
+
+    def listener(context: Context, plan: Plan) -> PlainProgress:
+        plans.append(plan)
+        found = progress(context, lambda: plan.num_jobs_expected, stream)
+        assert isinstance(found, PlainProgress)
+        return found
+
+    run_sweep(tmp_path, _one_fails, listener, num_trials=8)
+    lines = stream.getvalue().splitlines()
+    (plan,) = plans
+    assert len(lines) == len(plan.jobs), "one line a job"
+    assert "\x1b" not in stream.getvalue()
+    pattern = (
+        r"\[\d+/\d+\] job \d+ \(baseline, tiny_demo\) completed in \d+\.\d s: valid/blank_accuracy 0\.\d{4}, "
+        r"527,490 parameters, H_layers=1 L_layers=1 lr=\S+ hidden_size=128 num_heads=4"
+    )
+    assert re.fullmatch(pattern, next(line for line in lines if "(baseline" in line))
+    assert lines[0].startswith("[1/")
+    (failed,) = [line for line in lines if "failed" in line]
+    assert failed.startswith("[") and "job 4 (search, trial 1) failed" in failed
+    assert "valid/blank_accuracy none" in failed
+    assert failed.endswith("; RuntimeError: loss is nan at step 37")
+    assert lines[-1].startswith(f"[{len(lines)}/{len(lines)}] ")
+
+
+def test_the_bar_counts_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    seen: list[str] = []
+
+    class Watched(LiveProgress):
+        def on_end(self, job: Job, outcome: Outcome) -> None:
+            super().on_end(job, outcome)
+            console = Console(file=io.StringIO(), width=150)
+            console.print(self._render())
+            seen.append(console.file.getvalue())  # type: ignore[attr-defined]
+
+    def listener(context: Context, plan: Plan) -> LiveProgress:
+        console = Console(file=stream, force_terminal=True, width=150)
+        return Watched(Standing(context, lambda: plan.num_jobs_expected), console)
+
+    run_sweep(tmp_path, _one_fails, listener, num_trials=8)
+    assert "depth_vs_width" in seen[0] and re.search(r"1/\d+ jobs, 0:0\d gone, about \d+:\d\d left", seen[0])
+    last = seen[-1]
+    assert re.search(r"0 running · \d+ completed · \d+ pruned · 1 failed", last)
+    assert re.search(r"best so far: .*, valid/blank_accuracy 0\.\d{4}, [\d,]+ parameters, H_layers=", last)
+    written = stream.getvalue()
+    assert written.count("\x1b[?25l") == written.count("\x1b[?25h") == 1, "the cursor comes back"
+    left = _screen_after(written)
+    assert left == ["job 4 (search, trial 1) failed: RuntimeError: loss is nan at step 37"]
+
+
+def _screen_after(written: str) -> list[str]:
+    """The lines left on a terminal: enough of one for what rich's live display writes."""
+    lines, row = [""], 0
+    for token in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", written):
+        if token == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif token == "\x1b[2K":
+            lines[row] = ""
+        elif re.fullmatch(r"\x1b\[\d+A", token):
+            row = max(row - int(token[2:-1]), 0)
+        elif not token.startswith(("\x1b", "\r")):
+            lines[row] += token
+    return [line for line in lines if line.strip()]
+
+
+@pytest.fixture
+def standing(tmp_path: Path) -> tuple[Standing, list[Job]]:
+    made: list[tuple[Context, Plan]] = []
+
+    def listener(context: Context, plan: Plan) -> PlainProgress:
+        made.append((context, plan))
+        return PlainProgress(Standing(context, lambda: 0), Console(file=io.StringIO()))
+
+    run_sweep(tmp_path, listeners=listener, num_trials=4)
+    context, plan = made[0]
+    return Standing(context, lambda: 10), list(plan.jobs.values())
+
+
+def test_the_best_is_a_completed_run_and_no_confirmation(standing: tuple[Standing, list[Job]]) -> None:
+    state, jobs = standing
+    search = next(job for job in jobs if job.kind == "search")
+    confirm = next(job for job in jobs if job.kind == "confirm")
+    whole = search.run.train.num_reports
+
+    def outcome(job: Job, level: float, status: str) -> Outcome:
+        report = make_report(job, whole, lambda job, fraction: level)
+        return Outcome(status=status, reports=(report,))  # type: ignore[arg-type]
+
+    for job, level, status, best in (
+        (search, 0.5, "completed", 0.5),
+        (search, 0.9, "pruned", 0.5),
+        (search, 0.9, "failed", 0.5),
+        (confirm, 0.9, "completed", 0.5),
+        (search, 0.6, "completed", 0.6),
+        (search, 0.55, "completed", 0.6),
+    ):
+        state.start(job)
+        state.end(job, outcome(job, level, status))
+        assert state.best is not None and state.best[0] == best
+    assert dict(state.ended) == {"completed": 4, "pruned": 1, "failed": 1}
+
+
+def test_time_left_follows_the_work_done(
+    standing: tuple[Standing, list[Job]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, (job, *_) = standing
+    now = 1000.0
+    monkeypatch.setattr("sweeps.callbacks.progress.time.monotonic", lambda: now)
+    assert state.seconds_left() is None
+    state.start(job)
+    assert state.seconds_left() is None, "nothing done yet"
+    now += 30
+    half = job.run.train.num_reports // 2
+    state.report(job, make_report(job, half))
+    assert state.seconds_left() == pytest.approx(30 * 9.5 / 0.5, rel=0.01)
+    state.end(job, Outcome(status="completed"))
+    assert state.seconds_left() == pytest.approx(30 * 9)

@@ -1,0 +1,276 @@
+"""Real local Ray: every job is accounted for, workers are used again, and Ray decides nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hrm.data.registry import open_task, task_kind
+from sweeps.callbacks.base import Listener
+from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
+from sweeps.errors import ResourceError
+from sweeps.events import Job, Outcome, Report
+from sweeps.execution.checkpoints import Checkpoints
+from sweeps.execution.resources import Machine, Shares
+from sweeps.results.tables import read_trials
+from sweeps.scheduler.scheduler import DONE, WAIT, Done, Plan, Stop, Wait
+from sweeps.scheduler.trial_runner import Decides, Dispatcher
+from sweeps.space.candidates import Candidates
+from tests.sweeps.search_cases import decisions, simulate
+from tests.sweeps.small_jobs import DIVERGES, MODEL, NEEDS_TOO_MUCH_MEMORY, RAISES, TASK, small_job
+
+ROOT = Path(__file__).resolve().parents[3]
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+SHARES = Shares(slots=2, cpus_per_trial=1, gpus_per_trial=0.0)
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    """One local Ray that all tests share."""
+    from sweeps.execution import ray_tune as ray_bridge
+
+    with ray_bridge.connect(None, Machine(num_cpus=2, num_gpus=0)) as connection:
+        yield connection
+
+
+def run(ray: Any, plan: Decides, out: Path, *listeners: Listener, max_failures: int = 0) -> None:
+    ray.run(Dispatcher(plan, listeners, max_failures=max_failures), SHARES, Checkpoints(out, 0.0))
+
+
+def worker_pids() -> set[int]:
+    """Worker processes of this process's Ray that are training or waiting for the next job."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+    rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
+    children: dict[int, list[int]] = {}
+    for pid, parent, _ in rows:
+        children.setdefault(int(parent), []).append(int(pid))
+    descendants = set(itertools.chain.from_iterable(children.get(pid, []) for pid in children[os.getpid()]))
+    return {int(pid) for pid, _, args in rows if int(pid) in descendants and args.startswith("ray::Worker")}
+
+
+class Script:
+    """A plan that gives the jobs of a list, prunes as told, and waits for all before the last ones."""
+
+    def __init__(self, jobs: list[Job], prune: dict[int, int], barrier: int) -> None:
+        self._jobs, self._prune, self._barrier = jobs, prune, barrier
+        self._given = 0
+        self._reported: dict[int, int] = {}
+        self.outcomes: dict[int, Outcome] = {}
+
+    def next_job(self) -> Job | Wait | Done:
+        if self._given == self._barrier and len(self.outcomes) < self._barrier:
+            return WAIT
+        if self._given == len(self._jobs):
+            return DONE if len(self.outcomes) == self._given else WAIT
+        self._given += 1
+        return self._jobs[self._given - 1]
+
+    def report(self, number: int, report: Report) -> None:
+        self._reported[number] = report.index
+
+    def must_stop(self, number: int) -> Stop | None:
+        return Stop() if self._prune.get(number) == self._reported[number] else None
+
+    def end(self, number: int, outcome: Outcome) -> None:
+        assert number not in self.outcomes
+        self.outcomes[number] = outcome
+
+
+class Watcher(Listener):
+    """Notes the workers that there are, and kills one at a job's first report."""
+
+    def __init__(self, victim: int) -> None:
+        self._victim = victim
+        self.pids: dict[int, set[int]] = {}
+        """Workers alive at a job's last report."""
+
+    def on_report(self, job: Job, report: Report) -> None:
+        self.pids[job.number] = worker_pids()
+        if job.number == self._victim and report.index == 1:
+            for pid in worker_pids():
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_every_end_of_a_job_is_told_once_and_the_sweep_goes_on(ray: Any, tmp_path: Path) -> None:
+    faults = {1: RAISES, 2: DIVERGES, 4: NEEDS_TOO_MUCH_MEMORY}
+    jobs = [small_job(number, **faults.get(number, {})) for number in range(12)]
+    jobs[7] = dataclasses.replace(jobs[7], run=jobs[7].run.replace(**{"train.steps": 400}))
+    plan, watcher = Script(jobs, prune={5: 2}, barrier=8), Watcher(victim=7)
+    run(ray, plan, tmp_path, watcher, max_failures=2)
+    assert sorted(plan.outcomes) == list(range(12))
+    status = {number: outcome.status for number, outcome in plan.outcomes.items()}
+    errors = {
+        number: outcome.error for number, outcome in plan.outcomes.items() if outcome.status == "failed"
+    }
+    assert status[5] == "pruned"
+    assert [report.index for report in plan.outcomes[5].reports] == [1, 2]
+    assert errors.keys() == {1, 2, 4}, "what the machine fails is run again, what fails by itself is not"
+    assert str(errors[1]).startswith("DataError: ")
+    assert str(errors[2]).startswith("Diverged: ")
+    assert str(errors[4]).startswith("OutOfMemory: ")
+    assert (plan.outcomes[4].observed_bytes or 0) > 2**20
+    for number in (0, 3, 6, 7, 8, 9, 10, 11):
+        assert status[number] == "completed"
+        assert [report.index for report in plan.outcomes[number].reports] == [1, 2, 3, 4]
+    # Failures that Python can tell cost no worker: three of them, and two workers are still at it.
+    assert len(set.union(*(watcher.pids[number] for number in (0, 3, 5)))) <= 2
+
+
+def test_a_worker_that_starts_late_gets_its_share_of_short_jobs(
+    ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sweeps.execution import ray_tune as ray_bridge
+    from sweeps.execution import worker as ray_worker
+
+    class OneStartsLate(ray_worker.Worker):
+        def setup(self, config: dict) -> None:
+            try:
+                os.mkdir(tmp_path / "first")
+            except FileExistsError:
+                time.sleep(2)
+            super().setup(config)
+
+        def reset_config(self, new_config: dict) -> bool:
+            if "job" in new_config:
+                (tmp_path / f"{new_config['job'].number}.pid").write_text(str(os.getpid()))
+            return super().reset_config(new_config)
+
+    monkeypatch.setattr(ray_bridge, "Worker", OneStartsLate)
+    run(ray, Script([small_job(number) for number in range(4)], prune={}, barrier=4), tmp_path)
+    assert (tmp_path / "0.pid").read_text() != (tmp_path / "1.pid").read_text()
+
+
+SPACE: dict[str, Any] = {
+    "name": "small",
+    "question": "Where do the layers go?",
+    "parameters": {"H_layers": [1, 2], "L_layers": [1, 2], "lr": {"log": [1e-4, 1e-1], "num": 4}},
+    "fixed": {
+        name: MODEL[name] for name in ("hidden_size", "num_heads", "H_cycles", "L_cycles", "mlp_multiple")
+    },
+}
+CONFIG = SweepConfig(
+    space=SPACE,
+    task=TASK,
+    model={"halt_max_steps": 1, "forward_dtype": "float32"},
+    train=SweepTrainConfig(steps=12, num_reports=4, batch_size=8, equal="steps"),
+    budget=BudgetConfig(max_params="1M"),
+    num_trials=8,
+    baseline=BaselineConfig(presets=[]),
+    confirm=ConfirmConfig(finalists=1, seeds=2),
+    pruner={"name": "median", "n_startup_trials": 1, "n_warmup_steps": 0},
+)
+
+
+def make_plan() -> Plan:
+    task = task_kind(TASK["name"]).config_class(**TASK)
+    candidates = Candidates(CONFIG, open_task(task).model_fields)
+    return Plan(CONFIG, candidates, None, SHARES.slots)
+
+
+def told(plan: Plan) -> list[Any]:
+    """Decisions and numbers, without the seconds, which no two runs share."""
+
+    def timeless(outcome: Outcome) -> Outcome:
+        reports = [dataclasses.replace(one, train_seconds=0.0, eval_seconds=0.0) for one in outcome.reports]
+        return dataclasses.replace(outcome, reports=tuple(reports))
+
+    return [(job, timeless(outcome), trial) for job, outcome, trial in decisions(plan)]
+
+
+def test_two_slots_decide_alike_each_time_and_as_the_simulator_does(ray: Any, tmp_path: Path) -> None:
+    plans = [make_plan(), make_plan()]
+    for plan in plans:
+        run(ray, plan, tmp_path)
+    first, second = plans
+    assert told(first) == told(second)
+    assert len(first.jobs) == 8 + 2
+    assert {outcome.status for outcome in first.outcomes.values()} == {"completed", "pruned"}
+
+    curves = {number: outcome.reports for number, outcome in first.outcomes.items()}
+    simulated = make_plan()
+    simulate(simulated, SHARES.slots, lambda job, index: curves[job.number][index - 1])
+    assert told(simulated) == told(first)
+
+
+def test_a_running_cluster_is_joined_with_our_code_sent_along(ray: Any, tmp_path: Path) -> None:
+    """From another process and another folder, as `ray.address=auto` finds it."""
+    from sweeps.execution import ray_tune as ray_bridge
+
+    address = ray_bridge.ray.get_runtime_context().gcs_address
+    space = tmp_path / "mine.yaml"
+    space.write_text(json.dumps(SPACE | {"run": {"task": TASK, "budget": {"max_params": "1M"}}}))
+    options = [
+        "model.halt_max_steps=1",
+        "model.forward_dtype=float32",
+        "train.steps=8",
+        "train.num_reports=2",
+    ]
+    options += [
+        "num_trials=2",
+        "baseline.presets=[]",
+        "confirm.finalists=0",
+        "wandb.mode=disabled",
+        "out=found",
+    ]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run_sweep.py"), f"space={space}", "ray.address=auto", *options],
+        cwd=tmp_path, env=os.environ | {"RAY_ADDRESS": address}, capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "in 2 slots" in done.stderr
+    assert [row["status"] for row in read_trials(tmp_path / "found").to_pylist()] == ["completed"] * 2
+
+
+def test_what_a_listener_raises_comes_out_as_it_is(ray: Any, tmp_path: Path) -> None:
+    class Full(Listener):
+        def on_report(self, job: Job, report: Report) -> None:
+            raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space left on device"):
+        run(ray, Script([small_job(0)], {}, barrier=1), tmp_path, Full())
+
+
+def test_data_that_come_along_lie_once_on_a_machine(ray: Any) -> None:
+    """Whoever asks Ray's object store for them reads the same bytes there, and cannot change them."""
+    from sweeps.execution import ray_tune as ray_bridge
+
+    dataset = open_task(task_kind(TASK["name"]).config_class(**TASK))
+    stored = ray_bridge.stored(dataset)
+    first, second = (ray_bridge.ray.get(stored).dataset for _ in range(2))
+    for split in ("valid", "test"):
+        arrays = [getattr(one, split).inputs for one in (first, second)]
+        assert np.shares_memory(*arrays) and not any(array.flags.writeable for array in arrays)
+    for name, array in dataset.train_batch(3, 8, 0).items():
+        assert (first.train_batch(3, 8, 0)[name] == array).all()
+
+
+@pytest.mark.parametrize(
+    ("address", "part"),
+    [
+        ("127.0.0.1:1", "refused"),
+        ("nonsense", "Invalid address"),
+        ("ray://127.0.0.1:1", "run the sweep on a machine of the cluster"),
+    ],
+)
+def test_a_cluster_that_is_not_there(address: str, part: str) -> None:
+    from sweeps.execution import ray_tune as ray_bridge
+
+    with (
+        pytest.raises(ResourceError, match=part),
+        ray_bridge.connect(address, Machine(num_cpus=1, num_gpus=0)),
+    ):
+        pass

@@ -1,0 +1,264 @@
+"""Pruned trials that go on: which, from where, at what cost, and what the study knows of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.simulator import FakeClock, Simulator
+from benchmarks.synthetic_curves import SyntheticCurves
+from sweeps.analysis.sweep_folder import Folder
+from sweeps.config import ConfirmConfig, StopConfig, SweepConfig
+from sweeps.report.sections import search as section
+from sweeps.results.tables import read_trials
+from sweeps.scheduler.phases.resume_pruned import best_looking_first
+from sweeps.scheduler.scheduler import DONE, Plan
+from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.search.constrained_sampler import closed_keys
+from sweeps.search.pareto_front import dominates
+from sweeps.search.study import REVIVED
+from tests.sweeps.scheduler.test_resume import Killed, extended, found, killed_after, session, spent
+from tests.sweeps.search_cases import (
+    NO_BASELINES,
+    candidates_of,
+    decisions,
+    make_plan,
+    search_jobs,
+    simulate,
+    study_of,
+    sweep_config,
+)
+from tests.sweeps.test_determinism import erratic
+
+CURVES = SyntheticCurves(world=1)
+UNPRUNED = {"name": "none"}
+
+
+def searched(slots: int = 2, **overrides: Any) -> Plan:
+    plan = make_plan(slots, num_trials=12, **({"baseline": NO_BASELINES} | overrides))
+    simulate(plan, slots, CURVES)
+    return plan
+
+
+def revived(plan: Plan) -> list[int]:
+    return [number for number, job in plan.jobs.items() if job.revived]
+
+
+def spent_flops(plan: Plan) -> int:
+    return sum(plan.outcomes[number].reports[-1].train_flops for number in search_jobs(plan))
+
+
+def test_two_trials_are_compared_at_the_last_mark_that_both_have_reached() -> None:
+    early, late, worse = {1: [0.3]}, {1: [0.4], 2: [0.2]}, {1: [0.5], 2: [0.1]}
+    assert best_looking_first({0: early, 1: late}) == [0, 1], "at mark 1; what it became later is not known"
+    assert best_looking_first({0: late, 1: worse}) == [1, 0]
+    assert best_looking_first({0: early, 1: early}) == [0, 1]
+    assert best_looking_first({0: early, 1: {1: [0.3], 2: [0.9]}}) == [1, 0], "a tie: it got further"
+    assert best_looking_first({0: {}, 1: early}) == [1], "nothing is known of a trial that has said nothing"
+    assert best_looking_first({}) == []
+
+
+curves = st.dictionaries(
+    st.integers(1, 4), st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=4
+)
+
+
+@given(st.dictionaries(st.integers(0, 20), curves, max_size=8))
+def test_the_order_is_that_of_a_count_over_all_pairs(trials: dict[int, dict[int, Any]]) -> None:
+    beaten = dict.fromkeys(trials, 0)
+    for a, b in itertools.permutations(trials, 2):
+        mark = min(max(trials[a]), max(trials[b]))
+        if mark in trials[a] and mark in trials[b]:
+            beaten[a] += dominates(trials[a][mark], trials[b][mark])
+    expected = sorted(trials, key=lambda number: (-beaten[number], -max(trials[number]), number))
+    assert best_looking_first(trials) == expected
+
+
+def test_the_best_looking_go_on_to_the_end_that_they_would_have_had() -> None:
+    without, plan, whole = (
+        searched(),
+        searched(revive=2),
+        searched(pruner=UNPRUNED, sampler={"name": "random"}),
+    )
+    pruned = [number for number in search_jobs(without) if without.outcomes[number].status == "pruned"]
+    chosen = revived(plan)
+    assert len(pruned) > len(chosen) == 2 and set(chosen) < set(pruned)
+    for number in chosen:
+        job, before = plan.jobs[number], without.outcomes[number].reports
+        assert job.revived == before and not job.may_prune
+        end = plan.outcomes[number]
+        assert end.status == "completed"
+        assert end.reports == tuple(CURVES(job, index) for index in range(1, 6)), "as if never pruned"
+    rest = set(pruned) - set(chosen)
+    assert all(plan.outcomes[number] == without.outcomes[number] for number in rest)
+    assert len(plan.jobs) == len(without.jobs), "the same job goes on: none is added"
+    assert all(outcome.status == "completed" for outcome in whole.outcomes.values())
+
+
+def test_a_revived_trial_may_become_a_finalist() -> None:
+    plan = searched(revive=12, confirm=ConfirmConfig(finalists=12, seeds=2))
+    assert {f"trial {number}" for number in revived(plan)} <= {arm.name for arm in plan.arms}
+    assert len(plan.arms) == 12
+    names = [arm.name for arm in searched(confirm=ConfirmConfig(finalists=12, seeds=2)).arms]
+    assert len(names) < 12, "pruned trials are none"
+
+
+def test_the_study_keeps_the_pruned_trial_and_adds_one_that_stands_for_it(tmp_path: Path) -> None:
+    plan = searched(revive=2)
+    trials = study_of(plan).trials
+    assert len(trials) == 12 + 2
+    for trial in trials[12:]:
+        pruned = trials[trial.user_attrs[REVIVED]]
+        assert (pruned.state.name, trial.state.name) == ("PRUNED", "COMPLETE")
+        assert pruned.params == trial.params and pruned.user_attrs["job"] == trial.user_attrs["job"]
+        assert plan.trial_numbers[trial.user_attrs["job"]] == trial.number
+        assert len(trial.intermediate_values) == 5 > len(pruned.intermediate_values)
+    assert {trial.user_attrs["job"] for trial in trials[12:]} == set(revived(plan))
+    # A sampler knows it once, and as completed: what was pruned is closed to replicates.
+    study = plan._search.study
+    assert study._gone_on == {trial.user_attrs[REVIVED] for trial in trials[12:]}
+    with study._storage.deciding(16, hidden=study._gone_on):
+        assert len(study._study.get_trials()) == 12
+        keys = {trial.user_attrs["key"] for trial in trials[12:]}
+        assert keys <= closed_keys(study._study, 16) and not keys & closed_keys(study._study, 16, 2)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_decisions_do_not_depend_on_the_speed_of_workers(seed: int) -> None:
+    overrides = {"revive": 2, "num_trials": 12, "seed": seed}
+    plans = [make_plan(3, **overrides), make_plan(3, **overrides)]
+    for plan, slowness in zip(plans, (None, erratic(seed))):
+        simulate(plan, 3, CURVES, slowness)
+    first, second = (
+        [(t.number, t.state, t.params, t.values) for t in study_of(plan).trials] for plan in plans
+    )
+    assert decisions(plans[0]) == decisions(plans[1]) and first == second
+    assert len(revived(plans[0])) == 2
+
+
+def test_flops_are_counted_once_and_stay_within_the_limit() -> None:
+    without = searched()
+    rest = min(
+        job.flops_per_step * job.run.train.steps - without.outcomes[number].reports[-1].train_flops
+        for number in search_jobs(without)
+        if (job := without.jobs[number]) and without.outcomes[number].status == "pruned"
+    )
+    overrides: dict[str, Any] = {"revive": 12, "max_concurrent": 2}
+    none_left = searched(stop=StopConfig(flops=spent_flops(without) + rest - 1), **overrides)
+    assert not revived(none_left)
+    assert any("were not revived: stop.flops leaves too little" in note for note in none_left.notes)
+    limit = spent_flops(without) + 2 * rest
+    some = searched(stop=StopConfig(flops=limit), **overrides)
+    assert 1 <= len(revived(some)) <= 2
+    assert spent_flops(without) + rest <= spent_flops(some) <= limit
+    assert all(some.outcomes[number].status == "completed" for number in revived(some))
+
+
+def test_random_search_gets_the_compute_that_revived_trials_added() -> None:
+    baseline = dataclasses.replace(NO_BASELINES, random=True)
+    drawn = {
+        revive: sum(job.kind == "random" for job in searched(revive=revive, baseline=baseline).jobs.values())
+        for revive in (0, 12)
+    }
+    assert drawn[12] == 12 > drawn[0], "runs of equal FLOPs: with all revived, as many as the search has"
+
+
+def test_a_search_that_ended_early_revives_too() -> None:
+    plan = searched(revive=1, stop=StopConfig(no_improvement=3))
+    assert len(search_jobs(plan)) < 12 and len(revived(plan)) == 1
+    assert plan.next_job() is DONE
+
+
+def test_out_of_time_a_revived_trial_is_pruned_again() -> None:
+    clock = FakeClock()
+    config = sweep_config(num_trials=12, baseline=NO_BASELINES, revive=2)
+    timed = dataclasses.replace(config, stop=StopConfig(hours=1.0))
+    started = simulate(make_plan(1, num_trials=12, baseline=NO_BASELINES, revive=2), 1, CURVES).started
+    first, number = next((time, job.number) for time, job in started if job.revived)
+    plan = Plan(timed, candidates_of(config), None, 1, clock=lambda: 3600 - first - 1 + clock.seconds)
+    Simulator(Dispatcher(plan), CURVES, 1, None, clock).run()
+    assert revived(plan) == [number]
+    outcome = plan.outcomes[number]
+    assert (outcome.status, outcome.error) == ("pruned", "ended by stop.hours=1")
+    assert len(outcome.reports) > len(plan.jobs[number].revived)
+    assert any("revived trials" in note for note in plan.notes)
+
+
+def reviving(**limits: Any) -> SweepConfig:
+    return extended(**({"revive": 2, "baseline": NO_BASELINES} | limits))
+
+
+REVIVING = reviving()
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("calm")
+    session(out, REVIVING)
+    return out
+
+
+def test_killed_at_any_write_revived_trials_lose_nothing(
+    calm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, kills = random.Random(0), 0
+    while True:
+        try:
+            with killed_after(rng.randint(2, 50), rng, monkeypatch):
+                session(tmp_path, REVIVING)
+            break
+        except Killed:
+            kills += 1
+    assert kills >= 6
+    assert found(tmp_path) == found(calm)
+    rows = [row for row in read_trials(calm).to_pylist() if row["revived_at"]]
+    assert [row["status"] for row in rows] == ["completed"] * 2
+    states = {number: state.name for number, state, *_ in found(calm)["study"]}
+    assert "RUNNING" not in states.values()
+    for row in read_trials(calm).to_pylist():
+        if row["kind"] == "search":
+            state = {"completed": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}[row["status"]]
+            assert states[row["trial"]] == state, "the table agrees with the study"
+
+
+def test_the_report_names_them_and_counts_their_compute_once(calm: Path) -> None:
+    folder = Folder.read(calm)
+    rows = [row for row in folder.of("search") if row["revived_at"]]
+    told = str(section.ended(folder))
+    assert all(f"{row['arm']} (from report {row['revived_at']}, completed)" in told for row in rows)
+    [search] = [line for line in spent(calm) if line[0] == "search"]
+    assert search[1] == "10"
+
+
+def revived_rows(out: Path) -> set[int]:
+    return {row["number"] for row in read_trials(out).to_pylist() if row["revived_at"]}
+
+
+def test_revive_can_be_raised_for_what_is_pruned_from_then_on(tmp_path: Path) -> None:
+    session(tmp_path, reviving(revive=0))
+    before = set(read_trials(tmp_path)["number"].to_pylist())
+    session(tmp_path, REVIVING)
+    assert not revived_rows(tmp_path), "their checkpoints are gone"
+    session(tmp_path, reviving(num_trials=16))
+    assert revived_rows(tmp_path) and not revived_rows(tmp_path) & before
+
+
+def test_a_higher_revive_and_an_extension_go_on_with_the_same_study(calm: Path, tmp_path: Path) -> None:
+    session(tmp_path, reviving(revive=1))
+    assert len(revived_rows(tmp_path)) == 1
+    session(tmp_path, REVIVING)
+    assert revived_rows(tmp_path) == revived_rows(calm)
+    before = found(tmp_path)
+    session(tmp_path, reviving(num_trials=14))
+    after = found(tmp_path)
+    assert after["study"][: len(before["study"])] == before["study"]
+    assert len(after["study"]) == 14 + 2
+    session(tmp_path, reviving(num_trials=14))
+    assert found(tmp_path) == after, "nothing is left to do"

@@ -1,0 +1,135 @@
+"""In a space that is not enumerated, samplers learn from their own infeasible proposals, and nobody else does."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeps.search import study as study_module
+from sweeps.search.constrained_sampler import MOST_SHOWN, REJECTED, Rejection, TaughtStudy, lesson_of
+from sweeps.search.samplers import SAMPLERS, build_sampler
+from sweeps.search.study import SweepStudy
+from tests.sweeps.search_cases import CONTINUOUS_SPACE, SPACE, UNLISTED_SPACE, candidates_of, sweep_config
+
+LEARNERS = ["tpe", "gp"]
+
+
+def make_study(sampler: str, journal: Path | None = None, slots: int = 1, **overrides: Any) -> SweepStudy:
+    config = sweep_config(space=UNLISTED_SPACE, sampler={"name": sampler}, **overrides)
+    return SweepStudy(config, candidates_of(config), journal, slots)
+
+
+def run(study: SweepStudy, num_trials: int) -> list[dict[str, Any]]:
+    """Parameters of the next trials, one after the other; the largest that fits is the best."""
+    asked = []
+    for job in range(num_trials):
+        number, candidate = study.ask(job)
+        study.tell(number, "completed", [candidate.num_params / 1e6])
+        asked.append(candidate.params)
+    return asked
+
+
+def rejections(study: SweepStudy) -> list[Rejection]:
+    trials = study._study.get_trials()
+    return [Rejection(*one) for trial in trials for one in trial.user_attrs.get(REJECTED, ())]
+
+
+def shown(study: SweepStudy, sampler: str, rejected: list[Rejection]) -> list[FrozenTrial]:
+    """What a sampler sees of a study during a suggestion that rejected so much."""
+    candidates = candidates_of(sweep_config(space=UNLISTED_SPACE))
+    config = sweep_config(space=UNLISTED_SPACE, sampler={"name": sampler})
+    lesson = lesson_of(build_sampler(config, candidates, 0)[0], candidates)
+    assert lesson is not None
+    return TaughtStudy(study._study, study.num_asked, lesson, rejected).get_trials()
+
+
+def too_large(number: int = 0) -> Rejection:
+    params = {"H_layers": 4, "L_layers": 4, "expansion": 8.0, "lr": 1e-3 + number * 1e-6}
+    return Rejection(params, candidates_of(sweep_config(space=UNLISTED_SPACE)).excess(params))
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_who_is_taught(name: str) -> None:
+    for space in (SPACE, CONTINUOUS_SPACE, UNLISTED_SPACE):
+        if name == "grid" and space is not SPACE:
+            continue
+        config = sweep_config(space=space, sampler={"name": name})
+        candidates = candidates_of(config)
+        lesson = lesson_of(build_sampler(config, candidates, 0)[0], candidates)
+        assert (lesson is not None) is (space is UNLISTED_SPACE and name in LEARNERS)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_the_journal_keeps_what_was_rejected_and_goes_on_as_if_never_closed(
+    tmp_path: Path, name: str
+) -> None:
+    uncut = make_study(name)
+    asked = run(uncut, 6)
+    parts = [run(make_study(name, tmp_path / "journal"), num) for num in (5, 1)]
+    assert [*itertools.chain(*parts)] == asked
+    candidates = candidates_of(sweep_config(space=UNLISTED_SPACE))
+    reopened = make_study(name, tmp_path / "journal")
+    assert rejections(reopened) == rejections(uncut) != []
+    for rejection in rejections(uncut):
+        assert candidates.candidate(rejection.params) is None
+        assert rejection.excess == candidates.excess(rejection.params) > 0
+
+
+def test_teaching_spares_rejections(monkeypatch: pytest.MonkeyPatch) -> None:
+    def num_rejected() -> int:
+        study = make_study("tpe")
+        run(study, 12)
+        return len(rejections(study))
+
+    taught = num_rejected()
+    monkeypatch.setattr(study_module, "lesson_of", lambda *_: lambda trials, rejected: trials)
+    assert taught < num_rejected() / 2
+
+
+def test_a_gaussian_process_sees_completed_trials_that_all_have_the_constraint() -> None:
+    study = make_study("random")
+    run(study, 4)
+    number, _ = study.ask(4)
+    real = study._study.get_trials()
+    seen = shown(study, "gp", [too_large()])
+    assert [trial.number for trial in seen] == [-1, 0, 1, 2, 3, number]
+    assert [trial.state for trial in seen] == [TrialState.COMPLETE] + [trial.state for trial in real]
+    assert seen[0].constraints == {"budget": too_large().excess} and too_large().excess > 0
+    assert seen[0].value == pytest.approx(np.mean([trial.value for trial in real[:4]]))
+    assert all(trial.constraints["budget"] <= 0 for trial in seen[1:-1])
+    assert not seen[-1].constraints, "it runs"
+    assert study._study.get_trials() == real, "the study itself is as it was"
+
+
+def test_tpe_sees_pruned_trials_that_broke_the_constraint() -> None:
+    study = make_study("random")
+    run(study, 4)
+    real = study._study.get_trials()
+    first, *others = shown(study, "tpe", [too_large()])
+    assert others == real
+    assert (first.number, first.state, first.params) == (-1, TrialState.PRUNED, too_large().params)
+    assert first.constraints == {"budget": too_large().excess}
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_nothing_is_shown_before_a_startup_is_over_or_without_rejections(name: str) -> None:
+    study = make_study("random")
+    run(study, 2)
+    assert shown(study, name, [too_large()] * 9) == study._study.get_trials()
+    run(study, 2)
+    assert shown(study, name, []) == study._study.get_trials()
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_the_latest_rejections_are_shown(name: str) -> None:
+    study = make_study("random")
+    run(study, 4)
+    seen = shown(study, name, [too_large(number) for number in range(MOST_SHOWN + 5)])
+    assert len(seen) == 4 + MOST_SHOWN
+    assert seen[MOST_SHOWN - 1].params == too_large(MOST_SHOWN + 4).params
+    assert len({trial.number for trial in seen}) == len({trial._trial_id for trial in seen}) == len(seen)
