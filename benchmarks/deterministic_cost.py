@@ -20,8 +20,8 @@ from benchmarks.simulator import Simulator
 from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.config import BudgetConfig, SweepConfig
 from sweeps.events import Job
-from sweeps.scheduler.scheduler import Plan
-from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.scheduler.scheduler import Scheduler
+from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.space.candidates import Candidates
 from sweeps.space.space import load_space
 
@@ -38,8 +38,8 @@ def measure(
         return random.Random(f"{config.seed} {job.number}").uniform(*spread)
 
     curves = SyntheticCurves(config.seed)
-    plan = Plan(config, candidates, None, slots)
-    simulation = Simulator(Dispatcher(plan), curves, slots, slowness).run()
+    plan = Scheduler(config, candidates, None, slots)
+    simulation = Simulator(TrialRunner(plan), curves, slots, slowness).run()
     return simulation.wall_seconds, simulation.busy_seconds, curves.ceiling(plan.arms[0].job)
 
 

@@ -45,7 +45,7 @@ MODES = ("true", "false")
 PROCESSOR = "W&B, processor"
 WATCHED = {
     "study": "sweeps.search.study:SweepStudy:exhausted ask report should_prune tell",
-    "ledger": "sweeps.scheduler.event_log:Ledger:write",
+    "ledger": "sweeps.scheduler.event_log:EventLog:write",
     "tables": "sweeps.results.tables:Tables:on_start on_end",
     "W&B": "sweeps.callbacks.wandb.runs:WandbRuns:_start _log _end",
 }
@@ -73,7 +73,7 @@ def watch() -> dict[str, Any]:
 
     from hrm.config import command_line as door
     from sweeps.cli.main import main
-    from sweeps.scheduler.event_log import Ledger, Reported, Started
+    from sweeps.scheduler.event_log import EventLog, Reported, Started
 
     seconds: dict[str, float] = defaultdict(float)
     inside = threading.local()
@@ -101,9 +101,9 @@ def watch() -> dict[str, Any]:
 
     started: dict[int, float] = {}
     first: dict[int, float] = {}
-    write = Ledger.write
+    write = EventLog.write
 
-    def noting(self: Ledger, event: Any) -> None:
+    def noting(self: EventLog, event: Any) -> None:
         now = time.time()
         if isinstance(event, Reported) and event.number not in first:
             first[event.number] = now - event.report.train_seconds - event.report.eval_seconds
@@ -111,7 +111,7 @@ def watch() -> dict[str, Any]:
         if isinstance(event, Started):
             started[event.number] = event.time
 
-    Ledger.write = noting  # type: ignore[method-assign]
+    EventLog.write = noting  # type: ignore[method-assign]
     code = door.run(main)
     assert code == 0, f"the sweep ended with code {code}"
     return {"seconds": seconds, "started": started, "first": first}

@@ -15,7 +15,7 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 
 from benchmarks.stock_policies import Step
-from sweeps.search.constrained_sampler import KEY, BudgetedSampler
+from sweeps.search.constrained_sampler import KEY, ConstrainedSampler
 from sweeps.search.samplers import SAMPLERS, Setting
 from sweeps.search.seeds import suggestion_seed
 
@@ -32,7 +32,7 @@ class Graph:
 
 
 class Graphs:
-    """One data set of the table: a problem for stock policies, and candidates for `BudgetedSampler`.
+    """One data set of the table: a problem for stock policies, and candidates for `ConstrainedSampler`.
 
     Args:
         dataset: `cora`, `citeseer`, ...
@@ -112,7 +112,7 @@ def budgeted(graphs: Graphs, sampler: str, num_trials: int, seed: int) -> list[S
         drawn = suggestion_seed(seed, number)
         entry = SAMPLERS[sampler]
         inner = entry.build(Setting(candidates, num_trials, seed, drawn))
-        study.sampler = BudgetedSampler(candidates, inner, entry.draws, drawn)
+        study.sampler = ConstrainedSampler(candidates, inner, entry.draws, drawn)
         trial = study.ask(dict(graphs.distributions))
         found = graphs.curve(trial.params, seed)
         assert found is not None, f"over budget: {trial.params}"

@@ -42,10 +42,10 @@ from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig
 from sweeps.events import Job, Outcome, Report
 from sweeps.scheduler.event_log import FILE_NAME as LEDGER
-from sweeps.scheduler.resume import take_up
-from sweeps.scheduler.scheduler import Done, Plan, Stop, Wait
+from sweeps.scheduler.resume import restore
+from sweeps.scheduler.scheduler import Done, Scheduler, Stop, Wait
 from sweeps.scheduler.stopping import stopwatch
-from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.constrained_sampler import KEY
 from sweeps.search.storage import JOURNAL
 from sweeps.space.candidates import Candidates
@@ -64,7 +64,7 @@ PROCESSOR = "processor"
 class Timed:
     """A plan whose answers are timed."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Scheduler) -> None:
         self._plan = plan
         self.seconds: dict[str, list[float]] = defaultdict(list)
 
@@ -112,10 +112,10 @@ def sweep_config(num_trials: int, sampler: str = "tpe") -> SweepConfig:
 def search(out: Path, candidates: Candidates, config: SweepConfig) -> tuple[float, dict[str, list[float]]]:
     """Goes on with the study in a folder; the seconds of opening it, and of each answer of the plan."""
     start = time.perf_counter()
-    plan, past, ledger = take_up(out, config, candidates, SLOTS, None, stopwatch())
+    plan, past, ledger = restore(out, config, candidates, SLOTS, None, stopwatch())
     opening = time.perf_counter() - start
     timed = Timed(plan)
-    dispatcher = Dispatcher(timed, [], ledger)
+    dispatcher = TrialRunner(timed, [], ledger)
     dispatcher.go_on(past)
     Simulator(dispatcher, SyntheticCurves(0), SLOTS).run()
     ledger.close()

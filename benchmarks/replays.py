@@ -31,8 +31,8 @@ from sweeps.config import (
 from sweeps.results.schema import PARAMETER_PREFIX
 from sweeps.results.tables import read_curves, read_trials
 from sweeps.scheduler.event_log import FILE_NAME
-from sweeps.scheduler.scheduler import Plan
-from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.scheduler.scheduler import Scheduler
+from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.objectives import Objective
 from sweeps.space.candidates import Candidates
 from sweeps.space.space import load_space
@@ -108,7 +108,7 @@ class Replay:
         }
         return SweepConfig(**values | overrides)
 
-    def simulate(self, policy: Mapping[str, Any], budget: float, seed: int) -> Plan:
+    def simulate(self, policy: Mapping[str, Any], budget: float, seed: int) -> Scheduler:
         """A sweep run to its end: one slot, no baselines, no confirmations.
 
         Args:
@@ -122,8 +122,8 @@ class Replay:
             stop=StopConfig(flops=int(budget * self.table.run_flops)),
             seed=seed,
         )
-        plan = Plan(config, self.candidates, None, slots=1)
-        Simulator(Dispatcher(plan, []), self.table.train(seed), slots=1).run()
+        plan = Scheduler(config, self.candidates, None, slots=1)
+        Simulator(TrialRunner(plan, []), self.table.train(seed), slots=1).run()
         return plan
 
     def order(self, seed: int) -> list[Cell]:

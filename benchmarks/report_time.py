@@ -30,8 +30,8 @@ from sweeps.report import PAGE
 from sweeps.results import metadata as setting
 from sweeps.results import provenance
 from sweeps.results.tables import Tables
-from sweeps.scheduler.scheduler import Plan
-from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.scheduler.scheduler import Scheduler
+from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.space.candidates import Candidates
 from sweeps.space.space import load_space
 
@@ -74,11 +74,11 @@ def make_sweep(out: Path, num_trials: int) -> None:
     )
     dataset = open_task(puzzles)
     candidates = Candidates(config, dataset.model_fields)
-    plan = Plan(config, candidates, None, SLOTS)
-    context = setting.describe(config, candidates, plan, dataset, ["space=depth_vs_width"], TEST_NAME)
-    setting.write(context, out)
-    tables = Tables(out, context, plan.trial_numbers.get)
-    Simulator(Dispatcher(plan, [tables]), train, SLOTS).run()
+    plan = Scheduler(config, candidates, None, SLOTS)
+    metadata = setting.describe(config, candidates, plan, dataset, ["space=depth_vs_width"], TEST_NAME)
+    setting.write(metadata, out)
+    tables = Tables(out, metadata, plan.trial_numbers.get)
+    Simulator(TrialRunner(plan, [tables]), train, SLOTS).run()
     tables.close()
 
 

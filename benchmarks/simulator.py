@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from sweeps.events import Job, Report
 from sweeps.scheduler.scheduler import Done, Wait
-from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.scheduler.trial_runner import TrialRunner
 
 Train = Callable[[Job, int], Report]
 """The report of a job at an index (from 1); whatever it raises ends the job as failed."""
@@ -68,7 +68,7 @@ class Simulator:
 
     def __init__(
         self,
-        dispatcher: Dispatcher,
+        dispatcher: TrialRunner,
         train: Train,
         slots: int,
         slowness: Slowness | None = None,

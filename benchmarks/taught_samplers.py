@@ -25,10 +25,10 @@ from benchmarks.simulator import Simulator
 from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
 from sweeps.events import Job
-from sweeps.scheduler.scheduler import Plan
-from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.scheduler.scheduler import Scheduler
+from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search import study
-from sweeps.search.constrained_sampler import REJECTED, Lesson, lesson_of
+from sweeps.search.constrained_sampler import REJECTED, ConstraintFeedback, build_constraint_feedback
 from sweeps.search.samplers import SAMPLERS
 from sweeps.space.candidates import Candidates
 
@@ -71,8 +71,8 @@ class Search:
 def search(candidates: Candidates, config: SweepConfig) -> Search:
     """One search in the world of its seed."""
     curves = GrowingCurves(world=config.seed)
-    plan = Plan(config, candidates, None, SLOTS)
-    Simulator(Dispatcher(plan), curves, SLOTS).run()
+    plan = Scheduler(config, candidates, None, SLOTS)
+    Simulator(TrialRunner(plan), curves, SLOTS).run()
     trials = plan._search.study._study.trials[FIRST:]
     rejected = [len(trial.user_attrs.get(REJECTED, ())) for trial in trials]
     draws = SAMPLERS[config.sampler["name"]].draws
@@ -98,7 +98,7 @@ def configured(sampler: str, num_trials: int, seed: int) -> SweepConfig:
     )
 
 
-def untaught(*_: Any) -> Lesson:
+def untaught(*_: Any) -> ConstraintFeedback:
     """Rejections are counted, and shown to nobody."""
     return lambda trials, rejected: trials
 
@@ -114,11 +114,11 @@ def main() -> None:
         f"{args.trials} trials, {args.seeds} seeds\n| sampler | | rejected | replaced | best |\n|---|---|---|---|---|"
     )
     for sampler in args.samplers:
-        lessons: dict[str, Callable[..., Lesson | None]] = {"untaught": untaught}
+        lessons: dict[str, Callable[..., ConstraintFeedback | None]] = {"untaught": untaught}
         if sampler in TAUGHT:
-            lessons["taught"] = lesson_of
-        for name, lesson in lessons.items():
-            with mock.patch.object(study, "lesson_of", lesson):
+            lessons["taught"] = build_constraint_feedback
+        for name, feedback in lessons.items():
+            with mock.patch.object(study, "lesson_of", feedback):
                 found = [
                     search(candidates, configured(sampler, args.trials, seed)) for seed in range(args.seeds)
                 ]

@@ -125,8 +125,8 @@ def detectable_difference(seeds: int, spread: float) -> float:
 
 def measured_spread(out: Path) -> float:
     """Pooled standard deviation of single runs in a sweep's confirmed arms, in the verdict's first metric."""
-    context = setting.read(out)
-    arms = [arm.values_of(context.goal.test_metric) for arm in read_arms(read_trials(out), context.budget)]
+    metadata = setting.read(out)
+    arms = [arm.values_of(metadata.goal.test_metric) for arm in read_arms(read_trials(out), metadata.budget)]
     spread = [(np.var(scores, ddof=1), len(scores) - 1) for scores in arms if len(scores) > 1]
     return float(np.sqrt(np.average([v for v, _ in spread], weights=[n for _, n in spread])))
 

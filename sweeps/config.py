@@ -54,7 +54,7 @@ class SweepTrainConfig(TrainConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class StopConfig:
-    """Limits of the whole sweep: the first to be reached ends the search, and the report says which.
+    """StoppingCriteria of the whole sweep: the first to be reached ends the search, and the report says which.
 
     They bound search and baselines; confirmations come on top, but for `hours`.
     """
@@ -159,7 +159,7 @@ class SweepConfig:
     reference_point: list[Any] | None = None
     """With `objectives`: the hypervolume's reference, a value for each; null: accuracy 0, a cost's budget."""
     seed: int = 0
-    """Decides every suggestion, and the seeds of all trainings."""
+    """SchedulerProtocol every suggestion, and the seeds of all trainings."""
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     sampler: dict[str, Any] = field(default_factory=lambda: {"name": "tpe"})
     """`name` and that sampler's options."""

@@ -16,7 +16,7 @@ from sweeps.config import SweepConfig
 from sweeps.quantities import TRAINING_FLOPS, parse_count
 from sweeps.scheduler.phases.baseline import choose_presets, num_baseline_trials
 from sweeps.space.candidates import Candidate, Candidates
-from sweeps.space.constraints import FLOPS_PER_STEP, INFERENCE_FLOPS, MEASURES, MEMORY, PARAMS
+from sweeps.space.constraints import CONSTRAINTS, FLOPS_PER_STEP, INFERENCE_FLOPS, MEMORY, PARAMS
 from sweeps.space.parameters import Parameter
 from sweeps.space.space import FILL
 
@@ -82,7 +82,7 @@ def _space(candidates: Candidates, config: SweepConfig) -> list[str]:
 def _bounds(candidates: Candidates, config: SweepConfig) -> list[str]:
     compute = candidates.compute
     lines = []
-    for measure in MEASURES:
+    for measure in CONSTRAINTS:
         bounds = [bound for bound in candidates.budget.bounds if bound.measure is measure]
         words = [f"at {'most' if bound.side == 'max' else 'least'} {bound.value:,}" for bound in bounds]
         if bounds or measure is PARAMS:

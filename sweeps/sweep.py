@@ -20,7 +20,7 @@ from sweeps import report
 from sweeps.analysis.best import write_best
 from sweeps.analysis.pareto import write_pareto
 from sweeps.analysis.statistics import TEST_NAME
-from sweeps.callbacks.base import Listener
+from sweeps.callbacks.base import Callback
 from sweeps.callbacks.progress import progress
 from sweeps.callbacks.wandb import summary
 from sweeps.callbacks.wandb.runs import WandbRuns
@@ -28,18 +28,18 @@ from sweeps.callbacks.wandb.session import Session, check_mode
 from sweeps.config import SweepConfig
 from sweeps.errors import BudgetError, OutputError
 from sweeps.execution.checkpoints import Checkpoints
-from sweeps.execution.resources import Machine, Shares, share
+from sweeps.execution.resources import Allocation, Machine, share
 from sweeps.execution.signals import leaving_on_second_signal, resume_command
 from sweeps.execution.storage import Storage
 from sweeps.results import metadata as setting
 from sweeps.results import output_dir as output
-from sweeps.results.metadata import Context
+from sweeps.results.metadata import SweepMetadata
 from sweeps.results.tables import Tables
-from sweeps.scheduler.resume import take_up
-from sweeps.scheduler.scheduler import Plan
+from sweeps.scheduler.resume import restore
+from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.stopping import stopwatch
-from sweeps.scheduler.trial_runner import Dispatcher
-from sweeps.search.objectives import DIRECTIONS, metrics
+from sweeps.scheduler.trial_runner import TrialRunner
+from sweeps.search.objectives import METRIC_DIRECTIONS, metrics
 from sweeps.search.pruners import WILCOXON
 from sweeps.space.candidates import Candidates
 from sweeps.space.constraints import MEMORY
@@ -128,27 +128,27 @@ def _carry_out(
     shares = share(config, ray.machines, candidates.largest(MEMORY))
     # Slots decide what a decision sees: another machine must find them in the configuration.
     config = dataclasses.replace(config, max_concurrent=shares.slots)
-    plan, past, ledger = take_up(out, config, candidates, shares.slots, shares.memory_bytes, stopwatch())
-    context = setting.take_up(out, dataset) or setting.describe(
+    plan, past, ledger = restore(out, config, candidates, shares.slots, shares.memory_bytes, stopwatch())
+    metadata = setting.restore(out, dataset) or setting.describe(
         config, candidates, plan, dataset, _again(command, shares.slots), TEST_NAME
     )
     under_way = (
         "The sweep is not over: this is what it has found so far. Should nothing run it any more, go on: "
     )
-    setting.write(dataclasses.replace(context, notes=[f"{under_way}`{resume_command(out)}`"]), out)
+    setting.write(dataclasses.replace(metadata, notes=[f"{under_way}`{resume_command(out)}`"]), out)
     output.write_config(out, config)
-    print(_opening(config, context, plan, shares, out), file=sys.stderr)
-    storage = ray.storage and ray.storage / context.unique_name
+    print(_opening(config, metadata, plan, shares, out), file=sys.stderr)
+    storage = ray.storage and ray.storage / metadata.unique_name
     checkpoints = Checkpoints(out, config.checkpoint_seconds, storage, config.revive > 0)
-    session = Session(out, config.wandb, context)
+    session = Session(out, config.wandb, metadata)
     with (
         closing(ledger),
         closing(checkpoints),
         leaving_on_second_signal(out),
-        _concluding(out, context, plan, session),
-        _listening(out, context, plan, session) as listeners,
+        _concluding(out, metadata, plan, session),
+        _listening(out, metadata, plan, session) as listeners,
     ):
-        dispatcher = Dispatcher(plan, [*listeners, checkpoints], ledger, config.max_failures)
+        dispatcher = TrialRunner(plan, [*listeners, checkpoints], ledger, config.max_failures)
         dispatcher.go_on(past)
         ray.run(dispatcher, shares, checkpoints, dataset)
 
@@ -159,7 +159,7 @@ def _candidates(config: SweepConfig) -> Candidates:
     fields = task_kind(task.name).counted_fields(task)
     candidates = Candidates(config, open_task(task).model_fields if fields is None else fields)
     # A plan in memory refuses what the real one would refuse after the folder is made.
-    plan = Plan(config, candidates, None, slots=1)
+    plan = Scheduler(config, candidates, None, slots=1)
     if config.baseline.presets and not plan.presets:
         reasons = "; ".join(f"{place.name} {place.misfit}" for place in plan.left_out)
         raise BudgetError(
@@ -173,7 +173,7 @@ def _candidates(config: SweepConfig) -> Candidates:
 
 def _check_metric(config: SweepConfig) -> None:
     """A model that is never measured by an objective would fail every trial."""
-    measured = [name for name in DIRECTIONS if name in family(config.family).metrics]
+    measured = [name for name in METRIC_DIRECTIONS if name in family(config.family).metrics]
     for objective in metrics(config):
         if objective.metric.removeprefix("valid/") not in measured:
             rule = f"models of family={config.family} are measured by: {', '.join(measured)}"
@@ -232,12 +232,14 @@ def _check_machine(config: SweepConfig, candidates: Candidates) -> Machine:
 
 
 @contextmanager
-def _listening(out: Path, context: Context, plan: Plan, session: Session) -> Iterator[list[Listener]]:
+def _listening(
+    out: Path, metadata: SweepMetadata, plan: Scheduler, session: Session
+) -> Iterator[list[Callback]]:
     """Tables first: what the others tell of is on disk."""
-    listeners: list[Listener] = [Tables(out, context, plan.trial_numbers.get)]
+    listeners: list[Callback] = [Tables(out, metadata, plan.trial_numbers.get)]
     if session.mode != "disabled":
         listeners.append(WandbRuns(session))
-    listeners.append(progress(context, lambda: plan.num_jobs_expected))
+    listeners.append(progress(metadata, lambda: plan.num_jobs_expected))
     with ExitStack() as stack:
         for listener in listeners:
             stack.callback(listener.close)
@@ -252,12 +254,12 @@ def _needing_room(out: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        mend = f"Make room, then go on: {resume_command(out)}"
-        raise OutputError("out", str(out), f"cannot be written ({error.strerror})", mend) from None
+        hint = f"Make room, then go on: {resume_command(out)}"
+        raise OutputError("out", str(out), f"cannot be written ({error.strerror})", hint) from None
 
 
 @contextmanager
-def _concluding(out: Path, context: Context, plan: Plan, session: Session) -> Iterator[None]:
+def _concluding(out: Path, metadata: SweepMetadata, plan: Scheduler, session: Session) -> Iterator[None]:
     """However the sweep ends, what it has found is written and reported."""
     status = "interrupted"
     try:
@@ -268,14 +270,16 @@ def _concluding(out: Path, context: Context, plan: Plan, session: Session) -> It
             f"The sweep was interrupted after {len(plan.outcomes)} of about {plan.num_jobs_expected} jobs. "
             f"To go on: `{resume_command(out)}`"
         ]  # fmt: skip
-        setting.write(dataclasses.replace(context, notes=[*plan.notes, *notes]), out)
+        setting.write(dataclasses.replace(metadata, notes=[*plan.notes, *notes]), out)
         write_best(out)
         write_pareto(out)
         print(report.write(out))
         summary.write(session, status)
 
 
-def _opening(config: SweepConfig, context: Context, plan: Plan, shares: Shares, out: Path) -> str:
+def _opening(
+    config: SweepConfig, metadata: SweepMetadata, plan: Scheduler, shares: Allocation, out: Path
+) -> str:
     arms = ", ".join(plan.presets) or "no preset within the budget"
     blind = shares.slots > 1 and shares.slots > config.num_trials // 2
     note = (
@@ -287,7 +291,7 @@ def _opening(config: SweepConfig, context: Context, plan: Plan, shares: Shares, 
             "and their checkpoints were not kept\n"
         )
     return note + (
-        f"{context.name} on {context.task}: about {plan.num_jobs_expected} jobs in {shares.slots} slots, "
+        f"{metadata.name} on {metadata.task}: about {plan.num_jobs_expected} jobs in {shares.slots} slots, "
         f"baselines: {arms}\nwriting to {out}; to watch it: make dashboard DIR={out}, then {DASHBOARD}"
     )
 

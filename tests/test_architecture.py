@@ -8,7 +8,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 ORDER = (
-    *("errors", "quantities", "config", "events", "callbacks.base", "space", "search", "scheduler", "execution"),
+    *(
+        "errors",
+        "quantities",
+        "config",
+        "events",
+        "callbacks.base",
+        "space",
+        "search",
+        "scheduler",
+        "execution",
+    ),
     *("results", "analysis", "report", "callbacks", "dry_run", "sweep", "cli"),
 )
 """Packages and modules of `sweeps/`: each imports only what stands before it."""

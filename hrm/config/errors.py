@@ -19,14 +19,14 @@ class UserError(Exception):
         mend: what to do now; may be empty when the rule says it all.
     """
 
-    def __init__(self, where: str, given: object, rule: str, mend: str = "") -> None:
+    def __init__(self, where: str, given: object, rule: str, hint: str = "") -> None:
         # All arguments reach Exception.__init__, so the error pickles across processes.
-        super().__init__(where, given, rule, mend)
-        self.where, self.given, self.rule, self.mend = where, given, rule, mend
+        super().__init__(where, given, rule, hint)
+        self.where, self.given, self.rule, self.hint = where, given, rule, hint
 
     def __str__(self) -> str:
         message = f"{self.where}: given {self.given!r}; {self.rule}"
-        return f"{message}. {self.mend}" if self.mend else message
+        return f"{message}. {self.hint}" if self.hint else message
 
 
 class ConfigError(UserError):
@@ -43,8 +43,8 @@ class UnknownNameError(UserError):
         near = difflib.get_close_matches(given, names, n=1)
         if near and len(names) > LONG_LIST:
             return cls(where, given, f"unknown. Did you mean {near[0]!r}? Known are: {', '.join(names)}")
-        mend = f"Did you mean {near[0]!r}?" if near else ""
-        return cls(where, given, f"must be one of: {', '.join(names)}", mend)
+        hint = f"Did you mean {near[0]!r}?" if near else ""
+        return cls(where, given, f"must be one of: {', '.join(names)}", hint)
 
 
 class DataError(UserError):

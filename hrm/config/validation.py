@@ -68,12 +68,12 @@ def above_0(*fields: str) -> list[Rule]:
 
 
 def from_0_to_1(*fields: str) -> list[Rule]:
-    """Shares and chances, both ends included."""
+    """Allocation and chances, both ends included."""
     return each(fields, lambda value: (value >= 0) & (value <= 1), "must lie in 0..1")
 
 
 def from_0_below_1(*fields: str) -> list[Rule]:
-    """Shares and decays that stay below 1."""
+    """Allocation and decays that stay below 1."""
     return each(fields, lambda value: (value >= 0) & (value < 1), "must lie in 0..1, 1 excluded")
 
 

@@ -98,7 +98,7 @@ class TaskKind:
     counted_fields: Callable[[Any], Mapping[str, int] | None]
 
 
-class Carried:
+class InMemoryDataset:
     """A data set that takes its arrays along when it is pickled. Alone, it is a reference to its files.
 
     Args:
@@ -112,7 +112,7 @@ class Carried:
         return _arrived, (type(self.dataset), vars(self.dataset))
 
 
-def _arrived(kind: type[Dataset], state: dict[str, Any]) -> Carried:
+def _arrived(kind: type[Dataset], state: dict[str, Any]) -> InMemoryDataset:
     dataset = object.__new__(kind)
     vars(dataset).update(state)
-    return Carried(dataset)
+    return InMemoryDataset(dataset)

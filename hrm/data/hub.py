@@ -15,7 +15,7 @@ OFFLINE = "HF_HUB_OFFLINE"
 _TRUE = ("1", "ON", "YES", "TRUE")
 
 
-def check_reachable(kind: str, name: str, where: str, mend: str) -> None:
+def check_reachable(kind: str, name: str, where: str, hint: str) -> None:
     """Makes sure that the hub answers and has something of this name that we may read.
 
     Args:
@@ -28,7 +28,7 @@ def check_reachable(kind: str, name: str, where: str, mend: str) -> None:
         DataError: there is no network, no such name, or it is not ours to read.
     """
     if os.environ.get(OFFLINE, "").upper() in _TRUE:
-        raise DataError(where, name, f"needs the Hugging Face hub, and {OFFLINE} is set", mend)
+        raise DataError(where, name, f"needs the Hugging Face hub, and {OFFLINE} is set", hint)
     endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
     request = urllib.request.Request(f"{endpoint}/api/{kind}/{name}", headers=_headers())
     try:
@@ -41,11 +41,11 @@ def check_reachable(kind: str, name: str, where: str, mend: str) -> None:
             )
             raise DataError(where, name, rule, "Check the name; set HF_TOKEN for what is private") from None
         rule = f"the Hugging Face hub answers with HTTP {error.code}"
-        raise DataError(where, name, rule, mend) from None
+        raise DataError(where, name, rule, hint) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         rule = f"the Hugging Face hub cannot be reached ({reason})"
-        raise DataError(where, name, rule, mend) from None
+        raise DataError(where, name, rule, hint) from None
 
 
 def _headers() -> dict[str, str]:

@@ -16,7 +16,7 @@ from hrm.system.files import write_atomically
 from sweeps.analysis.comparison import Arm, best_arm, read_arms
 from sweeps.execution.checkpoints import weights_path
 from sweeps.results import metadata as setting
-from sweeps.results.metadata import Context
+from sweeps.results.metadata import SweepMetadata
 from sweeps.results.tables import read_trials
 
 FILE_NAME = "best.yaml"
@@ -32,18 +32,18 @@ def write_best(out: Path) -> Path | None:
     Returns:
         The file, or None when no run has completed.
     """
-    context, trials = setting.read(out), read_trials(out)
-    found = _confirmed(trials, context) or _searched(trials, context)
+    metadata, trials = setting.read(out), read_trials(out)
+    found = _confirmed(trials, metadata) or _searched(trials, metadata)
     write_weights(out, _number_of(trials, found[0]) if found else None)
     if found is None:
         return None
     config, provenance = found
     shared = {
-        "space": context.name,
-        "space_hash": context.space_hash,
-        "started_at": context.started_at,
-        "commit": context.provenance.commit,
-        "objective": context.objective,
+        "space": metadata.name,
+        "space_hash": metadata.space_hash,
+        "started_at": metadata.started_at,
+        "commit": metadata.provenance.commit,
+        "objective": metadata.objective,
     }
     values = {**config, PROVENANCE: provenance | shared}
     write_atomically(out / FILE_NAME, lambda path: write_yaml(values, path))
@@ -66,9 +66,9 @@ def _number_of(trials: pa.Table, config: dict[str, Any]) -> int | None:
     return next((row["number"] for row in ended if json.loads(row["config"]) == config), None)
 
 
-def _confirmed(trials: pa.Table, context: Context) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    arms = read_arms(trials, context.budget)
-    best = best_arm(arms, context)
+def _confirmed(trials: pa.Table, metadata: SweepMetadata) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    arms = read_arms(trials, metadata.budget)
+    best = best_arm(arms, metadata)
     if best is None:
         return None
     names = ["objective", *sorted(name for name in best.scores if name.startswith("test/"))]
@@ -92,7 +92,7 @@ def _what(best: Arm, arms: list[Arm]) -> str:
     return "a searched configuration, confirmed on fresh seeds"
 
 
-def _searched(trials: pa.Table, context: Context) -> tuple[dict[str, Any], dict[str, Any]] | None:
+def _searched(trials: pa.Table, metadata: SweepMetadata) -> tuple[dict[str, Any], dict[str, Any]] | None:
     rows = [
         row
         for row in trials.to_pylist()
@@ -100,7 +100,7 @@ def _searched(trials: pa.Table, context: Context) -> tuple[dict[str, Any], dict[
     ]
     if not rows:
         return None
-    best = min(rows, key=lambda row: context.goal.best_first(row["objective"]))
+    best = min(rows, key=lambda row: metadata.goal.best_first(row["objective"]))
     return json.loads(best["config"]), {
         "what": "a searched configuration, not confirmed on fresh seeds",
         "arm": best["arm"],

@@ -22,9 +22,9 @@ from sweeps.analysis.statistics import (
     seeds_to_settle,
     welch,
 )
-from sweeps.results.metadata import Context
+from sweeps.results.metadata import SweepMetadata
 from sweeps.results.schema import PARAMETER_PREFIX, metric_columns, objective_columns
-from sweeps.search.objectives import DIRECTIONS
+from sweeps.search.objectives import METRIC_DIRECTIONS
 from sweeps.space.constraints import Budget
 
 ArmKind = Literal["finalist", "preset", "random"]
@@ -95,13 +95,13 @@ def read_arms(trials: pa.Table, budget: Budget) -> list[Arm]:
     return sorted(arms, key=lambda arm: arm.is_baseline)
 
 
-def best_arm(arms: Sequence[Arm], context: Context) -> Arm | None:
+def best_arm(arms: Sequence[Arm], metadata: SweepMetadata) -> Arm | None:
     """The arm with the best mean of the search's objective over its fresh seeds.
 
     By the validation split: what the test split decided could not be measured on it.
     """
     scored = [(mean, arm) for arm in arms if (mean := arm.mean("objective")) is not None]
-    return min(scored, key=lambda pair: context.goal.best_first(pair[0]))[1] if scored else None
+    return min(scored, key=lambda pair: metadata.goal.best_first(pair[0]))[1] if scored else None
 
 
 def _but_seed(row: dict[str, Any]) -> dict[str, Any]:
@@ -218,35 +218,35 @@ class Comparisons:
         return [entry for entry in self.all if entry.finalist.name == arm.name and entry.metric == metric]
 
 
-def compare(trials: pa.Table, context: Context) -> Comparisons:
+def compare(trials: pa.Table, metadata: SweepMetadata) -> Comparisons:
     """Every finalist against every baseline, in the objective's test metric and, where the task has answers
     that are exactly right, in exact accuracy."""
-    arms = read_arms(trials, context.budget)
-    metrics = [context.goal.test_metric]
+    arms = read_arms(trials, metadata.budget)
+    metrics = [metadata.goal.test_metric]
     if EXACT in trials.column_names and EXACT not in metrics:
         metrics.append(EXACT)
-    found = [entry for metric in metrics for entry in _compare_metric(metric, arms, context)]
+    found = [entry for metric in metrics for entry in _compare_metric(metric, arms, metadata)]
     return Comparisons(
         arms=arms,
         metrics=metrics,
         all=found,
-        best=best_arm(arms, context),
-        best_finalist=best_arm([arm for arm in arms if arm.kind == "finalist"], context),
-        best_preset=best_arm([arm for arm in arms if arm.kind == "preset"], context),
+        best=best_arm(arms, metadata),
+        best_finalist=best_arm([arm for arm in arms if arm.kind == "finalist"], metadata),
+        best_preset=best_arm([arm for arm in arms if arm.kind == "preset"], metadata),
     )
 
 
-def score_resolution(metric: str, context: Context) -> float:
+def score_resolution(metric: str, metadata: SweepMetadata) -> float:
     """The spread that no arm is credited to be below: of an accuracy one example, of a loss its rounding."""
-    measured = context.goal.metric if metric == "objective" else metric
+    measured = metadata.goal.metric if metric == "objective" else metric
     if not measured.endswith("accuracy"):
         return LOSS_ROUNDING
-    return 1 / max(context.num_test if metric.startswith("test/") else context.num_valid, 1)
+    return 1 / max(metadata.num_test if metric.startswith("test/") else metadata.num_valid, 1)
 
 
-def _compare_metric(metric: str, arms: Sequence[Arm], context: Context) -> list[Comparison]:
+def _compare_metric(metric: str, arms: Sequence[Arm], metadata: SweepMetadata) -> list[Comparison]:
     pairs = [(a, b) for a in arms if not a.is_baseline for b in arms if b.is_baseline]
-    resolution = score_resolution(metric, context)
+    resolution = score_resolution(metric, metadata)
     differences = [welch(a.values_of(metric), b.values_of(metric), resolution) for a, b in pairs]
     tested = [difference for difference in differences if difference is not None]
     adjusted = iter(holm([difference.p_value for difference in tested]))
@@ -263,7 +263,7 @@ def _compare_metric(metric: str, arms: Sequence[Arm], context: Context) -> list[
             estimates=(a, b),
             num_comparisons=len(tested),
             detectable=_detectable((a, b), len(tested)),
-            verdict=_verdict(metric, difference, p_adjusted, context),
+            verdict=_verdict(metric, difference, p_adjusted, metadata),
         )
         comparisons.append(comparison)
     return comparisons
@@ -275,13 +275,13 @@ def _detectable(means: Sequence[Estimate | None], comparisons: int) -> float | N
 
 
 def _verdict(
-    metric: str, difference: Difference | None, p_adjusted: float | None, context: Context
+    metric: str, difference: Difference | None, p_adjusted: float | None, metadata: SweepMetadata
 ) -> Verdict:
-    if not context.supports_verdict:
+    if not metadata.supports_verdict:
         return "no verdict"
     if difference is None or p_adjusted is None:
         return "not enough evidence"
     if p_adjusted >= ALPHA:
         return "not distinguishable"
-    higher_is_better = DIRECTIONS[metric.removeprefix("test/")] == "maximize"
+    higher_is_better = METRIC_DIRECTIONS[metric.removeprefix("test/")] == "maximize"
     return "better" if (difference.mean > 0) == higher_is_better else "worse"

@@ -14,7 +14,7 @@ from typing import Any
 
 from hrm.system.files import write_text_atomically
 from sweeps.results import metadata as setting
-from sweeps.results.metadata import Context
+from sweeps.results.metadata import SweepMetadata
 from sweeps.results.schema import OBJECTIVE_PREFIX
 from sweeps.results.tables import read_trials
 from sweeps.search.pareto_front import dominates, front, hypervolume
@@ -53,15 +53,15 @@ class Pareto:
     """Searched and completed, on the front or not."""
 
 
-def pareto(rows: Iterable[Mapping[str, Any]], context: Context) -> Pareto | None:
+def pareto(rows: Iterable[Mapping[str, Any]], metadata: SweepMetadata) -> Pareto | None:
     """The front of the completed search trials; None for a sweep of one objective, or without one."""
-    goals = context.goals
+    goals = metadata.goals
     if not goals.several:
         return None
     columns = [OBJECTIVE_PREFIX + name for name in goals.names]
     ended = [row for row in rows if row["status"] == "completed" and row.get(columns[0]) is not None]
     searched = _searched([row for row in ended if row["kind"] == "search"], columns)
-    presets = _presets([row for row in ended if row["kind"] == "baseline"], columns, context)
+    presets = _presets([row for row in ended if row["kind"] == "baseline"], columns, metadata)
     if not searched:
         return None
 
@@ -108,9 +108,11 @@ def _searched(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list
     ]
 
 
-def _presets(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], context: Context) -> list[_Entry]:
+def _presets(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], metadata: SweepMetadata
+) -> list[_Entry]:
     best: dict[str, Mapping[str, Any]] = {}
-    for row in sorted(rows, key=lambda row: context.goal.best_first(row[columns[0]])):
+    for row in sorted(rows, key=lambda row: metadata.goal.best_first(row[columns[0]])):
         best.setdefault(row["arm"], row)
     return [(name, [row["number"]], [row[column] for column in columns]) for name, row in best.items()]
 

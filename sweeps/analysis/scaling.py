@@ -113,7 +113,7 @@ MADE_OF: Mapping[str, Sequence[tuple[tuple[str, ...], _Combine]]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Find:
+class BestConfiguration:
     """A finalist on its fresh seeds."""
 
     name: str
@@ -132,8 +132,8 @@ class Point:
     """One sweep: its finds, and which is the best."""
 
     label: str
-    finds: list[Find]
-    best: Find
+    finds: list[BestConfiguration]
+    best: BestConfiguration
     maximizes: bool
     """Whether a higher objective is better."""
     least_error: float
@@ -168,8 +168,8 @@ class Point:
 
 def read(folder: Folder, name: str = "") -> Point | None:
     """A sweep's point, by that name; None where no find has two completed confirmations."""
-    context = folder.context
-    metric, maximizes = context.goal.test_metric, context.goal.direction == "maximize"
+    metadata = folder.metadata
+    metric, maximizes = metadata.goal.test_metric, metadata.goal.direction == "maximize"
     finds = [
         found
         for arm in folder.comparisons.arms
@@ -177,27 +177,27 @@ def read(folder: Folder, name: str = "") -> Point | None:
     ]
     if not finds:
         return None
-    budget = "no budget" if context.max_params is None else f"{context.max_params:,} parameters"
-    ranked = sorted(finds, key=lambda find: context.goal.best_first(float(find.objectives.mean())))
+    budget = "no budget" if metadata.max_params is None else f"{metadata.max_params:,} parameters"
+    ranked = sorted(finds, key=lambda find: metadata.goal.best_first(float(find.objectives.mean())))
     return Point(
-        label=f"{name or context.name}, {budget}",
+        label=f"{name or metadata.name}, {budget}",
         finds=finds,
         best=ranked[0],
         maximizes=maximizes,
-        least_error=score_resolution(metric, context),
+        least_error=score_resolution(metric, metadata),
         most_error=1.0 if maximizes else math.inf,
         error_name=f"1 - {metric}" if maximizes else metric,
-        presets={preset.name: preset.params for preset in context.presets if preset.params is not None},
+        presets={preset.name: preset.params for preset in metadata.presets if preset.params is not None},
     )
 
 
-def _find(arm: Arm, metric: str, maximizes: bool) -> Find | None:
+def _find(arm: Arm, metric: str, maximizes: bool) -> BestConfiguration | None:
     objectives, scores = arm.scores["objective"], arm.scores.get(metric, {})
     seeds = sorted(objectives.keys() & scores.keys())
     if len(seeds) < 2 or arm.train_flops is None:
         return None
     found = np.array([scores[seed] for seed in seeds])
-    return Find(
+    return BestConfiguration(
         name=arm.name,
         axes=dict(zip(AXES, (float(arm.params), arm.train_flops))),
         shape=_shape(arm.config),
@@ -217,7 +217,9 @@ def _shape(config: Mapping[str, Any]) -> dict[str, float]:
     return shape
 
 
-def _resampled(find: Find, rng: np.random.Generator, draws: int) -> tuple[np.ndarray, np.ndarray]:
+def _resampled(
+    find: BestConfiguration, rng: np.random.Generator, draws: int
+) -> tuple[np.ndarray, np.ndarray]:
     n = len(find.errors)
     picked = rng.integers(n, size=(draws, n))
     stretch = math.sqrt(n / (n - 1))
@@ -234,16 +236,16 @@ MIN_SPAN = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeftOut:
+class HeldOutSweep:
     """The largest sweep, foretold by a law that has not seen it."""
 
     x: float
-    foretold: Interval
+    predicted: Interval
     seen: float
 
     @property
     def holds(self) -> bool:
-        return self.foretold.holds(self.seen)
+        return self.predicted.holds(self.seen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,7 +259,7 @@ class Fit:
     law: PowerLaw | None
     """None where nothing can be fitted, for the reason in `why_not`."""
     why_not: str = ""
-    left_out: LeftOut | None = None
+    left_out: HeldOutSweep | None = None
     """None where too few sweeps would remain."""
     least: float = 0.0
     """What the quantity cannot fall below: there is no half of a layer."""
@@ -311,8 +313,8 @@ def _fit(points: Sequence[Point], drawn: Sequence[dict[str, np.ndarray]], quanti
     least, most = (0.0, points[0].most_error) if quantity == ERROR else (1.0, math.inf)
     left_out = None
     if not _why_not(x[rest]):
-        foretold = _bounded(fit(x[rest], y[rest], replicates[:, rest]).at(x[last]), least, most)
-        left_out = LeftOut(x=float(x[last]), foretold=foretold, seen=float(y[last]))
+        predicted = _bounded(fit(x[rest], y[rest], replicates[:, rest]).at(x[last]), least, most)
+        left_out = HeldOutSweep(x=float(x[last]), predicted=predicted, seen=float(y[last]))
     law = fit(x, y, replicates)
     return Fit(quantity=quantity, axis=axis, x=x, y=y, law=law, left_out=left_out, least=least, most=most)
 

@@ -14,7 +14,7 @@ from sweeps.analysis.comparison import Comparisons, compare
 from sweeps.analysis.importance import Effect, Evidence, effects, gather, importances
 from sweeps.analysis.pareto import Pareto, pareto
 from sweeps.results import metadata as setting
-from sweeps.results.metadata import Context
+from sweeps.results.metadata import SweepMetadata
 from sweeps.results.tables import read_answers, read_curves, read_trials, traceback_files
 
 Row = dict[str, Any]
@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Folder:
-    context: Context
+    metadata: SweepMetadata
     trials: list[Row]
     """Rows of `trials.parquet`."""
     curves: dict[int, list[Row]]
@@ -36,15 +36,15 @@ class Folder:
 
     @classmethod
     def read(cls, out: Path) -> Folder:
-        context, trials = setting.read(out), read_trials(out)
+        metadata, trials = setting.read(out), read_trials(out)
         curves: dict[int, list[Row]] = {}
         for row in read_curves(out).to_pylist():
             curves.setdefault(row["number"], []).append(row)
         return cls(
-            context=context,
+            metadata=metadata,
             trials=trials.to_pylist(),
             curves=curves,
-            comparisons=compare(trials, context),
+            comparisons=compare(trials, metadata),
             answers=read_answers(out),
             tracebacks=traceback_files(out),
         )
@@ -57,18 +57,18 @@ class Folder:
     @cached_property
     def effects(self) -> list[Effect]:
         """What each searched dimension does; empty without evidence."""
-        return effects(self.evidence, self.context.parameters) if self.evidence else []
+        return effects(self.evidence, self.metadata.parameters) if self.evidence else []
 
     @cached_property
     def pareto(self) -> Pareto | None:
         """The front of several objectives; None with one."""
-        return pareto(self.trials, self.context)
+        return pareto(self.trials, self.metadata)
 
     @cached_property
     def importances(self) -> dict[str, dict[str, float]] | None:
-        """Shares of the searched dimensions, by two methods; None where too few trials tell."""
+        """Allocation of the searched dimensions, by two methods; None where too few trials tell."""
         names = [effect.name for effect in self.effects]
-        return importances(self.evidence, names, self.context.goal.direction) if self.evidence else None
+        return importances(self.evidence, names, self.metadata.goal.direction) if self.evidence else None
 
     @property
     def width_field(self) -> str:
@@ -91,7 +91,7 @@ class Folder:
     def ranked(self, rows: Iterable[Row]) -> list[Row]:
         """Completed rows that have an objective, best first."""
         scored = [row for row in rows if row["status"] == "completed" and row["objective"] is not None]
-        return sorted(scored, key=lambda row: self.context.goal.best_first(row["objective"]))
+        return sorted(scored, key=lambda row: self.metadata.goal.best_first(row["objective"]))
 
     def config(self, row: Row) -> dict[str, Any]:
         """The resolved run configuration of a row."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from sweeps.events import Job, Outcome, Past, Report
 
 
-class Listener:
+class Callback:
     """Told of each job once at its start and once at its end, and of each report in between, in order.
 
     A pruned job that is revived starts and ends again, with the same number and `job.revived`.
 
-    Of a sweep that goes on after it was stopped, `on_past` comes first and stands for all that was told then.
+    Of a sweep that goes on after it was stopped, `on_resumed_job` comes first and stands for all that was told then.
     """
 
-    def on_past(self, past: Past) -> None:
+    def on_resumed_job(self, past: Past) -> None:
         """A job has started, and perhaps ended, before the sweep was stopped."""
 
     def on_start(self, job: Job) -> None:

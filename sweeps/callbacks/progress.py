@@ -15,13 +15,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.callbacks.base import Listener
+from sweeps.callbacks.base import Callback
 from sweeps.events import Job, Outcome, Past, Report
-from sweeps.results.metadata import Context
+from sweeps.results.metadata import SweepMetadata
 from sweeps.results.tables import short, space_values
 
 
-def progress(context: Context, planned: Callable[[], int], stream: TextIO | None = None) -> Listener:
+def progress(metadata: SweepMetadata, planned: Callable[[], int], stream: TextIO | None = None) -> Callback:
     """The listener that suits the stream.
 
     Args:
@@ -29,7 +29,7 @@ def progress(context: Context, planned: Callable[[], int], stream: TextIO | None
         planned: how many jobs the sweep is expected to make in all.
         stream: where to write; None is stderr.
     """
-    standing = Standing(context, planned)
+    standing = Standing(metadata, planned)
     console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
     return LiveProgress(standing, console) if console.is_terminal else PlainProgress(standing, console)
 
@@ -37,8 +37,8 @@ def progress(context: Context, planned: Callable[[], int], stream: TextIO | None
 class Standing:
     """What is known so far. Told by the listener, read by the display."""
 
-    def __init__(self, context: Context, planned: Callable[[], int]) -> None:
-        self.context, self._goal, self._planned = context, context.goal, planned
+    def __init__(self, metadata: SweepMetadata, planned: Callable[[], int]) -> None:
+        self.metadata, self._goal, self._planned = metadata, metadata.goal, planned
         self.running: dict[int, float] = {}
         """Fraction done, by job number."""
         self.ended: Counter[str] = Counter()
@@ -99,23 +99,23 @@ class Standing:
 
     def describe(self, job: Job, value: float | None) -> str:
         """Objective, size and values of a job, in a line."""
-        values = space_values(job, self.context.value_names).items()
+        values = space_values(job, self.metadata.value_names).items()
         parts = [
-            f"{self.context.objective} {'none' if value is None else f'{value:.4f}'}",
+            f"{self.metadata.objective} {'none' if value is None else f'{value:.4f}'}",
             f"{job.num_params:,} parameters",
             " ".join(f"{name}={short(value)}" for name, value in values if value is not None),
         ]
         return ", ".join(part for part in parts if part)
 
 
-class PlainProgress(Listener):
+class PlainProgress(Callback):
     """One line per ended job."""
 
     def __init__(self, standing: Standing, console: Console) -> None:
         self._standing, self._console = standing, console
         self._started: dict[int, float] = {}
 
-    def on_past(self, past: Past) -> None:
+    def on_resumed_job(self, past: Past) -> None:
         self._standing.past(past)
         self._started[past.job.number] = time.monotonic()
 
@@ -135,7 +135,7 @@ class PlainProgress(Listener):
         self._console.print(Text(line + (f"; {outcome.error}" if outcome.error else "")))
 
 
-class LiveProgress(Listener):
+class LiveProgress(Callback):
     """Two lines that stay in place and vanish at the end; a failure's reason stays above them."""
 
     def __init__(self, standing: Standing, console: Console) -> None:
@@ -144,7 +144,7 @@ class LiveProgress(Listener):
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
         self._live.start()
 
-    def on_past(self, past: Past) -> None:
+    def on_resumed_job(self, past: Past) -> None:
         with self._lock:
             self._standing.past(past)
 
@@ -177,7 +177,7 @@ class LiveProgress(Listener):
         since = 0.0 if standing.started is None else time.monotonic() - standing.started
         clock = f"{_clock(since)} gone, {'about ' + _clock(left) if left is not None else 'no estimate yet'}"
         bar.add_row(
-            Text(standing.context.name, style="bold"),
+            Text(standing.metadata.name, style="bold"),
             ProgressBar(total=max(planned, 1), completed=done, width=18),
             Text(f"{ended}/{planned} jobs, {clock}{' left' if left is not None else ''}"),
         )

@@ -234,8 +234,8 @@ def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     section = values.get(name, {})
     if not isinstance(section, Mapping):
         fields = [field for field in _section_fields(values) if field.startswith(f"{name}.")]
-        mend = f"Set one of them, such as {fields[0]}." if fields else ""
-        raise ConfigError(name, section, "is a section of options", mend)
+        hint = f"Set one of them, such as {fields[0]}." if fields else ""
+        raise ConfigError(name, section, "is a section of options", hint)
     return section
 
 

@@ -130,8 +130,8 @@ class _Door:
             hydra.main(version_base="1.3", config_path=None, config_name=CONFIG_NAME)(self._run)()
         except OverrideParseException as error:
             given = error.override.removeprefix("++")
-            mend = "Quote a value that holds special characters, as in 'name=\"a, b\"'"
-            raise ConfigError("command line", given, f"cannot be read: {_one_line(error)}", mend) from None
+            hint = "Quote a value that holds special characters, as in 'name=\"a, b\"'"
+            raise ConfigError("command line", given, f"cannot be read: {_one_line(error)}", hint) from None
         except (HydraException, OmegaConfBaseException) as error:
             if isinstance(error.__cause__, OmegaConfBaseException):
                 raise _unmerged(self._arguments, str(error.__cause__.full_key)) from None

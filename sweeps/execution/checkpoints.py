@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from hrm.config.errors import CheckpointError
 from hrm.training import checkpoint
-from sweeps.callbacks.base import Listener
+from sweeps.callbacks.base import Callback
 from sweeps.events import Job, Outcome, Past, Report
 from sweeps.execution.storage import Storage
 
@@ -100,7 +100,7 @@ class Checkpoint:
             self._folder.write(TRAINED, partial(torch.save, trainer.weights()))
 
 
-class Checkpoints(Listener):
+class Checkpoints(Callback):
     """Of all jobs, on the side of the driver. To be told after the tables.
 
     Args:
@@ -121,7 +121,7 @@ class Checkpoints(Listener):
         at_reports = self._keeps_pruned and job.kind == "search"
         return Checkpoint(self._folder(job), self._seconds, at_reports)
 
-    def on_past(self, past: Past) -> None:
+    def on_resumed_job(self, past: Past) -> None:
         if past.outcome is not None:
             self.on_end(past.job, past.outcome)
 

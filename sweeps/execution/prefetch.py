@@ -12,11 +12,11 @@ MOST_SECONDS = 1.0
 """How far ahead at most: a job that has been ended must not take its neighbours' time for long."""
 
 
-class Abandoned(BaseException):
+class Cancelled(BaseException):
     """What is being made is not wanted any more. Not an Exception: no fault of the job."""
 
 
-class Ahead:
+class Prefetcher:
     """An iterator whose next item is begun before it is asked for.
 
     Args:
@@ -24,7 +24,7 @@ class Ahead:
             must not be done in vain. It may have to end at either.
     """
 
-    def __init__(self, make: Callable[[Ahead], Iterator[Any]]) -> None:
+    def __init__(self, make: Callable[[Prefetcher], Iterator[Any]]) -> None:
         self._changed = threading.Condition()
         self._num_asked = self._num_told = 0
         self._told_at = time.monotonic()
@@ -56,7 +56,7 @@ class Ahead:
         """Whether the item that is being made has been asked for.
 
         Raises:
-            Abandoned: nor will it be.
+            Cancelled: nor will it be.
         """
         if not self._is_decided() and time.monotonic() < self._told_at + MOST_SECONDS:
             return False
@@ -67,23 +67,23 @@ class Ahead:
         """Until the item that is being made has been asked for.
 
         Raises:
-            Abandoned: it will not be.
+            Cancelled: it will not be.
         """
         with self._changed:
             self._changed.wait_for(self._is_decided)
         if self._closed:
-            raise Abandoned
+            raise Cancelled
 
     def _is_decided(self) -> bool:
         return self._closed or self._num_asked > self._num_told
 
-    def _work(self, make: Callable[[Ahead], Iterator[Any]]) -> None:
+    def _work(self, make: Callable[[Prefetcher], Iterator[Any]]) -> None:
         try:
             for item in make(self):
                 self._num_told += 1
                 self._told_at = time.monotonic()
                 self._items.put((item, None))
-        except Abandoned:
+        except Cancelled:
             return
         except BaseException as error:
             self._items.put((None, error))

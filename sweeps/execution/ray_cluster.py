@@ -137,7 +137,7 @@ def _answer(node: dict[str, Any], reference: Any) -> Machine:
         cause = getattr(error, "cause", None)
         where, reason = f"the node at {node['NodeManagerAddress']}", str(cause or type(error).__name__)
         if isinstance(cause, ResourceError):
-            raise ResourceError(f"{cause.where} on {where}", cause.given, cause.rule, cause.mend) from None
+            raise ResourceError(f"{cause.where} on {where}", cause.given, cause.rule, cause.hint) from None
         raise ResourceError("ray.address", where, f"must be able to run trials ({reason})") from None
 
 

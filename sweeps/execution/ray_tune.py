@@ -1,6 +1,6 @@
 """How jobs run: one Ray Tune trial each, on worker processes that are used again. Ray decides nothing.
 
-With `ray_connection.py` and `ray_worker.py` all that knows Ray. A `Dispatcher` says what to run and what to
+With `ray_connection.py` and `ray_worker.py` all that knows Ray. A `TrialRunner` says what to run and what to
 stop; Tune's hooks carry its words: a Searcher asks it for jobs, a Scheduler brings it reports and failures, a
 Callback tells when a job has reached its worker. Before the first job each slot gets a trial without one, which ends
 when all workers are up: Tune would give a job whose worker is still starting to an idle one, and end the
@@ -26,17 +26,17 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.util import register_serializer
 
-from hrm.data.base import Carried, Dataset
+from hrm.data.base import Dataset, InMemoryDataset
 from hrm.system.signals import Stopped, StopSignals
 from sweeps.events import OUT_OF_MEMORY, Job, Outcome, Report
 from sweeps.execution import ray_cluster as ray_connection
 from sweeps.execution.checkpoints import Checkpoints
 from sweeps.execution.failures import Deaths
-from sweeps.execution.resources import Machine, Shares
+from sweeps.execution.resources import Allocation, Machine
 from sweeps.execution.storage import Storage
 from sweeps.execution.worker import Worker
 from sweeps.scheduler.scheduler import DONE
-from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.scheduler.trial_runner import TrialRunner
 
 _PATIENCE_SECONDS = 60.0
 """How long a worker that is up waits for the others: on a shared cluster some slots may be taken."""
@@ -74,7 +74,11 @@ class Connection:
             self.machines = ray_connection.join(address, machine, storage)
 
     def run(
-        self, dispatcher: Dispatcher, shares: Shares, checkpoints: Checkpoints, dataset: Dataset | None = None
+        self,
+        dispatcher: TrialRunner,
+        shares: Allocation,
+        checkpoints: Checkpoints,
+        dataset: Dataset | None = None,
     ) -> None:
         """Runs the dispatcher's jobs to their end. A local Ray that dies meanwhile is started again.
 
@@ -125,11 +129,15 @@ def stored(dataset: Dataset) -> Any:
     """A reference to the data in Ray's object store, whence every machine gets them once."""
     # A memory map would be copied into each process; a plain array is read where the store has it.
     register_serializer(np.memmap, serializer=np.asarray, deserializer=np.asarray)
-    return ray.put(Carried(dataset))
+    return ray.put(InMemoryDataset(dataset))
 
 
 def _run(
-    dispatcher: Dispatcher, shares: Shares, checkpoints: Checkpoints, worker: type[Worker], deaths: Deaths
+    dispatcher: TrialRunner,
+    shares: Allocation,
+    checkpoints: Checkpoints,
+    worker: type[Worker],
+    deaths: Deaths,
 ) -> None:
     storage = tempfile.mkdtemp(prefix="hrm-tune-")
     with StopSignals() as signals:
@@ -145,7 +153,7 @@ def _run(
         dispatcher.failed(number, "lost: Ray ended without it")
 
 
-def _tune(hooks: _Hooks, shares: Shares, worker: type[Worker], storage: str) -> None:
+def _tune(hooks: _Hooks, shares: Allocation, worker: type[Worker], storage: str) -> None:
     tune.run(
         worker,
         name="sweep",
@@ -170,7 +178,7 @@ class _Hooks:
 
     def __init__(
         self,
-        dispatcher: Dispatcher,
+        dispatcher: TrialRunner,
         slots: int,
         signals: StopSignals,
         checkpoints: Checkpoints,
@@ -186,7 +194,7 @@ class _Hooks:
         """What a hook raised, before Tune wrapped it."""
 
     @contextmanager
-    def noting_errors(self) -> Iterator[Dispatcher]:
+    def noting_errors(self) -> Iterator[TrialRunner]:
         try:
             yield self.dispatcher
         except Exception as error:

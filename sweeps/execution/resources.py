@@ -50,7 +50,7 @@ class Machine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shares:
+class Allocation:
     """How trials share it."""
 
     slots: int
@@ -62,7 +62,7 @@ class Shares:
     """What one trial may count, on its GPU where it has one; None where not known."""
 
 
-def share(config: SweepConfig, machines: Sequence[Machine], model_bytes: int | None) -> Shares:
+def share(config: SweepConfig, machines: Sequence[Machine], model_bytes: int | None) -> Allocation:
     """Divides what there is among trials, none of which spans two machines.
 
     `max_concurrent` may ask for more slots than there are processors, at the price of each other's speed: so
@@ -100,7 +100,7 @@ def share(config: SweepConfig, machines: Sequence[Machine], model_bytes: int | N
         rooms = [
             _room(one.memory_bytes, each, DRIVER_BYTES, WORKER_BYTES) for one in used if one.memory_bytes
         ]
-    return Shares(
+    return Allocation(
         slots=slots,
         cpus_per_trial=cpus,
         # Ray keeps four decimals; rounded down, `per_gpu` shares fit a GPU.

@@ -19,7 +19,7 @@ from hrm.training.divergence import Diverged
 from hrm.training.trainer import Trainer
 from sweeps.events import OUT_OF_MEMORY, Job, Outcome, Report
 from sweeps.execution.checkpoints import Checkpoint
-from sweeps.execution.prefetch import Ahead
+from sweeps.execution.prefetch import Prefetcher
 from sweeps.search.objectives import LATENCY
 
 NUM_EXAMPLES = 3
@@ -71,7 +71,7 @@ def run(
     num_reported: int = 0,
     checkpoint: Checkpoint | None = None,
     dataset: Dataset | None = None,
-    ahead: Ahead | None = None,
+    ahead: Prefetcher | None = None,
 ) -> Generator[Report | Outcome]:
     """Trains the job, one report at a time; nothing is trained between two calls of `next`.
 
@@ -101,7 +101,7 @@ def run(
 
 
 def _train(
-    job: Job, checkpoint: Checkpoint | None, dataset: Dataset | None, ahead: Ahead | None
+    job: Job, checkpoint: Checkpoint | None, dataset: Dataset | None, ahead: Prefetcher | None
 ) -> Iterator[Report]:
     dataset = dataset or _open(job.run.task)
     kept = checkpoint.load(job, dataset) if checkpoint else None

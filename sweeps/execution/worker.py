@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ray import tune
 
 if TYPE_CHECKING:
-    from hrm.data.base import Carried
-    from sweeps.execution.prefetch import Ahead
+    from hrm.data.base import InMemoryDataset
+    from sweeps.execution.prefetch import Prefetcher
     from sweeps.execution.resources import Machine
     from sweeps.execution.storage import Storage
 
@@ -26,22 +26,24 @@ class Worker(tune.Trainable):
     config there is no job, and a step says nothing.
     """
 
-    def setup(self, config: dict, carried: Carried | None = None) -> None:
+    def setup(self, config: dict, carried: InMemoryDataset | None = None) -> None:
         from sweeps.execution import trial
 
         self._dataset = None if carried is None else carried.dataset
-        self._messages: Ahead | None = None
+        self._messages: Prefetcher | None = None
         trial.warm_up()
         gc.freeze()  # to look through torch's and Ray's objects again and again takes a trial's time
         self.reset_config(config)
 
     def reset_config(self, new_config: dict) -> bool:
         from sweeps.execution import trial
-        from sweeps.execution.prefetch import Ahead
+        from sweeps.execution.prefetch import Prefetcher
 
         self.cleanup()
         if new_config:
-            self._messages = Ahead(lambda ahead: trial.run(**new_config, dataset=self._dataset, ahead=ahead))
+            self._messages = Prefetcher(
+                lambda ahead: trial.run(**new_config, dataset=self._dataset, ahead=ahead)
+            )
         self.config = {}  # Tune would send it back with every report
         return True
 

@@ -16,9 +16,9 @@ from sweeps.report.sections import provenance as origin
 
 def report(folder: Folder, charts: Mapping[str, Chart]) -> Report:
     """The report of one sweep."""
-    context = folder.context
-    budget = "no limit" if context.max_params is None else f"{context.max_params:,} parameters"
-    budget = ", ".join([budget, *(f"`{bound}`" for bound in context.other_bounds)])
+    metadata = folder.metadata
+    budget = "no limit" if metadata.max_params is None else f"{metadata.max_params:,} parameters"
+    budget = ", ".join([budget, *(f"`{bound}`" for bound in metadata.other_bounds)])
     sections = [
         verdict.verdict(folder, charts),
         pareto.pareto(folder, charts),
@@ -34,8 +34,8 @@ def report(folder: Folder, charts: Mapping[str, Chart]) -> Report:
         origin.again(folder),
     ]
     return Report(
-        title=context.question,
-        opening=f"Space `{context.name}`, task `{context.task}`, budget {budget}, "
-        f"{wording.objectives(context.goals.names)}. Started {context.started_at} on {origin.machine(folder)}.",
+        title=metadata.question,
+        opening=f"Space `{metadata.name}`, task `{metadata.task}`, budget {budget}, "
+        f"{wording.objectives(metadata.goals.names)}. Started {metadata.started_at} on {origin.machine(folder)}.",
         sections=[section for section in sections if section is not None],
     )

@@ -67,17 +67,17 @@ def assignments(values: Mapping[str, Any]) -> str:
 
 def headline(folder: Folder) -> list[str]:
     """The verdict in sentences, the first of which stands alone."""
-    context, found = folder.context, folder.comparisons
-    if not context.supports_verdict:
+    metadata, found = folder.metadata, folder.comparisons
+    if not metadata.supports_verdict:
         return [
-            f"No verdict: {context.task} is a smoke test, too small to decide between architectures. "
+            f"No verdict: {metadata.task} is a smoke test, too small to decide between architectures. "
             "Its figures only show that everything runs."
         ]
     finalist = found.best_finalist
     if finalist is None:
         return ["No verdict: no searched configuration was confirmed on fresh seeds."]
     sentences = [_sentence(folder, pair) for pair in found.of(finalist, found.metrics[0])]
-    if context.goals.several:
+    if metadata.goals.several:
         others = [
             pair for pair in found.all if pair.metric == found.metrics[0] and pair.finalist is not finalist
         ]
@@ -89,7 +89,7 @@ def headline(folder: Folder) -> list[str]:
     if found.best and found.best.is_baseline:
         sentences.append(
             f"On the validation split the best arm was {_baseline(found.best)}: "
-            f"no confirmed find had a better {context.objective}."
+            f"no confirmed find had a better {metadata.objective}."
         )
     return sentences + [note for arm in found.arms if (note := failure_note(arm))]
 
@@ -105,7 +105,7 @@ def _baseline(arm: Arm) -> str:
 
 def confirmed(folder: Folder, arm: Arm, metric: str) -> Estimate | None:
     """An arm's mean and interval in a metric."""
-    return estimate(arm.values_of(metric), score_resolution(metric, folder.context))
+    return estimate(arm.values_of(metric), score_resolution(metric, folder.metadata))
 
 
 def same_architecture_note(comparison: Comparison) -> str | None:
@@ -163,7 +163,7 @@ def closing(folder: Folder, out: Path) -> list[str]:
     lines = [
         "",
         *headline(folder),
-        *folder.context.notes,
+        *folder.metadata.notes,
         f"Report: {shown / 'report.html'}, as text {shown / 'report.md'}",
     ]
     if (out / "best.yaml").exists():
@@ -172,7 +172,7 @@ def closing(folder: Folder, out: Path) -> list[str]:
 
 
 def arm_values(folder: Folder, arm: Arm) -> str:
-    return assignments({name: arm.values.get(name) for name in folder.context.value_names})
+    return assignments({name: arm.values.get(name) for name in folder.metadata.value_names})
 
 
 def seeds_to_settle(pair: Comparison) -> str:

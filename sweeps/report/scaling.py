@@ -50,7 +50,7 @@ def above(folders: Sequence[Path]) -> Path:
 def build(folders: Sequence[Folder]) -> tuple[Report, dict[str, Chart]]:
     """The report and its figures by name."""
     opening = f"{len(folders)} sweeps: " + "; ".join(
-        dict.fromkeys(folder.context.question for folder in folders)
+        dict.fromkeys(folder.metadata.question for folder in folders)
     )
     beside = side_by_side(folders)
     if reason := _differ(folders):
@@ -88,9 +88,9 @@ def _figures_of(section: Section) -> dict[str, Chart]:
 def _differ(folders: Sequence[Folder]) -> str:
     """Why the sweeps cannot be held against each other; empty where they can."""
     for name, values in {
-        "task": {folder.context.task for folder in folders},
-        "data": {folder.context.data_fingerprint[:16] for folder in folders},
-        "objective": {folder.context.objective for folder in folders},
+        "task": {folder.metadata.task for folder in folders},
+        "data": {folder.metadata.data_fingerprint[:16] for folder in folders},
+        "objective": {folder.metadata.objective for folder in folders},
     }.items():
         if len(values) > 1:
             return (
@@ -152,7 +152,7 @@ def _row(fit: Fit) -> list[str]:
         fit.quantity,
         fit.axis,
         _interval(fit.law.exponent_interval),
-        NONE if left is None else _interval(left.foretold),
+        NONE if left is None else _interval(left.predicted),
         NONE if left is None else f"{left.seen:.3g}",
         NONE if left is None else "yes" if left.holds else "**no**",
     ]

@@ -25,7 +25,7 @@ from sweeps.space.space import space_hash
 if TYPE_CHECKING:
     from hrm.data.base import Dataset
     from sweeps.config import SweepConfig
-    from sweeps.scheduler.scheduler import Plan
+    from sweeps.scheduler.scheduler import Scheduler
     from sweeps.space.candidates import Candidates
 
 FILE_NAME = "sweep.json"
@@ -43,7 +43,7 @@ class PresetEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Context:
+class SweepMetadata:
     """A sweep's question and setting, as plain values."""
 
     name: str
@@ -118,11 +118,11 @@ class Context:
 def describe(
     config: SweepConfig,
     candidates: Candidates,
-    plan: Plan,
+    plan: Scheduler,
     dataset: Dataset,
     command: Sequence[str],
     test_name: str,
-) -> Context:
+) -> SweepMetadata:
     """The context of a sweep that is about to start.
 
     Args:
@@ -138,7 +138,7 @@ def describe(
         PresetEntry(name=place.name, params=place.num_params, left_out=place.misfit)
         for place in plan.left_out
     ]
-    return Context(
+    return SweepMetadata(
         name=space.name,
         question=space.question,
         command=list(command),
@@ -169,7 +169,7 @@ def describe(
     )
 
 
-def take_up(out: Path, dataset: Dataset) -> Context | None:
+def restore(out: Path, dataset: Dataset) -> SweepMetadata | None:
     """The context of a sweep that goes on in this folder, with the code and machine of now; None in a new one.
 
     Raises:
@@ -177,26 +177,26 @@ def take_up(out: Path, dataset: Dataset) -> Context | None:
     """
     if not (out / FILE_NAME).exists():
         return None
-    context = read(out)
-    if context.data_fingerprint != dataset.fingerprint:
+    metadata = read(out)
+    if metadata.data_fingerprint != dataset.fingerprint:
         raise OutputError(
             "resume", str(out),
-            f"needs the data that it began with: their fingerprint was {context.data_fingerprint}, "
+            f"needs the data that it began with: their fingerprint was {metadata.data_fingerprint}, "
             f"and is {dataset.fingerprint} now",
             "Bring the data back, or start a new sweep in another folder",
         )  # fmt: skip
-    return dataclasses.replace(context, provenance=Provenance.collect(), notes=[])
+    return dataclasses.replace(metadata, provenance=Provenance.collect(), notes=[])
 
 
-def write(context: Context, out: Path) -> None:
+def write(metadata: SweepMetadata, out: Path) -> None:
     """Writes `sweep.json` into the sweep's folder."""
-    text = json.dumps({"schema_version": SCHEMA_VERSION, **dataclasses.asdict(context)}, indent=2)
+    text = json.dumps({"schema_version": SCHEMA_VERSION, **dataclasses.asdict(metadata)}, indent=2)
     write_text_atomically(out / FILE_NAME, text + "\n")
 
 
-def read(out: Path) -> Context:
+def read(out: Path) -> SweepMetadata:
     """The context that `write` left in the folder."""
     values: dict[str, Any] = json.loads((out / FILE_NAME).read_text())
     del values["schema_version"]
     presets = [PresetEntry(**preset) for preset in values.pop("presets")]
-    return Context(presets=presets, provenance=Provenance(**values.pop("provenance")), **values)
+    return SweepMetadata(presets=presets, provenance=Provenance(**values.pop("provenance")), **values)

@@ -36,8 +36,8 @@ def choose(config: SweepConfig) -> Path:
     if out.exists() and not out.is_dir():
         raise OutputError("out", config.out, "is a file, and must be a folder")
     if any((out / sign).exists() for sign in _SIGNS):
-        mend = f"Go on with it: {resume_command(out)}, or choose another folder"
-        raise OutputError("out", config.out, "already holds a sweep, which is kept", mend)
+        hint = f"Go on with it: {resume_command(out)}, or choose another folder"
+        raise OutputError("out", config.out, "already holds a sweep, which is kept", hint)
     parent = next(folder for folder in (out, *out.parents) if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise OutputError("out", config.out, f"{parent} must be a folder that can be written")

@@ -20,9 +20,9 @@ from hrm.config.errors import UnknownNameError
 from hrm.config.run_config import RunConfig, qualify
 from hrm.models.registry import family
 from hrm.system.files import write_atomically, write_text_atomically
-from sweeps.callbacks.base import Listener
+from sweeps.callbacks.base import Callback
 from sweeps.events import Job, Outcome, Past, Report
-from sweeps.results.metadata import Context
+from sweeps.results.metadata import SweepMetadata
 from sweeps.results.schema import CURVE_COLUMNS, OBJECTIVE_PREFIX, PARAMETER_PREFIX, TRIAL_COLUMNS, table
 
 ANSWERS_FOLDER = "answers"
@@ -80,7 +80,7 @@ TRIALS = "trials.parquet"
 CURVES = "curves"
 
 
-class Tables(Listener):
+class Tables(Callback):
     """Writes `trials.parquet` and `curves/` into a sweep's folder, and goes on with those that are there.
 
     Args:
@@ -89,9 +89,9 @@ class Tables(Listener):
         trial_number: a job's number to its number in the Optuna study, None where it has none.
     """
 
-    def __init__(self, out: Path, context: Context, trial_number: Callable[[int], int | None]) -> None:
-        self._out, self._context, self._trial_number = out, context, trial_number
-        self._goals = context.goals
+    def __init__(self, out: Path, metadata: SweepMetadata, trial_number: Callable[[int], int | None]) -> None:
+        self._out, self._context, self._trial_number = out, metadata, trial_number
+        self._goals = metadata.goals
         self._started: dict[int, tuple[datetime, float]] = {}
         (out / CURVES).mkdir(exist_ok=True)
         self._rows: dict[int, dict[str, Any]] = {}
@@ -100,7 +100,7 @@ class Tables(Listener):
         else:
             self._write_trials()
 
-    def on_past(self, past: Past) -> None:
+    def on_resumed_job(self, past: Past) -> None:
         number = past.job.number
         spent = past.reports[-1].train_seconds + past.reports[-1].eval_seconds if past.reports else 0.0
         self._started[number] = (past.started_at, time.monotonic() - spent)
@@ -134,7 +134,7 @@ class Tables(Listener):
         _write(table(TRIAL_COLUMNS, rows), self._out / TRIALS)
 
     def _row(self, job: Job, outcome: Outcome) -> dict[str, Any]:
-        context, model = self._context, job.run.model
+        metadata, model = self._context, job.run.model
         kind = family(job.run.family)
         counts = kind.counts(model, job.run.train.batch_size, job.run.train)
         last = outcome.reports[-1] if outcome.reports else None
@@ -151,7 +151,7 @@ class Tables(Listener):
             "params": job.num_params,
             "trainable_params": counts.trainable_params,
             "puzzle_embedding_params": counts.puzzle_embedding_params,
-            "fullness": context.budget.fullness(job.num_params),
+            "fullness": metadata.budget.fullness(job.num_params),
             "inner_over_width": getattr(model, kind.lattice.inner_width) / getattr(model, kind.lattice.width),
             "flops_per_step": job.flops_per_step,
             "steps_planned": job.run.train.steps,
@@ -159,13 +159,13 @@ class Tables(Listener):
             "seed": job.run.seed,
             "architecture": architecture(job.run),
             "config": json.dumps(job.run.to_dict()),
-            "space_hash": context.space_hash,
-            "data_fingerprint": context.data_fingerprint,
+            "space_hash": metadata.space_hash,
+            "data_fingerprint": metadata.data_fingerprint,
         }
-        row |= context.provenance.columns()
+        row |= metadata.provenance.columns()
         if last:
             read_test = any(name.startswith("test/") for name in last.metrics)
-            sequences = len(outcome.reports) * context.num_valid + read_test * context.num_test
+            sequences = len(outcome.reports) * metadata.num_valid + read_test * metadata.num_test
             row |= _spent(last) | last.metrics
             row["steps"] = last.step
             row["eval_flops"] = round(counts.eval_flops_per_batch / job.run.train.batch_size * sequences)
@@ -173,7 +173,7 @@ class Tables(Listener):
             columns = [OBJECTIVE_PREFIX + name for name in self._goals.names]
             reached = self._goals.values(job.run, outcome.reports) or [None] * len(columns)
             row |= dict(zip(columns, reached, strict=True))
-        values = space_values(job, context.value_names)
+        values = space_values(job, metadata.value_names)
         return row | {PARAMETER_PREFIX + name: value for name, value in values.items()}
 
     def _curve(self, job: Job, reports: Sequence[Report]) -> list[dict[str, Any]]:

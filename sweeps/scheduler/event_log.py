@@ -79,7 +79,7 @@ _KINDS: dict[str, type[Event]] = {
 }
 
 
-class Ledger:
+class EventLog:
     """Appends events to a file.
 
     Args:

@@ -23,7 +23,7 @@ from sweeps.scheduler.event_log import (
     FILE_NAME,
     Ended,
     Event,
-    Ledger,
+    EventLog,
     Reported,
     Revived,
     Session,
@@ -31,7 +31,7 @@ from sweeps.scheduler.event_log import (
     read,
 )
 from sweeps.scheduler.phases.baseline import num_baseline_trials
-from sweeps.scheduler.scheduler import Plan
+from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.stopping import Clock
 from sweeps.search.storage import JOURNAL, cut_back
 from sweeps.space.candidates import Candidates
@@ -126,9 +126,9 @@ class _Life:
     outcome: Outcome | None = None
 
 
-def take_up(
+def restore(
     out: Path, config: SweepConfig, candidates: Candidates, slots: int, memory_bytes: int | None, clock: Clock
-) -> tuple[Plan, list[Past], Ledger]:
+) -> tuple[Scheduler, list[Past], EventLog]:
     """The plan of the sweep in a folder, where it stands, which is nowhere in a new one.
 
     Args:
@@ -153,14 +153,14 @@ def take_up(
     )
     cut_back(out / JOURNAL, asked)
     start = with_limits(config, first.limits)
-    plan = Plan(start, candidates, out / JOURNAL, first.slots, first.memory_bytes, clock)
+    plan = Scheduler(start, candidates, out / JOURNAL, first.slots, first.memory_bytes, clock)
     past = recall(plan, config, events)
-    ledger = Ledger(out / FILE_NAME)
+    ledger = EventLog(out / FILE_NAME)
     ledger.write(now)
     return plan, past, ledger
 
 
-def recall(plan: Plan, config: SweepConfig, events: Iterable[Event]) -> list[Past]:
+def recall(plan: Scheduler, config: SweepConfig, events: Iterable[Event]) -> list[Past]:
     """Brings a new plan to where the events lead, its study included.
 
     Args:
@@ -206,7 +206,7 @@ def recall(plan: Plan, config: SweepConfig, events: Iterable[Event]) -> list[Pas
     ]
 
 
-def _started(plan: Plan, event: Started) -> Job:
+def _started(plan: Scheduler, event: Started) -> Job:
     try:
         job = plan.recall_start(event.number, event.kind)
     except LookupError as error:
@@ -216,7 +216,7 @@ def _started(plan: Plan, event: Started) -> Job:
     return job
 
 
-def _ended(plan: Plan, event: Ended, life: _Life) -> Outcome:
+def _ended(plan: Scheduler, event: Ended, life: _Life) -> Outcome:
     outcome = Outcome(
         status=event.status,
         error=event.error,

@@ -17,12 +17,12 @@ from pathlib import Path
 from sweeps.config import SweepConfig
 from sweeps.events import Job, Kind, Outcome, Report
 from sweeps.scheduler.phases.baseline import baseline_jobs, choose_presets
-from sweeps.scheduler.phases.confirm import Entrant, choose_arms, confirmation_jobs
+from sweeps.scheduler.phases.confirm import Finalist, choose_finalists, confirmation_jobs
 from sweeps.scheduler.phases.random_search import random_jobs, search_flops
 from sweeps.scheduler.phases.search import SearchTrials
-from sweeps.scheduler.stopping import Clock, Limits
+from sweeps.scheduler.stopping import Clock, StoppingCriteria
 from sweeps.search.objectives import LATENCY
-from sweeps.space.candidates import Candidate, Candidates, PresetPlace
+from sweeps.space.candidates import Candidate, Candidates, PresetFit
 
 
 class Wait:
@@ -44,7 +44,7 @@ class Stop:
     """Which limit of the sweep ends it, in words for its row; None where the pruner does."""
 
 
-class Plan:
+class Scheduler:
     """What to run next, what to stop, and what to rerun at the end.
 
     Asked by whoever has a free slot; told of every report and end. Under `deterministic` its answers depend
@@ -77,11 +77,11 @@ class Plan:
         have the first, then search trials, then confirmations; an extension starts over above them."""
         self.outcomes: dict[int, Outcome] = {}
         """Ended so far, by job number."""
-        self.arms: list[Entrant] = []
+        self.arms: list[Finalist] = []
         """What is confirmed, finalists first; empty until the search has ended."""
         self.notes: list[str] = []
         """What the report should say of the course of the sweep, in sentences."""
-        self.left_out: list[PresetPlace]
+        self.left_out: list[PresetFit]
         """Presets that are not trained, `misfit` saying why."""
         self._presets: dict[str, Candidate]
         self._config = config
@@ -101,7 +101,7 @@ class Plan:
         self._confirming = False
         self._timed_out = False
         self._reports: dict[int, list[Report]] = {}
-        self._limits = Limits(
+        self._limits = StoppingCriteria(
             config, self._search.study.objectives, self._baselines, self.jobs, self.outcomes, self._reports,
             slots, clock,
         )  # fmt: skip
@@ -360,7 +360,7 @@ class Plan:
 
     def _confirm(self) -> None:
         self._confirming = True
-        self.arms, notes = choose_arms(
+        self.arms, notes = choose_finalists(
             self._config, self._search.study.objectives, self.jobs, self.outcomes, self._search.candidates,
             self._presets,
         )  # fmt: skip

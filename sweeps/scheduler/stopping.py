@@ -31,7 +31,7 @@ def stopwatch() -> Clock:
     return lambda: time.monotonic() - start
 
 
-class Limits:
+class StoppingCriteria:
     """Judges a plan's course against `config.stop`.
 
     Args:
@@ -76,13 +76,13 @@ class Limits:
         """
         self.config = config
         made, trials = len(self._search) + len(self._baselines) - len(more), config.stop.trials
-        mend = "Raise it, or keep baseline.trials as it was"
+        hint = "Raise it, or keep baseline.trials as it was"
         if more and trials is not None and made + len(more) > trials:
             rule = f"{made} trials were counted so far, and the longer search asks for {len(more)} baseline trials"
-            raise ConfigError("stop.trials", trials, rule, mend)
+            raise ConfigError("stop.trials", trials, rule, hint)
         if more and self._most_flops is not None and self._left() < 0:
             rule = f"the {len(more)} baseline trials that the longer search asks for pass it by {-self._left():,}"
-            raise ConfigError("stop.flops", config.stop.flops, rule, mend)
+            raise ConfigError("stop.flops", config.stop.flops, rule, hint)
 
     @property
     def most_search_trials(self) -> int:
@@ -206,17 +206,17 @@ class Limits:
 
     def _check_baselines(self) -> None:
         stop, count = self.config.stop, len(self._baselines)
-        mend = "lower baseline.trials, or leave presets out with baseline.presets=[...]"
+        hint = "lower baseline.trials, or leave presets out with baseline.presets=[...]"
         if stop.trials is not None and stop.trials <= count:
             raise ConfigError(
                 "stop.trials", stop.trials, f"the {count} baseline trials alone reach it",
-                f"Give at least {count + 1}, {mend}",
+                f"Give at least {count + 1}, {hint}",
             )  # fmt: skip
         flops = sum(map(_most_flops_of, self._baselines))
         if self._most_flops is not None and self._most_flops <= flops:
             raise ConfigError(
                 "stop.flops", stop.flops, f"the {count} baseline trials alone spend {flops:,} training FLOPs",
-                f"Give more than that, {mend}",
+                f"Give more than that, {hint}",
             )  # fmt: skip
 
 

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from sweeps.callbacks.base import Listener
+from sweeps.callbacks.base import Callback
 from sweeps.events import Job, Outcome, Past, Report
-from sweeps.scheduler.event_log import Ended, Event, Ledger, Reported, Revived, Started
+from sweeps.scheduler.event_log import Ended, Event, EventLog, Reported, Revived, Started
 
 if TYPE_CHECKING:
     from sweeps.scheduler.scheduler import Done, Stop, Wait
 
 
-class Decides(Protocol):
-    """What a dispatcher needs of a `sweeps.scheduler.scheduler.Plan`."""
+class SchedulerProtocol(Protocol):
+    """What a dispatcher needs of a `sweeps.scheduler.scheduler.Scheduler`."""
 
     def next_job(self) -> Job | Wait | Done: ...
 
@@ -36,7 +36,7 @@ class _Running:
     num_faults: int = 0
 
 
-class Dispatcher:
+class TrialRunner:
     """Hands out a plan's jobs, brings it their reports and tells it their ends, exactly once each.
 
     A pruned job that the plan gives again, revived, starts and ends once more, and goes on with its reports.
@@ -53,9 +53,9 @@ class Dispatcher:
 
     def __init__(
         self,
-        plan: Decides,
-        listeners: Sequence[Listener] = (),
-        ledger: Ledger | None = None,
+        plan: SchedulerProtocol,
+        listeners: Sequence[Callback] = (),
+        ledger: EventLog | None = None,
         max_failures: int = 0,
     ) -> None:
         self._plan = plan
@@ -68,7 +68,7 @@ class Dispatcher:
         """Takes up the jobs of a sweep that was stopped: those that had not ended are handed out first."""
         for one in past:
             for listener in self._listeners:
-                listener.on_past(one)
+                listener.on_resumed_job(one)
             if one.outcome is None:
                 running = _Running(one.job, list(one.reports), started=True, to_hand_out=True)
                 self._running[one.job.number] = running

@@ -42,7 +42,7 @@ def of_first_objective(trial: FrozenTrial) -> FrozenTrial:
     return shown
 
 
-def is_rival(other: FrozenTrial, trial: FrozenTrial, objectives: Objectives) -> bool:
+def is_comparable(other: FrozenTrial, trial: FrozenTrial, objectives: Objectives) -> bool:
     """Whether another trial was no worse in every objective but the first at the trial's last mark."""
     mine, theirs = marks_of(trial), marks_of(other)
     last = max(mine, default=0)

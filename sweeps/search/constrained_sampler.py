@@ -2,7 +2,7 @@
 
 The study never meets an over-budget or repeated trial: such proposals are rejected before they become one.
 Where replicates are asked for, a completed configuration may be proposed again until it has as many trials.
-Rejection leaves the sampler's own distribution intact over what is feasible; a model that is too sure of
+InfeasibleProposal leaves the sampler's own distribution intact over what is feasible; a model that is too sure of
 infeasible or known ground is snapped to the nearest configuration that is neither.
 """
 
@@ -31,7 +31,7 @@ CONSTRAINT = "constraints:budget"
 """System attribute in which Optuna keeps a trial's constraint `budget`."""
 
 
-class Rejection(NamedTuple):
+class InfeasibleProposal(NamedTuple):
     """A proposal that is not feasible."""
 
     params: dict[str, Any]
@@ -39,11 +39,11 @@ class Rejection(NamedTuple):
     """See `Candidates.excess`."""
 
 
-Lesson = Callable[[list[FrozenTrial], list[Rejection]], list[FrozenTrial]]
+ConstraintFeedback = Callable[[list[FrozenTrial], list[InfeasibleProposal]], list[FrozenTrial]]
 """What a sampler is shown for the study's trials and the rejections."""
 
 
-def lesson_of(sampler: BaseSampler, candidates: Candidates) -> Lesson | None:
+def build_constraint_feedback(sampler: BaseSampler, candidates: Candidates) -> ConstraintFeedback | None:
     """How a sampler is taught; None where it need not be.
 
     Where models are enumerated, what does not fit is snapped to what does. A genetic algorithm breeds from trials,
@@ -58,7 +58,7 @@ def lesson_of(sampler: BaseSampler, candidates: Candidates) -> Lesson | None:
     return None
 
 
-class TaughtStudy(optuna.Study):
+class ConstrainedStudyView(optuna.Study):
     """A study as its sampler sees it while it proposes trial `number`.
 
     Args:
@@ -67,11 +67,15 @@ class TaughtStudy(optuna.Study):
     """
 
     def __init__(
-        self, study: optuna.Study, number: int, lesson: Lesson, rejected: Sequence[Rejection]
+        self,
+        study: optuna.Study,
+        number: int,
+        feedback: ConstraintFeedback,
+        rejected: Sequence[InfeasibleProposal],
     ) -> None:
         super().__init__(study.study_name, study._storage, sampler=study.sampler, pruner=study.pruner)
         self._untaught = study
-        self._lesson = lesson
+        self._lesson = feedback
         self._rejected = rejected
         # From the storage: Hyperband shows a sampler one bracket, and what does not fit is the same in all.
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
@@ -86,11 +90,11 @@ class TaughtStudy(optuna.Study):
         return copy.deepcopy(shown) if deepcopy else shown
 
 
-def _latest(trials: Sequence[FrozenTrial]) -> list[Rejection]:
+def _latest(trials: Sequence[FrozenTrial]) -> list[InfeasibleProposal]:
     """The last rejections of some trials, in order."""
-    found: list[Rejection] = []
+    found: list[InfeasibleProposal] = []
     for trial in reversed(trials):
-        of_trial = [Rejection(*one) for one in trial.user_attrs.get(REJECTED, ())]
+        of_trial = [InfeasibleProposal(*one) for one in trial.user_attrs.get(REJECTED, ())]
         found = of_trial + found
         if len(found) >= MOST_SHOWN:
             break
@@ -98,7 +102,7 @@ def _latest(trials: Sequence[FrozenTrial]) -> list[Rejection]:
 
 
 def _as_pruned(
-    num_startup: int, candidates: Candidates, trials: list[FrozenTrial], rejected: list[Rejection]
+    num_startup: int, candidates: Candidates, trials: list[FrozenTrial], rejected: list[InfeasibleProposal]
 ) -> list[FrozenTrial]:
     """For TPE: as pruned trials, from which it learns where not to look, once its startup is over without them."""
     num_ended = sum(trial.state in LEARNED_FROM for trial in trials)
@@ -108,7 +112,7 @@ def _as_pruned(
 
 
 def _as_completed(
-    num_startup: int, candidates: Candidates, trials: list[FrozenTrial], rejected: list[Rejection]
+    num_startup: int, candidates: Candidates, trials: list[FrozenTrial], rejected: list[InfeasibleProposal]
 ) -> list[FrozenTrial]:
     """For a Gaussian process: as completed trials, which all have a constraint then.
 
@@ -126,7 +130,10 @@ def _as_completed(
 
 
 def _infeasible(
-    candidates: Candidates, rejected: list[Rejection], state: TrialState, values: list[float] | None = None
+    candidates: Candidates,
+    rejected: list[InfeasibleProposal],
+    state: TrialState,
+    values: list[float] | None = None,
 ) -> list[FrozenTrial]:
     """Trials older than all of the study, numbered up to -1."""
     return [
@@ -152,8 +159,8 @@ KEY = "key"
 """User attribute of a trial: what two duplicates share (see `Candidate.key`)."""
 
 
-class BudgetedSampler(BaseSampler):
-    """Proposes only feasible configurations that may have another trial (see `closed_keys`).
+class ConstrainedSampler(BaseSampler):
+    """Proposes only feasible configurations that may have another trial (see `exhausted_keys`).
 
     Args:
         candidates: the feasible configurations.
@@ -172,16 +179,16 @@ class BudgetedSampler(BaseSampler):
         draws: int,
         seed: int,
         replicates: int = 1,
-        lesson: Lesson | None = None,
+        feedback: ConstraintFeedback | None = None,
     ) -> None:
-        self.rejected: list[Rejection] = []
+        self.rejected: list[InfeasibleProposal] = []
         """The infeasible proposals of the suggestion, if they teach something: its trial keeps them."""
         self._candidates = candidates
         self._inner = inner
         self._draws = draws
         self._seed = seed
         self._replicates = replicates
-        self._lesson = lesson
+        self._lesson = feedback
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -191,15 +198,15 @@ class BudgetedSampler(BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        closed = closed_keys(study, trial.number, self._replicates)
+        closed = exhausted_keys(study, trial.number, self._replicates)
         rng = np.random.default_rng(self._seed)
         first: dict[str, Any] | None = None
         if self._lesson is not None:
-            study = TaughtStudy(study, trial.number, self._lesson, self.rejected)
+            study = ConstrainedStudyView(study, trial.number, self._lesson, self.rejected)
         for params in self._proposals(study, trial, search_space):
             candidate = self._candidates.candidate(params)
             if candidate is None and self._lesson is not None:
-                self.rejected.append(Rejection(params, self._candidates.excess(params)))
+                self.rejected.append(InfeasibleProposal(params, self._candidates.excess(params)))
             if candidate is not None and candidate.key not in closed:
                 return params
             first = first or params
@@ -240,7 +247,7 @@ class BudgetedSampler(BaseSampler):
         return candidate
 
 
-def closed_keys(study: optuna.Study, before: int, replicates: int = 1) -> set[str]:
+def exhausted_keys(study: optuna.Study, before: int, replicates: int = 1) -> set[str]:
     """Keys of configurations that get no further trial, as of trial `before`.
 
     Those that have `replicates` trials, or one that is not known to have completed: what was pruned or has

@@ -90,7 +90,7 @@ UNDERFLOW = -746.0
 """The exponential of this, and of less, is zero."""
 
 
-class LongParzenEstimator(_ParzenEstimator):
+class CachedParzenEstimator(_ParzenEstimator):
     """See Optuna's."""
 
     def __init__(
@@ -216,7 +216,7 @@ _TABLES: WeakKeyDictionary[BaseStorage, TrialTable] = WeakKeyDictionary()
 """Of each study's trials: samplers are built afresh for every trial."""
 
 
-class LongStudyTPESampler(TPESampler):
+class FastTPESampler(TPESampler):
     """For one trial, of a study whose trials all have the same parameters, all known.
 
     No completed trial breaks a constraint; pruned ones may.
@@ -224,7 +224,7 @@ class LongStudyTPESampler(TPESampler):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._parzen_estimator_cls = LongParzenEstimator
+        self._parzen_estimator_cls = CachedParzenEstimator
         self._proposals: Iterator[dict[str, Any]] | None = None
 
     def _sample_relative(
@@ -246,8 +246,8 @@ class LongStudyTPESampler(TPESampler):
 
     def _proposed(
         self,
-        good: LongParzenEstimator,
-        others: LongParzenEstimator,
+        good: CachedParzenEstimator,
+        others: CachedParzenEstimator,
         search_space: dict[str, BaseDistribution],
     ) -> Iterator[dict[str, Any]]:
         """Proposals without end, each the best of `n_ei_candidates` draws."""
@@ -260,8 +260,8 @@ class LongStudyTPESampler(TPESampler):
                 yield {name: space.to_external_repr(best[name]) for name, space in search_space.items()}
             together = TOGETHER
 
-    def _density(self, table: np.ndarray, search_space: dict[str, BaseDistribution]) -> LongParzenEstimator:
-        return LongParzenEstimator(
+    def _density(self, table: np.ndarray, search_space: dict[str, BaseDistribution]) -> CachedParzenEstimator:
+        return CachedParzenEstimator(
             parameters(table, search_space), search_space, self._parzen_estimator_parameters
         )
 

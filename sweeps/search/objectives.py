@@ -17,11 +17,11 @@ from sweeps.config import SweepConfig
 from sweeps.events import Report
 from sweeps.search.pareto_front import Point, widest_first
 from sweeps.space.candidates import Candidates
-from sweeps.space.constraints import MEASURES, Meter
+from sweeps.space.constraints import CONSTRAINTS, CostModel
 
 Direction = Literal["maximize", "minimize"]
 
-DIRECTIONS: dict[str, Direction] = {
+METRIC_DIRECTIONS: dict[str, Direction] = {
     "exact_accuracy": "maximize",
     "cell_accuracy": "maximize",
     "blank_accuracy": "maximize",
@@ -62,7 +62,7 @@ class Objective:
         if name not in objective_names():
             raise UnknownNameError.among("objective", name, objective_names())
         metric = name.removesuffix(AUC)
-        return cls(name, metric, DIRECTIONS[metric.removeprefix("valid/")], name.endswith(AUC))
+        return cls(name, metric, METRIC_DIRECTIONS[metric.removeprefix("valid/")], name.endswith(AUC))
 
     @property
     def test_metric(self) -> str:
@@ -89,10 +89,10 @@ LATENCY = Objective("latency", "valid/latency", "minimize", over_curve=False)
 
 def objective_names() -> list[str]:
     """Every objective, by name."""
-    return [f"valid/{metric}{suffix}" for metric in DIRECTIONS for suffix in ("", AUC)]
+    return [f"valid/{metric}{suffix}" for metric in METRIC_DIRECTIONS for suffix in ("", AUC)]
 
 
-COSTS = tuple(measure.name for measure in MEASURES)
+COSTS = tuple(measure.name for measure in CONSTRAINTS)
 """Counted before a model is trained; less is better."""
 SHORT = {"flops": "inference_flops", "bytes": "memory"}
 """What else a cost may be called."""
@@ -111,7 +111,7 @@ class Cost:
     direction: Direction = "minimize"
 
     def value(self, run: RunConfig) -> float:
-        return float(Meter(family(run.family), run.train).figures(run.model, run.train)[self.name])
+        return float(CostModel(family(run.family), run.train).figures(run.model, run.train)[self.name])
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ def _metric_reference(one: Objective, given: Any) -> float:
 
 
 def _cost_reference(candidates: Candidates, one: Cost, given: Any) -> float:
-    measure = next(measure for measure in MEASURES if measure.name == one.name)
+    measure = next(measure for measure in CONSTRAINTS if measure.name == one.name)
     if given is not None:
         return float(candidates.figure(given, measure, "reference_point"))
     most = candidates.most(measure)

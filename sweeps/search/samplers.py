@@ -18,7 +18,7 @@ from optuna.samplers import BaseSampler
 
 from hrm.config.errors import ConfigError
 from sweeps.config import SweepConfig
-from sweeps.search.fast_tpe import LongStudyTPESampler
+from sweeps.search.fast_tpe import FastTPESampler
 from sweeps.search.named_options import at_least, call_named
 from sweeps.search.seeds import suggestion_seed
 from sweeps.space.candidates import Candidates
@@ -71,7 +71,7 @@ def tpe(
         constant_liar: a running trial counts as a bad one, so that slots do not all propose the same.
     """
     at_least("sampler.n_ei_candidates", n_ei_candidates, 1)
-    return LongStudyTPESampler(
+    return FastTPESampler(
         n_startup_trials=_startup(setting, n_startup_trials),
         n_ei_candidates=n_ei_candidates,
         constant_liar=constant_liar,

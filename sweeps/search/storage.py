@@ -60,8 +60,8 @@ Show = Callable[[FrozenTrial], FrozenTrial | None]
 """How a trial is shown; None hides it."""
 
 
-class AsOfStorage(JournalStorage):
-    """A journal of one study, read as of a trial while `deciding` on it.
+class SnapshotStorage(JournalStorage):
+    """A journal of one study, read as of a trial while `view_as_of` on it.
 
     Args:
         backend: where the journal lives.
@@ -83,7 +83,9 @@ class AsOfStorage(JournalStorage):
         return self.lag is None or number - self.lag + 1 <= len(self._ended)
 
     @contextmanager
-    def deciding(self, number: int, show: Show | None = None, hidden: Container[int] = ()) -> Iterator[None]:
+    def view_as_of(
+        self, number: int, show: Show | None = None, hidden: Container[int] = ()
+    ) -> Iterator[None]:
         """Within, reads show the history as of trial `number`, each trial as `show` has it, and none of `hidden`.
 
         With `show`, the study has one objective, the first.

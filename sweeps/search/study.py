@@ -20,14 +20,20 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.config import SweepConfig
 from sweeps.events import Status
-from sweeps.search.comparable_trials import is_rival, of_first_objective, write_marks
-from sweeps.search.constrained_sampler import KEY, REJECTED, BudgetedSampler, closed_keys, lesson_of
+from sweeps.search.comparable_trials import is_comparable, of_first_objective, write_marks
+from sweeps.search.constrained_sampler import (
+    KEY,
+    REJECTED,
+    ConstrainedSampler,
+    build_constraint_feedback,
+    exhausted_keys,
+)
 from sweeps.search.objectives import Objectives
 from sweeps.search.pruners import build_pruner
 from sweeps.search.rungs import length
 from sweeps.search.samplers import SAMPLERS, build_sampler
 from sweeps.search.seeds import suggestion_seed
-from sweeps.search.storage import AsOfStorage, MemoryBackend, Show
+from sweeps.search.storage import MemoryBackend, Show, SnapshotStorage
 from sweeps.space.candidates import Candidate, Candidates
 from sweeps.space.space import space_hash
 
@@ -65,7 +71,7 @@ class SweepStudy:
         self._pruner()
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # the terminal belongs to our own progress
         backend: BaseJournalBackend = JournalFileBackend(str(journal)) if journal else MemoryBackend()
-        self._storage = AsOfStorage(backend, self._lag)
+        self._storage = SnapshotStorage(backend, self._lag)
         self._study = optuna.create_study(
             storage=self._storage,
             study_name=study_name(config),
@@ -93,8 +99,8 @@ class SweepStudy:
         """
         number = self.num_asked
         rng = np.random.default_rng(suggestion_seed(self._config.seed, number))
-        with self._storage.deciding(number, hidden=self._gone_on):
-            closed = closed_keys(self._study, number, self._config.replicates)
+        with self._storage.view_as_of(number, hidden=self._gone_on):
+            closed = exhausted_keys(self._study, number, self._config.replicates)
         return self._candidates.sample(rng, closed) is None
 
     def ready(self) -> bool:
@@ -110,10 +116,10 @@ class SweepStudy:
         number = self.num_asked
         inner, draws = build_sampler(self._config, self._candidates, number)
         seed = suggestion_seed(self._config.seed, number)
-        lesson = lesson_of(inner, self._candidates)
-        sampler = BudgetedSampler(self._candidates, inner, draws, seed, self._config.replicates, lesson)
+        feedback = build_constraint_feedback(inner, self._candidates)
+        sampler = ConstrainedSampler(self._candidates, inner, draws, seed, self._config.replicates, feedback)
         self._study.sampler = sampler
-        with self._storage.deciding(number, hidden=self._gone_on):
+        with self._storage.view_as_of(number, hidden=self._gone_on):
             trial = self._study.ask(dict(self._candidates.distributions))
         assert trial.number == number
         candidate = self._candidate(trial)
@@ -175,7 +181,7 @@ class SweepStudy:
         """The pruner's answer after the latest report."""
         pruner = self._pruner()
         trial = _before_decision(self._as_pruned(self._storage.get_trial(self._trial(number)._trial_id)))
-        with self._storage.deciding(number, self._compared(trial)):
+        with self._storage.view_as_of(number, self._compared(trial)):
             # Made here, where it has one objective: Optuna keeps what a study was made with.
             alone = optuna.Study(self._study.study_name, self._storage) if self.objectives.several else None
             return pruner.prune(alone or self._study, trial)
@@ -208,7 +214,7 @@ class SweepStudy:
                 return trial
             if self._config.pruning.within != "all" and _depth_class(other) != _depth_class(trial):
                 return None
-            if self.objectives.several and not is_rival(other, trial, self.objectives):
+            if self.objectives.several and not is_comparable(other, trial, self.objectives):
                 return None
             return self._as_pruned(other)
 

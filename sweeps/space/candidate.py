@@ -18,7 +18,7 @@ from hrm.data.registry import task_kind
 from hrm.models.registry import family
 from sweeps.config import SweepConfig
 from sweeps.errors import SpaceError
-from sweeps.space.constraints import FLOPS_PER_STEP, PARAMS, Budget, Compute, Figures, Meter
+from sweeps.space.constraints import FLOPS_PER_STEP, PARAMS, Budget, CostModel, Figures, FlopsBudget
 from sweeps.space.parameters import Fields
 from sweeps.space.resolver import model_rules
 
@@ -64,7 +64,7 @@ def is_iso_parameter(candidate: Candidate, budget: Budget) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PresetPlace:
+class PresetFit:
     """Where a preset stands in a sweep."""
 
     name: str
@@ -98,8 +98,8 @@ class Builder:
         self.train = TrainConfig(
             **{field.name: getattr(config.train, field.name) for field in dataclasses.fields(TrainConfig)}
         )
-        self.meter = Meter(self._family, self.train)
-        self.compute = Compute(self.train.steps, self.train.num_reports, self._allowance())
+        self.meter = CostModel(self._family, self.train)
+        self.compute = FlopsBudget(self.train.steps, self.train.num_reports, self._allowance())
 
     def build(
         self, model: Any, train: TrainConfig, params: dict[str, Any], values: dict[str, Any]
@@ -165,7 +165,7 @@ class Builder:
         """
         return self.meter.figures(self._preset_model(name)[1], self.train)
 
-    def place(self, name: str, budget: Budget) -> PresetPlace:
+    def place(self, name: str, budget: Budget) -> PresetFit:
         """Where a preset stands, whether or not it can be trained.
 
         Raises:
@@ -175,11 +175,11 @@ class Builder:
         try:
             _, model = self._preset_model(name)
         except UserError as error:
-            return PresetPlace(name=name, misfit=str(error))
+            return PresetFit(name=name, misfit=str(error))
         figures = self.meter.figures(model, self.train)
         flops_per_step = figures[FLOPS_PER_STEP.name]
         misfits = (budget.misfit(figures), self.compute.misfit(flops_per_step))
-        return PresetPlace(
+        return PresetFit(
             name=name,
             num_params=figures[PARAMS.name],
             flops_per_step=flops_per_step,
@@ -197,7 +197,7 @@ class Builder:
             model: Any = reader.build(self._family.config_class, {**preset.model, **self.rules}, "model")
         except ConfigError as error:
             where = f"preset {name} under this sweep's rules: {error.where}"
-            raise ConfigError(where, error.given, error.rule, error.mend) from None
+            raise ConfigError(where, error.given, error.rule, error.hint) from None
         return dict(preset.model), model
 
     def _allowance(self) -> int | None:

@@ -13,13 +13,13 @@ from hrm.config.train_config import TrainConfig
 from hrm.models.registry import family
 from sweeps.config import SweepConfig
 from sweeps.errors import SpaceError
-from sweeps.space.candidate import Builder, Candidate, PresetPlace, fullness, is_iso_parameter
+from sweeps.space.candidate import Builder, Candidate, PresetFit, fullness, is_iso_parameter
 from sweeps.space.constraints import (
+    CONSTRAINTS,
     COUNTED_TRAINING,
-    MEASURES,
     MEMORY,
     Budget,
-    Measure,
+    Constraint,
     read_figure,
     resolve_budget,
 )
@@ -34,12 +34,12 @@ from sweeps.space.enumeration import (
     point,
     squared_distances,
 )
-from sweeps.space.feasibility import Judge, Judged
+from sweeps.space.feasibility import FeasibilityChecker, FeasibilityResult
 from sweeps.space.infeasible import nothing_fits
 from sweeps.space.resolver import Resolver
 from sweeps.space.space import Space
 
-__all__ = ["Candidate", "Candidates", "PresetPlace", "fullness", "is_iso_parameter"]
+__all__ = ["Candidate", "Candidates", "PresetFit", "fullness", "is_iso_parameter"]
 
 LEARNING_RATE = "lr"
 NUM_LEARNING_RATES = 5
@@ -82,8 +82,8 @@ class Candidates:
         self._shaping = {
             name: value for name, value in self.space.parameters.items() if name not in self._free
         }
-        costs = {measure.name for measure in MEASURES} & {MEMORY.name, *(config.objectives or ())}
-        judge = Judge(
+        costs = {measure.name for measure in CONSTRAINTS} & {MEMORY.name, *(config.objectives or ())}
+        judge = FeasibilityChecker(
             self._resolver, self._family, self._builder.meter, self.budget, self.compute, sorted(costs)
         )
         self._judge = judge
@@ -142,7 +142,7 @@ class Candidates:
         return None if candidate is None or self.budget.misfit(candidate.figures) else candidate
 
     def excess(self, params: Mapping[str, Any]) -> float:
-        """How far a point is from being feasible, which it is up to 0 (see `Judge.excess`)."""
+        """How far a point is from being feasible, which it is up to 0 (see `FeasibilityChecker.excess`)."""
         return self._judge.excess(params)
 
     def on_grid(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,7 +214,7 @@ class Candidates:
         """
         return self._builder.preset(name, lr)
 
-    def place(self, preset: str) -> PresetPlace:
+    def place(self, preset: str) -> PresetFit:
         """Where a preset stands: its exact counts, and why it is no baseline if it is none.
 
         Raises:
@@ -222,25 +222,25 @@ class Candidates:
         """
         return self._builder.place(preset, self.budget)
 
-    def figure(self, given: Any, measure: Measure, where: str) -> int:
+    def figure(self, given: Any, measure: Constraint, where: str) -> int:
         """A figure of a measure as a user writes it: a number, or a preset's name (see `read_figure`)."""
         return read_figure(given, measure, self._builder.preset_figures, where)
 
-    def most(self, measure: Measure) -> int | None:
+    def most(self, measure: Constraint) -> int | None:
         """The budget's upper bound of a measure, else the largest figure of the feasible shapes; None where
         they are not enumerated."""
         bound = self._bound(measure)
         return self._largest(measure) if bound is None else bound
 
-    def largest(self, measure: Measure) -> int | None:
+    def largest(self, measure: Constraint) -> int | None:
         """The largest figure of the feasible shapes; where they are not enumerated the budget's upper bound, None
         without one."""
         return self._bound(measure) if self.shapes is None else self._largest(measure)
 
-    def _bound(self, measure: Measure) -> int | None:
+    def _bound(self, measure: Constraint) -> int | None:
         return next((one.value for one in self.budget.upper_bounds if one.measure is measure), None)
 
-    def _largest(self, measure: Measure) -> int | None:
+    def _largest(self, measure: Constraint) -> int | None:
         return None if self.shapes is None else int(self.shapes.figures[measure.name].max())
 
     def _is_free(self, name: str) -> bool:
@@ -272,7 +272,7 @@ class Candidates:
             params |= point(self._shaping, int(rng.choice(self.shapes.distinct)))
         return params
 
-    def _feasible_shapes(self, judge: Judge) -> Shapes | None:
+    def _feasible_shapes(self, judge: FeasibilityChecker) -> Shapes | None:
         count = num_points(self._shaping)
         if count is not None and count <= LARGEST_LATTICE:
             shapes = enumerate_shapes(judge, self._shaping)
@@ -283,7 +283,7 @@ class Candidates:
             self._refuse(lambda multiple: judged_probes(judge, self._shaping, multiple), "about ")
         return None
 
-    def _refuse(self, judged: Callable[[int | None], Iterator[Judged]], about: str) -> NoReturn:
+    def _refuse(self, judged: Callable[[int | None], Iterator[FeasibilityResult]], about: str) -> NoReturn:
         """Says why nothing is feasible.
 
         Args:
@@ -328,5 +328,5 @@ class _Everything(Sequence[Candidate]):
         return self._build(range(self._length)[index])
 
 
-def _judged(chunks: Iterator[tuple[np.ndarray, Judged]]) -> Iterator[Judged]:
+def _judged(chunks: Iterator[tuple[np.ndarray, FeasibilityResult]]) -> Iterator[FeasibilityResult]:
     return (judged for _, judged in chunks)

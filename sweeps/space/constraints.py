@@ -72,7 +72,7 @@ Figures = Mapping[str, int]
 
 
 @dataclass(frozen=True)
-class Measure:
+class Constraint:
     """Something that is counted of a model and bounded by `budget.max_<name>` and `budget.min_<name>`.
 
     Args:
@@ -89,11 +89,13 @@ class Measure:
     most: str
 
 
-PARAMS = Measure("params", PARAMETERS, "parameters", "smallest", "largest")
-FLOPS_PER_STEP = Measure("flops_per_step", FLOPS, "FLOPs per step", "cheapest", "costliest")
-MEMORY = Measure("memory", BYTES, "bytes of memory", "leanest", "largest")
-INFERENCE_FLOPS = Measure("inference_flops", FLOPS, "FLOPs to evaluate a sequence", "cheapest", "costliest")
-MEASURES = (PARAMS, FLOPS_PER_STEP, MEMORY, INFERENCE_FLOPS)
+PARAMS = Constraint("params", PARAMETERS, "parameters", "smallest", "largest")
+FLOPS_PER_STEP = Constraint("flops_per_step", FLOPS, "FLOPs per step", "cheapest", "costliest")
+MEMORY = Constraint("memory", BYTES, "bytes of memory", "leanest", "largest")
+INFERENCE_FLOPS = Constraint(
+    "inference_flops", FLOPS, "FLOPs to evaluate a sequence", "cheapest", "costliest"
+)
+CONSTRAINTS = (PARAMS, FLOPS_PER_STEP, MEMORY, INFERENCE_FLOPS)
 
 COUNTED_TRAINING: dict[str, Callable[[Any], Any]] = {
     "batch_size": lambda size: size,
@@ -103,7 +105,7 @@ COUNTED_TRAINING: dict[str, Callable[[Any], Any]] = {
 """Training fields that counts depend on, and what of each: equal results are counted together."""
 
 
-class Meter:
+class CostModel:
     """Counts the figures of a family's models.
 
     Args:
@@ -178,7 +180,7 @@ ISO_PARAMETER = Decimal("0.95")
 class Bound(NamedTuple):
     """One inclusive bound on one figure."""
 
-    measure: Measure
+    measure: Constraint
     side: str
     """`max` or `min`."""
     value: int
@@ -219,7 +221,7 @@ class Budget:
     def bounds(self) -> list[Bound]:
         """All that are set, the upper ones first."""
         named = [Bound(measure, side, getattr(self, f"{side}_{measure.name}"))
-                 for side in ("max", "min") for measure in MEASURES]  # fmt: skip
+                 for side in ("max", "min") for measure in CONSTRAINTS]  # fmt: skip
         return [bound for bound in named if bound.value is not None]
 
     @property
@@ -260,7 +262,7 @@ def resolve_budget(config: BudgetConfig, preset_figures: Callable[[str], Figures
 def _bounds(
     config: BudgetConfig, preset_figures: Callable[[str], Figures]
 ) -> Iterator[tuple[str, int | None]]:
-    for measure in MEASURES:
+    for measure in CONSTRAINTS:
         upper, lower = f"max_{measure.name}", f"min_{measure.name}"
         given, least_given = getattr(config, upper), getattr(config, lower)
         most = None if given is None else read_figure(given, measure, preset_figures, f"budget.{upper}")
@@ -272,7 +274,7 @@ def _bounds(
 
 
 def _least(
-    given: Any, most: int | None, measure: Measure, preset_figures: Callable[[str], Figures]
+    given: Any, most: int | None, measure: Constraint, preset_figures: Callable[[str], Figures]
 ) -> int | None:
     where = f"budget.min_{measure.name}"
     if given is None:
@@ -285,7 +287,7 @@ def _least(
     return int((share * most).to_integral_value(ROUND_CEILING))
 
 
-def read_figure(given: Any, measure: Measure, preset_figures: Callable[[str], Figures], where: str) -> int:
+def read_figure(given: Any, measure: Constraint, preset_figures: Callable[[str], Figures], where: str) -> int:
     """A number as a user writes it, or a preset's name: that preset's own figure.
 
     Raises:
@@ -298,11 +300,11 @@ def read_figure(given: Any, measure: Measure, preset_figures: Callable[[str], Fi
     try:
         return preset_figures(given.strip())[measure.name]
     except UnknownNameError as error:
-        raise UnknownNameError(where, given, f"{error.rule}, or a number", error.mend) from None
+        raise UnknownNameError(where, given, f"{error.rule}, or a number", error.hint) from None
 
 
 @dataclass(frozen=True)
-class Compute:
+class FlopsBudget:
     """The training compute of every trial.
 
     Args:

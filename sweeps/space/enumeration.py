@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sweeps.space.constraints import distinct
-from sweeps.space.feasibility import Judge, Judged
+from sweeps.space.feasibility import FeasibilityChecker, FeasibilityResult
 from sweeps.space.parameters import Parameter
 
 LARGEST_LATTICE = 10_000_000
@@ -59,7 +59,7 @@ def point(parameters: Mapping[str, Parameter], index: int) -> dict[str, Any]:
     }
 
 
-def enumerate_shapes(judge: Judge, parameters: Mapping[str, Parameter]) -> Shapes:
+def enumerate_shapes(judge: FeasibilityChecker, parameters: Mapping[str, Parameter]) -> Shapes:
     """The lattice of `parameters`, judged whole: seconds and a few hundred MB at `LARGEST_LATTICE` points."""
     chunks = [_summary(points, judged) for points, judged in judged_chunks(judge, parameters)]
     points, keys = (np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ("points", "keys"))
@@ -79,8 +79,8 @@ def enumerate_shapes(judge: Judge, parameters: Mapping[str, Parameter]) -> Shape
 
 
 def judged_chunks(
-    judge: Judge, parameters: Mapping[str, Parameter], multiple: int | None = None
-) -> Iterator[tuple[np.ndarray, Judged]]:
+    judge: FeasibilityChecker, parameters: Mapping[str, Parameter], multiple: int | None = None
+) -> Iterator[tuple[np.ndarray, FeasibilityResult]]:
     """The lattice in chunks: the lattice indices of the points, and what was judged of them.
 
     Parameters whose choices are not numbers stand still within a chunk, so that arrays hold numbers only.
@@ -104,8 +104,8 @@ def judged_chunks(
 
 
 def judged_probes(
-    judge: Judge, parameters: Mapping[str, Parameter], multiple: int | None = None
-) -> Iterator[Judged]:
+    judge: FeasibilityChecker, parameters: Mapping[str, Parameter], multiple: int | None = None
+) -> Iterator[FeasibilityResult]:
     """A look at a space that is not enumerated: the corners of its ranges, and points drawn from them."""
     rng = np.random.default_rng(0)
     moving = {name: parameter for name, parameter in parameters.items() if parameter.is_numeric}
@@ -147,7 +147,7 @@ class _Chunk:
     figures: dict[str, np.ndarray]
 
 
-def _summary(points: np.ndarray, judged: Judged) -> _Chunk:
+def _summary(points: np.ndarray, judged: FeasibilityResult) -> _Chunk:
     feasible = judged.feasible
     return _Chunk(
         architectures=distinct(judged.architectures),

@@ -15,8 +15,8 @@ from sweeps.space.constraints import (
     FLOPS_PER_STEP,
     PARAMS,
     Budget,
-    Compute,
-    Meter,
+    CostModel,
+    FlopsBudget,
     row_keys,
     training_keys,
 )
@@ -28,7 +28,7 @@ INVALID = 2.0
 
 
 @dataclass(frozen=True)
-class Judged:
+class FeasibilityResult:
     """The valid ones among some points, as arrays with an element for each of them.
 
     Args:
@@ -46,7 +46,7 @@ class Judged:
     feasible: np.ndarray
 
 
-class Judge:
+class FeasibilityChecker:
     """Judges points by their searched values.
 
     Args:
@@ -57,9 +57,9 @@ class Judge:
         self,
         resolver: Resolver,
         family: Family,
-        meter: Meter,
+        meter: CostModel,
         budget: Budget,
-        compute: Compute,
+        compute: FlopsBudget,
         measured: Collection[str] = (),
     ) -> None:
         self._resolver = resolver
@@ -74,7 +74,7 @@ class Judge:
             name for name in (*space.parameters, *space.derived) if space.fields.section(name) == "train"
         ]
 
-    def judge(self, searched: Mapping[str, Any], size: int, multiple: int | None = None) -> Judged:
+    def judge(self, searched: Mapping[str, Any], size: int, multiple: int | None = None) -> FeasibilityResult:
         """Judges `size` points.
 
         Args:
@@ -90,7 +90,7 @@ class Judge:
         training = {name: values[name] for name in self._training}
         keys = architectures + row_keys(training) if training else architectures
         figures = self._figures(model, values, architectures)
-        return Judged(positions, figures, architectures, keys, self._fits(figures, len(positions)))
+        return FeasibilityResult(positions, figures, architectures, keys, self._fits(figures, len(positions)))
 
     def excess(self, searched: Mapping[str, Any]) -> float:
         """How far one point is from being feasible: at most 0 where it is, above where not.

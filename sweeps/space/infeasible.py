@@ -7,16 +7,16 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from sweeps.errors import BudgetError, SpaceError
-from sweeps.space.constraints import FLOPS_PER_STEP, Bound, Budget, Compute
-from sweeps.space.feasibility import Judged
+from sweeps.space.constraints import FLOPS_PER_STEP, Bound, Budget, FlopsBudget
+from sweeps.space.feasibility import FeasibilityResult
 
 
 def nothing_fits(
     space: str,
-    narrowest: Iterable[Judged],
-    points: Iterable[Judged],
+    narrowest: Iterable[FeasibilityResult],
+    points: Iterable[FeasibilityResult],
     budget: Budget,
-    compute: Compute,
+    compute: FlopsBudget,
     about: str,
 ) -> BudgetError | SpaceError:
     """The error for a space without a feasible point, though it has valid ones.
@@ -50,7 +50,7 @@ def nothing_fits(
 
 
 def _beyond_reach(
-    where: str, narrow: Sequence[Judged], uppers: Sequence[Bound], about: str
+    where: str, narrow: Sequence[FeasibilityResult], uppers: Sequence[Bound], about: str
 ) -> BudgetError | None:
     """An upper bound that no model keeps, whatever the other bounds; else uppers that none keeps together."""
     for bound in uppers:
@@ -66,7 +66,11 @@ def _beyond_reach(
 
 
 def _below_reach(
-    where: str, narrow: Sequence[Judged], blocks: Sequence[Judged], budget: Budget, about: str
+    where: str,
+    narrow: Sequence[FeasibilityResult],
+    blocks: Sequence[FeasibilityResult],
+    budget: Budget,
+    about: str,
 ) -> BudgetError | None:
     """A lower bound that no model within the upper bounds keeps."""
     for bound in (bound for bound in budget.bounds if bound.side == "min"):
@@ -89,7 +93,7 @@ def _below_reach(
 
 
 def _clashing(
-    where: str, blocks: Sequence[Judged], bounds: Sequence[Bound], about: str
+    where: str, blocks: Sequence[FeasibilityResult], bounds: Sequence[Bound], about: str
 ) -> BudgetError | None:
     """Bounds that models keep one by one and none keeps together."""
     if any(_all_hold(block, bounds).any() for block in blocks):
@@ -112,7 +116,7 @@ def _clashing(
     )  # fmt: skip
 
 
-def _extreme(blocks: Iterable[Judged], bound: Bound, within: Sequence[Bound]) -> int | None:
+def _extreme(blocks: Iterable[FeasibilityResult], bound: Bound, within: Sequence[Bound]) -> int | None:
     """The figure nearest to keeping a bound, among the models that keep the others; None without any."""
     name, best = bound.measure.name, np.min if bound.side == "max" else np.max
     kept = [block.figures[name][_all_hold(block, within)] for block in blocks]
@@ -120,7 +124,7 @@ def _extreme(blocks: Iterable[Judged], bound: Bound, within: Sequence[Bound]) ->
     return int(best(extremes)) if extremes else None
 
 
-def _all_hold(block: Judged, bounds: Sequence[Bound]) -> np.ndarray:
+def _all_hold(block: FeasibilityResult, bounds: Sequence[Bound]) -> np.ndarray:
     holds = np.ones(len(block.positions), dtype=bool)
     for bound in bounds:
         holds &= bound.holds(block.figures)

@@ -13,11 +13,11 @@ from hrm.config.train_config import TrainConfig
 from hrm.models.registry import Family
 from sweeps.config import SweepConfig
 from sweeps.errors import BudgetError, SpaceError
-from sweeps.space.constraints import Budget, Meter
+from sweeps.space.constraints import Budget, CostModel
 from sweeps.space.expressions import Expression
 from sweeps.space.parameters import Fields, is_number, unknown
 from sweeps.space.space import Space
-from sweeps.space.width_solver import Filling, Values
+from sweeps.space.width_solver import Values, WidthSolver
 
 
 def model_rules(config: SweepConfig, fields: Fields, model_fields: Mapping[str, int]) -> Values:
@@ -140,11 +140,11 @@ class Resolver:
             return False
         return True
 
-    def _make_filling(self, family: Family, train: TrainConfig, budget: Budget) -> Filling:
+    def _make_filling(self, family: Family, train: TrainConfig, budget: Budget) -> WidthSolver:
         read: set[str] = set().union(*(expression.names for expression in self._after.values()))
-        return Filling(
+        return WidthSolver(
             family,
-            Meter(family, train),
+            CostModel(family, train),
             budget,
             self.width_step,
             self._defaults,

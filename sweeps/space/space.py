@@ -140,8 +140,8 @@ class Space:
         for name in sorted(self.reading(self.filled)):
             if self.fields.section(name) == "model" and name not in lattice.weightless:
                 rule = f"reads {self.filled}, which fills the budget, so it must not change the model's size"
-                mend = f"Of the model, these may read it: {', '.join(sorted(lattice.weightless))}."
-                raise SpaceError(f"{where}: derived.{name}", self.derived[name].text, rule, mend)
+                hint = f"Of the model, these may read it: {', '.join(sorted(lattice.weightless))}."
+                raise SpaceError(f"{where}: derived.{name}", self.derived[name].text, rule, hint)
 
 
 def find_spaces(folder: Path = SPACES_FOLDER) -> dict[str, Path]:

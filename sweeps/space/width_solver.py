@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hrm.models.registry import Family
-from sweeps.space.constraints import COUNTED_TRAINING, PARAMS, Bound, Budget, Meter, row_keys
+from sweeps.space.constraints import COUNTED_TRAINING, PARAMS, Bound, Budget, CostModel, row_keys
 
 MOST_WIDTHS_KEPT = 100_000
 """Filled widths of an enumeration that are kept, so that building a candidate need not search for its own."""
@@ -17,7 +17,7 @@ Values = dict[str, Any]
 """Field name to a value or an array of numbers."""
 
 
-class Filling:
+class WidthSolver:
     """Finds the largest multiple of a step that a width may have.
 
     Args:
@@ -35,7 +35,7 @@ class Filling:
     def __init__(
         self,
         family: Family,
-        meter: Meter,
+        meter: CostModel,
         budget: Budget,
         step: int,
         defaults: Values,
@@ -50,30 +50,30 @@ class Filling:
         self._on_size = [bound for bound in budget.upper_bounds if bound.measure is PARAMS]
         self._on_cost = [bound for bound in budget.upper_bounds if bound.measure is not PARAMS]
         self._bearing = [name for name in defaults if name not in {self._width, *family.lattice.weightless}]
-        deciding = self._bearing
+        view_as_of = self._bearing
         if self._on_cost:
-            deciding = list(dict.fromkeys([*defaults, *COUNTED_TRAINING, *sorted(read)]))
-        self._deciding = [name for name in deciding if name != self._width and name not in after]
+            view_as_of = list(dict.fromkeys([*defaults, *COUNTED_TRAINING, *sorted(read)]))
+        self._deciding = [name for name in view_as_of if name != self._width and name not in after]
         self._kept: dict[tuple[Any, ...], int] = {}
 
     def fill(self, values: Values) -> tuple[Any, Any]:
         """The widths of the points with these values, 1 where there is none, and where there is one."""
-        deciding = {name: values[name] for name in self._deciding}
+        view_as_of = {name: values[name] for name in self._deciding}
         bearing = {name: values[name] for name in self._bearing}
         # Whatever can be wrong with these fields is wrong at any width; a model cannot be counted with them.
         valid = self._family.lattice.valid(self._defaults | bearing)
-        columns = {name: value for name, value in deciding.items() if isinstance(value, np.ndarray)}
+        columns = {name: value for name, value in view_as_of.items() if isinstance(value, np.ndarray)}
         if not columns:
-            key = tuple(deciding.values())
+            key = tuple(view_as_of.values())
             if key not in self._kept:
-                self._kept[key] = int(self._widest(deciding, 1)[0]) if valid else 0
+                self._kept[key] = int(self._widest(view_as_of, 1)[0]) if valid else 0
             return max(self._kept[key], 1), self._kept[key] > 0
         if not np.any(valid):
             return 1, False
         some = int(np.argmax(np.broadcast_to(valid, len(next(iter(columns.values()))))))
         sound = {name: np.where(valid, column, column[some]) for name, column in columns.items()}
         _, first, inverse = np.unique(row_keys(sound), return_index=True, return_inverse=True)
-        distinct = deciding | {name: column[first] for name, column in sound.items()}
+        distinct = view_as_of | {name: column[first] for name, column in sound.items()}
         widths = self._widest(distinct, len(first))
         if len(first) <= MOST_WIDTHS_KEPT:
             columns_kept = (np.broadcast_to(value, len(first)).tolist() for value in distinct.values())

@@ -13,8 +13,8 @@ from benchmarks.simulator import Simulator
 from benchmarks.stored_curves import StoredCurves
 from sweeps.cli import resume
 from sweeps.results.tables import read_trials
-from sweeps.scheduler.scheduler import Plan
-from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.scheduler.scheduler import Scheduler
+from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.space.candidates import Candidates
 from tests.sweeps.processes import start
 
@@ -50,9 +50,9 @@ def test_replayed_from_its_curves_a_real_sweep_makes_the_same_decisions(
     config = resume.read(["resume=found"])
     candidates = Candidates(config, {"vocab_size": 7, "seq_len": 16, "num_puzzle_identifiers": 1})
     pack(Path("found"), list(candidates.space.parameters), Path("curves.parquet"))
-    plan = Plan(config, candidates, None, slots=2)
+    plan = Scheduler(config, candidates, None, slots=2)
     curves = StoredCurves(Path("curves.parquet"), candidates)
-    Simulator(Dispatcher(plan), curves.train(config.seed), slots=2).run()
+    Simulator(TrialRunner(plan), curves.train(config.seed), slots=2).run()
 
     real = [
         decision(row["number"], row["status"], row["steps"], values_of(row)) for row in rows(Path("found"))

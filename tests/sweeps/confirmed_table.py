@@ -9,14 +9,14 @@ from typing import Any
 import pyarrow as pa
 
 from sweeps.analysis.statistics import TEST_NAME
-from sweeps.results.metadata import Context
+from sweeps.results.metadata import SweepMetadata
 from sweeps.results.provenance import Provenance
 from sweeps.results.schema import TRIAL_COLUMNS, table
 
 BUDGET = 1000
 
 
-def context(**changes: Any) -> Context:
+def metadata(**changes: Any) -> SweepMetadata:
     """A setting whose test split has 1,000 puzzles and whose budget is `BUDGET`."""
     values: dict[str, Any] = {
         "name": "s", "question": "?", "command": [], "objective": "valid/blank_accuracy",
@@ -25,7 +25,7 @@ def context(**changes: Any) -> Context:
         "parameters": ["H_layers", "lr"], "derived": [], "space_hash": "", "space_counts": {}, "presets": [],
         "started_at": "", "provenance": Provenance(commit=None, dirty=None, versions={}, hardware={}),
     }  # fmt: skip
-    return Context(**(values | changes))
+    return SweepMetadata(**(values | changes))
 
 
 def trials(

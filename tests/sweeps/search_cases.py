@@ -11,8 +11,8 @@ import optuna
 from benchmarks.simulator import Simulation, Simulator, Slowness, Train
 from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
-from sweeps.scheduler.scheduler import Plan
-from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.scheduler.scheduler import Scheduler
+from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.pruners import PRUNERS
 from sweeps.space.candidates import Candidates
 
@@ -97,28 +97,28 @@ def _candidates(name: str, num_reports: int) -> Candidates:
     return Candidates(sweep_config(space=space, train=train), MODEL_FIELDS)
 
 
-def make_plan(slots: int = 1, journal: Path | None = None, **overrides: Any) -> Plan:
+def make_plan(slots: int = 1, journal: Path | None = None, **overrides: Any) -> Scheduler:
     config = sweep_config(**overrides)
-    return Plan(config, candidates_of(config), journal, slots)
+    return Scheduler(config, candidates_of(config), journal, slots)
 
 
 def simulate(
-    plan: Plan, slots: int = 1, train: Train | None = None, slowness: Slowness | None = None
+    plan: Scheduler, slots: int = 1, train: Train | None = None, slowness: Slowness | None = None
 ) -> Simulation:
-    return Simulator(Dispatcher(plan), train or SyntheticCurves(world=1), slots, slowness).run()
+    return Simulator(TrialRunner(plan), train or SyntheticCurves(world=1), slots, slowness).run()
 
 
-def decisions(plan: Plan) -> list[tuple[Any, ...]]:
+def decisions(plan: Scheduler) -> list[tuple[Any, ...]]:
     """All that a plan decided and learned: every job in full, how it ended and what it reported, by number."""
     numbers = sorted(plan.jobs)
     return [(plan.jobs[number], plan.outcomes[number], plan.trial_numbers.get(number)) for number in numbers]
 
 
-def study_of(plan: Plan) -> optuna.Study:
+def study_of(plan: Scheduler) -> optuna.Study:
     """Optuna's own view of the search."""
     return plan._search.study._study
 
 
-def search_jobs(plan: Plan) -> list[int]:
+def search_jobs(plan: Scheduler) -> list[int]:
     """Numbers of the search jobs, in the order of starting."""
     return [number for number, job in plan.jobs.items() if job.kind == "search"]

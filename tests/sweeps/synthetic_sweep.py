@@ -16,15 +16,15 @@ import pyarrow.parquet as pq
 from benchmarks.simulator import Simulator
 from hrm.data.base import Batch, Dataset, Split
 from sweeps.analysis.statistics import TEST_NAME
-from sweeps.callbacks.base import Listener
+from sweeps.callbacks.base import Callback
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
 from sweeps.events import Job, Report
 from sweeps.results import metadata as setting
-from sweeps.results.metadata import Context
+from sweeps.results.metadata import SweepMetadata
 from sweeps.results.schema import CURVE_COLUMNS, TRIAL_COLUMNS, table
 from sweeps.results.tables import Tables, read_curves, read_trials
-from sweeps.scheduler.scheduler import Plan
-from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.scheduler.scheduler import Scheduler
+from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.space.candidates import Candidates
 
 SPACE: dict[str, Any] = {
@@ -42,7 +42,7 @@ MODEL_FIELDS = {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1}
 
 Curve = Callable[[Job, float], float]
 """Blank-cell accuracy of a job at a fraction of its run; may raise."""
-ListenerFactory = Callable[[Context, Plan], Listener]
+ListenerFactory = Callable[[SweepMetadata, Scheduler], Callback]
 
 
 class Puzzles(Dataset):
@@ -92,13 +92,13 @@ def run_sweep(
     """Runs a made-up sweep in two slots; returns its folder."""
     config, dataset = sweep_config(**overrides), dataset or Puzzles()
     candidates = Candidates(config, dataset.model_fields)
-    plan = Plan(config, candidates, None, slots=2)
-    context = setting.describe(config, candidates, plan, dataset, ["space=depth_vs_width"], TEST_NAME)
+    plan = Scheduler(config, candidates, None, slots=2)
+    metadata = setting.describe(config, candidates, plan, dataset, ["space=depth_vs_width"], TEST_NAME)
     out.mkdir(parents=True, exist_ok=True)
-    setting.write(context, out)
-    told = [Tables(out, context, plan.trial_numbers.get)]
-    told += [listeners(context, plan)] if listeners else []
-    drive(Dispatcher(plan, told), curve)
+    setting.write(metadata, out)
+    told = [Tables(out, metadata, plan.trial_numbers.get)]
+    told += [listeners(metadata, plan)] if listeners else []
+    drive(TrialRunner(plan, told), curve)
     for listener in told:
         listener.close()
     return out
@@ -127,7 +127,7 @@ def multiply(out: Path, num: int) -> None:
     pq.write_table(table(TRIAL_COLUMNS, rows), out / "trials.parquet")
 
 
-def drive(dispatcher: Dispatcher, curve: Curve) -> None:
+def drive(dispatcher: TrialRunner, curve: Curve) -> None:
     """Runs the jobs in two slots."""
     Simulator(dispatcher, lambda job, index: make_report(job, index, curve), slots=2).run()
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from benchmarks.simulator import Slowness
 from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.events import Job, Report
-from sweeps.scheduler.scheduler import Plan
+from sweeps.scheduler.scheduler import Scheduler
 from sweeps.search.constrained_sampler import REJECTED
 from sweeps.search.pruners import PRUNERS
 from sweeps.search.samplers import SAMPLERS
@@ -47,7 +47,7 @@ def erratic(seed: int) -> Slowness:
     return slowness
 
 
-def sweep(slots: int, slowness: Slowness | None, **overrides: Any) -> Plan:
+def sweep(slots: int, slowness: Slowness | None, **overrides: Any) -> Scheduler:
     plan = make_plan(slots, num_trials=9, **overrides)
     simulate(plan, slots, sometimes_failing, slowness)
     return plan

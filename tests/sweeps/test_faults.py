@@ -35,10 +35,10 @@ from sweeps.execution import trial
 from sweeps.results import metadata as setting
 from sweeps.results.tables import Tables, read_curves, read_trials
 from sweeps.scheduler import event_log as ledger
-from sweeps.scheduler.resume import take_up
+from sweeps.scheduler.resume import restore
 from sweeps.scheduler.scheduler import Done, Wait
 from sweeps.scheduler.stopping import stopwatch
-from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.storage import JOURNAL
 from sweeps.space.candidates import Candidates
 from tests.sweeps.processes import ROOT, raylet, start, workers
@@ -75,12 +75,12 @@ def by_turns(config: SweepConfig, out: Path) -> None:
     """The same sweep in this process, with neither Ray nor faults."""
     task = sweep_task(config)
     candidates = Candidates(config, open_task(task).model_fields)
-    plan, past, book = take_up(out, config, candidates, slots=2, memory_bytes=None, clock=stopwatch())
+    plan, past, book = restore(out, config, candidates, slots=2, memory_bytes=None, clock=stopwatch())
     assert past == []
-    context = setting.describe(config, candidates, plan, open_task(task), [], TEST_NAME)
+    metadata = setting.describe(config, candidates, plan, open_task(task), [], TEST_NAME)
     running: dict[int, Any] = {}
     with closing(book):
-        dispatcher = Dispatcher(plan, [Tables(out, context, plan.trial_numbers.get)], book)
+        dispatcher = TrialRunner(plan, [Tables(out, metadata, plan.trial_numbers.get)], book)
         while True:
             job = dispatcher.next_job() if len(running) < 2 else None
             if isinstance(job, Done):
@@ -93,7 +93,7 @@ def by_turns(config: SweepConfig, out: Path) -> None:
                 running[job.number] = trial.run(job, num_reported=len(job.revived))
 
 
-def told(dispatcher: Dispatcher, number: int, message: Report | Outcome) -> bool:
+def told(dispatcher: TrialRunner, number: int, message: Report | Outcome) -> bool:
     if isinstance(message, Report):
         return dispatcher.reported(number, message)
     dispatcher.failed(number, message.error or "", message.traceback, message.observed_bytes)

@@ -12,7 +12,7 @@ import pytest
 from sweeps.cli.resume import read
 from sweeps.config import StopConfig
 from sweeps.results import output_dir as output
-from sweeps.scheduler.event_log import FILE_NAME, Ledger, Session
+from sweeps.scheduler.event_log import FILE_NAME, EventLog, Session
 from sweeps.scheduler.resume import check
 from tests.sweeps.door_cases import call, contents
 from tests.sweeps.test_sweep import SPACE
@@ -57,7 +57,7 @@ def test_time_counts_anew_and_may_be_less(here: Path) -> None:
 
 
 def test_an_extension_counts_from_where_the_ledger_says_the_sweep_was_to_go(here: Path) -> None:
-    ledger = Ledger(here / "found" / FILE_NAME)
+    ledger = EventLog(here / "found" / FILE_NAME)
     ledger.write(
         Session(
             limits={

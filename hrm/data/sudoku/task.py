@@ -80,8 +80,8 @@ def _generate_splits(config: SudokuConfig, progress: Progress | None) -> dict[st
     if splitter.num_missing:
         found = {name: len(members) for name, members in splitter.chosen.items()}
         rule = f"only {found} different puzzles were found"
-        mend = "Ask for fewer puzzles, or for other task.clues"
-        raise DataError(f"task {config.name}", config.sizes, rule, mend)
+        hint = "Ask for fewer puzzles, or for other task.clues"
+        raise DataError(f"task {config.name}", config.sizes, rule, hint)
     all_puzzles, all_solutions = np.concatenate(puzzles), np.concatenate(solutions)
     return {name: (all_puzzles[members], all_solutions[members]) for name, members in splitter.chosen.items()}
 

@@ -47,8 +47,8 @@ def documents(config: TextConfig) -> Iterator[str]:
         DataError: a file is missing or no text, the hub cannot be reached, or rows lack the field.
     """
     if config.dataset is not None:
-        mend = "Use local files (task.text=PATH), or leave task.dataset out for the text that comes along"
-        hub.check_reachable("datasets", config.dataset, "task.dataset", mend)
+        hint = "Use local files (task.text=PATH), or leave task.dataset out for the text that comes along"
+        hub.check_reachable("datasets", config.dataset, "task.dataset", hint)
         name, field = config.dataset, config.text_field
         options: dict[str, Any] = {"name": config.dataset_config, "split": config.dataset_split}
     else:

@@ -186,8 +186,8 @@ def _from_hub(name: str) -> Path:
         kept = try_to_load_from_cache(name, FILE)
         if isinstance(kept, str):
             return Path(kept)
-        mend = "Use task.tokenizer=bytes or bpe, or the path of a tokenizer.json"
-        hub.check_reachable("models", name, "task.tokenizer", mend)
+        hint = "Use task.tokenizer=bytes or bpe, or the path of a tokenizer.json"
+        hub.check_reachable("models", name, "task.tokenizer", hint)
         return Path(hf_hub_download(name, FILE))
     except HFValidationError:
         rule = "must be bytes, bpe, a tokenizer.json, or a model's name on the hub"

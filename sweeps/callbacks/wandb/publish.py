@@ -39,8 +39,8 @@ def publish(out: Path) -> str:
         OutputError: the sweep still runs.
     """
     if not logged_in():
-        mend = "Run `wandb login` or set WANDB_API_KEY"
-        raise PublishError("--publish", str(out), "needs a W&B login, and there is none", mend)
+        hint = "Run `wandb login` or set WANDB_API_KEY"
+        raise PublishError("--publish", str(out), "needs a W&B login, and there is none", hint)
     if not any((out / "wandb").glob("*run-*/*.wandb")):
         rule = "holds no W&B runs: its sweep ran with wandb.mode=disabled"
         raise PublishError("--publish", str(out), rule, "wandb.mode=offline keeps them")
@@ -138,7 +138,7 @@ def register(out: Path) -> str:
         PublishError: the server does not take it.
     """
     folder, saved = Folder.read(out), report.published(out)
-    runs = [run_id(folder.context, row["number"]) for row in folder.of("search")]
+    runs = [run_id(folder.metadata, row["number"]) for row in folder.of("search")]
     known = saved.get("sweep")
     if known is None or known["runs"] != runs:
         sweep = asked(out, "the search could not be registered", lambda: _register(out, folder, runs))
@@ -150,15 +150,15 @@ def register(out: Path) -> str:
 
 def description(folder: Folder) -> dict[str, Any]:
     """The search as W&B describes one: its goal, and the values that its trials have tried."""
-    context = folder.context
+    metadata = folder.metadata
     columns = {
-        name: [row[PARAMETER_PREFIX + name] for row in folder.of("search")] for name in context.parameters
+        name: [row[PARAMETER_PREFIX + name] for row in folder.of("search")] for name in metadata.parameters
     }
     tried = {name: {"values": list(dict.fromkeys(values))} for name, values in columns.items()}
     return {
-        "name": f"{context.name}: {context.question}"[: report.MAX_TITLE],
+        "name": f"{metadata.name}: {metadata.question}"[: report.MAX_TITLE],
         "method": "custom",
-        "metric": {"name": "objective", "goal": context.goal.direction},
+        "metric": {"name": "objective", "goal": metadata.goal.direction},
         "parameters": {"p": {"parameters": tried}},
     }
 

@@ -70,7 +70,7 @@ def build(folder: Folder, config: WandbConfig) -> Any:
         project=config.project,
         # Without one, the library asks the server whose key this is.
         entity=config.entity or "",
-        title=folder.context.question[:MAX_TITLE],
+        title=folder.metadata.question[:MAX_TITLE],
         description=lead,
         width="fluid",
         blocks=[
@@ -104,14 +104,16 @@ def _search(folder: Folder) -> Any:
         wr.ParallelCoordinatesPlotColumn(
             wr.Config(f"p.{name}"), display_name=name, log=_is_spread(folder, name) or None
         )
-        for name in folder.context.value_names
+        for name in folder.metadata.value_names
     ]
     columns.append(
-        wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric("objective"), display_name=folder.context.objective)
+        wr.ParallelCoordinatesPlotColumn(
+            wr.SummaryMetric("objective"), display_name=folder.metadata.objective
+        )
     )
-    higher = folder.context.goal.direction == "maximize"
+    higher = folder.metadata.goal.direction == "maximize"
     over_time = wr.ScatterPlot(
-        title=f"{folder.context.objective} over time, with the best so far",
+        title=f"{folder.metadata.objective} over time, with the best so far",
         x=wr.Metric("CreatedTimestamp"),
         y=wr.SummaryMetric("objective"),
         running_ymax=higher or None,
@@ -130,7 +132,7 @@ def _best_so_far(folder: Folder) -> Any:
     import wandb_workspaces.reports.v2 as wr
 
     line = wr.LinePlot(
-        title=f"best {folder.context.objective} against training FLOPs of the search",
+        title=f"best {folder.metadata.objective} against training FLOPs of the search",
         x="search/train_flops",
         y=[BEST_SO_FAR],
         layout=wr.Layout(w=WIDE, h=7),
@@ -148,7 +150,7 @@ def _sizes(folder: Folder) -> Any:
     }
     panels: list[Any] = [
         wr.ScatterPlot(
-            title=f"{folder.context.objective} against {name}",
+            title=f"{folder.metadata.objective} against {name}",
             x=axis,
             y=wr.SummaryMetric("objective"),
             layout=wr.Layout(x=HALF * i, w=HALF, h=8),
@@ -169,7 +171,7 @@ def _curves(folder: Folder) -> Any:
             y=[name],
             layout=wr.Layout(x=HALF * i, w=HALF, h=8),
         )
-        for i, name in enumerate((folder.context.goal.metric, "train/loss"))
+        for i, name in enumerate((folder.metadata.goal.metric, "train/loss"))
     ]
     runset = _runset(folder, "search and presets", ["search", "baseline", "random"], colours=True)
     return wr.PanelGrid(runsets=[runset], panels=panels)
@@ -206,8 +208,8 @@ def _runset(folder: Folder, name: str, kinds: Sequence[str], colours: bool = Fal
         for row in folder.trials:
             if row["kind"] in kinds:
                 colour = own.get(row["arm"], "sky")
-                settings[run_id(folder.context, row["number"])] = wr.RunSettings(color=COLOURS[colour])
-    filters = f"Group = '{folder.context.unique_name}' and JobType in [{listed}]"
+                settings[run_id(folder.metadata, row["number"])] = wr.RunSettings(color=COLOURS[colour])
+    filters = f"Group = '{folder.metadata.unique_name}' and JobType in [{listed}]"
     return wr.Runset(name=name, filters=filters, run_settings=settings)
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from sweeps.callbacks.base import Listener
+from sweeps.callbacks.base import Callback
 from sweeps.callbacks.wandb.session import Session, one_line, tags
 from sweeps.events import Job, Outcome, Past, Report
 from sweeps.results.tables import space_values
@@ -30,7 +30,7 @@ class _Open:
     reports: list[Report] = field(default_factory=list)
 
 
-class WandbRuns(Listener):
+class WandbRuns(Callback):
     """Tells W&B of every job.
 
     Args:
@@ -45,7 +45,7 @@ class WandbRuns(Listener):
         self._thread = threading.Thread(target=self._work, name="wandb-runs", daemon=True)
         self._thread.start()
 
-    def on_past(self, past: Past) -> None:
+    def on_resumed_job(self, past: Past) -> None:
         if past.outcome is None:
             self._go_on(past.job, past.reports)
 
@@ -93,14 +93,14 @@ class WandbRuns(Listener):
         self._open[job.number] = _Open(run, job)
 
     def _tags(self, job: Job, *more: str) -> list[str]:
-        return tags(self._session.context, job.kind, *more)
+        return tags(self._session.metadata, job.kind, *more)
 
     def _config_of(self, job: Job) -> dict[str, Any]:
-        context = self._session.context
-        provenance = context.provenance
+        metadata = self._session.metadata
+        provenance = metadata.provenance
         return {
             **job.run.to_dict(),
-            "p": space_values(job, context.value_names),
+            "p": space_values(job, metadata.value_names),
             "arm": job.arm,
             "params": job.num_params,
             "flops_per_step": job.flops_per_step,
@@ -108,7 +108,7 @@ class WandbRuns(Listener):
             "dirty": provenance.dirty,
             "versions": provenance.versions,
             "hardware": provenance.hardware,
-            "space_hash": context.space_hash,
+            "space_hash": metadata.space_hash,
         }
 
     def _log(self, number: int, report: Report) -> None:
@@ -120,7 +120,7 @@ class WandbRuns(Listener):
             name: getattr(report, name) for name in ("step", "train_flops", "train_seconds", "eval_seconds")
         }
         fraction = opened.job.fraction(report)
-        objective = self._session.context.goal.value(opened.reports)
+        objective = self._session.metadata.goal.value(opened.reports)
         row = {**spent, "fraction": fraction, "objective": objective, **report.metrics}
         known = {key: value for key, value in row.items() if value is not None}
         opened.run.log(known, step=report.index, commit=True)

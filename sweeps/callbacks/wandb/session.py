@@ -10,7 +10,7 @@ from typing import Any
 
 from hrm.config.errors import ConfigError
 from sweeps.config import WandbConfig
-from sweeps.results.metadata import Context
+from sweeps.results.metadata import SweepMetadata
 
 RETRY_SUFFIX = "-offline"
 """Of the id of a run that is kept offline after the server failed to open it: W&B's service process goes on
@@ -97,8 +97,8 @@ def check_mode(config: WandbConfig) -> str:
         ConfigError: online without a login.
     """
     if config.mode == "online" and not logged_in():
-        mend = "Run `wandb login` or set WANDB_API_KEY first, or choose wandb.mode=offline and sync later"
-        raise ConfigError("wandb.mode", "online", "needs a W&B login, and there is none", mend)
+        hint = "Run `wandb login` or set WANDB_API_KEY first, or choose wandb.mode=offline and sync later"
+        raise ConfigError("wandb.mode", "online", "needs a W&B login, and there is none", hint)
     return config.mode
 
 
@@ -110,15 +110,15 @@ def logged_in() -> bool:
         return bool(wandb.login(prompt=False, verify=False))
 
 
-def run_id(context: Context, job: int | str) -> str:
+def run_id(metadata: SweepMetadata, job: int | str) -> str:
     """A job's run, by its number; the sweep's own is called `summary`."""
-    return f"{context.sweep_id}-{job}"
+    return f"{metadata.sweep_id}-{job}"
 
 
-def tags(context: Context, *more: str) -> list[str]:
+def tags(metadata: SweepMetadata, *more: str) -> list[str]:
     """What to filter by: space, task, budget, and what is given."""
-    budget = "no budget" if context.max_params is None else f"max_params={context.max_params}"
-    return [tag[:MAX_TAG] for tag in (context.name, context.task, budget, *more)]
+    budget = "no budget" if metadata.max_params is None else f"max_params={metadata.max_params}"
+    return [tag[:MAX_TAG] for tag in (metadata.name, metadata.task, budget, *more)]
 
 
 class Session:
@@ -132,9 +132,13 @@ class Session:
     """
 
     def __init__(
-        self, out: Path, config: WandbConfig, context: Context, warn: Callable[[str], None] | None = None
+        self,
+        out: Path,
+        config: WandbConfig,
+        metadata: SweepMetadata,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
-        self.out, self.context = out.resolve(), context
+        self.out, self.metadata = out.resolve(), metadata
         self.warn = warn or (lambda message: print(message, file=sys.stderr))
         self.mode = config.mode
         self._config = config
@@ -161,7 +165,7 @@ class Session:
         import wandb
 
         given = {"name": name, "job_type": job_type, "tags": tags, "config": dict(config)}
-        identity = run_id(self.context, job)
+        identity = run_id(self.metadata, job)
         supersede(self.out, identity)
         try:
             return self._init(identity, given)
@@ -198,7 +202,7 @@ class Session:
             project=self._config.project,
             entity=self._config.entity,
             id=identity,
-            group=self.context.unique_name,
+            group=self.metadata.unique_name,
             resume="allow" if self.mode == "online" else None,
             dir=self.out,
             reinit="create_new",

@@ -33,7 +33,7 @@ def write(session: Session, status: str) -> None:
     try:
         folder = Folder.read(session.out)
         run = session.open(
-            SUMMARY, SUMMARY, SUMMARY, tags(folder.context, SUMMARY, status), _config(session.out, folder)
+            SUMMARY, SUMMARY, SUMMARY, tags(folder.metadata, SUMMARY, status), _config(session.out, folder)
         )
         run.define_metric("*", step_metric="search/trial")
         for number, row in enumerate(best_so_far(folder)):
@@ -51,7 +51,7 @@ def write(session: Session, status: str) -> None:
 
 def best_so_far(folder: Folder) -> Iterator[Row]:
     """The search, a row a trial in the order of starting: its compute up to there and the best found."""
-    goal, best, spent = folder.context.goal, None, 0
+    goal, best, spent = folder.metadata.goal, None, 0
     for row in folder.of("search"):
         spent += row["train_flops"] or 0
         value = row["objective"]
@@ -64,16 +64,16 @@ def best_so_far(folder: Folder) -> Iterator[Row]:
 def _config(out: Path, folder: Folder) -> dict[str, Any]:
     from hrm.config.schema import read_yaml
 
-    context = folder.context
+    metadata = folder.metadata
     return {
         "sweep": read_yaml(out / CONFIG) if (out / CONFIG).exists() else {},
-        "command": context.command,
-        "question": context.question,
-        "space_hash": context.space_hash,
-        "data_fingerprint": context.data_fingerprint,
-        "commit": context.provenance.commit,
-        "versions": context.provenance.versions,
-        "hardware": context.provenance.hardware,
+        "command": metadata.command,
+        "question": metadata.question,
+        "space_hash": metadata.space_hash,
+        "data_fingerprint": metadata.data_fingerprint,
+        "commit": metadata.provenance.commit,
+        "versions": metadata.provenance.versions,
+        "hardware": metadata.provenance.hardware,
     }
 
 
@@ -96,8 +96,8 @@ def _figures(folder: Folder) -> dict[str, Any]:
 def _artifacts(out: Path, folder: Folder) -> Iterator[Any]:
     import wandb
 
-    name = folder.context.unique_name
-    tables = wandb.Artifact(f"{name}-tables", type="tables", description=folder.context.question)
+    name = folder.metadata.unique_name
+    tables = wandb.Artifact(f"{name}-tables", type="tables", description=folder.metadata.question)
     for file in (TRIALS, CONTEXT, "report.md"):
         if (out / file).exists():
             tables.add_file(str(out / file))

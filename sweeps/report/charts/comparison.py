@@ -21,7 +21,7 @@ def build_confirmed(folder: Folder) -> Chart | None:
         return None
     names = [f"{arm.name}\n{arm.params:,}" for arm in found.arms]
     return Chart(
-        title=f"Confirmed on fresh seeds, {folder.context.task}",
+        title=f"Confirmed on fresh seeds, {folder.metadata.task}",
         caption="Confirmed arms and their parameters: open dots are single seeds, squares with bars the mean "
         "with its 95% interval.",
         panels=[_panel(folder, metric, names) for metric in metrics],
@@ -48,20 +48,20 @@ def _panel(folder: Folder, metric: str, names: list[str]) -> Panel:
 
 def name(index: int, folder: Folder) -> str:
     """What the sweep is called here: its space, and its place in the command."""
-    return f"{index + 1}. {folder.context.name}"
+    return f"{index + 1}. {folder.metadata.name}"
 
 
 def build_side_by_side(folders: Sequence[Folder]) -> Chart | None:
     """Mean and interval of each sweep's best find and best preset; None where they cannot share an axis."""
     metrics = {folder.comparisons.metrics[0] for folder in folders}
-    data = {folder.context.data_fingerprint for folder in folders}
+    data = {folder.metadata.data_fingerprint for folder in folders}
     if len(metrics) > 1 or len(data) > 1 or not any(folder.comparisons.arms for folder in folders):
         return None
     metric = metrics.pop()
     names = []
     layers: list[Layer] = []
     for i, folder in enumerate(folders):
-        budget = folder.context.max_params
+        budget = folder.metadata.max_params
         names.append(f"{name(i, folder)}\n{'no limit' if budget is None else count(budget)}")
         layers += _marks(
             folder, folder.comparisons.best_finalist, metric, i - 0.14, "best find" if i == 0 else ""

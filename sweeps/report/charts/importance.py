@@ -60,7 +60,7 @@ def _panel(folder: Folder, effect: Effect) -> Panel:
     grid = sorted(set(dots_x)) if log and len(set(dots_x)) <= MAX_LEVELS else []
     axis = Axis(label=effect.name, names=names, log=log, ticks=grid,
                 whole=not words and all(at.is_integer() for at in dots_x))  # fmt: skip
-    return Panel(x=axis, y=Axis(label=style.metric_label(folder.context.objective)), layers=layers)
+    return Panel(x=axis, y=Axis(label=style.metric_label(folder.metadata.objective)), layers=layers)
 
 
 def _bar(mean: Estimate) -> float:
@@ -129,7 +129,7 @@ def dimensions(folder: Folder) -> tuple[list[Row], list[Dimension]]:
     """The search trials that have an objective, and the dimensions in which they differ; the objective last."""
     rows = [row for row in folder.of("search") if row["objective"] is not None]
     found = []
-    for name in folder.context.value_names:
+    for name in folder.metadata.value_names:
         values = [row[PARAMETER_PREFIX + name] for row in rows]
         if None not in values and len(set(values)) > 1:
             found.append(Dimension(name, values, [short(value) for value in values]))
@@ -137,7 +137,7 @@ def dimensions(folder: Folder) -> tuple[list[Row], list[Dimension]]:
     if len(set(sizes)) > 1:
         found.append(Dimension("parameters", sizes, [count(size) for size in sizes]))
     scores = [row["objective"] for row in rows]
-    name = folder.context.objective.rpartition("/")[2]
+    name = folder.metadata.objective.rpartition("/")[2]
     return rows, [*found, Dimension(name, scores, [score(value) for value in scores])]
 
 
@@ -149,7 +149,7 @@ def widget(folder: Folder) -> dict[str, Any] | None:
     places = [axis.places for axis in axes]
     return {
         "title": f"{len(rows)} search trials; drag along an axis to select",
-        "maximize": folder.context.goal.direction == "maximize",
+        "maximize": folder.metadata.goal.direction == "maximize",
         "scale": {"label": axes[-1].label, "low": min(axes[-1].values), "high": max(axes[-1].values), "log": False},
         "axes": [{"label": axis.label, "names": axis.names, "log": axis.log} for axis in axes],
         "trials": [
@@ -166,7 +166,7 @@ def build_parallel_coordinates(folder: Folder) -> Chart | None:
     if len(rows) < 2 or len(axes) < 2:
         return None
     shares = [_shares(axis) for axis in axes]
-    order = sorted(range(len(rows)), key=lambda i: -folder.context.goal.best_first(axes[-1].values[i]))
+    order = sorted(range(len(rows)), key=lambda i: -folder.metadata.goal.best_first(axes[-1].values[i]))
     lines = [(list(range(len(axes))), [column[i] for column in shares]) for i in order]
     names = [f"{axis.label}\n{_ends(axis)}" for axis in axes]
     values = [axes[-1].values[i] for i in order]
@@ -182,7 +182,7 @@ def build_parallel_coordinates(folder: Folder) -> Chart | None:
                 layers=[layer],
             )
         ],
-        scale=Scale(label=style.metric_label(folder.context.objective), low=min(values), high=max(values)),
+        scale=Scale(label=style.metric_label(folder.metadata.objective), low=min(values), high=max(values)),
         wide=max(7.2, 1.3 * len(axes)),
     )
 

@@ -23,12 +23,12 @@ def build_front(folder: Folder) -> Chart | None:
     trials = folder.ranked(folder.of("search"))
     members = [row for row in trials if row["number"] in on_front]
     return Chart(
-        title=f"Pareto front of {' and '.join(found.objectives)}, {folder.context.task}",
+        title=f"Pareto front of {' and '.join(found.objectives)}, {folder.metadata.task}",
         caption="Large marks are on the front: no other completed trial is as good in every objective and better in "
         "one. One seed each, which flatters. The hypervolume's reference point is in the text.",
         panels=[
             Panel(
-                x=Axis(label=name if name in folder.context.goals.costs else style.metric_label(name)),
+                x=Axis(label=name if name in folder.metadata.goals.costs else style.metric_label(name)),
                 y=Axis(label=style.metric_label(found.objectives[0])),
                 layers=[
                     _front_points(folder, trials, name, legend="search trials", colour="sky"),
@@ -82,16 +82,16 @@ def by_params(folder: Folder) -> Chart | None:
     layers += arms.confirmed(folder, lambda arm: float(arm.params))
     x = Axis(label="parameters", log=max(params) / min(params) > 10)
     return Chart(
-        title=f"Score over parameters, {folder.context.task}",
+        title=f"Score over parameters, {folder.metadata.task}",
         caption="Objective over parameters. The front joins the trials that none with as few parameters beats; it "
         "is of one seed each, and so flatters. Large marks are the confirmed arms with 95% intervals.",
-        panels=[Panel(x=x, y=Axis(label=style.metric_label(folder.context.objective)), layers=layers)],
+        panels=[Panel(x=x, y=Axis(label=style.metric_label(folder.metadata.objective)), layers=layers)],
     )
 
 
 def by_flops(folder: Folder) -> Chart | None:
     """The metric at every report over the training FLOPs spent until then, and the best for each amount."""
-    metric = folder.context.goal.metric
+    metric = folder.metadata.goal.metric
     kinds = {kind: _curves(folder, folder.of(kind)) for kind in ("search", "baseline")}
     spots = [spot for curves in kinds.values() for curve in curves for spot in curve]
     if not spots:
@@ -106,7 +106,7 @@ def by_flops(folder: Folder) -> Chart | None:
     layers.append(Points(x=[s[0] for s in front], y=[s[1] for s in front], notes=[s[2] for s in front],
                          colour="vermilion", size=5))  # fmt: skip
     return Chart(
-        title=f"Score over training compute, {folder.context.task}",
+        title=f"Score over training compute, {folder.metadata.task}",
         caption="The metric at every report over the training FLOPs that a run had spent; the front is the best that "
         "any run had reached for as little. One seed a line.",
         panels=[
@@ -118,7 +118,7 @@ def by_flops(folder: Folder) -> Chart | None:
 
 def front_of(folder: Folder, spots: Sequence[Spot]) -> list[Spot]:
     """The spots that no other beats at the same cost or less, by cost."""
-    goal = folder.context.goal
+    goal = folder.metadata.goal
     found: list[Spot] = []
     for spot in sorted(spots, key=lambda spot: (spot[0], goal.best_first(spot[1]))):
         if not found or goal.best_first(spot[1]) < goal.best_first(found[-1][1]):
@@ -143,7 +143,7 @@ def _front_line(front: Sequence[Spot], end: float) -> Lines:
 
 
 def _curves(folder: Folder, rows: Sequence[Row]) -> list[list[Spot]]:
-    metric = folder.context.goal.metric
+    metric = folder.metadata.goal.metric
     return [
         [
             (point["train_flops"] / 1e12, point[metric],

@@ -16,7 +16,7 @@ MARKS: dict[str, Mark] = {"completed": "circle", "pruned": "cross", "failed": "d
 
 def build_best_so_far(folder: Folder) -> Chart | None:
     """Best objective against training FLOPs, in the order of starting; None without a completed trial."""
-    goal = folder.context.goal
+    goal = folder.metadata.goal
     best: float | None = None
     spent = 0
     steps: list[tuple[float, float]] = []
@@ -45,9 +45,9 @@ def build_best_so_far(folder: Folder) -> Chart | None:
         layers.append(Rule(name=f"{row['arm']} at its best", y=row["objective"]))
     x = Axis(label="training FLOPs of the search so far (TFLOPs)")
     return Chart(
-        title=f"The search, {folder.context.task}, one seed a trial",
+        title=f"The search, {folder.metadata.task}, one seed a trial",
         caption="Best so far against compute; pruned and failed trials stand at their last value.",
-        panels=[Panel(x=x, y=Axis(label=style.metric_label(folder.context.objective)), layers=layers)],
+        panels=[Panel(x=x, y=Axis(label=style.metric_label(folder.metadata.objective)), layers=layers)],
     )
 
 
@@ -69,12 +69,12 @@ def build_learning_curves(folder: Folder) -> Chart | None:
         return None
     layers += _best(folder)
     return Chart(
-        title=f"Learning curves, {folder.context.task}, one seed a line",
+        title=f"Learning curves, {folder.metadata.task}, one seed a line",
         caption="Learning curves; crosses mark where trials were pruned, triangles the last report of failed ones.",
         panels=[
             Panel(
                 x=Axis(label="training compute spent (share of a full run)", low=0, high=1.02),
-                y=Axis(label=style.metric_label(folder.context.goal.metric)),
+                y=Axis(label=style.metric_label(folder.metadata.goal.metric)),
                 layers=layers,
             )
         ],
@@ -82,7 +82,7 @@ def build_learning_curves(folder: Folder) -> Chart | None:
 
 
 def _curve(folder: Folder, row: Row) -> Curve | None:
-    metric = folder.context.goal.metric
+    metric = folder.metadata.goal.metric
     points = [point for point in folder.curves.get(row["number"], []) if point.get(metric) is not None]
     return ([point["fraction"] for point in points], [point[metric] for point in points]) if points else None
 
@@ -145,7 +145,7 @@ def build_compute(folder: Folder) -> Chart | None:
         layers.append(Bars(name=word, at=list(range(len(names))), start=start, notes=notes, colour=colour,
                            length=[value / 1e12 for value in spent[column]]))  # fmt: skip
     return Chart(
-        title=f"Where compute went, {folder.context.task}",
+        title=f"Where compute went, {folder.metadata.task}",
         caption="FLOPs by what they were spent on; n counts runs. Pruned and failed ones up to their last report.",
         panels=[Panel(x=Axis(label="TFLOPs", low=0), y=Axis(label="", names=names), layers=layers)],
         height=1.4 + 0.55 * len(names),

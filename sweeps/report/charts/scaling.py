@@ -49,12 +49,12 @@ def _panel(points: Sequence[Point], fit: Fit, beyond: Mapping[str, int]) -> Pane
     if reach:
         outside = np.geomspace(fit.x.max(), max(reach.values()), STEPS)
         layers += _curves(fit, outside, unit, "extrapolation", "its 95% interval, extrapolated", "orange")
-        foretold = {name: fit.at(params) for name, params in reach.items()}
+        predicted = {name: fit.at(params) for name, params in reach.items()}
         layers.append(Points(
             name="presets' sizes, extrapolated", x=[params / unit for params in reach.values()],
-            y=[found.middle for found in foretold.values()], mark="diamond", colour="orange",
+            y=[found.middle for found in predicted.values()], mark="diamond", colour="orange",
             notes=[f"{name}: {found.middle:.3g} ({found.low:.3g} to {found.high:.3g}), extrapolated"
-                   for name, found in foretold.items()],
+                   for name, found in predicted.items()],
         ))  # fmt: skip
     if fit.quantity == ERROR:
         seeds = [(point.best.axes[fit.axis] / unit, error) for point in points for error in point.best.errors]

@@ -46,7 +46,7 @@ def build_shape(folder: Folder) -> Chart | None:
     shades = [colour.of(folder.config(row)) for row in trials]
     scale = Scale(label=colour.label, low=min(shades), high=max(shades), log=colour.log)
     return Chart(
-        title=f"{folder.context.task}, {len(trials)} completed search trials, one seed each",
+        title=f"{folder.metadata.task}, {len(trials)} completed search trials, one seed each",
         caption=_caption(folder, quantities, colour),
         panels=[_panel(folder, quantity, trials, shades) for quantity in quantities],
         scale=scale,
@@ -57,7 +57,7 @@ def build_shape(folder: Folder) -> Chart | None:
 
 def told(folder: Folder, row: Row) -> str:
     """What a reader who points at a trial is told."""
-    names = folder.context.value_names
+    names = folder.metadata.value_names
     values = [f"{name}={short(row[PARAMETER_PREFIX + name])}" for name in names]
     return f"{row['arm']}: {score(row['objective'])}, {count(row['params'])} parameters, {' '.join(values)}"
 
@@ -65,8 +65,8 @@ def told(folder: Folder, row: Row) -> str:
 def _caption(folder: Folder, quantities: Sequence[Quantity], colour: Quantity) -> str:
     labels = " and ".join(quantity.label for quantity in quantities)
     text = f"Objective against {labels}; colour is {colour.label}."
-    if folder.context.max_params is not None:
-        text += f" Every shape stays within {folder.context.max_params:,} parameters."
+    if folder.metadata.max_params is not None:
+        text += f" Every shape stays within {folder.metadata.max_params:,} parameters."
     if folder.comparisons.arms:
         text += " Large marks with bars are the confirmed arms: mean and 95% interval over fresh seeds."
     pruned = len(folder.of("search", "pruned"))
@@ -96,7 +96,7 @@ def _panel(folder: Folder, quantity: Quantity, trials: Sequence[Row], shades: Se
         best = baselines[0]
         name = f"{best['arm']} at its best, {best['objective']:.3f}"
         layers.append(Rule(name=name, y=best["objective"]))
-    y = Axis(label=style.metric_label(folder.context.objective))
+    y = Axis(label=style.metric_label(folder.metadata.objective))
     confirmed = arms.confirmed(folder, lambda arm: place.of(quantity.of(arm.config)))
     return Panel(x=place.axis, y=y, layers=[*layers, *confirmed])
 
@@ -122,7 +122,7 @@ def _placing(quantity: Quantity, values: Sequence[Any]) -> Placing:
 
 def _dimensions(folder: Folder, trials: Sequence[Row]) -> list[Quantity]:
     """What the space varies, the learning rate last; depth and cycles as one number each."""
-    varied = [name for name in folder.context.parameters if _varies(trials, name)]
+    varied = [name for name in folder.metadata.parameters if _varies(trials, name)]
     found = []
     if {"H_layers", "L_layers"} <= set(folder.config(trials[0])["model"]) and set(varied) & {
         "H_layers",
@@ -193,7 +193,7 @@ def build_width_depth(folder: Folder) -> Chart | None:
         layers.append(Points(name=f"best confirmed: {best.name}", x=[x], y=[y], hollow=True, size=15,
                              colour=arms.colours(folder)[best.name], mark="circle", notes=[best.name]))  # fmt: skip
     return Chart(
-        title=f"Width and depth, {folder.context.task}",
+        title=f"Width and depth, {folder.metadata.task}",
         caption=f"Layers over width ({folder.width_field}); squares are completed trials of one seed each, colour is "
         "the objective, crosses were pruned. The line is the widest shape that the budget allows with the other "
         "values of the best one.",
@@ -204,7 +204,7 @@ def build_width_depth(folder: Folder) -> Chart | None:
                 layers=layers,
             )
         ],
-        scale=Scale(label=metric_label(folder.context.objective), low=min(values), high=max(values)),
+        scale=Scale(label=metric_label(folder.metadata.objective), low=min(values), high=max(values)),
     )
 
 
@@ -230,7 +230,7 @@ def _layer_fields(model: dict[str, Any]) -> list[str]:
 
 def _edge(folder: Folder, places: list[tuple[float, float]]) -> list[Layer]:
     """The budget's edge over the depths that were tried, exact, for the best trial's other values."""
-    budget = folder.context.max_params
+    budget = folder.metadata.max_params
     config = folder.config(folder.ranked(folder.of("search"))[0])
     model, fields = config["model"], _layer_fields(config["model"])
     if budget is None or not fields:

@@ -50,7 +50,7 @@ def sentence(folder: Folder, effect: Effect) -> str:
     )
     if effect.answer == "not distinguishable":
         return f"`{effect.name}`: not distinguishable from no effect ({p}, corrected)."
-    goal = folder.context.goal
+    goal = folder.metadata.goal
     ranked = sorted(effect.levels, key=lambda level: goal.best_first(level.score.mean))
     best, worst = (
         f"{level.label} ({plus_minus(level.score.mean, level.score.half_width)}, n = {level.score.n})"
@@ -69,12 +69,12 @@ def _by_share(effects: list[Effect]) -> list[Effect]:
 def _basis(folder: Folder, evidence: Evidence) -> str:
     end = "at its end" if evidence.fraction >= 0.995 else f"after {evidence.fraction:.0%} of the training"
     text = (
-        f"Judged by `{folder.context.objective}` {end}, the last report that all {len(evidence.rows)} trials "
+        f"Judged by `{folder.metadata.objective}` {end}, the last report that all {len(evidence.rows)} trials "
         f"reached, one seed each: pruned trials count like the others. Test: {TEST_NAME}. An effect is of the "
         "dimension alone, with whatever else the search changed along with it"
     )
-    if folder.context.derived:
-        text += f" (under the budget {' and '.join(folder.context.derived)} follow)"
+    if folder.metadata.derived:
+        text += f" (under the budget {' and '.join(folder.metadata.derived)} follow)"
     text += "; it need not hold later in training."
     if evidence.left_out:
         text += f" {evidence.left_out} failed trials never got there and are not counted."

@@ -80,7 +80,7 @@ def confirmed(folder: Folder, pair: Comparison) -> str:
     """What a finalist is worth beside a baseline: the tested metric, then the costs."""
     costs = [
         f"{name} {count(mine)} against {count(theirs)} ({(mine - theirs) / theirs:+.1%})"
-        for name in folder.context.goals.costs
+        for name in folder.metadata.goals.costs
         if (mine := _cost(pair.finalist, name)) is not None and (theirs := _cost(pair.baseline, name))
     ]
     return (
@@ -116,7 +116,7 @@ def _cost(arm: Arm, name: str) -> float | None:
 
 
 def _front_table(folder: Folder, found: Pareto) -> Table:
-    names, arms = folder.context.value_names, {arm.name: arm for arm in folder.comparisons.arms}
+    names, arms = folder.metadata.value_names, {arm.name: arm for arm in folder.comparisons.arms}
     metric = folder.comparisons.metrics[0]
     rows_of = {row["number"]: row for row in folder.trials}
     header = ["on the front", *(f"`{name}`" for name in found.objectives), f"{metric}, fresh seeds", "values"]

@@ -109,7 +109,7 @@ def presets_left_out(folder: Folder) -> Section | None:
     """Presets that were not trained, with the reason."""
     rows = [
         [preset.name, count(preset.params), preset.left_out]
-        for preset in folder.context.presets
+        for preset in folder.metadata.presets
         if preset.left_out is not None
     ]
     return Section("Presets left out", [Table(["preset", "parameters", "reason"], rows)]) if rows else None
@@ -117,22 +117,22 @@ def presets_left_out(folder: Folder) -> Section | None:
 
 def provenance(folder: Folder) -> Section:
     """Code, versions, machine, space and data."""
-    context, found = folder.context, folder.context.provenance
+    metadata, found = folder.metadata, folder.metadata.provenance
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items() if version)
     lines = [
         f"code: {found.commit or 'not in a repository'}{', with changes' if found.dirty else ''}",
         f"versions: {versions}",
         f"machine: {machine(folder)}",
-        f"space {context.space_hash[:16]}, data {context.data_fingerprint[:16]}",
+        f"space {metadata.space_hash[:16]}, data {metadata.data_fingerprint[:16]}",
     ]
-    for name, number in context.space_counts.items():
+    for name, number in metadata.space_counts.items():
         lines.append(f"{name.replace('_', ' ')} in the space: {count(number)}")
     return Section("Where this comes from", [Items(lines)])
 
 
 def machine(folder: Folder) -> str:
     """`Intel Xeon, 2 cores, no GPU`."""
-    hardware = folder.context.provenance.hardware
+    hardware = folder.metadata.provenance.hardware
     if not hardware:
         return "an unknown machine"
     gpus = ", ".join(hardware["gpus"]) if hardware["gpus"] else "no GPU"
@@ -141,7 +141,7 @@ def machine(folder: Folder) -> str:
 
 def again(folder: Folder) -> Section:
     """The commands that repeat the sweep and train its winner."""
-    command = shlex.join(["python", "run_sweep.py", *folder.context.command])
+    command = shlex.join(["python", "run_sweep.py", *folder.metadata.command])
     blocks: list[Block] = [Text("The same sweep:"), Code(command)]
     if folder.best_config is not None:
         blocks += _retraining(folder.best_config)

@@ -42,8 +42,8 @@ def search(folder: Folder, charts: Mapping[str, Chart]) -> Section:
 
 def _best_table(folder: Folder, best: Sequence[Row]) -> Table:
     twins = {row["architecture"]: row["arm"] for row in folder.of("baseline")}
-    names = folder.context.value_names
-    objective = folder.context.objective
+    names = folder.metadata.value_names
+    objective = folder.metadata.objective
     header = ["trial", objective, "parameters", "full", "inner/width", *names, "architecture of"]
     rows = [
         [

@@ -30,13 +30,13 @@ def side_by_side(folders: Sequence[Folder]) -> Section:
 
 
 def _row(index: int, folder: Folder) -> list[str]:
-    context, found = folder.context, folder.comparisons
+    metadata, found = folder.metadata, folder.comparisons
     metric = found.metrics[0]
-    provenance = context.provenance
+    provenance = metadata.provenance
     return [
         figure.name(index, folder),
-        context.task,
-        NONE if context.max_params is None else count(context.max_params),
+        metadata.task,
+        NONE if metadata.max_params is None else count(metadata.max_params),
         _seed(folder),
         metric,
         _said(folder, found.best_finalist, metric),

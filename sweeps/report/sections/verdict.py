@@ -23,13 +23,13 @@ def verdict(folder: Folder, charts: Mapping[str, Chart]) -> Section:
     """The conclusion first, then the arms and the tests that it rests on."""
     found = folder.comparisons
     lead, *rest = wording.headline(folder)
-    blocks: list[Block] = [Text(f"**{lead}**"), *(Text(text) for text in [*rest, *folder.context.notes])]
+    blocks: list[Block] = [Text(f"**{lead}**"), *(Text(text) for text in [*rest, *folder.metadata.notes])]
     if found.arms:
         blocks.append(_arms_table(folder, found.arms))
     if found.all:
         blocks.append(_comparisons_table(found.all))
         blocks.append(Text(
-            f"Test, named before the sweep started: {folder.context.test_name}. "
+            f"Test, named before the sweep started: {folder.metadata.test_name}. "
             "Intervals are of single differences. `could find` is the true difference that this n and spread "
             "would have found four times in five. The effect size is Hedges' g, a difference in standard "
             "deviations of single runs. `to settle` is the number of seeds an arm that would find the difference "
@@ -41,12 +41,12 @@ def verdict(folder: Folder, charts: Mapping[str, Chart]) -> Section:
 
 def how_to_read(folder: Folder) -> Section:
     """What the words of the report mean."""
-    context = folder.context
+    metadata = folder.metadata
     return Section("How to read this", [Items([
         "An arm is one configuration, trained again from scratch on fresh seeds, the same seeds in every arm. "
         "Means are over its seeds, ± is half of their 95% interval (Student's t). Test figures come from "
-        f"{context.num_test:,} examples that no decision of the search has seen; validation figures from "
-        f"{context.num_valid:,} others.",
+        f"{metadata.num_test:,} examples that no decision of the search has seen; validation figures from "
+        f"{metadata.num_valid:,} others.",
         "**better** or **worse** means that the corrected p-value is below 0.05. **not distinguishable** does "
         "not mean equal: a difference smaller than `could find` may have been missed. More seeds "
         "(`confirm.seeds`) see smaller ones.",
@@ -64,7 +64,7 @@ def _arms_table(folder: Folder, arms: Sequence[Arm]) -> Table:
     header = [
         "arm",
         *metrics,
-        f"`{folder.context.objective}`",
+        f"`{folder.metadata.objective}`",
         "n",
         "parameters",
         "full",

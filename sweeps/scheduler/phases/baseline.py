@@ -10,12 +10,12 @@ from hrm.models.registry import family
 from sweeps.config import SweepConfig
 from sweeps.events import Job
 from sweeps.search.seeds import baseline_seed
-from sweeps.space.candidates import LEARNING_RATE, Candidate, Candidates, PresetPlace
+from sweeps.space.candidates import LEARNING_RATE, Candidate, Candidates, PresetFit
 
 
 def choose_presets(
     names: Iterable[str] | None, candidates: Candidates, memory_bytes: int | None
-) -> tuple[dict[str, Candidate], list[PresetPlace]]:
+) -> tuple[dict[str, Candidate], list[PresetFit]]:
     """The presets to train as baselines, by name, and those left out with the reason.
 
     Args:
@@ -26,7 +26,7 @@ def choose_presets(
         UnknownNameError: a name is no preset.
     """
     chosen: dict[str, Candidate] = {}
-    left_out: list[PresetPlace] = []
+    left_out: list[PresetFit] = []
     for name in preset_names(candidates.family) if names is None else dict.fromkeys(names):
         place = candidates.place(name)
         misfit = place.misfit

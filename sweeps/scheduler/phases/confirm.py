@@ -16,7 +16,7 @@ from sweeps.space.candidates import LEARNING_RATE, Candidate
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entrant:
+class Finalist:
     """One configuration of the confirmation.
 
     Args:
@@ -33,14 +33,14 @@ class Entrant:
     preset: str | None = None
 
 
-def choose_arms(
+def choose_finalists(
     config: SweepConfig,
     objectives: Objectives,
     jobs: Mapping[int, Job],
     outcomes: Mapping[int, Outcome],
     searched: Mapping[int, Candidate],
     presets: Mapping[str, Candidate],
-) -> tuple[list[Entrant], list[str]]:
+) -> tuple[list[Finalist], list[str]]:
     """What is confirmed, finalists first, and in sentences what is missing; nothing without finalists.
 
     Args:
@@ -68,7 +68,7 @@ def finalists(
     outcomes: Mapping[int, Outcome],
     searched: Mapping[int, Candidate],
     presets: Mapping[str, Candidate],
-) -> list[Entrant]:
+) -> list[Finalist]:
     """The best completed configurations of the search, as `Objectives.best` orders them.
 
     One with replicates stands at their mean, under the name of its first completed trial.
@@ -84,24 +84,24 @@ def finalists(
         first = next(iter(reached))
         job, preset = jobs[first], twins.get(searched[first].architecture)
         means.append([fmean(column) for column in zip(*reached.values(), strict=True)])
-        arms.append(Entrant(name=job.arm, job=job, objective=means[-1][0], preset=preset))
+        arms.append(Finalist(name=job.arm, job=job, objective=means[-1][0], preset=preset))
     return [arms[place] for place in objectives.best(means, config.confirm.finalists)]
 
 
 def best_random(
     objectives: Objectives, jobs: Mapping[int, Job], outcomes: Mapping[int, Outcome]
-) -> list[Entrant]:
+) -> list[Finalist]:
     """The best completed configuration of random search, chosen as finalists are; none without one."""
     drawn = sorted((job for job in jobs.values() if job.kind == "random"), key=lambda job: job.number)
     reached = [(job, objectives.values(job.run, _completed(outcomes[job.number]))) for job in drawn]
     ended = [(job, values) for job, values in reached if values is not None]
     best = objectives.best([values for _, values in ended], 1)
-    return [Entrant(name=ended[i][0].arm, job=ended[i][0], objective=ended[i][1][0]) for i in best]
+    return [Finalist(name=ended[i][0].arm, job=ended[i][0], objective=ended[i][1][0]) for i in best]
 
 
 def best_baselines(
     objective: Objective, jobs: Mapping[int, Job], outcomes: Mapping[int, Outcome]
-) -> list[Entrant]:
+) -> list[Finalist]:
     """Each preset at its best learning rate; a preset whose every trial failed is left out.
 
     A rate of which a trial failed comes behind those of which none did.
@@ -119,14 +119,14 @@ def best_baselines(
             if reached:
                 mean = fmean(reached)
                 rank = (len(values) - len(reached), objective.best_first(mean), same_rate[0].number)
-                ranked.append((rank, Entrant(name=name, job=same_rate[0], objective=mean)))
+                ranked.append((rank, Finalist(name=name, job=same_rate[0], objective=mean)))
         if ranked:
             arms.append(min(ranked, key=lambda pair: pair[0])[1])
     return arms
 
 
 def confirmation_jobs(
-    config: SweepConfig, arms: Sequence[Entrant], first_number: int, made: Iterable[Job] = ()
+    config: SweepConfig, arms: Sequence[Finalist], first_number: int, made: Iterable[Job] = ()
 ) -> Iterator[Job]:
     """The arms' jobs on the same fresh seeds: every arm at the first seed, then at the second, ...
 

@@ -59,7 +59,7 @@ def test_an_unknown_preset_is_named_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError) as caught:
         load_preset("tiny-demo")
     assert "must be one of: base_default, compute_scaled" in str(caught.value)
-    assert caught.value.mend == "Did you mean 'tiny_demo'?"
+    assert caught.value.hint == "Did you mean 'tiny_demo'?"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hrm.config.schema import build
-from hrm.data.base import IGNORED_LABEL, Batch, Carried, Dataset
+from hrm.data.base import IGNORED_LABEL, Batch, Dataset, InMemoryDataset
 from hrm.data.registry import open_task, task_kind
 from hrm.data.sudoku.dataset import BLANK_TOKEN
 from hrm.data.sudoku.grid import GRIDS, are_solutions, fingerprints
@@ -134,7 +134,7 @@ def test_pickles_as_a_reference_not_as_data(opened: tuple[Any, Dataset]) -> None
 
 def test_carried_it_takes_its_data_along(opened: tuple[Any, Dataset]) -> None:
     _, data = opened
-    pickled = pickle.dumps(Carried(data))
+    pickled = pickle.dumps(InMemoryDataset(data))
     assert len(pickled) > data.test.inputs.nbytes + data.valid.inputs.nbytes
     copy = pickle.loads(pickled).dataset
     assert type(copy) is type(data)

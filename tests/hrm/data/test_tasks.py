@@ -47,7 +47,7 @@ def test_a_file_that_is_no_csv_is_refused(tmp_path: Path) -> None:
     assert caught.value.rule.startswith(
         "is a file; a path must be a folder in the official directory format or a"
     )
-    assert caught.value.mend == f"Text is given as task=text task.text={tmp_path}/afile"
+    assert caught.value.hint == f"Text is given as task=text task.text={tmp_path}/afile"
     (tmp_path / "PUZZLES.CSV").write_text("")
     assert task_kind(str(tmp_path / "PUZZLES.CSV")) is SUDOKU_CSV
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from hrm.config.errors import DataError
-from hrm.data.base import Carried
+from hrm.data.base import InMemoryDataset
 from hrm.data.cache import CACHE_VARIABLE
 from hrm.data.registry import open_task, task_kind
 from hrm.data.text.config import TextConfig
@@ -132,7 +132,7 @@ def test_pickles_as_a_reference_not_as_data(tmp_path: Path) -> None:
 def test_carried_it_needs_no_file(tmp_path: Path) -> None:
     data = open_text(write_files(tmp_path, [numbered(number) for number in range(10)]))
     assert isinstance(data, TextDataset)
-    pickled = pickle.dumps(Carried(data))
+    pickled = pickle.dumps(InMemoryDataset(data))
     assert len(pickled) > data.num_train
     copy = pickle.loads(pickled).dataset
     copy.folder = tmp_path / "nowhere"

@@ -45,7 +45,7 @@ def test_intervals_hold_as_often_as_they_say(k: int, scatter: float) -> None:
     """Sweeps of 5 seeds each around a law, with and without scatter of whole sweeps; 95% less what chance allows."""
     rng = np.random.default_rng(5)
     x, exponent, experiments, seeds = sizes(k), -0.3, 300, 5
-    new, held, foretold = 8 * x[-1], 0, 0
+    new, held, predicted = 8 * x[-1], 0, 0
     for _ in range(experiments):
         moved = rng.normal(0, scatter, k)
         runs = 0.5 * (x / x[0]) ** exponent * np.exp(moved) * (1 + rng.normal(0, 0.05, (seeds, k)))
@@ -55,9 +55,9 @@ def test_intervals_hold_as_often_as_they_say(k: int, scatter: float) -> None:
         law = fit(x, y, replicates)
         held += law.exponent_interval.holds(exponent)
         truth = 0.5 * (new / x[0]) ** exponent * np.exp(rng.normal(0, scatter))
-        foretold += law.at(new).holds(truth * (1 + rng.normal(0, 0.05, seeds)).mean())
+        predicted += law.at(new).holds(truth * (1 + rng.normal(0, 0.05, seeds)).mean())
     assert held / experiments > 0.88
-    assert foretold / experiments > 0.88
+    assert predicted / experiments > 0.88
 
 
 def test_what_is_no_law_is_uncertain() -> None:

@@ -21,7 +21,7 @@ from sweeps.report import blocks as markdown
 from sweeps.report.__main__ import main
 from sweeps.report.scaling import above, build
 from sweeps.results.metadata import PresetEntry
-from tests.sweeps.confirmed_table import context, trials
+from tests.sweeps.confirmed_table import metadata, trials
 from tests.sweeps.synthetic_sweep import run_sweep
 
 BUDGETS = [250_000, 500_000, 1_000_000, 2_000_000]
@@ -49,13 +49,13 @@ def sweep(
     config = json.dumps({"family": "puzzle", "model": model})
     other = json.dumps({"family": "puzzle", "model": model | {"H_layers": 7}})
     presets = [PresetEntry(name=name, params=size, left_out=None) for name, size in PRESETS]
-    setting = context(max_params=params, presets=presets, **of_context)
+    setting = metadata(max_params=params, presets=presets, **of_context)
     table = trials(
         scores, presets=("tiny_demo",), config={"trial 1": config, "trial 2": other, "tiny_demo": config},
         params=dict.fromkeys(scores, params),
         train_flops=dict.fromkeys(scores, 10**6 * params if flops is None else flops),
     )  # fmt: skip
-    return Folder(context=setting, trials=table.to_pylist(), curves={}, comparisons=compare(table, setting))
+    return Folder(metadata=setting, trials=table.to_pylist(), curves={}, comparisons=compare(table, setting))
 
 
 def law(params: int) -> float:

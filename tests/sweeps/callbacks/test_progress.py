@@ -11,8 +11,8 @@ from rich.console import Console
 
 from sweeps.callbacks.progress import LiveProgress, PlainProgress, Standing, progress
 from sweeps.events import Job, Outcome
-from sweeps.results.metadata import Context
-from sweeps.scheduler.scheduler import Plan
+from sweeps.results.metadata import SweepMetadata
+from sweeps.scheduler.scheduler import Scheduler
 from tests.sweeps.synthetic_sweep import make_report, plausible, run_sweep
 
 
@@ -25,9 +25,9 @@ def _one_fails(job: Job, fraction: float) -> float:
 def test_plain_lines(tmp_path: Path) -> None:
     stream, plans = io.StringIO(), []
 
-    def listener(context: Context, plan: Plan) -> PlainProgress:
+    def listener(metadata: SweepMetadata, plan: Scheduler) -> PlainProgress:
         plans.append(plan)
-        found = progress(context, lambda: plan.num_jobs_expected, stream)
+        found = progress(metadata, lambda: plan.num_jobs_expected, stream)
         assert isinstance(found, PlainProgress)
         return found
 
@@ -60,9 +60,9 @@ def test_the_bar_counts_and_leaves_nothing_behind(tmp_path: Path) -> None:
             console.print(self._render())
             seen.append(console.file.getvalue())  # type: ignore[attr-defined]
 
-    def listener(context: Context, plan: Plan) -> LiveProgress:
+    def listener(metadata: SweepMetadata, plan: Scheduler) -> LiveProgress:
         console = Console(file=stream, force_terminal=True, width=150)
-        return Watched(Standing(context, lambda: plan.num_jobs_expected), console)
+        return Watched(Standing(metadata, lambda: plan.num_jobs_expected), console)
 
     run_sweep(tmp_path, _one_fails, listener, num_trials=8)
     assert "depth_vs_width" in seen[0] and re.search(r"1/\d+ jobs, 0:0\d gone, about \d+:\d\d left", seen[0])
@@ -93,15 +93,15 @@ def _screen_after(written: str) -> list[str]:
 
 @pytest.fixture
 def standing(tmp_path: Path) -> tuple[Standing, list[Job]]:
-    made: list[tuple[Context, Plan]] = []
+    made: list[tuple[SweepMetadata, Scheduler]] = []
 
-    def listener(context: Context, plan: Plan) -> PlainProgress:
-        made.append((context, plan))
-        return PlainProgress(Standing(context, lambda: 0), Console(file=io.StringIO()))
+    def listener(metadata: SweepMetadata, plan: Scheduler) -> PlainProgress:
+        made.append((metadata, plan))
+        return PlainProgress(Standing(metadata, lambda: 0), Console(file=io.StringIO()))
 
     run_sweep(tmp_path, listeners=listener, num_trials=4)
-    context, plan = made[0]
-    return Standing(context, lambda: 10), list(plan.jobs.values())
+    metadata, plan = made[0]
+    return Standing(metadata, lambda: 10), list(plan.jobs.values())
 
 
 def test_the_best_is_a_completed_run_and_no_confirmation(standing: tuple[Standing, list[Job]]) -> None:

@@ -8,19 +8,19 @@ from collections.abc import Iterator
 import pytest
 
 from sweeps.execution import prefetch as ahead
-from sweeps.execution.prefetch import Ahead
+from sweeps.execution.prefetch import Prefetcher
 
 pytestmark = pytest.mark.timeout(60)
 
 
 def test_items_come_in_order_and_end() -> None:
-    assert list(Ahead(lambda _: iter(range(5)))) == [0, 1, 2, 3, 4]
+    assert list(Prefetcher(lambda _: iter(range(5)))) == [0, 1, 2, 3, 4]
 
 
 def test_the_next_item_is_begun_before_it_is_asked_for() -> None:
     begun, wanted = threading.Event(), []
 
-    def make(it: Ahead) -> Iterator[int]:
+    def make(it: Prefetcher) -> Iterator[int]:
         yield 1
         wanted.append(it.is_wanted())
         begun.set()
@@ -28,7 +28,7 @@ def test_the_next_item_is_begun_before_it_is_asked_for() -> None:
         wanted.append(it.is_wanted())
         yield 2
 
-    items = Ahead(make)
+    items = Prefetcher(make)
     assert next(items) == 1
     begun.wait()
     assert wanted == [False]
@@ -39,7 +39,7 @@ def test_the_next_item_is_begun_before_it_is_asked_for() -> None:
 def test_what_is_begun_in_vain_ends_at_the_next_question() -> None:
     begun, done = threading.Event(), []
 
-    def make(it: Ahead) -> Iterator[int]:
+    def make(it: Prefetcher) -> Iterator[int]:
         yield 1
         begun.set()
         try:
@@ -50,7 +50,7 @@ def test_what_is_begun_in_vain_ends_at_the_next_question() -> None:
         done.append("in vain")
         yield 2
 
-    items = Ahead(make)
+    items = Prefetcher(make)
     assert next(items) == 1
     begun.wait()
     items.close()
@@ -61,13 +61,13 @@ def test_it_runs_ahead_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(ahead, "MOST_SECONDS", 0.0)
     asked, answers = threading.Event(), []
 
-    def make(it: Ahead) -> Iterator[int]:
+    def make(it: Prefetcher) -> Iterator[int]:
         yield 1
         asked.set()
         answers.append(it.is_wanted())
         yield 2
 
-    items = Ahead(make)
+    items = Prefetcher(make)
     assert next(items) == 1
     asked.wait()
     assert answers == []
@@ -76,11 +76,11 @@ def test_it_runs_ahead_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_error_reaches_who_asks() -> None:
-    def make(_: Ahead) -> Iterator[int]:
+    def make(_: Prefetcher) -> Iterator[int]:
         yield 1
         raise ValueError("of the second")
 
-    items = Ahead(make)
+    items = Prefetcher(make)
     assert next(items) == 1
     with pytest.raises(ValueError, match="of the second"):
         next(items)

@@ -18,15 +18,15 @@ import numpy as np
 import pytest
 
 from hrm.data.registry import open_task, task_kind
-from sweeps.callbacks.base import Listener
+from sweeps.callbacks.base import Callback
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
 from sweeps.errors import ResourceError
 from sweeps.events import Job, Outcome, Report
 from sweeps.execution.checkpoints import Checkpoints
-from sweeps.execution.resources import Machine, Shares
+from sweeps.execution.resources import Allocation, Machine
 from sweeps.results.tables import read_trials
-from sweeps.scheduler.scheduler import DONE, WAIT, Done, Plan, Stop, Wait
-from sweeps.scheduler.trial_runner import Decides, Dispatcher
+from sweeps.scheduler.scheduler import DONE, WAIT, Done, Scheduler, Stop, Wait
+from sweeps.scheduler.trial_runner import SchedulerProtocol, TrialRunner
 from sweeps.space.candidates import Candidates
 from tests.sweeps.search_cases import decisions, simulate
 from tests.sweeps.small_jobs import DIVERGES, MODEL, NEEDS_TOO_MUCH_MEMORY, RAISES, TASK, small_job
@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
-SHARES = Shares(slots=2, cpus_per_trial=1, gpus_per_trial=0.0)
+SHARES = Allocation(slots=2, cpus_per_trial=1, gpus_per_trial=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def ray() -> Iterator[Any]:
         yield connection
 
 
-def run(ray: Any, plan: Decides, out: Path, *listeners: Listener, max_failures: int = 0) -> None:
-    ray.run(Dispatcher(plan, listeners, max_failures=max_failures), SHARES, Checkpoints(out, 0.0))
+def run(ray: Any, plan: SchedulerProtocol, out: Path, *listeners: Callback, max_failures: int = 0) -> None:
+    ray.run(TrialRunner(plan, listeners, max_failures=max_failures), SHARES, Checkpoints(out, 0.0))
 
 
 def worker_pids() -> set[int]:
@@ -90,7 +90,7 @@ class Script:
         self.outcomes[number] = outcome
 
 
-class Watcher(Listener):
+class Watcher(Callback):
     """Notes the workers that there are, and kills one at a job's first report."""
 
     def __init__(self, victim: int) -> None:
@@ -175,13 +175,13 @@ CONFIG = SweepConfig(
 )
 
 
-def make_plan() -> Plan:
+def make_plan() -> Scheduler:
     task = task_kind(TASK["name"]).config_class(**TASK)
     candidates = Candidates(CONFIG, open_task(task).model_fields)
-    return Plan(CONFIG, candidates, None, SHARES.slots)
+    return Scheduler(CONFIG, candidates, None, SHARES.slots)
 
 
-def told(plan: Plan) -> list[Any]:
+def told(plan: Scheduler) -> list[Any]:
     """Decisions and numbers, without the seconds, which no two runs share."""
 
     def timeless(outcome: Outcome) -> Outcome:
@@ -236,7 +236,7 @@ def test_a_running_cluster_is_joined_with_our_code_sent_along(ray: Any, tmp_path
 
 
 def test_what_a_listener_raises_comes_out_as_it_is(ray: Any, tmp_path: Path) -> None:
-    class Full(Listener):
+    class Full(Callback):
         def on_report(self, job: Job, report: Report) -> None:
             raise OSError("no space left on device")
 

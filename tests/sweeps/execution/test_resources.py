@@ -15,8 +15,8 @@ from sweeps.execution.resources import (
     DRIVER_BYTES,
     HELD_PER_COUNTED,
     WORKER_BYTES,
+    Allocation,
     Machine,
-    Shares,
     share,
 )
 
@@ -52,7 +52,7 @@ def test_slots_and_shares(
     asked: dict[str, Any], cpus: int, gpus: int, slots: int, gpus_per_trial: float
 ) -> None:
     shares = share(config(**asked), [Machine(num_cpus=cpus, num_gpus=gpus)], None)
-    assert shares == Shares(
+    assert shares == Allocation(
         slots=slots, cpus_per_trial=asked.get("cpus", 1), gpus_per_trial=gpus_per_trial, memory_bytes=None
     )
 
@@ -132,7 +132,7 @@ def test_slots_of_a_cluster_are_those_of_its_nodes() -> None:
     nodes = [Machine(num_cpus=0, num_gpus=0), *[Machine(num_cpus=3, num_gpus=0)] * 2]
     assert share(config(cpus=2), nodes, None).slots == 2
     mixed = [Machine(num_cpus=32, num_gpus=0), Machine(num_cpus=4, num_gpus=1)]
-    assert share(config(per_gpu=8), mixed, None) == Shares(slots=4, cpus_per_trial=1, gpus_per_trial=0.25)
+    assert share(config(per_gpu=8), mixed, None) == Allocation(slots=4, cpus_per_trial=1, gpus_per_trial=0.25)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_the_bound_that_a_message_proposes_is_enough() -> None:
     machine = Machine(num_cpus=2, num_gpus=0, memory_bytes=8 * GIB)
     with pytest.raises(ResourceError) as raised:
         share(config(), [machine], 10**10)
-    bound = int(raised.value.mend.split("=")[1].split(",")[0])
+    bound = int(raised.value.hint.split("=")[1].split(",")[0])
     assert share(config(), [machine], bound).slots == 1
     with pytest.raises(ResourceError):
         share(config(), [machine], bound + 2)

@@ -23,7 +23,7 @@ from sweeps.errors import SpaceError
 from sweeps.events import Outcome, Report
 from sweeps.execution import checkpoints, trial
 from sweeps.execution.checkpoints import Checkpoint
-from sweeps.execution.prefetch import Ahead
+from sweeps.execution.prefetch import Prefetcher
 from sweeps.execution.storage import Storage
 from sweeps.results.tables import read_trials
 from tests.sweeps.small_jobs import DIVERGES, MODEL, NEEDS_TOO_MUCH_MEMORY, RAISES, TASK, small_job
@@ -110,7 +110,7 @@ def test_nothing_is_trained_between_two_reports() -> None:
 
 
 def test_what_is_trained_ahead_makes_the_same_numbers() -> None:
-    messages = Ahead(lambda ahead: trial.run(small_job(0), ahead=ahead))
+    messages = Prefetcher(lambda ahead: trial.run(small_job(0), ahead=ahead))
     assert [report.metrics for report in messages] == [report.metrics for report in reports_of(0)]
 
 
@@ -118,7 +118,7 @@ def test_nothing_is_saved_of_what_is_trained_in_vain(tmp_path: Path, monkeypatch
     monkeypatch.setattr(checkpoints, "MAX_SHARE", 1e9)  # one at every step
     steps: list[bool] = []
 
-    class Watched(Ahead):
+    class Watched(Prefetcher):
         def is_wanted(self) -> bool:
             steps.append(super().is_wanted())
             return steps[-1]

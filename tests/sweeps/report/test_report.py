@@ -28,7 +28,7 @@ from sweeps.report.format import flops, headline, percent
 from sweeps.results import metadata as setting
 from sweeps.results.schema import TRIAL_COLUMNS, table
 from sweeps.results.tables import read_trials
-from tests.sweeps.confirmed_table import context, trials
+from tests.sweeps.confirmed_table import metadata, trials
 from tests.sweeps.synthetic_sweep import Puzzles, plausible, run_sweep
 
 NAMES = [
@@ -96,7 +96,7 @@ def test_the_verdict_table_is_the_comparison(out: Path) -> None:
         assert row[4] == "3" and row[5] == f"{arm.params:,}"
         assert row[6].endswith(" iso") == arm.iso_parameter
     assert [row[-1] for row in rows[3:]] == [f"**{pair.verdict}**" for pair in folder.comparisons.all]
-    assert folder.context.test_name in text
+    assert folder.metadata.test_name in text
 
 
 def test_search_failures_compute_and_presets(out: Path) -> None:
@@ -312,8 +312,8 @@ def test_other_spaces_and_objectives_are_drawn(tmp_path: Path, name: str, object
 def _headline(arms: dict, **changes: object) -> list[str]:
     from sweeps.analysis.comparison import compare
 
-    table, given = trials(arms, **changes), context()  # type: ignore[arg-type]
-    folder = Folder(context=given, trials=table.to_pylist(), curves={}, comparisons=compare(table, given))
+    table, given = trials(arms, **changes), metadata()  # type: ignore[arg-type]
+    folder = Folder(metadata=given, trials=table.to_pylist(), curves={}, comparisons=compare(table, given))
     return headline(folder)
 
 

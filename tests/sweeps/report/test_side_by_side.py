@@ -31,6 +31,8 @@ def test_budgets_and_seeds(tmp_path: Path) -> None:
         assert f"{verdict} in {verdicts.count(verdict)}" in tally.text and tally.text.endswith("of 2 sweeps.")
     assert len(figure.chart.panels[0].layers) == 4
 
-    other = dataclasses.replace(second, context=dataclasses.replace(second.context, data_fingerprint="other"))
+    other = dataclasses.replace(
+        second, metadata=dataclasses.replace(second.metadata, data_fingerprint="other")
+    )
     *_, text = side_by_side([first, other]).blocks
     assert isinstance(text, Text) and text.text.startswith("No figure")

@@ -96,7 +96,7 @@ def test_only_search_trials_have_optuna_numbers(out: Path) -> None:
 
 def test_every_row_reproduces_itself(out: Path) -> None:
     """The config builds the very run: its counts, its architecture, its seed."""
-    context = setting.read(out)
+    metadata = setting.read(out)
     for row in read_trials(out).to_pylist():
         run = RunConfig.from_dict(json.loads(row["config"]))
         counts = family(run.family).counts(run.model, run.train.batch_size)
@@ -105,9 +105,9 @@ def test_every_row_reproduces_itself(out: Path) -> None:
         assert architecture(run) == row["architecture"] and run.seed == row["seed"]
         assert run.model.hidden_size == row["p.hidden_size"] and run.train.lr == row["p.lr"]
         assert run.model.H_layers == row["p.H_layers"], "a preset's row has its own layers"
-        assert row["fullness"] == row["params"] / context.max_params <= 1
+        assert row["fullness"] == row["params"] / metadata.max_params <= 1
         assert row["inner_over_width"] == run.model.inner_size / run.model.hidden_size
-        assert row["started_at"].tzinfo is not None and row["space_hash"] == context.space_hash
+        assert row["started_at"].tzinfo is not None and row["space_hash"] == metadata.space_hash
         assert json.loads(row["versions"])["python"] and json.loads(row["hardware"])["cpu"]
 
 

@@ -8,7 +8,7 @@ import pytest
 from sweeps.config import BaselineConfig
 from sweeps.events import Job, Outcome, Report
 from sweeps.scheduler.phases.baseline import baseline_jobs
-from sweeps.scheduler.phases.confirm import Entrant, best_baselines, confirmation_jobs, finalists
+from sweeps.scheduler.phases.confirm import Finalist, best_baselines, confirmation_jobs, finalists
 from sweeps.search.objectives import Objective, Objectives
 from sweeps.search.seeds import confirmation_seeds
 from tests.sweeps.search_cases import PRESET_SPACE, candidates_of, sweep_config
@@ -24,7 +24,7 @@ def reached(value: float | None, status: Any = "completed") -> Outcome:
     return Outcome(status=status, reports=(report,))
 
 
-def baselines(objective: Objective, outcomes: list[Outcome]) -> list[Entrant]:
+def baselines(objective: Objective, outcomes: list[Outcome]) -> list[Finalist]:
     config = sweep_config(baseline=BaselineConfig(trials=len(outcomes)))
     jobs = list(baseline_jobs(config, candidates_of(config), ["tiny_demo"]))
     return best_baselines(objective, dict(enumerate(jobs)), dict(enumerate(outcomes)))
@@ -108,7 +108,7 @@ def test_a_baseline_of_which_all_failed_does_not_enter() -> None:
 def test_every_arm_meets_the_same_fresh_seeds() -> None:
     config = sweep_config(seed=3)
     jobs = list(baseline_jobs(config, candidates_of(config), ["tiny_demo"]))
-    arms = [Entrant(name=f"arm {job.number}", job=job, objective=0.5) for job in jobs]
+    arms = [Finalist(name=f"arm {job.number}", job=job, objective=0.5) for job in jobs]
     confirmations = list(confirmation_jobs(config, arms, 40))
     assert [job.number for job in confirmations] == list(range(40, 49))
     seeds = confirmation_seeds(3, config.confirm.seeds)

@@ -7,7 +7,7 @@ import dataclasses
 from sweeps.config import BaselineConfig, ConfirmConfig
 from sweeps.events import Job
 from sweeps.scheduler.phases.random_search import ARM, random_jobs, search_flops
-from sweeps.scheduler.scheduler import Plan
+from sweeps.scheduler.scheduler import Scheduler
 from tests.sweeps.search_cases import TINY_SPACE, candidates_of, decisions, make_plan, simulate, sweep_config
 
 RANDOM = BaselineConfig(presets=["tiny_demo"], trials=1, random=True)
@@ -23,7 +23,7 @@ def flops_of(job: Job) -> int:
     return job.flops_per_step * job.run.train.steps
 
 
-def run(slots: int = 1, **overrides: object) -> Plan:
+def run(slots: int = 1, **overrides: object) -> Scheduler:
     plan = make_plan(slots, baseline=RANDOM, confirm=ConfirmConfig(finalists=2, seeds=2), **overrides)
     simulate(plan, slots)
     return plan

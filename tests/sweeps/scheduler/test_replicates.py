@@ -10,7 +10,7 @@ import pytest
 from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.config import ConfirmConfig
 from sweeps.events import Job, Report
-from sweeps.scheduler.scheduler import Plan
+from sweeps.scheduler.scheduler import Scheduler
 from sweeps.search.objectives import Objective
 from sweeps.search.samplers import SAMPLERS
 from sweeps.search.seeds import replicate_seed
@@ -24,7 +24,7 @@ from tests.sweeps.search_cases import (
 )
 
 
-def replicated(name: str, slots: int = 1, **overrides: Any) -> Plan:
+def replicated(name: str, slots: int = 1, **overrides: Any) -> Scheduler:
     values: dict[str, Any] = {
         "space": TINY_SPACE, "sampler": {"name": name}, "num_trials": 20, "replicates": 3,
         "pruner": {"name": "none"}, "baseline": NO_BASELINES, "confirm": NO_CONFIRMATION,

@@ -26,9 +26,9 @@ from sweeps.report.sections.search import compute
 from sweeps.results import metadata as setting
 from sweeps.results.tables import Tables, read_curves, read_trials
 from sweeps.scheduler.event_log import FILE_NAME, Started, read
-from sweeps.scheduler.resume import take_up
+from sweeps.scheduler.resume import restore
 from sweeps.scheduler.stopping import stopwatch
-from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.storage import JOURNAL
 from sweeps.space.candidates import Candidates
 from tests.sweeps.synthetic_sweep import MODEL_FIELDS, Puzzles, drive, plausible, sweep_config
@@ -67,7 +67,7 @@ class Killer:
 
 @contextmanager
 def killed_after(writes: int, rng: random.Random, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patched:
+    with monkeypatch.metadata() as patched:
         patched.setattr(os, "fsync", Killer(writes, rng))
         yield
 
@@ -81,13 +81,13 @@ def curve(job: Job, fraction: float) -> float:
 def session(out: Path, config: SweepConfig = CONFIG) -> None:
     """What the program does in a folder, without its processes."""
     out.mkdir(exist_ok=True)
-    plan, past, ledger = take_up(out, config, CANDIDATES, slots=2, memory_bytes=None, clock=stopwatch())
-    context = setting.take_up(out, Puzzles()) or setting.describe(
+    plan, past, ledger = restore(out, config, CANDIDATES, slots=2, memory_bytes=None, clock=stopwatch())
+    metadata = setting.restore(out, Puzzles()) or setting.describe(
         config, CANDIDATES, plan, Puzzles(), [], TEST_NAME
     )
-    setting.write(context, out)
+    setting.write(metadata, out)
     with closing(ledger):
-        dispatcher = Dispatcher(plan, [Tables(out, context, plan.trial_numbers.get)], ledger)
+        dispatcher = TrialRunner(plan, [Tables(out, metadata, plan.trial_numbers.get)], ledger)
         dispatcher.go_on(past)
         drive(dispatcher, curve)
 

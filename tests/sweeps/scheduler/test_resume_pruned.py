@@ -19,9 +19,9 @@ from sweeps.config import ConfirmConfig, StopConfig, SweepConfig
 from sweeps.report.sections import search as section
 from sweeps.results.tables import read_trials
 from sweeps.scheduler.phases.resume_pruned import best_looking_first
-from sweeps.scheduler.scheduler import DONE, Plan
-from sweeps.scheduler.trial_runner import Dispatcher
-from sweeps.search.constrained_sampler import closed_keys
+from sweeps.scheduler.scheduler import DONE, Scheduler
+from sweeps.scheduler.trial_runner import TrialRunner
+from sweeps.search.constrained_sampler import exhausted_keys
 from sweeps.search.pareto_front import dominates
 from sweeps.search.study import REVIVED
 from tests.sweeps.scheduler.test_resume import Killed, extended, found, killed_after, session, spent
@@ -41,17 +41,17 @@ CURVES = SyntheticCurves(world=1)
 UNPRUNED = {"name": "none"}
 
 
-def searched(slots: int = 2, **overrides: Any) -> Plan:
+def searched(slots: int = 2, **overrides: Any) -> Scheduler:
     plan = make_plan(slots, num_trials=12, **({"baseline": NO_BASELINES} | overrides))
     simulate(plan, slots, CURVES)
     return plan
 
 
-def revived(plan: Plan) -> list[int]:
+def revived(plan: Scheduler) -> list[int]:
     return [number for number, job in plan.jobs.items() if job.revived]
 
 
-def spent_flops(plan: Plan) -> int:
+def spent_flops(plan: Scheduler) -> int:
     return sum(plan.outcomes[number].reports[-1].train_flops for number in search_jobs(plan))
 
 
@@ -124,10 +124,10 @@ def test_the_study_keeps_the_pruned_trial_and_adds_one_that_stands_for_it(tmp_pa
     # A sampler knows it once, and as completed: what was pruned is closed to replicates.
     study = plan._search.study
     assert study._gone_on == {trial.user_attrs[REVIVED] for trial in trials[12:]}
-    with study._storage.deciding(16, hidden=study._gone_on):
+    with study._storage.view_as_of(16, hidden=study._gone_on):
         assert len(study._study.get_trials()) == 12
         keys = {trial.user_attrs["key"] for trial in trials[12:]}
-        assert keys <= closed_keys(study._study, 16) and not keys & closed_keys(study._study, 16, 2)
+        assert keys <= exhausted_keys(study._study, 16) and not keys & exhausted_keys(study._study, 16, 2)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -182,8 +182,8 @@ def test_out_of_time_a_revived_trial_is_pruned_again() -> None:
     timed = dataclasses.replace(config, stop=StopConfig(hours=1.0))
     started = simulate(make_plan(1, num_trials=12, baseline=NO_BASELINES, revive=2), 1, CURVES).started
     first, number = next((time, job.number) for time, job in started if job.revived)
-    plan = Plan(timed, candidates_of(config), None, 1, clock=lambda: 3600 - first - 1 + clock.seconds)
-    Simulator(Dispatcher(plan), CURVES, 1, None, clock).run()
+    plan = Scheduler(timed, candidates_of(config), None, 1, clock=lambda: 3600 - first - 1 + clock.seconds)
+    Simulator(TrialRunner(plan), CURVES, 1, None, clock).run()
     assert revived(plan) == [number]
     outcome = plan.outcomes[number]
     assert (outcome.status, outcome.error) == ("pruned", "ended by stop.hours=1")

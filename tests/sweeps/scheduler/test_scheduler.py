@@ -15,8 +15,8 @@ from benchmarks.synthetic_curves import SyntheticCurves
 from hrm.config.errors import UserError
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepTrainConfig
 from sweeps.events import Job, Outcome, Report
-from sweeps.scheduler.scheduler import DONE, WAIT, Plan
-from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.scheduler.scheduler import DONE, WAIT, Scheduler
+from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.objectives import Objective
 from sweeps.search.pruners import PRUNERS
 from sweeps.search.samplers import SAMPLERS
@@ -40,12 +40,12 @@ from tests.sweeps.search_cases import (
 CURVES = SyntheticCurves(world=1)
 
 
-def kinds(plan: Plan) -> list[str]:
+def kinds(plan: Scheduler) -> list[str]:
     """Of the jobs, by number."""
     return [plan.jobs[number].kind for number in sorted(plan.jobs)]
 
 
-def started(source: Plan | Dispatcher) -> Job:
+def started(source: Scheduler | TrialRunner) -> Job:
     job = source.next_job()
     assert isinstance(job, Job)
     return job
@@ -246,7 +246,7 @@ def test_a_trial_that_never_reports_the_objective_fails_in_the_study() -> None:
 
 def test_a_stopped_job_is_pruned_however_it_ends() -> None:
     plan = make_plan(baseline=NO_BASELINES, pruner={"name": "successive_halving", "min_resource": 1})
-    dispatcher = Dispatcher(plan)
+    dispatcher = TrialRunner(plan)
     first = started(dispatcher)
     assert [dispatcher.reported(first.number, CURVES(first, index)) for index in range(1, 6)] == [
         *[False] * 4, True
@@ -319,7 +319,7 @@ def test_presets_out_of_reach_are_listed() -> None:
     unbounded = sweep_config(
         budget=BudgetConfig(), baseline=BaselineConfig(presets=["small_sudoku"], trials=1)
     )
-    plan = Plan(unbounded, Candidates(unbounded, MODEL_FIELDS), None, 1)
+    plan = Scheduler(unbounded, Candidates(unbounded, MODEL_FIELDS), None, 1)
     assert list(plan.presets) == ["small_sudoku"] and plan.left_out == []
 
 
@@ -359,7 +359,7 @@ def test_user_errors_come_before_anything_starts(tmp_path: Path) -> None:
 
 
 def test_the_simulator_tells_a_deadlock() -> None:
-    class Stuck(Plan):
+    class Stuck(Scheduler):
         def next_job(self) -> Any:
             return WAIT
 

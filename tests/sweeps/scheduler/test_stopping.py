@@ -14,8 +14,8 @@ from benchmarks.synthetic_curves import SyntheticCurves
 from hrm.config.errors import ConfigError, UserError
 from sweeps.config import StopConfig
 from sweeps.events import Job
-from sweeps.scheduler.scheduler import Plan
-from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.scheduler.scheduler import Scheduler
+from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.objectives import Objective
 from tests.sweeps.search_cases import (
     NO_BASELINES,
@@ -33,11 +33,11 @@ REPORTS = 5
 
 def run(
     slots: int = 1, slowness: Slowness | None = None, train: Train | None = None, **overrides: Any
-) -> tuple[Plan, Simulation]:
+) -> tuple[Scheduler, Simulation]:
     clock = FakeClock()
     config = sweep_config(**{"num_trials": NUM_TRIALS, "confirm": NO_CONFIRMATION, **overrides})
-    plan = Plan(config, candidates_of(config), None, slots, clock=clock)
-    simulation = Simulator(Dispatcher(plan), train or SyntheticCurves(world=1), slots, slowness, clock).run()
+    plan = Scheduler(config, candidates_of(config), None, slots, clock=clock)
+    simulation = Simulator(TrialRunner(plan), train or SyntheticCurves(world=1), slots, slowness, clock).run()
     return plan, simulation
 
 
@@ -45,16 +45,16 @@ def uneven(seed: int) -> Slowness:
     return lambda job, index: random.Random(f"{seed} {job.number} {index}").uniform(0.3, 3)
 
 
-def of_kinds(plan: Plan, *kinds: str) -> list[int]:
+def of_kinds(plan: Scheduler, *kinds: str) -> list[int]:
     return [number for number, job in plan.jobs.items() if job.kind in kinds]
 
 
-def spent(plan: Plan, *kinds: str) -> int:
+def spent(plan: Scheduler, *kinds: str) -> int:
     reports = [plan.outcomes[number].reports for number in of_kinds(plan, *kinds)]
     return sum(made[-1].train_flops for made in reports if made)
 
 
-def whole(plan: Plan) -> int:
+def whole(plan: Scheduler) -> int:
     """Training FLOPs of one whole trial, at most."""
     return 200 * plan.presets["tiny_demo"].flops_per_step
 
@@ -105,7 +105,7 @@ def test_an_extension_within_a_raised_limit_fills_it() -> None:
 
 def test_the_expected_number_of_jobs_heeds_the_trials() -> None:
     config = sweep_config(num_trials=NUM_TRIALS, stop=StopConfig(trials=5))
-    plan = Plan(config, candidates_of(config), None, 2)
+    plan = Scheduler(config, candidates_of(config), None, 2)
     expected = plan.num_jobs_expected
     simulate(plan, 2)
     assert expected == len(plan.jobs) == 5 + 9
@@ -122,7 +122,7 @@ def test_the_expected_number_of_jobs_heeds_the_trials() -> None:
 def test_flops_are_never_passed_by_more_than_a_report(
     runs: float, slots: int, deterministic: bool, pruner: str, seed: int
 ) -> None:
-    most = int(runs * whole(Plan(sweep_config(), candidates_of(sweep_config()), None, 1)))
+    most = int(runs * whole(Scheduler(sweep_config(), candidates_of(sweep_config()), None, 1)))
     options: dict[str, Any] = {
         "stop": StopConfig(flops=most), "deterministic": deterministic, "pruner": {"name": pruner},
     }  # fmt: skip
@@ -227,7 +227,7 @@ def test_failed_trials_count_what_they_spent() -> None:
 
 def whole_of_tiny() -> int:
     config = sweep_config()
-    return whole(Plan(config, candidates_of(config), None, 1))
+    return whole(Scheduler(config, candidates_of(config), None, 1))
 
 
 @pytest.mark.parametrize(

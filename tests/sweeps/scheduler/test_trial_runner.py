@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.callbacks.base import Listener
+from sweeps.callbacks.base import Callback
 from sweeps.events import Job, Outcome, Report
 from sweeps.scheduler.scheduler import DONE, Done, Stop, Wait
-from sweeps.scheduler.trial_runner import Dispatcher
+from sweeps.scheduler.trial_runner import TrialRunner
 from tests.sweeps.small_jobs import small_job
 
 
@@ -38,7 +38,7 @@ class Script:
         self.told.append(("end", number, outcome.status, outcome.error, len(outcome.reports)))
 
 
-class Diary(Listener):
+class Diary(Callback):
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []
 
@@ -58,7 +58,7 @@ def report(index: int) -> Report:
 
 def test_a_job_from_start_to_completion() -> None:
     plan, diary = Script(1, {}), Diary()
-    dispatcher = Dispatcher(plan, [diary])
+    dispatcher = TrialRunner(plan, [diary])
     assert isinstance(dispatcher.next_job(), Job)
     dispatcher.started(0)
     assert [dispatcher.reported(0, report(index)) for index in (1, 2, 3, 4)] == [False, False, False, True]
@@ -70,7 +70,7 @@ def test_a_job_from_start_to_completion() -> None:
 
 def test_pruning_at_the_last_report_comes_too_late() -> None:
     plan = Script(1, {0: 4})
-    dispatcher = Dispatcher(plan, [])
+    dispatcher = TrialRunner(plan, [])
     dispatcher.next_job()
     for index in (1, 2, 3, 4):
         dispatcher.reported(0, report(index))
@@ -85,7 +85,7 @@ events = st.lists(
 @given(events, st.dictionaries(st.integers(0, 3), st.integers(1, 4)))
 def test_once_each_in_order_whatever_is_told(events: list[tuple[str, int]], prune: dict[int, int]) -> None:
     plan, diary = Script(4, prune), Diary()
-    dispatcher = Dispatcher(plan, [diary])
+    dispatcher = TrialRunner(plan, [diary])
     made: dict[int, int] = {}
     for event, number in events:
         if event == "next":
@@ -111,7 +111,7 @@ def test_once_each_in_order_whatever_is_told(events: list[tuple[str, int]], prun
 
 def test_a_lost_job_is_handed_out_again_until_it_has_failed_too_often() -> None:
     plan, diary = Script(1, {}), Diary()
-    dispatcher = Dispatcher(plan, [diary], max_failures=2)
+    dispatcher = TrialRunner(plan, [diary], max_failures=2)
     assert dispatcher.next_job() == small_job(0)
     dispatcher.reported(0, report(1))
     for _ in range(2):

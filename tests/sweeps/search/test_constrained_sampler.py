@@ -11,7 +11,13 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.search import study as study_module
-from sweeps.search.constrained_sampler import MOST_SHOWN, REJECTED, Rejection, TaughtStudy, lesson_of
+from sweeps.search.constrained_sampler import (
+    MOST_SHOWN,
+    REJECTED,
+    ConstrainedStudyView,
+    InfeasibleProposal,
+    build_constraint_feedback,
+)
 from sweeps.search.samplers import SAMPLERS, build_sampler
 from sweeps.search.study import SweepStudy
 from tests.sweeps.search_cases import CONTINUOUS_SPACE, SPACE, UNLISTED_SPACE, candidates_of, sweep_config
@@ -34,23 +40,23 @@ def run(study: SweepStudy, num_trials: int) -> list[dict[str, Any]]:
     return asked
 
 
-def rejections(study: SweepStudy) -> list[Rejection]:
+def rejections(study: SweepStudy) -> list[InfeasibleProposal]:
     trials = study._study.get_trials()
-    return [Rejection(*one) for trial in trials for one in trial.user_attrs.get(REJECTED, ())]
+    return [InfeasibleProposal(*one) for trial in trials for one in trial.user_attrs.get(REJECTED, ())]
 
 
-def shown(study: SweepStudy, sampler: str, rejected: list[Rejection]) -> list[FrozenTrial]:
+def shown(study: SweepStudy, sampler: str, rejected: list[InfeasibleProposal]) -> list[FrozenTrial]:
     """What a sampler sees of a study during a suggestion that rejected so much."""
     candidates = candidates_of(sweep_config(space=UNLISTED_SPACE))
     config = sweep_config(space=UNLISTED_SPACE, sampler={"name": sampler})
-    lesson = lesson_of(build_sampler(config, candidates, 0)[0], candidates)
-    assert lesson is not None
-    return TaughtStudy(study._study, study.num_asked, lesson, rejected).get_trials()
+    feedback = build_constraint_feedback(build_sampler(config, candidates, 0)[0], candidates)
+    assert feedback is not None
+    return ConstrainedStudyView(study._study, study.num_asked, feedback, rejected).get_trials()
 
 
-def too_large(number: int = 0) -> Rejection:
+def too_large(number: int = 0) -> InfeasibleProposal:
     params = {"H_layers": 4, "L_layers": 4, "expansion": 8.0, "lr": 1e-3 + number * 1e-6}
-    return Rejection(params, candidates_of(sweep_config(space=UNLISTED_SPACE)).excess(params))
+    return InfeasibleProposal(params, candidates_of(sweep_config(space=UNLISTED_SPACE)).excess(params))
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -60,8 +66,8 @@ def test_who_is_taught(name: str) -> None:
             continue
         config = sweep_config(space=space, sampler={"name": name})
         candidates = candidates_of(config)
-        lesson = lesson_of(build_sampler(config, candidates, 0)[0], candidates)
-        assert (lesson is not None) is (space is UNLISTED_SPACE and name in LEARNERS)
+        feedback = build_constraint_feedback(build_sampler(config, candidates, 0)[0], candidates)
+        assert (feedback is not None) is (space is UNLISTED_SPACE and name in LEARNERS)
 
 
 @pytest.mark.parametrize("name", LEARNERS)

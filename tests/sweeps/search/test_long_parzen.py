@@ -8,7 +8,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator, _ParzenEstimatorParameters
 from optuna.samplers._tpe.sampler import default_weights
 
-from sweeps.search.fast_tpe import LongParzenEstimator
+from sweeps.search.fast_tpe import CachedParzenEstimator
 
 PARAMETERS = _ParzenEstimatorParameters(
     prior_weight=1.0,
@@ -48,7 +48,7 @@ def densities_agree(spaces: list[BaseDistribution], num_kernels: int, num_sample
     space = {str(place): one for place, one in enumerate(spaces)}
     rng = np.random.default_rng(seed)
     observed = {name: drawn(one, rng, num_kernels) for name, one in space.items()}
-    own, optunas = (kind(observed, space, PARAMETERS) for kind in (LongParzenEstimator, _ParzenEstimator))
+    own, optunas = (kind(observed, space, PARAMETERS) for kind in (CachedParzenEstimator, _ParzenEstimator))
     of_it = optunas.sample(np.random.RandomState(seed), num_samples)
     others = {name: drawn(one, rng, num_samples) for name, one in space.items()}
     for samples in (of_it, others):
@@ -90,7 +90,8 @@ def test_a_sample_beside_its_range_has_no_density_where_it_has_none_for_optuna()
     observed = {"lr": np.asarray([1e-4, 1e-3, 1e-2])}
     beside = {"lr": np.asarray([np.nextafter(1e-4, 0), 0.5e-4, 1e-3, np.nextafter(1e-2, 1), 2e-2])}
     own, optunas = (
-        kind(observed, space, PARAMETERS).log_pdf(beside) for kind in (LongParzenEstimator, _ParzenEstimator)
+        kind(observed, space, PARAMETERS).log_pdf(beside)
+        for kind in (CachedParzenEstimator, _ParzenEstimator)
     )
     np.testing.assert_array_equal(own, optunas)
     assert np.isneginf(own[[1, 4]]).all() and np.isfinite(own[2])

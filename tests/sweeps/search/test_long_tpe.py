@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeps.search.fast_tpe import LongStudyTPESampler
+from sweeps.search.fast_tpe import FastTPESampler
 
 SPACE: dict[str, BaseDistribution] = {
     "layers": IntDistribution(1, 8),
@@ -67,7 +67,7 @@ def test_it_proposes_what_optunas_own_proposes(
         sampler = kind(n_startup_trials=2, seed=seed, constant_liar=constant_liar)
         return proposals(sampler, history, [direction], num=1)
 
-    assert proposed(LongStudyTPESampler) == proposed(TPESampler)
+    assert proposed(FastTPESampler) == proposed(TPESampler)
 
 
 @settings(max_examples=15, deadline=None)
@@ -95,7 +95,7 @@ def test_it_does_so_as_a_study_goes_on(ends: list[tuple[int, TrialState, float]]
             study.tell(ended, value if state == TrialState.COMPLETE else None, state)
         return [trial.params for trial in study.trials]
 
-    assert course(LongStudyTPESampler) == course(TPESampler)
+    assert course(FastTPESampler) == course(TPESampler)
 
 
 @settings(max_examples=15, deadline=None)
@@ -104,7 +104,7 @@ def test_it_does_so_with_several_objectives(history: list[FrozenTrial], seed: in
     def proposed(kind: type[TPESampler]) -> list[dict]:
         return proposals(kind(n_startup_trials=2, seed=seed), history, ["maximize", "minimize"], num=2)
 
-    assert proposed(LongStudyTPESampler) == proposed(TPESampler)
+    assert proposed(FastTPESampler) == proposed(TPESampler)
 
 
 def test_it_ranks_many_trials_as_optuna_does() -> None:
@@ -115,7 +115,7 @@ def test_it_ranks_many_trials_as_optuna_does() -> None:
         study.tell(trial, number % 7)
     history = study.get_trials()
     own, optunas = (
-        proposals(kind(seed=1), history, ["maximize"], num=1) for kind in (LongStudyTPESampler, TPESampler)
+        proposals(kind(seed=1), history, ["maximize"], num=1) for kind in (FastTPESampler, TPESampler)
     )
     assert own == optunas
 
@@ -128,7 +128,7 @@ def test_what_follows_the_first_proposal_is_drawn_from_the_same_densities() -> N
         study.tell(trial, -abs(trial.params["layers"] - 6) + (trial.params["kind"] == "b"))
     own, optunas = (
         proposals(kind(seed=1), study.get_trials(), ["maximize"], num=100)
-        for kind in (LongStudyTPESampler, TPESampler)
+        for kind in (FastTPESampler, TPESampler)
     )
     assert len({str(params) for params in own}) == 100
     for found in (own, optunas):

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.config import ConfirmConfig, StopConfig
 from sweeps.events import Job, Outcome, Report
-from sweeps.scheduler.scheduler import Plan
+from sweeps.scheduler.scheduler import Scheduler
 from sweeps.search.objectives import Objectives
 from sweeps.search.pareto_front import dominates, front, hypervolume
 from tests.sweeps.search_cases import NO_BASELINES, decisions, make_plan, search_jobs, simulate
@@ -22,7 +22,7 @@ NAMES = ["valid/blank_accuracy", "params"]
 CURVES = SyntheticCurves(world=1)
 
 
-def plan_of(slots: int = 1, journal: Path | None = None, **overrides: Any) -> Plan:
+def plan_of(slots: int = 1, journal: Path | None = None, **overrides: Any) -> Scheduler:
     options: dict[str, Any] = {
         "objective": NAMES[0],
         "objectives": NAMES,
@@ -32,11 +32,11 @@ def plan_of(slots: int = 1, journal: Path | None = None, **overrides: Any) -> Pl
     return make_plan(slots, journal, **(options | overrides))
 
 
-def objectives_of(plan: Plan) -> Objectives:
+def objectives_of(plan: Scheduler) -> Objectives:
     return plan._search.study.objectives
 
 
-def points(plan: Plan, status: str) -> dict[int, Any]:
+def points(plan: Scheduler, status: str) -> dict[int, Any]:
     """Of the search jobs that ended so, by number."""
     found = {}
     for number in search_jobs(plan):
@@ -82,7 +82,7 @@ def test_pruning_keeps_the_smallest_size() -> None:
                       pruner={"name": "successive_halving"})  # fmt: skip
     simulate(alone, train=_rising_with_size)
 
-    def smallest(plan: Plan) -> set[str]:
+    def smallest(plan: Scheduler) -> set[str]:
         least = min(plan.jobs[number].num_params for number in search_jobs(plan))
         return {plan.outcomes[n].status for n in search_jobs(plan) if plan.jobs[n].num_params == least}
 
@@ -116,7 +116,7 @@ def test_a_reopened_journal_goes_on_as_if_never_closed(tmp_path: Path, sampler: 
     assert decisions(second) == decisions(whole)
 
 
-def run_trials(plan: Plan, count: int) -> None:
+def run_trials(plan: Scheduler, count: int) -> None:
     for _ in range(count):
         job = plan.next_job()
         assert isinstance(job, Job)

@@ -13,7 +13,7 @@ import optuna
 import pytest
 
 from hrm.config.errors import ConfigError, UnknownNameError
-from sweeps.search.constrained_sampler import KEY, BudgetedSampler
+from sweeps.search.constrained_sampler import KEY, ConstrainedSampler
 from sweeps.search.samplers import SAMPLERS, build_sampler
 from sweeps.space.candidates import Candidates
 from tests.sweeps.search_cases import CONTINUOUS_SPACE, SPACE, TINY_SPACE, candidates_of, sweep_config
@@ -21,10 +21,10 @@ from tests.sweeps.search_cases import CONTINUOUS_SPACE, SPACE, TINY_SPACE, candi
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def budgeted(name: str, candidates: Candidates, number: int, **options: Any) -> BudgetedSampler:
+def budgeted(name: str, candidates: Candidates, number: int, **options: Any) -> ConstrainedSampler:
     config = sweep_config(sampler={"name": name, **options}, num_trials=12)
     inner, draws = build_sampler(config, candidates, number)
-    return BudgetedSampler(candidates, inner, draws, seed=number)
+    return ConstrainedSampler(candidates, inner, draws, seed=number)
 
 
 def search(name: str, space: dict[str, Any], num_trials: int, pickled: bool = False) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ def test_another_seed_gives_another_search(name: str) -> None:
         study = optuna.create_study()
         for number in range(4):
             config = sweep_config(sampler={"name": name}, seed=seed)
-            study.sampler = BudgetedSampler(
+            study.sampler = ConstrainedSampler(
                 candidates, *build_sampler(config, candidates, number), seed + number
             )
             trial = study.ask(dict(candidates.distributions))
@@ -89,7 +89,7 @@ def test_random_is_uniform_over_the_feasible_configurations() -> None:
     for seed in range(200):
         study = optuna.create_study()
         inner, draws = build_sampler(sweep_config(sampler={"name": "random"}), candidates, seed)
-        study.sampler = BudgetedSampler(candidates, inner, draws, seed)
+        study.sampler = ConstrainedSampler(candidates, inner, draws, seed)
         seen.append(str(study.ask(dict(candidates.distributions)).params))
     counts = [seen.count(str(candidate.params)) for candidate in everything]
     assert sum(counts) == 200 and min(counts) > 30, "4 sigma below 50"
@@ -108,7 +108,7 @@ def test_tpe_draws_uniformly_until_its_startup_is_over() -> None:
         options = {"constant_liar": False} if name == "tpe" else {}
         config = sweep_config(sampler={"name": name, **options}, num_trials=12)
         inner, draws = build_sampler(config, candidates, trial.number)
-        sampler = BudgetedSampler(candidates, inner, draws, seed=5)
+        sampler = ConstrainedSampler(candidates, inner, draws, seed=5)
         study._thread_local.cached_all_trials = None  # as `ask` does
         return sampler.sample_relative(study, trial, dict(candidates.distributions))
 
@@ -224,7 +224,7 @@ def test_a_rejected_proposal_is_snapped_to_its_nearest_neighbour() -> None:
     over_budget = {"H_layers": 4, "L_layers": 3, "lr": 1e-2}
     assert candidates.candidate(over_budget) is None
     study = optuna.create_study()
-    study.sampler = BudgetedSampler(candidates, Stubborn(over_budget), draws=3, seed=0)
+    study.sampler = ConstrainedSampler(candidates, Stubborn(over_budget), draws=3, seed=0)
     near = study.ask(dict(candidates.distributions)).params
     assert near in ({**over_budget, "H_layers": 3}, {**over_budget, "L_layers": 2})
     taken = candidates.candidate(near)

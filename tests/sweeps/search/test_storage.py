@@ -9,14 +9,14 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.search.storage import AsOfStorage, MemoryBackend
+from sweeps.search.storage import MemoryBackend, SnapshotStorage
 
 DISTRIBUTIONS = {"x": optuna.distributions.FloatDistribution(0, 1)}
 
 
-def study_with(lag: int | None, num_finished: int, num_running: int) -> tuple[optuna.Study, AsOfStorage]:
+def study_with(lag: int | None, num_finished: int, num_running: int) -> tuple[optuna.Study, SnapshotStorage]:
     """Finished trials first, each with two reports, a rung and a user attribute; then the same, running."""
-    storage = AsOfStorage(MemoryBackend(), lag)
+    storage = SnapshotStorage(MemoryBackend(), lag)
     study = optuna.create_study(storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
     for number in range(num_finished + num_running):
         trial = study.ask(DISTRIBUTIONS)
@@ -29,8 +29,8 @@ def study_with(lag: int | None, num_finished: int, num_running: int) -> tuple[op
     return study, storage
 
 
-def view(study: optuna.Study, storage: AsOfStorage, number: int) -> list[FrozenTrial]:
-    with storage.deciding(number):
+def view(study: optuna.Study, storage: SnapshotStorage, number: int) -> list[FrozenTrial]:
+    with storage.view_as_of(number):
         return study.get_trials()
 
 
@@ -65,7 +65,7 @@ def test_without_a_lag_nothing_is_hidden() -> None:
 
 def test_states_are_those_of_the_view() -> None:
     study, storage = study_with(lag=3, num_finished=6, num_running=1)
-    with storage.deciding(6):
+    with storage.view_as_of(6):
         for deepcopy in (True, False):
             completed = study.get_trials(deepcopy=deepcopy, states=(TrialState.COMPLETE,))
             assert [trial.number for trial in completed] == [0, 1, 2, 3]
@@ -75,14 +75,14 @@ def test_states_are_those_of_the_view() -> None:
 
 def test_a_copy_protects_the_journal() -> None:
     study, storage = study_with(lag=1, num_finished=1, num_running=0)
-    with storage.deciding(1):
+    with storage.view_as_of(1):
         study.get_trials(deepcopy=True)[0].user_attrs["key"] = "changed"
     assert study.get_trials()[0].user_attrs["key"] == 0
 
 
 def test_the_view_ends_with_the_decision_even_when_it_fails() -> None:
     study, storage = study_with(lag=2, num_finished=3, num_running=0)
-    with pytest.raises(RuntimeError), storage.deciding(1):
+    with pytest.raises(RuntimeError), storage.view_as_of(1):
         raise RuntimeError
     assert len(study.get_trials()) == 3
 
@@ -99,7 +99,7 @@ def test_every_way_of_reading_trials_goes_through_the_view() -> None:
     pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=9)
     study.pruner = pruner
     trial = study.get_trials()[4]
-    with storage.deciding(4):
+    with storage.view_as_of(4):
         pruner.prune(study, trial)
         brackets = [pruner._create_bracket_study(study, bracket) for bracket in range(3)]
         for read in (study._get_trials, *(bracket._get_trials for bracket in brackets)):
@@ -114,7 +114,7 @@ def test_every_way_of_reading_trials_goes_through_the_view() -> None:
 
 def test_the_file_is_an_ordinary_journal(tmp_path: Path) -> None:
     backend = JournalFileBackend(str(tmp_path / "journal"))
-    study = optuna.create_study(storage=AsOfStorage(backend, lag=2), study_name="s")
+    study = optuna.create_study(storage=SnapshotStorage(backend, lag=2), study_name="s")
     study.enqueue_trial({"x": 0.25})
     study.tell(study.ask(DISTRIBUTIONS), 1.0)
     plain = JournalStorage(JournalFileBackend(str(tmp_path / "journal")))
@@ -122,7 +122,7 @@ def test_the_file_is_an_ordinary_journal(tmp_path: Path) -> None:
 
 
 def test_it_pickles(tmp_path: Path) -> None:
-    storage = AsOfStorage(JournalFileBackend(str(tmp_path / "journal")), lag=2)
+    storage = SnapshotStorage(JournalFileBackend(str(tmp_path / "journal")), lag=2)
     study = optuna.create_study(storage=storage, study_name="s")
     study.tell(study.ask(DISTRIBUTIONS), 1.0)
     copied = pickle.loads(pickle.dumps(storage))
@@ -132,7 +132,7 @@ def test_it_pickles(tmp_path: Path) -> None:
 
 def test_attributes_that_are_set_at_once_are_ordinary_ones(tmp_path: Path) -> None:
     journal = str(tmp_path / "journal")
-    storage = AsOfStorage(JournalFileBackend(journal), lag=2)
+    storage = SnapshotStorage(JournalFileBackend(journal), lag=2)
     trial = optuna.create_study(storage=storage, study_name="s").ask()
     storage.set_trial_user_attrs(trial._trial_id, {"key": "k", "steps": 3})
     trial.set_user_attr("job", 7)

@@ -17,7 +17,7 @@ from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.text.config import TextHRMConfig
 from sweeps.config import PruningConfig, StopConfig
 from sweeps.search.batch_wilcoxon import mark
-from sweeps.search.constrained_sampler import KEY, BudgetedSampler
+from sweeps.search.constrained_sampler import KEY, ConstrainedSampler
 from sweeps.search.pruners import PRUNERS, WILCOXON, Length, build_pruner
 from sweeps.search.samplers import SAMPLERS, build_sampler
 from sweeps.search.seeds import suggestion_seed
@@ -79,7 +79,7 @@ def plain_optuna(num_trials: int, sampler: str, pruner: str) -> list[tuple[dict[
     ended = []
     for number in range(num_trials):
         inner, draws = build_sampler(config, candidates, number)
-        study.sampler = BudgetedSampler(candidates, inner, draws, suggestion_seed(config.seed, number))
+        study.sampler = ConstrainedSampler(candidates, inner, draws, suggestion_seed(config.seed, number))
         trial = study.ask(dict(candidates.distributions))
         candidate = candidates.candidate(trial.params)
         assert candidate is not None

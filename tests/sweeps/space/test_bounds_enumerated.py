@@ -19,11 +19,11 @@ from hrm.models.puzzle.counting import count
 from sweeps.config import BudgetConfig, SweepConfig
 from sweeps.errors import BudgetError, SpaceError
 from sweeps.space.candidates import Candidates
-from sweeps.space.constraints import MEASURES
+from sweeps.space.constraints import CONSTRAINTS
 from sweeps.space.parameters import parse_parameter
 from tests.sweeps.small_sweep import space, sweep, task_fields
 
-NAMES = [measure.name for measure in MEASURES]
+NAMES = [measure.name for measure in CONSTRAINTS]
 POOL: dict[str, list[Any]] = {
     "hidden_size": [16, 32, 48, 80],
     "num_heads": [1, 2, 4],

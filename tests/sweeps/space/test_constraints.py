@@ -13,7 +13,7 @@ from hrm.config.errors import UnknownNameError
 from sweeps.config import BudgetConfig
 from sweeps.errors import BudgetError
 from sweeps.quantities import BYTES, FLOPS, PARAMETERS, TRAINING_FLOPS, Unit, parse_count
-from sweeps.space.constraints import MEASURES, Budget, Figures, Measure, resolve_budget
+from sweeps.space.constraints import CONSTRAINTS, Budget, Constraint, Figures, resolve_budget
 from tests.sweeps.small_sweep import candidates, space
 
 TINY_DEMO = 527_490
@@ -118,8 +118,10 @@ def test_a_share_of_nothing_is_refused() -> None:
         resolve_budget(BudgetConfig(min_params=0.8), preset_figures)
 
 
-@given(st.sampled_from(MEASURES), st.integers(2, 10**9), st.integers(1, 10**9), st.sampled_from([-1, 0, 1]))
-def test_bounds_are_inclusive(measure: Measure, most: int, below: int, step: int) -> None:
+@given(
+    st.sampled_from(CONSTRAINTS), st.integers(2, 10**9), st.integers(1, 10**9), st.sampled_from([-1, 0, 1])
+)
+def test_bounds_are_inclusive(measure: Constraint, most: int, below: int, step: int) -> None:
     least = max(1, most - below)
     budget = Budget(**{f"max_{measure.name}": most, f"min_{measure.name}": least})
     for figure in (most + step, least + step):
@@ -159,8 +161,8 @@ def test_a_multiple_of_another_unit_is_refused(wrong: str, unit: Unit) -> None:
         parse_count(wrong, unit, "budget")
 
 
-@pytest.mark.parametrize("measure", MEASURES)
-def test_each_measure_takes_a_preset_and_a_share_of_it(measure: Measure) -> None:
+@pytest.mark.parametrize("measure", CONSTRAINTS)
+def test_each_measure_takes_a_preset_and_a_share_of_it(measure: Constraint) -> None:
     upper, lower = f"max_{measure.name}", f"min_{measure.name}"
     budget = resolve_budget(BudgetConfig(**{upper: "tiny_demo", lower: 0.5}), preset_figures)
     figure = FIGURES[measure.name]

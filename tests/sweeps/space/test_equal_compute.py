@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hrm.models.registry import family
 from sweeps.errors import SpaceError
-from sweeps.space.constraints import Compute
+from sweeps.space.constraints import FlopsBudget
 from tests.sweeps.small_sweep import candidates, space
 
 SHAPES = space(
@@ -19,19 +19,19 @@ SHAPES = space(
 
 @given(st.integers(1, 10**6), st.integers(1, 10**15), st.integers(1, 10**15))
 def test_the_largest_whole_number_of_steps_that_fits(steps: int, reference: int, own: int) -> None:
-    compute = Compute(steps, 1, reference * steps)
+    compute = FlopsBudget(steps, 1, reference * steps)
     made = compute.steps_for(own)
     assert made * own <= reference * steps < (made + 1) * own
 
 
 @given(st.integers(1, 50), st.integers(1, 10**6), st.integers(1, 10**5))
 def test_a_step_for_each_report(num_reports: int, allowance: int, own: int) -> None:
-    compute = Compute(100, num_reports, allowance)
+    compute = FlopsBudget(100, num_reports, allowance)
     assert (compute.misfit(own) is None) == (compute.steps_for(own) >= num_reports)
 
 
 def test_equal_steps_are_the_same_for_all() -> None:
-    compute = Compute(600, 10, None)
+    compute = FlopsBudget(600, 10, None)
     assert compute.steps_for(1) == compute.steps_for(10**18) == 600
     assert compute.misfit(10**18) is None and compute.most_flops_per_step is None
 

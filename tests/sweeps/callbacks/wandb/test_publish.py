@@ -38,7 +38,7 @@ def panels(spec: dict[str, Any]) -> list[dict[str, Any]]:
 def test_the_report_is_saved_beside_the_tables_without_a_login(sweep: Path) -> None:
     saved = json.loads(report.write(sweep, Folder.read(sweep)).read_text())
     blocks = [block for block in saved["spec"]["blocks"] if block["type"] != "paragraph"]
-    assert saved["project"] == "hrm-sweeps" and saved["title"] == Folder.read(sweep).context.question
+    assert saved["project"] == "hrm-sweeps" and saved["title"] == Folder.read(sweep).metadata.question
     assert blocks[0]["content"].startswith("## Verdict\n\n**"), "the verdict comes first"
     kinds = [panel["viewType"] for panel in panels(saved["spec"])]
     assert kinds == [
@@ -48,7 +48,7 @@ def test_the_report_is_saved_beside_the_tables_without_a_login(sweep: Path) -> N
     ]  # fmt: skip
     coordinates, _, over_time, *_ = (panel["config"] for panel in panels(saved["spec"]))
     assert [column["accessor"] for column in coordinates["columns"]] == [
-        *(f"config:p.value.{name}" for name in Folder.read(sweep).context.value_names), "summary:objective",
+        *(f"config:p.value.{name}" for name in Folder.read(sweep).metadata.value_names), "summary:objective",
     ]  # fmt: skip
     assert over_time["xAxis"] == "run:createdAt" and over_time["showMaxYAxisLine"] is True
 
@@ -76,7 +76,7 @@ def test_the_search_can_fill_a_sweep_s_page(
     ((_, registered),) = server.sweeps.items()
     assert (registered["entityName"], registered["projectName"]) == (ENTITY, "hrm-sweeps")
     folder = Folder.read(sweep)
-    runs = [run_id(folder.context, row["number"]) for row in folder.of("search")]
+    runs = [run_id(folder.metadata, row["number"]) for row in folder.of("search")]
     assert all(run in registered["priorRunsFilters"] for run in runs)
     config = yaml.safe_load(registered["config"])
     assert config["metric"] == {"name": "objective", "goal": "maximize"}

@@ -19,9 +19,9 @@ from sweeps.callbacks.wandb.session import Session, check_mode, run_id
 from sweeps.config import BaselineConfig, WandbConfig
 from sweeps.events import Job
 from sweeps.results import metadata as setting
-from sweeps.results.metadata import Context
+from sweeps.results.metadata import SweepMetadata
 from sweeps.results.tables import read_curves, read_trials
-from sweeps.scheduler.scheduler import Plan
+from sweeps.scheduler.scheduler import Scheduler
 from tests.sweeps.callbacks.wandb.wandb_sweep import SMALL, TINY, check_runs, ending, one_fails, watched_sweep
 from tests.sweeps.processes import ROOT
 from tests.sweeps.synthetic_sweep import plausible, run_sweep
@@ -109,12 +109,12 @@ def test_a_server_that_dies_in_the_middle_costs_nothing(
     watched_sweep(out, "online", warnings, ending(server, plausible), **SMALL)
     (warning,) = warnings
     assert "can be synced later" in warning
-    context, rows = setting.read(out), read_trials(out).to_pylist()
+    metadata, rows = setting.read(out), read_trials(out).to_pylist()
     assert all(row["status"] in ("completed", "pruned") for row in rows)
     files = [read_run(path) for path in out.glob("wandb/*run-*/*.wandb")]
     kept = {run.id.removesuffix("-offline"): run for run in files if run.exit_code is not None}
     for row in rows:
-        run = kept[run_id(context, row["number"])]
+        run = kept[run_id(metadata, row["number"])]
         assert run.summary["status"] == row["status"] and run.rows[-1]["step"] == row["steps"]
 
 
@@ -128,10 +128,10 @@ def test_a_job_that_starts_again_goes_on_in_its_run(tmp_path: Path, server: Wand
 
     out.mkdir()
     listeners: list[WandbRuns] = []
-    contexts: list[Context] = []
+    contexts: list[SweepMetadata] = []
 
-    def listener(context: Context, plan: Plan) -> WandbRuns:
-        contexts.append(context)  # a resumed sweep keeps the first, its start among the rest
+    def listener(metadata: SweepMetadata, plan: Scheduler) -> WandbRuns:
+        contexts.append(metadata)  # a resumed sweep keeps the first, its start among the rest
         listeners.append(WandbRuns(Session(out, WandbConfig(mode="online"), contexts[0], warnings.append)))
         return listeners[-1]
 
@@ -157,10 +157,10 @@ def test_an_offline_run_that_is_written_again_stands_for_the_cut_off_one(tmp_pat
         return plausible(job, fraction)
 
     listeners: list[WandbRuns] = []
-    contexts: list[Context] = []
+    contexts: list[SweepMetadata] = []
 
-    def listener(context: Context, plan: Plan) -> WandbRuns:
-        contexts.append(context)
+    def listener(metadata: SweepMetadata, plan: Scheduler) -> WandbRuns:
+        contexts.append(metadata)
         session = Session(out, WandbConfig(mode="offline"), contexts[0], warnings.append)
         listeners.append(WandbRuns(session))
         return listeners[-1]

@@ -16,9 +16,9 @@ from sweeps.config import BaselineConfig, ConfirmConfig, WandbConfig
 from sweeps.events import Job
 from sweeps.execution.checkpoints import weights_path
 from sweeps.results import metadata as setting
-from sweeps.results.metadata import Context
+from sweeps.results.metadata import SweepMetadata
 from sweeps.results.tables import read_answers, read_curves, read_trials
-from sweeps.scheduler.scheduler import Plan
+from sweeps.scheduler.scheduler import Scheduler
 from tests.sweeps.synthetic_sweep import Curve, plausible, run_sweep
 from tests.sweeps.wandb_log import OfflineRun
 from tests.sweeps.wandb_server import StoredRun, WandbServer
@@ -56,13 +56,13 @@ def watched_sweep(
     curve: Curve = plausible,
     project: str = "hrm-sweeps",
     **overrides: Any,
-) -> Context:
+) -> SweepMetadata:
     """Runs a sweep with a W&B run per job and its summary."""
     sessions: list[Session] = []
 
-    def listener(context: Context, plan: Plan) -> WandbRuns:
+    def listener(metadata: SweepMetadata, plan: Scheduler) -> WandbRuns:
         config = WandbConfig(mode=mode, project=project)
-        sessions.append(Session(out, config, context, warnings.append))
+        sessions.append(Session(out, config, metadata, warnings.append))
         return WandbRuns(sessions[0])
 
     run_sweep(out, curve, listener, **overrides)
@@ -72,18 +72,18 @@ def watched_sweep(
         path.write_bytes(b"weights of job %d" % number)
     write_best(out)
     summary.write(sessions[0], "completed")
-    return sessions[0].context
+    return sessions[0].metadata
 
 
 def check_runs(out: Path, runs: Mapping[str, OfflineRun] | Mapping[str, StoredRun]) -> None:
     """Every trial, every logged row, the right status; and the sweep's own run."""
-    context, rows, points = setting.read(out), read_trials(out).to_pylist(), read_curves(out).to_pylist()
-    assert set(runs) == {run_id(context, name) for name in (*(row["number"] for row in rows), "summary")}
+    metadata, rows, points = setting.read(out), read_trials(out).to_pylist(), read_curves(out).to_pylist()
+    assert set(runs) == {run_id(metadata, name) for name in (*(row["number"] for row in rows), "summary")}
     assert len({run.group for run in runs.values()}) == 1
     for row in rows:
         curve = [point for point in points if point["number"] == row["number"]]
-        _check_run(runs[run_id(context, row["number"])], row, curve)
-    own = runs[run_id(context, "summary")]
+        _check_run(runs[run_id(metadata, row["number"])], row, curve)
+    own = runs[run_id(metadata, "summary")]
     assert own.job_type == "summary" and "completed" in own.tags and own.exit_code == 0
     assert own.summary["verdict"] and own.summary["runs/failed"] == 1
     assert len(own.rows) == sum(row["kind"] == "search" for row in rows)
