@@ -32,7 +32,7 @@ MakeConfig = Callable[..., RunConfig]
 def data_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A cache of prepared data for this session, seen by subprocesses too."""
     folder = str(tmp_path_factory.mktemp("cache"))
-    with pytest.MonkeyPatch.metadata() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HRM_SWEEPS_CACHE", folder)
         yield folder
 

@@ -67,7 +67,7 @@ class Killer:
 
 @contextmanager
 def killed_after(writes: int, rng: random.Random, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.metadata() as patched:
+    with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", Killer(writes, rng))
         yield
 

@@ -93,7 +93,7 @@ def test_teaching_spares_rejections(monkeypatch: pytest.MonkeyPatch) -> None:
         return len(rejections(study))
 
     taught = num_rejected()
-    monkeypatch.setattr(study_module, "lesson_of", lambda *_: lambda trials, rejected: trials)
+    monkeypatch.setattr(study_module, "build_constraint_feedback", lambda *_: lambda trials, rejected: trials)
     assert taught < num_rejected() / 2
 
 
