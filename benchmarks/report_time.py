@@ -27,9 +27,9 @@ from sweeps.analysis.statistics import TEST_NAME
 from sweeps.config import BudgetConfig, SweepConfig
 from sweeps.events import Job, Report
 from sweeps.report import PAGE
-from sweeps.results import metadata as setting
 from sweeps.results import provenance
-from sweeps.results.tables import Tables
+from sweeps.results.metadata import build_metadata, write_metadata
+from sweeps.results.tables import TableWriter
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.space.candidates import Candidates
@@ -75,9 +75,9 @@ def make_sweep(out: Path, num_trials: int) -> None:
     dataset = open_task(puzzles)
     candidates = Candidates(config, dataset.model_fields)
     plan = Scheduler(config, candidates, None, SLOTS)
-    metadata = setting.describe(config, candidates, plan, dataset, ["space=depth_vs_width"], TEST_NAME)
-    setting.write(metadata, out)
-    tables = Tables(out, metadata, plan.trial_numbers.get)
+    metadata = build_metadata(config, candidates, plan, dataset, ["space=depth_vs_width"], TEST_NAME)
+    write_metadata(metadata, out)
+    tables = TableWriter(out, metadata, plan.trial_numbers.get)
     Simulator(TrialRunner(plan, [tables]), train, SLOTS).run()
     tables.close()
 

@@ -31,10 +31,10 @@ from sweeps.execution.checkpoints import Checkpoints
 from sweeps.execution.resources import Allocation, Machine, share
 from sweeps.execution.signals import leaving_on_second_signal, resume_command
 from sweeps.execution.storage import Storage
-from sweeps.results import metadata as setting
 from sweeps.results import output_dir as output
-from sweeps.results.metadata import SweepMetadata
-from sweeps.results.tables import Tables
+from sweeps.results.metadata import SweepMetadata, build_metadata, restore_metadata, write_metadata
+from sweeps.results.output_dir import choose_output_dir, lock_output_dir
+from sweeps.results.tables import TableWriter
 from sweeps.scheduler.resume import restore
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.stopping import stopwatch
@@ -78,8 +78,8 @@ def run(config: SweepConfig, command: Sequence[str] = ()) -> Path:
         KeyboardInterrupt: the sweep was asked to stop; what it had found is written and reported.
     """
     candidates = _candidates(config)
-    out = output.choose(config)
-    with _prepared(config, candidates) as (dataset, ray), output.held(out), _needing_room(out):
+    out = choose_output_dir(config)
+    with _prepared(config, candidates) as (dataset, ray), lock_output_dir(out), _needing_room(out):
         _carry_out(config, candidates, dataset, ray, out, command)
     return out
 
@@ -96,7 +96,7 @@ def resume(config: SweepConfig, out: Path) -> Path:
         KeyboardInterrupt: as `run`.
     """
     candidates = _candidates(config)
-    with output.held(out), _prepared(config, candidates) as (dataset, ray), _needing_room(out):
+    with lock_output_dir(out), _prepared(config, candidates) as (dataset, ray), _needing_room(out):
         _carry_out(config, candidates, dataset, ray, out)
     return out
 
@@ -129,13 +129,13 @@ def _carry_out(
     # Slots decide what a decision sees: another machine must find them in the configuration.
     config = dataclasses.replace(config, max_concurrent=shares.slots)
     plan, past, ledger = restore(out, config, candidates, shares.slots, shares.memory_bytes, stopwatch())
-    metadata = setting.restore(out, dataset) or setting.describe(
+    metadata = restore_metadata(out, dataset) or build_metadata(
         config, candidates, plan, dataset, _again(command, shares.slots), TEST_NAME
     )
     under_way = (
         "The sweep is not over: this is what it has found so far. Should nothing run it any more, go on: "
     )
-    setting.write(dataclasses.replace(metadata, notes=[f"{under_way}`{resume_command(out)}`"]), out)
+    write_metadata(dataclasses.replace(metadata, notes=[f"{under_way}`{resume_command(out)}`"]), out)
     output.write_config(out, config)
     print(_opening(config, metadata, plan, shares, out), file=sys.stderr)
     storage = ray.storage and ray.storage / metadata.unique_name
@@ -236,7 +236,7 @@ def _listening(
     out: Path, metadata: SweepMetadata, plan: Scheduler, session: Session
 ) -> Iterator[list[Callback]]:
     """Tables first: what the others tell of is on disk."""
-    listeners: list[Callback] = [Tables(out, metadata, plan.trial_numbers.get)]
+    listeners: list[Callback] = [TableWriter(out, metadata, plan.trial_numbers.get)]
     if session.mode != "disabled":
         listeners.append(WandbRuns(session))
     listeners.append(progress(metadata, lambda: plan.num_jobs_expected))
@@ -270,7 +270,7 @@ def _concluding(out: Path, metadata: SweepMetadata, plan: Scheduler, session: Se
             f"The sweep was interrupted after {len(plan.outcomes)} of about {plan.num_jobs_expected} jobs. "
             f"To go on: `{resume_command(out)}`"
         ]  # fmt: skip
-        setting.write(dataclasses.replace(metadata, notes=[*plan.notes, *notes]), out)
+        write_metadata(dataclasses.replace(metadata, notes=[*plan.notes, *notes]), out)
         write_best(out)
         write_pareto(out)
         print(report.write(out))

@@ -18,7 +18,7 @@ from rich.text import Text
 from sweeps.callbacks.base import Callback
 from sweeps.events import Job, Outcome, Past, Report
 from sweeps.results.metadata import SweepMetadata
-from sweeps.results.tables import short, space_values
+from sweeps.results.tables import format_short, get_space_values
 
 
 def progress(metadata: SweepMetadata, planned: Callable[[], int], stream: TextIO | None = None) -> Callback:
@@ -99,11 +99,11 @@ class Standing:
 
     def describe(self, job: Job, value: float | None) -> str:
         """Objective, size and values of a job, in a line."""
-        values = space_values(job, self.metadata.value_names).items()
+        values = get_space_values(job, self.metadata.value_names).items()
         parts = [
             f"{self.metadata.objective} {'none' if value is None else f'{value:.4f}'}",
             f"{job.num_params:,} parameters",
-            " ".join(f"{name}={short(value)}" for name, value in values if value is not None),
+            " ".join(f"{name}={format_short(value)}" for name, value in values if value is not None),
         ]
         return ", ".join(part for part in parts if part)
 

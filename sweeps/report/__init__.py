@@ -28,10 +28,10 @@ def write(out: Path, folder: Folder | None = None) -> str:
     from sweeps.report import page as document
     from sweeps.report.sections import examples as animation
     from sweeps.report.sections import examples as solving
-    from sweeps.results import output_dir as output
+    from sweeps.results.output_dir import lock_reports
 
     folder = folder or reader.Folder.read(out)
-    with output.reporting(out), figures.drawn(folder, out / "figures") as charts:
+    with lock_reports(out), figures.drawn(folder, out / "figures") as charts:
         shown = solving.solving(folder)
         if shown is not None and animation.fits(shown):
             animation.write(shown, out / "figures" / animation.FILE_NAME)

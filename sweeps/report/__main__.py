@@ -11,7 +11,7 @@ from sweeps import report
 from sweeps.analysis.sweep_folder import Folder
 from sweeps.callbacks.wandb import report as wandb_report
 from sweeps.errors import OutputError
-from sweeps.results import metadata as setting
+from sweeps.results.metadata import METADATA
 from sweeps.results.tables import TRIALS
 
 
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> None:
 
 def check_is_sweep(out: Path) -> None:
     """Raises OutputError where the folder holds no sweep's tables."""
-    for name in (setting.FILE_NAME, TRIALS):
+    for name in (METADATA, TRIALS):
         if not (out / name).is_file():
             raise OutputError("sweep", str(out), f"must be a sweep's folder, with {name} in it")
 

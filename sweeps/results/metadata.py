@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sweeps.scheduler.scheduler import Scheduler
     from sweeps.space.candidates import Candidates
 
-FILE_NAME = "sweep.json"
+METADATA = "sweep.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ class SweepMetadata:
         return [*self.parameters, *self.derived]
 
 
-def describe(
+def build_metadata(
     config: SweepConfig,
     candidates: Candidates,
     plan: Scheduler,
@@ -169,15 +169,15 @@ def describe(
     )
 
 
-def restore(out: Path, dataset: Dataset) -> SweepMetadata | None:
+def restore_metadata(out: Path, dataset: Dataset) -> SweepMetadata | None:
     """The context of a sweep that goes on in this folder, with the code and machine of now; None in a new one.
 
     Raises:
         OutputError: the data are no longer those that the sweep began with.
     """
-    if not (out / FILE_NAME).exists():
+    if not (out / METADATA).exists():
         return None
-    metadata = read(out)
+    metadata = read_metadata(out)
     if metadata.data_fingerprint != dataset.fingerprint:
         raise OutputError(
             "resume", str(out),
@@ -188,15 +188,15 @@ def restore(out: Path, dataset: Dataset) -> SweepMetadata | None:
     return dataclasses.replace(metadata, provenance=Provenance.collect(), notes=[])
 
 
-def write(metadata: SweepMetadata, out: Path) -> None:
+def write_metadata(metadata: SweepMetadata, out: Path) -> None:
     """Writes `sweep.json` into the sweep's folder."""
     text = json.dumps({"schema_version": SCHEMA_VERSION, **dataclasses.asdict(metadata)}, indent=2)
-    write_text_atomically(out / FILE_NAME, text + "\n")
+    write_text_atomically(out / METADATA, text + "\n")
 
 
-def read(out: Path) -> SweepMetadata:
+def read_metadata(out: Path) -> SweepMetadata:
     """The context that `write` left in the folder."""
-    values: dict[str, Any] = json.loads((out / FILE_NAME).read_text())
+    values: dict[str, Any] = json.loads((out / METADATA).read_text())
     del values["schema_version"]
     presets = [PresetEntry(**preset) for preset in values.pop("presets")]
     return SweepMetadata(presets=presets, provenance=Provenance(**values.pop("provenance")), **values)

@@ -24,7 +24,7 @@ _SIGNS = (CONFIG, JOURNAL, ledger.FILE_NAME, "sweep.json", "trials.parquet")
 """Files of which any says that a folder holds a sweep."""
 
 
-def choose(config: SweepConfig) -> Path:
+def choose_output_dir(config: SweepConfig) -> Path:
     """The sweep's folder; nothing is made yet.
 
     Raises:
@@ -53,7 +53,7 @@ def _fresh(folder: Path, name: str) -> Path:
 
 
 @contextmanager
-def held(out: Path) -> Iterator[None]:
+def lock_output_dir(out: Path) -> Iterator[None]:
     """The folder, made when missing, for this process alone: two must not run one sweep.
 
     Raises:
@@ -75,7 +75,7 @@ def held(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def reporting(out: Path) -> Iterator[None]:
+def lock_reports(out: Path) -> Iterator[None]:
     """The folder's reports for this process alone: the sweep's own waits for one that was asked for, or the
     other way round."""
     with (out / _REPORT_LOCK).open("w") as file:

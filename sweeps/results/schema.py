@@ -124,7 +124,7 @@ CURVE_COLUMNS = (
 )
 
 
-def table(columns: Sequence[Column], rows: Sequence[Row]) -> pa.Table:
+def build_table(columns: Sequence[Column], rows: Sequence[Row]) -> pa.Table:
     """Rows as a table: the given columns, then parameters, objectives and metrics, each with unit and meaning.
 
     Args:
@@ -134,14 +134,14 @@ def table(columns: Sequence[Column], rows: Sequence[Row]) -> pa.Table:
     known = {column.name for column in columns}
     extra = [name for name in dict.fromkeys(chain.from_iterable(rows)) if name not in known]
     parameters = [name for name in extra if name.startswith(PARAMETER_PREFIX)]
-    objectives = objective_columns(extra)
+    objectives = select_objectives(extra)
     metrics = sorted((name for name in extra if name.startswith(METRIC_PREFIXES)), key=_metric_order)
     unknown = set(extra) - set(parameters) - set(objectives) - set(metrics)
     assert not unknown, f"no column for {sorted(unknown)}"
     searched = [_parameter_field(name, [row.get(name) for row in rows]) for name in parameters]
     fields = [column.field for column in columns] + searched
     fields += [Column(name, pa.float64(), "objective after the reports made").field for name in objectives]
-    fields += [Column(name, pa.float64(), "", metric_unit(name)).field for name in metrics]
+    fields += [Column(name, pa.float64(), "", get_metric_unit(name)).field for name in metrics]
     texts = [field.name for field in searched if field.type == pa.string()]
     plain = [{**row, **{name: _text(row.get(name)) for name in texts}} for row in rows]
     # In one call: `trials.parquet` is made anew of all rows, thousands perhaps, as each job ends.
@@ -150,7 +150,7 @@ def table(columns: Sequence[Column], rows: Sequence[Row]) -> pa.Table:
     return pa.Table.from_arrays(content.flatten(), schema=schema)
 
 
-def metric_unit(name: str) -> str:
+def get_metric_unit(name: str) -> str:
     """The unit of a metric by its name; "" of what is no metric of a model.
 
     A ponder loss is a share of a layer's steps, a perplexity so many equally likely tokens.
@@ -167,12 +167,12 @@ def metric_unit(name: str) -> str:
     return next((unit for end, unit in units.items() if name.endswith(end)), "")
 
 
-def metric_columns(trials: pa.Table) -> list[str]:
+def select_metrics(trials: pa.Table) -> list[str]:
     """Names of the metric columns of a table."""
     return [name for name in trials.column_names if name.startswith(METRIC_PREFIXES)]
 
 
-def objective_columns(names: Iterable[str]) -> list[str]:
+def select_objectives(names: Iterable[str]) -> list[str]:
     """Those of `names` that are columns of objectives; none where there is one objective."""
     return [name for name in names if name.startswith(OBJECTIVE_PREFIX)]
 

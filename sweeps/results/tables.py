@@ -23,7 +23,13 @@ from hrm.system.files import write_atomically, write_text_atomically
 from sweeps.callbacks.base import Callback
 from sweeps.events import Job, Outcome, Past, Report
 from sweeps.results.metadata import SweepMetadata
-from sweeps.results.schema import CURVE_COLUMNS, OBJECTIVE_PREFIX, PARAMETER_PREFIX, TRIAL_COLUMNS, table
+from sweeps.results.schema import (
+    CURVE_COLUMNS,
+    OBJECTIVE_PREFIX,
+    PARAMETER_PREFIX,
+    TRIAL_COLUMNS,
+    build_table,
+)
 
 ANSWERS_FOLDER = "answers"
 
@@ -51,17 +57,17 @@ def write_traceback(out: Path, number: int, text: str) -> None:
     write_text_atomically(out / ERRORS_FOLDER / f"{number}.txt", text)
 
 
-def traceback_files(out: Path) -> dict[int, str]:
+def find_tracebacks(out: Path) -> dict[int, str]:
     """Where each traceback lies, within the sweep's folder, by job number."""
     return {int(path.stem): f"{ERRORS_FOLDER}/{path.name}" for path in (out / ERRORS_FOLDER).glob("*.txt")}
 
 
-def space_values(job: Job, names: Iterable[str]) -> dict[str, Any]:
+def get_space_values(job: Job, names: Iterable[str]) -> dict[str, Any]:
     """The job's values by their names in the space; None for a name that a preset does not have."""
     return {name: _value(job, name) for name in names}
 
 
-def short(value: Any) -> str:
+def format_short(value: Any) -> str:
     """A value as a line of text has room for."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -80,7 +86,7 @@ TRIALS = "trials.parquet"
 CURVES = "curves"
 
 
-class Tables(Callback):
+class TableWriter(Callback):
     """Writes `trials.parquet` and `curves/` into a sweep's folder, and goes on with those that are there.
 
     Args:
@@ -121,7 +127,7 @@ class Tables(Callback):
         row = self._row(job, outcome)
         self._rows[job.number] = row | {"seconds": time.monotonic() - started, "started_at": started_at}
         if outcome.reports:
-            curve = table(CURVE_COLUMNS, self._curve(job, outcome.reports))
+            curve = build_table(CURVE_COLUMNS, self._curve(job, outcome.reports))
             _write(curve, self._out / CURVES / f"{job.number}.parquet")
             if outcome.reports[-1].answers is not None:
                 write_answers(self._out, job.number, outcome.reports[-1].answers)
@@ -131,7 +137,7 @@ class Tables(Callback):
 
     def _write_trials(self) -> None:
         rows = [self._rows[number] for number in sorted(self._rows)]
-        _write(table(TRIAL_COLUMNS, rows), self._out / TRIALS)
+        _write(build_table(TRIAL_COLUMNS, rows), self._out / TRIALS)
 
     def _row(self, job: Job, outcome: Outcome) -> dict[str, Any]:
         metadata, model = self._context, job.run.model
@@ -157,7 +163,7 @@ class Tables(Callback):
             "steps_planned": job.run.train.steps,
             "objective": self._goals.first.value(outcome.reports),
             "seed": job.run.seed,
-            "architecture": architecture(job.run),
+            "architecture": encode_architecture(job.run),
             "config": json.dumps(job.run.to_dict()),
             "space_hash": metadata.space_hash,
             "data_fingerprint": metadata.data_fingerprint,
@@ -173,7 +179,7 @@ class Tables(Callback):
             columns = [OBJECTIVE_PREFIX + name for name in self._goals.names]
             reached = self._goals.values(job.run, outcome.reports) or [None] * len(columns)
             row |= dict(zip(columns, reached, strict=True))
-        values = space_values(job, metadata.value_names)
+        values = get_space_values(job, metadata.value_names)
         return row | {PARAMETER_PREFIX + name: value for name, value in values.items()}
 
     def _curve(self, job: Job, reports: Sequence[Report]) -> list[dict[str, Any]]:
@@ -202,7 +208,7 @@ def read_curves(out: Path) -> pa.Table:
     """All of `curves/` as one table, by job and report."""
     files = sorted((out / CURVES).glob("*.parquet"), key=lambda path: int(path.stem))
     if not files:
-        return table(CURVE_COLUMNS, [])
+        return build_table(CURVE_COLUMNS, [])
     return pa.concat_tables([_read(file) for file in files], promote_options="default")
 
 
@@ -217,7 +223,7 @@ def _revived_at(job: Job) -> int | None:
     return job.revived[-1].index if job.revived else None
 
 
-def architecture(run: RunConfig) -> str:
+def encode_architecture(run: RunConfig) -> str:
     """A text that is equal exactly when two runs train the same architecture."""
     return json.dumps({"family": run.family, **run.model.architecture}, sort_keys=True)
 

@@ -32,8 +32,8 @@ from sweeps.cli.compose import sweep_config
 from sweeps.config import SweepConfig
 from sweeps.events import Outcome, Report
 from sweeps.execution import trial
-from sweeps.results import metadata as setting
-from sweeps.results.tables import Tables, read_curves, read_trials
+from sweeps.results.metadata import build_metadata
+from sweeps.results.tables import TableWriter, read_curves, read_trials
 from sweeps.scheduler import event_log as ledger
 from sweeps.scheduler.resume import restore
 from sweeps.scheduler.scheduler import Done, Wait
@@ -77,10 +77,10 @@ def by_turns(config: SweepConfig, out: Path) -> None:
     candidates = Candidates(config, open_task(task).model_fields)
     plan, past, book = restore(out, config, candidates, slots=2, memory_bytes=None, clock=stopwatch())
     assert past == []
-    metadata = setting.describe(config, candidates, plan, open_task(task), [], TEST_NAME)
+    metadata = build_metadata(config, candidates, plan, open_task(task), [], TEST_NAME)
     running: dict[int, Any] = {}
     with closing(book):
-        dispatcher = TrialRunner(plan, [Tables(out, metadata, plan.trial_numbers.get)], book)
+        dispatcher = TrialRunner(plan, [TableWriter(out, metadata, plan.trial_numbers.get)], book)
         while True:
             job = dispatcher.next_job() if len(running) < 2 else None
             if isinstance(job, Done):

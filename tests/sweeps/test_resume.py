@@ -11,7 +11,7 @@ import pytest
 
 from sweeps.cli.resume import read
 from sweeps.config import StopConfig
-from sweeps.results import output_dir as output
+from sweeps.results.output_dir import lock_output_dir
 from sweeps.scheduler.event_log import FILE_NAME, EventLog, Session
 from sweeps.scheduler.resume import check
 from tests.sweeps.door_cases import call, contents
@@ -122,7 +122,7 @@ def test_two_processes_do_not_run_one_sweep(here: Path) -> None:
         fcntl.flock(held, fcntl.LOCK_EX)
         ended = call("resume=found")
     assert ended.code == 2 and "another process is running" in ended.err
-    with output.held(here / "found"):
+    with lock_output_dir(here / "found"):
         pass
 
 

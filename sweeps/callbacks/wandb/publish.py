@@ -18,7 +18,7 @@ from sweeps.callbacks.wandb import report
 from sweeps.callbacks.wandb import session as run_folders
 from sweeps.callbacks.wandb.session import logged_in, one_line, run_id
 from sweeps.errors import PublishError
-from sweeps.results import output_dir as output
+from sweeps.results.output_dir import lock_output_dir
 from sweeps.results.schema import PARAMETER_PREFIX
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ def publish(out: Path) -> str:
     if not any((out / "wandb").glob("*run-*/*.wandb")):
         rule = "holds no W&B runs: its sweep ran with wandb.mode=disabled"
         raise PublishError("--publish", str(out), rule, "wandb.mode=offline keeps them")
-    with output.held(out):  # what a sweep still writes cannot be sent whole
+    with lock_output_dir(out):  # what a sweep still writes cannot be sent whole
         _sync_all(out)
         return _save(out)
 

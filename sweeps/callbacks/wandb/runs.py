@@ -17,7 +17,7 @@ from typing import Any
 from sweeps.callbacks.base import Callback
 from sweeps.callbacks.wandb.session import Session, one_line, tags
 from sweeps.events import Job, Outcome, Past, Report
-from sweeps.results.tables import space_values
+from sweeps.results.tables import get_space_values
 
 DRAIN_SECONDS = 120.0
 """Most that the end of a sweep waits for runs to be written."""
@@ -100,7 +100,7 @@ class WandbRuns(Callback):
         provenance = metadata.provenance
         return {
             **job.run.to_dict(),
-            "p": space_values(job, metadata.value_names),
+            "p": get_space_values(job, metadata.value_names),
             "arm": job.arm,
             "params": job.num_params,
             "flops_per_step": job.flops_per_step,

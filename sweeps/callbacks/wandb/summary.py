@@ -12,7 +12,7 @@ from sweeps.analysis.sweep_folder import Folder, Row
 from sweeps.callbacks.wandb import report
 from sweeps.callbacks.wandb.session import BEST_SO_FAR, SUMMARY, Session, one_line, tags
 from sweeps.report import format as wording
-from sweeps.results.metadata import FILE_NAME as CONTEXT
+from sweeps.results.metadata import METADATA
 from sweeps.results.output_dir import CONFIG
 from sweeps.results.tables import CURVES, TRIALS
 
@@ -98,7 +98,7 @@ def _artifacts(out: Path, folder: Folder) -> Iterator[Any]:
 
     name = folder.metadata.unique_name
     tables = wandb.Artifact(f"{name}-tables", type="tables", description=folder.metadata.question)
-    for file in (TRIALS, CONTEXT, "report.md"):
+    for file in (TRIALS, METADATA, "report.md"):
         if (out / file).exists():
             tables.add_file(str(out / file))
     for curve in (out / CURVES).glob("*.parquet"):

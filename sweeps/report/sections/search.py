@@ -11,7 +11,7 @@ from sweeps.report.charts import importance as parallel
 from sweeps.report.charts.chart import Chart
 from sweeps.report.format import count, flops, percent, ratio, score, seconds
 from sweeps.results.schema import PARAMETER_PREFIX
-from sweeps.results.tables import short
+from sweeps.results.tables import format_short
 
 NUM_BEST = 10
 STATUSES = ("completed", "pruned", "failed")
@@ -52,7 +52,7 @@ def _best_table(folder: Folder, best: Sequence[Row]) -> Table:
             count(row["params"]),
             percent(row["fullness"]),
             ratio(row["inner_over_width"]),
-            *(short(row[PARAMETER_PREFIX + name]) for name in names),
+            *(format_short(row[PARAMETER_PREFIX + name]) for name in names),
             twins.get(row["architecture"], ""),
         ]
         for row in best

@@ -19,9 +19,9 @@ import pytest
 from hrm.config.run_config import RunConfig
 from hrm.models.registry import family
 from sweeps.events import Job
-from sweeps.results import metadata as setting
+from sweeps.results.metadata import read_metadata
 from sweeps.results.schema import TRIAL_COLUMNS
-from sweeps.results.tables import architecture, read_curves, read_trials
+from sweeps.results.tables import encode_architecture, read_curves, read_trials
 from tests.sweeps.synthetic_sweep import plausible, run_sweep
 
 DIVERGED = "RuntimeError: loss is nan"
@@ -96,13 +96,13 @@ def test_only_search_trials_have_optuna_numbers(out: Path) -> None:
 
 def test_every_row_reproduces_itself(out: Path) -> None:
     """The config builds the very run: its counts, its architecture, its seed."""
-    metadata = setting.read(out)
+    metadata = read_metadata(out)
     for row in read_trials(out).to_pylist():
         run = RunConfig.from_dict(json.loads(row["config"]))
         counts = family(run.family).counts(run.model, run.train.batch_size)
         assert counts.params == row["params"] == row["trainable_params"] + row["puzzle_embedding_params"]
         assert counts.flops_per_step == row["flops_per_step"]
-        assert architecture(run) == row["architecture"] and run.seed == row["seed"]
+        assert encode_architecture(run) == row["architecture"] and run.seed == row["seed"]
         assert run.model.hidden_size == row["p.hidden_size"] and run.train.lr == row["p.lr"]
         assert run.model.H_layers == row["p.H_layers"], "a preset's row has its own layers"
         assert row["fullness"] == row["params"] / metadata.max_params <= 1

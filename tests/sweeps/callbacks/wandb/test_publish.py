@@ -17,7 +17,7 @@ from sweeps.callbacks.wandb.session import run_id
 from sweeps.config import WandbConfig
 from sweeps.errors import OutputError, PublishError
 from sweeps.report.__main__ import main
-from sweeps.results import output_dir as output
+from sweeps.results.output_dir import lock_output_dir
 from tests.sweeps.callbacks.wandb.wandb_sweep import SMALL, TINY, check_runs, ending, one_fails, watched_sweep
 from tests.sweeps.wandb_server import ENTITY, WandbServer
 
@@ -99,7 +99,7 @@ def test_a_sweep_without_runs_is_refused(tmp_path: Path, server: WandbServer) ->
 
 
 def test_a_sweep_that_still_runs_is_refused(sweep: Path, server: WandbServer) -> None:
-    with output.held(sweep), pytest.raises(OutputError, match="another process is running"):
+    with lock_output_dir(sweep), pytest.raises(OutputError, match="another process is running"):
         publish(sweep)
     assert not server.runs
 

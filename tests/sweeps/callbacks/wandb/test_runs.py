@@ -18,8 +18,7 @@ from sweeps.callbacks.wandb.runs import WandbRuns
 from sweeps.callbacks.wandb.session import Session, check_mode, run_id
 from sweeps.config import BaselineConfig, WandbConfig
 from sweeps.events import Job
-from sweeps.results import metadata as setting
-from sweeps.results.metadata import SweepMetadata
+from sweeps.results.metadata import SweepMetadata, read_metadata
 from sweeps.results.tables import read_curves, read_trials
 from sweeps.scheduler.scheduler import Scheduler
 from tests.sweeps.callbacks.wandb.wandb_sweep import SMALL, TINY, check_runs, ending, one_fails, watched_sweep
@@ -109,7 +108,7 @@ def test_a_server_that_dies_in_the_middle_costs_nothing(
     watched_sweep(out, "online", warnings, ending(server, plausible), **SMALL)
     (warning,) = warnings
     assert "can be synced later" in warning
-    metadata, rows = setting.read(out), read_trials(out).to_pylist()
+    metadata, rows = read_metadata(out), read_trials(out).to_pylist()
     assert all(row["status"] in ("completed", "pruned") for row in rows)
     files = [read_run(path) for path in out.glob("wandb/*run-*/*.wandb")]
     kept = {run.id.removesuffix("-offline"): run for run in files if run.exit_code is not None}
@@ -202,9 +201,9 @@ def test_offline_nothing_leaves_the_machine(tmp_path: Path, server: WandbServer)
 from pathlib import Path
 from sweeps.config import WandbConfig
 from sweeps.callbacks.wandb.session import Session
-from sweeps.results import metadata as context
+from sweeps.results.metadata import read_metadata
 out = Path({str(tmp_path)!r})
-session = Session(out, WandbConfig(mode="offline"), context.read(out))
+session = Session(out, WandbConfig(mode="offline"), read_metadata(out))
 session.prepare()
 run = session.open(0, "name", "search", [], {{}})
 run.log({{"loss": 1.0}})
@@ -227,7 +226,7 @@ def _unsent(out: Path) -> dict[str, OfflineRun]:
 
 def _check_revived(out: Path, runs: Mapping[str, OfflineRun] | Mapping[str, StoredRun]) -> None:
     (number,) = [row["number"] for row in read_trials(out).to_pylist() if row["revived_at"]]
-    run = runs[run_id(setting.read(out), number)]
+    run = runs[run_id(read_metadata(out), number)]
     assert [row["step"] for row in run.rows] == _steps(out, number)
     assert run.exit_code == 0 and run.summary["status"] == "completed"
     assert "completed" in run.tags and "pruned" not in run.tags

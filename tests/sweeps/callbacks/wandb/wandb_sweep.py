@@ -15,8 +15,7 @@ from sweeps.callbacks.wandb.session import Session, run_id
 from sweeps.config import BaselineConfig, ConfirmConfig, WandbConfig
 from sweeps.events import Job
 from sweeps.execution.checkpoints import weights_path
-from sweeps.results import metadata as setting
-from sweeps.results.metadata import SweepMetadata
+from sweeps.results.metadata import SweepMetadata, read_metadata
 from sweeps.results.tables import read_answers, read_curves, read_trials
 from sweeps.scheduler.scheduler import Scheduler
 from tests.sweeps.synthetic_sweep import Curve, plausible, run_sweep
@@ -77,7 +76,7 @@ def watched_sweep(
 
 def check_runs(out: Path, runs: Mapping[str, OfflineRun] | Mapping[str, StoredRun]) -> None:
     """Every trial, every logged row, the right status; and the sweep's own run."""
-    metadata, rows, points = setting.read(out), read_trials(out).to_pylist(), read_curves(out).to_pylist()
+    metadata, rows, points = read_metadata(out), read_trials(out).to_pylist(), read_curves(out).to_pylist()
     assert set(runs) == {run_id(metadata, name) for name in (*(row["number"] for row in rows), "summary")}
     assert len({run.group for run in runs.values()}) == 1
     for row in rows:
