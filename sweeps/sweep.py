@@ -21,15 +21,15 @@ from sweeps.analysis.best import write_best
 from sweeps.analysis.pareto import write_pareto
 from sweeps.analysis.statistics import TEST_NAME
 from sweeps.callbacks.base import Callback
-from sweeps.callbacks.progress import progress
-from sweeps.callbacks.wandb import summary
+from sweeps.callbacks.progress import build_progress_reporter
 from sweeps.callbacks.wandb.runs import WandbRuns
-from sweeps.callbacks.wandb.session import Session, check_mode
+from sweeps.callbacks.wandb.session import WandbSession, check_mode
+from sweeps.callbacks.wandb.summary import write_summary
 from sweeps.config import SweepConfig
 from sweeps.errors import BudgetError, OutputError
-from sweeps.execution.checkpoints import Checkpoints
-from sweeps.execution.resources import Allocation, Machine, share
-from sweeps.execution.signals import leaving_on_second_signal, resume_command
+from sweeps.execution.checkpoints import CheckpointManager
+from sweeps.execution.resources import Allocation, Machine, allocate_resources
+from sweeps.execution.signals import exit_on_second_signal, format_resume_command
 from sweeps.execution.storage import Storage
 from sweeps.results import output_dir as output
 from sweeps.results.metadata import SweepMetadata, build_metadata, restore_metadata, write_metadata
@@ -125,32 +125,33 @@ def _carry_out(
     command: Sequence[str] = (),
 ) -> None:
     """The sweep in `out` from where it stands, which is nowhere in a new folder."""
-    shares = share(config, ray.machines, candidates.largest(MEMORY))
+    allocation = allocate_resources(config, ray.machines, candidates.largest(MEMORY))
     # Slots decide what a decision sees: another machine must find them in the configuration.
-    config = dataclasses.replace(config, max_concurrent=shares.slots)
-    plan, past, ledger = restore(out, config, candidates, shares.slots, shares.memory_bytes, stopwatch())
+    workers = allocation.num_workers
+    config = dataclasses.replace(config, max_concurrent=workers)
+    plan, past, ledger = restore(out, config, candidates, workers, allocation.memory_bytes, stopwatch())
     metadata = restore_metadata(out, dataset) or build_metadata(
-        config, candidates, plan, dataset, _again(command, shares.slots), TEST_NAME
+        config, candidates, plan, dataset, _again(command, workers), TEST_NAME
     )
     under_way = (
         "The sweep is not over: this is what it has found so far. Should nothing run it any more, go on: "
     )
-    write_metadata(dataclasses.replace(metadata, notes=[f"{under_way}`{resume_command(out)}`"]), out)
+    write_metadata(dataclasses.replace(metadata, notes=[f"{under_way}`{format_resume_command(out)}`"]), out)
     output.write_config(out, config)
-    print(_opening(config, metadata, plan, shares, out), file=sys.stderr)
+    print(_opening(config, metadata, plan, allocation, out), file=sys.stderr)
     storage = ray.storage and ray.storage / metadata.unique_name
-    checkpoints = Checkpoints(out, config.checkpoint_seconds, storage, config.revive > 0)
-    session = Session(out, config.wandb, metadata)
+    checkpoints = CheckpointManager(out, config.checkpoint_seconds, storage, config.revive > 0)
+    session = WandbSession(out, config.wandb, metadata)
     with (
         closing(ledger),
         closing(checkpoints),
-        leaving_on_second_signal(out),
+        exit_on_second_signal(out),
         _concluding(out, metadata, plan, session),
         _listening(out, metadata, plan, session) as listeners,
     ):
         dispatcher = TrialRunner(plan, [*listeners, checkpoints], ledger, config.max_failures)
         dispatcher.go_on(past)
-        ray.run(dispatcher, shares, checkpoints, dataset)
+        ray.run(dispatcher, allocation, checkpoints, dataset)
 
 
 def _candidates(config: SweepConfig) -> Candidates:
@@ -225,21 +226,21 @@ def _check_machine(config: SweepConfig, candidates: Candidates) -> Machine:
     from hrm.system.device import resolve_device
 
     resolve_device(config.device)
-    shares = share(config, [machine], candidates.largest(MEMORY))
+    allocation = allocate_resources(config, [machine], candidates.largest(MEMORY))
     # Ray counts processors to keep trials apart; slots beyond them are the user's wish.
-    num_cpus = max(machine.num_cpus, shares.slots * shares.cpus_per_trial)
+    num_cpus = max(machine.num_cpus, allocation.num_workers * allocation.cpus_per_trial)
     return dataclasses.replace(machine, num_cpus=num_cpus)
 
 
 @contextmanager
 def _listening(
-    out: Path, metadata: SweepMetadata, plan: Scheduler, session: Session
+    out: Path, metadata: SweepMetadata, plan: Scheduler, session: WandbSession
 ) -> Iterator[list[Callback]]:
     """Tables first: what the others tell of is on disk."""
     listeners: list[Callback] = [TableWriter(out, metadata, plan.trial_numbers.get)]
     if session.mode != "disabled":
         listeners.append(WandbRuns(session))
-    listeners.append(progress(metadata, lambda: plan.num_jobs_expected))
+    listeners.append(build_progress_reporter(metadata, lambda: plan.num_jobs_expected))
     with ExitStack() as stack:
         for listener in listeners:
             stack.callback(listener.close)
@@ -254,12 +255,12 @@ def _needing_room(out: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        hint = f"Make room, then go on: {resume_command(out)}"
+        hint = f"Make room, then go on: {format_resume_command(out)}"
         raise OutputError("out", str(out), f"cannot be written ({error.strerror})", hint) from None
 
 
 @contextmanager
-def _concluding(out: Path, metadata: SweepMetadata, plan: Scheduler, session: Session) -> Iterator[None]:
+def _concluding(out: Path, metadata: SweepMetadata, plan: Scheduler, session: WandbSession) -> Iterator[None]:
     """However the sweep ends, what it has found is written and reported."""
     status = "interrupted"
     try:
@@ -268,30 +269,29 @@ def _concluding(out: Path, metadata: SweepMetadata, plan: Scheduler, session: Se
     finally:
         notes = [] if status == "completed" else [
             f"The sweep was interrupted after {len(plan.outcomes)} of about {plan.num_jobs_expected} jobs. "
-            f"To go on: `{resume_command(out)}`"
+            f"To go on: `{format_resume_command(out)}`"
         ]  # fmt: skip
         write_metadata(dataclasses.replace(metadata, notes=[*plan.notes, *notes]), out)
         write_best(out)
         write_pareto(out)
         print(report.write(out))
-        summary.write(session, status)
+        write_summary(session, status)
 
 
 def _opening(
-    config: SweepConfig, metadata: SweepMetadata, plan: Scheduler, shares: Allocation, out: Path
+    config: SweepConfig, metadata: SweepMetadata, plan: Scheduler, allocation: Allocation, out: Path
 ) -> str:
     arms = ", ".join(plan.presets) or "no preset within the budget"
-    blind = shares.slots > 1 and shares.slots > config.num_trials // 2
-    note = (
-        f"note: {shares.slots} trials at once see too few results before them to search by\n" if blind else ""
-    )
+    workers = allocation.num_workers
+    blind = workers > 1 and workers > config.num_trials // 2
+    note = f"note: {workers} trials at once see too few results before them to search by\n" if blind else ""
     if config.revive and plan.num_unrevivable:
         note += (
             f"note: {plan.num_unrevivable} pruned trials cannot be revived: revive was 0 when they were pruned, "
             "and their checkpoints were not kept\n"
         )
     return note + (
-        f"{metadata.name} on {metadata.task}: about {plan.num_jobs_expected} jobs in {shares.slots} slots, "
+        f"{metadata.name} on {metadata.task}: about {plan.num_jobs_expected} jobs in {workers} slots, "
         f"baselines: {arms}\nwriting to {out}; to watch it: make dashboard DIR={out}, then {DASHBOARD}"
     )
 

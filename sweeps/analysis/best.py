@@ -14,7 +14,7 @@ from hrm.config.run_config import PROVENANCE
 from hrm.config.schema import write_yaml
 from hrm.system.files import write_atomically
 from sweeps.analysis.comparison import Arm, best_arm, read_arms
-from sweeps.execution.checkpoints import weights_path
+from sweeps.execution.checkpoints import get_weights_path
 from sweeps.results.metadata import SweepMetadata, read_metadata
 from sweeps.results.tables import read_trials
 
@@ -51,7 +51,7 @@ def write_best(out: Path) -> Path | None:
 
 def write_weights(out: Path, number: int | None) -> None:
     """Makes this job's weights the folder's `best.pt`; without them, none stay there from an earlier winner."""
-    trained = None if number is None else weights_path(out, number)
+    trained = None if number is None else get_weights_path(out, number)
     if trained is None or not trained.exists():
         (out / WEIGHTS).unlink(missing_ok=True)
         return

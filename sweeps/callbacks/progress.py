@@ -21,7 +21,9 @@ from sweeps.results.metadata import SweepMetadata
 from sweeps.results.tables import format_short, get_space_values
 
 
-def progress(metadata: SweepMetadata, planned: Callable[[], int], stream: TextIO | None = None) -> Callback:
+def build_progress_reporter(
+    metadata: SweepMetadata, planned: Callable[[], int], stream: TextIO | None = None
+) -> Callback:
     """The listener that suits the stream.
 
     Args:
@@ -29,12 +31,12 @@ def progress(metadata: SweepMetadata, planned: Callable[[], int], stream: TextIO
         planned: how many jobs the sweep is expected to make in all.
         stream: where to write; None is stderr.
     """
-    standing = Standing(metadata, planned)
+    standing = ProgressState(metadata, planned)
     console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
-    return LiveProgress(standing, console) if console.is_terminal else PlainProgress(standing, console)
+    return LiveReporter(standing, console) if console.is_terminal else PlainReporter(standing, console)
 
 
-class Standing:
+class ProgressState:
     """What is known so far. Told by the listener, read by the display."""
 
     def __init__(self, metadata: SweepMetadata, planned: Callable[[], int]) -> None:
@@ -108,10 +110,10 @@ class Standing:
         return ", ".join(part for part in parts if part)
 
 
-class PlainProgress(Callback):
+class PlainReporter(Callback):
     """One line per ended job."""
 
-    def __init__(self, standing: Standing, console: Console) -> None:
+    def __init__(self, standing: ProgressState, console: Console) -> None:
         self._standing, self._console = standing, console
         self._started: dict[int, float] = {}
 
@@ -135,10 +137,10 @@ class PlainProgress(Callback):
         self._console.print(Text(line + (f"; {outcome.error}" if outcome.error else "")))
 
 
-class LiveProgress(Callback):
+class LiveReporter(Callback):
     """Two lines that stay in place and vanish at the end; a failure's reason stays above them."""
 
-    def __init__(self, standing: Standing, console: Console) -> None:
+    def __init__(self, standing: ProgressState, console: Console) -> None:
         self._standing = standing
         self._lock = threading.Lock()
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)

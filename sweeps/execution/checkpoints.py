@@ -30,12 +30,12 @@ MAX_SHARE = 0.01
 """Most of a job's time that its checkpoints may take."""
 
 
-def weights_path(out: Path, number: int) -> Path:
+def get_weights_path(out: Path, number: int) -> Path:
     """Of the weights that a `keep_model` job has ended with, in a sweep's folder."""
     return out / WEIGHTS / f"{number}.pt"
 
 
-class Checkpoint:
+class TrialCheckpoint:
     """Of one job, on the side of its worker: the trainer's whole state and the reports made so far.
 
     Args:
@@ -100,7 +100,7 @@ class Checkpoint:
             self._folder.write(TRAINED, partial(torch.save, trainer.weights()))
 
 
-class Checkpoints(Callback):
+class CheckpointManager(Callback):
     """Of all jobs, on the side of the driver. To be told after the tables.
 
     Args:
@@ -116,10 +116,10 @@ class Checkpoints(Callback):
         self._out, self._seconds, self._keeps_pruned = out, seconds, keeps_pruned
         self._storage = storage or Storage.at(out / FOLDER)
 
-    def of(self, job: Job) -> Checkpoint:
+    def of(self, job: Job) -> TrialCheckpoint:
         """What the job's worker is given."""
         at_reports = self._keeps_pruned and job.kind == "search"
-        return Checkpoint(self._folder(job), self._seconds, at_reports)
+        return TrialCheckpoint(self._folder(job), self._seconds, at_reports)
 
     def on_resumed_job(self, past: Past) -> None:
         if past.outcome is not None:
@@ -132,7 +132,7 @@ class Checkpoints(Callback):
         if job.keep_model and outcome.status == "completed":
             # Of a job that had ended before the sweep was stopped they are here already.
             with contextlib.suppress(FileNotFoundError):
-                folder.fetch(TRAINED, weights_path(self._out, job.number))
+                folder.fetch(TRAINED, get_weights_path(self._out, job.number))
         with contextlib.suppress(OSError):
             folder.remove()
 

@@ -22,7 +22,7 @@ class _Watched:
     most_held: int | None = None
 
 
-class Deaths:
+class WorkerFailures:
     """Of the processes that train jobs.
 
     The kernel tells everyone how many processes it has killed for memory, and few whom. A worker that dies while
@@ -65,7 +65,7 @@ class Deaths:
         Args:
             error_file: where Ray Tune has written of it; None where it has not.
         """
-        reason, held = told_by_ray(error_file)
+        reason, held = parse_ray_error(error_file)
         job = self._jobs.get(number)
         if reason == LOST and job is not None and self._was_killed(job):
             return _BY_KERNEL, job.most_held
@@ -82,7 +82,7 @@ class Deaths:
         return True
 
 
-def told_by_ray(error_file: str | None) -> tuple[str, int | None]:
+def parse_ray_error(error_file: str | None) -> tuple[str, int | None]:
     """As `Deaths.why`, from what Ray has written alone."""
     text = Path(error_file).read_text(encoding="utf-8").strip() if error_file else ""
     if "memory" in text.split("Some common causes")[0]:

@@ -30,8 +30,8 @@ from hrm.data.base import Dataset, InMemoryDataset
 from hrm.system.signals import Stopped, StopSignals
 from sweeps.events import OUT_OF_MEMORY, Job, Outcome, Report
 from sweeps.execution import ray_cluster as ray_connection
-from sweeps.execution.checkpoints import Checkpoints
-from sweeps.execution.failures import Deaths
+from sweeps.execution.checkpoints import CheckpointManager
+from sweeps.execution.failures import WorkerFailures
 from sweeps.execution.resources import Allocation, Machine
 from sweeps.execution.storage import Storage
 from sweeps.execution.worker import Worker
@@ -76,8 +76,8 @@ class Connection:
     def run(
         self,
         dispatcher: TrialRunner,
-        shares: Allocation,
-        checkpoints: Checkpoints,
+        allocation: Allocation,
+        checkpoints: CheckpointManager,
         dataset: Dataset | None = None,
     ) -> None:
         """Runs the dispatcher's jobs to their end. A local Ray that dies meanwhile is started again.
@@ -91,10 +91,10 @@ class Connection:
         """
         worker = Worker
         if dataset is not None and len(self.machines) > 1:
-            worker = tune.with_parameters(Worker, carried=stored(dataset))
+            worker = tune.with_parameters(Worker, carried=store_dataset(dataset))
         while True:
             try:
-                _run(dispatcher, shares, checkpoints, worker, Deaths(self._is_local))
+                _run(dispatcher, allocation, checkpoints, worker, WorkerFailures(self._is_local))
                 return
             except _RayDied:
                 ray.shutdown()
@@ -125,7 +125,7 @@ def connect(address: str | None, machine: Machine, storage: Storage | None = Non
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def stored(dataset: Dataset) -> Any:
+def store_dataset(dataset: Dataset) -> Any:
     """A reference to the data in Ray's object store, whence every machine gets them once."""
     # A memory map would be copied into each process; a plain array is read where the store has it.
     register_serializer(np.memmap, serializer=np.asarray, deserializer=np.asarray)
@@ -134,16 +134,16 @@ def stored(dataset: Dataset) -> Any:
 
 def _run(
     dispatcher: TrialRunner,
-    shares: Allocation,
-    checkpoints: Checkpoints,
+    allocation: Allocation,
+    checkpoints: CheckpointManager,
     worker: type[Worker],
-    deaths: Deaths,
+    deaths: WorkerFailures,
 ) -> None:
     storage = tempfile.mkdtemp(prefix="hrm-tune-")
     with StopSignals() as signals:
-        hooks = _Hooks(dispatcher, shares.slots, signals, checkpoints, deaths)
+        hooks = _Hooks(dispatcher, allocation.num_workers, signals, checkpoints, deaths)
         try:
-            _tune(hooks, shares, worker, storage)
+            _tune(hooks, allocation, worker, storage)
         except TuneError as error:
             # Tune wraps what its hooks raise in a text; ours is the cause.
             raise hooks.error or error from None
@@ -153,7 +153,7 @@ def _run(
         dispatcher.failed(number, "lost: Ray ended without it")
 
 
-def _tune(hooks: _Hooks, shares: Allocation, worker: type[Worker], storage: str) -> None:
+def _tune(hooks: _Hooks, allocation: Allocation, worker: type[Worker], storage: str) -> None:
     tune.run(
         worker,
         name="sweep",
@@ -162,8 +162,8 @@ def _tune(hooks: _Hooks, shares: Allocation, worker: type[Worker], storage: str)
         search_alg=_Suggestions(hooks),
         scheduler=_Decisions(hooks),
         callbacks=[_Starts(hooks)],
-        max_concurrent_trials=shares.slots,
-        resources_per_trial={"cpu": shares.cpus_per_trial, "gpu": shares.gpus_per_trial},
+        max_concurrent_trials=allocation.num_workers,
+        resources_per_trial={"cpu": allocation.cpus_per_trial, "gpu": allocation.gpus_per_trial},
         reuse_actors=True,
         max_failures=0,
         raise_on_failed_trial=False,
@@ -181,8 +181,8 @@ class _Hooks:
         dispatcher: TrialRunner,
         slots: int,
         signals: StopSignals,
-        checkpoints: Checkpoints,
-        deaths: Deaths,
+        checkpoints: CheckpointManager,
+        deaths: WorkerFailures,
     ) -> None:
         self.dispatcher = dispatcher
         self.checkpoints = checkpoints

@@ -16,14 +16,14 @@ from hrm.system.signals import SIGNALS
 _SHOW_CURSOR = "\x1b[?25h"
 
 
-def resume_command(out: Path) -> str:
+def format_resume_command(out: Path) -> str:
     """What to type to go on with the sweep in a folder."""
     near = Path(os.path.relpath(out))
     return f"python run_sweep.py resume={shlex.quote(str(out if '..' in near.parts else near))}"
 
 
 @contextmanager
-def leaving_on_second_signal(out: Path) -> Iterator[None]:
+def exit_on_second_signal(out: Path) -> Iterator[None]:
     """Within, a Ctrl-C or SIGTERM that nobody else waits for ends this process at once: all is on disk.
 
     So it stays after an interruption, when only Ray has still to end. Ray's processes end with ours.
@@ -31,7 +31,7 @@ def leaving_on_second_signal(out: Path) -> Iterator[None]:
 
     def leave(number: int, frame: FrameType | None) -> None:
         cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
-        os.write(2, f"{cursor}\nstopped at once; to go on: {resume_command(out)}\n".encode())
+        os.write(2, f"{cursor}\nstopped at once; to go on: {format_resume_command(out)}\n".encode())
         os._exit(128 + number)
 
     former = {number: signal.signal(number, leave) for number in SIGNALS}

@@ -18,7 +18,7 @@ from hrm.system.device import held_bytes, is_out_of_memory, resolve_device
 from hrm.training.divergence import Diverged
 from hrm.training.trainer import Trainer
 from sweeps.events import OUT_OF_MEMORY, Job, Outcome, Report
-from sweeps.execution.checkpoints import Checkpoint
+from sweeps.execution.checkpoints import TrialCheckpoint
 from sweeps.execution.prefetch import Prefetcher
 from sweeps.search.objectives import LATENCY
 
@@ -26,7 +26,7 @@ NUM_EXAMPLES = 3
 """The first ones of the validation split: the same for every model, and none of the test split."""
 
 
-def collect(trainer: Trainer) -> dict[str, Any] | None:
+def collect_answers(trainer: Trainer) -> dict[str, Any] | None:
     """Inputs, labels and each segment's answers; None for a model that does not answer by segments.
 
     Returns:
@@ -66,10 +66,10 @@ def warm_up() -> None:
     torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
 
 
-def run(
+def run_trial(
     job: Job,
     num_reported: int = 0,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: TrialCheckpoint | None = None,
     dataset: Dataset | None = None,
     ahead: Prefetcher | None = None,
 ) -> Generator[Report | Outcome]:
@@ -101,7 +101,7 @@ def run(
 
 
 def _train(
-    job: Job, checkpoint: Checkpoint | None, dataset: Dataset | None, ahead: Prefetcher | None
+    job: Job, checkpoint: TrialCheckpoint | None, dataset: Dataset | None, ahead: Prefetcher | None
 ) -> Iterator[Report]:
     dataset = dataset or _open(job.run.task)
     kept = checkpoint.load(job, dataset) if checkpoint else None
@@ -122,7 +122,7 @@ def _train(
         if trainer.finished and job.read_test:
             test = trainer.evaluate(dataset.test)
             metrics |= {f"test/{name}": value for name, value in test.items()}
-        shown = collect(trainer) if trainer.finished and job.keep_model else None
+        shown = collect_answers(trainer) if trainer.finished and job.keep_model else None
         report = Report(
             index=values.index,
             step=values.step,
@@ -149,7 +149,7 @@ def _open(task: Any) -> Dataset:
 
 
 def _failure(job: Job, error: Exception, reports: Sequence[Report]) -> Outcome:
-    reason, held = describe(error), None
+    reason, held = describe_error(error), None
     if is_out_of_memory(error):
         held = held_bytes(resolve_device(job.run.device))
         predicted = family(job.run.family).counts(job.run.model, job.run.train.batch_size, job.run.train)
@@ -163,7 +163,7 @@ def _failure(job: Job, error: Exception, reports: Sequence[Report]) -> Outcome:
     )
 
 
-def describe(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """What went wrong, in one line: kind, message, and for a fault of the program the place."""
     message = next(iter(str(error).strip().splitlines()), "")
     if is_out_of_memory(error):

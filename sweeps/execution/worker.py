@@ -36,13 +36,13 @@ class Worker(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict) -> bool:
-        from sweeps.execution import trial
         from sweeps.execution.prefetch import Prefetcher
+        from sweeps.execution.trial import run_trial
 
         self.cleanup()
         if new_config:
             self._messages = Prefetcher(
-                lambda ahead: trial.run(**new_config, dataset=self._dataset, ahead=ahead)
+                lambda ahead: run_trial(**new_config, dataset=self._dataset, ahead=ahead)
             )
         self.config = {}  # Tune would send it back with every report
         return True

@@ -9,7 +9,7 @@ from pathlib import Path
 from hrm.config import command_line as door
 from sweeps import report
 from sweeps.analysis.sweep_folder import Folder
-from sweeps.callbacks.wandb import report as wandb_report
+from sweeps.callbacks.wandb.report import write_report
 from sweeps.errors import OutputError
 from sweeps.results.metadata import METADATA
 from sweeps.results.tables import TRIALS
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> None:
     for out in options.folders:
         folder = Folder.read(out)
         print(report.write(out, folder))
-        wandb_report.write(out, folder)
+        write_report(out, folder)
     if len(options.folders) > 1:
         from sweeps.report import scaling
 
@@ -38,10 +38,10 @@ def main(arguments: list[str]) -> None:
         for out in options.folders:
             print(f"W&B Report: {publish(out)}")
     if options.as_sweep:
-        from sweeps.callbacks.wandb.publish import register
+        from sweeps.callbacks.wandb.publish import register_sweep
 
         for out in options.folders:
-            print(f"W&B Sweep: {register(out)}")
+            print(f"W&B Sweep: {register_sweep(out)}")
 
 
 def check_is_sweep(out: Path) -> None:

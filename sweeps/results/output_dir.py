@@ -14,7 +14,7 @@ from hrm.config import schema as reader
 from hrm.system.files import write_atomically
 from sweeps.config import SweepConfig
 from sweeps.errors import OutputError
-from sweeps.execution.signals import resume_command
+from sweeps.execution.signals import format_resume_command
 from sweeps.scheduler import event_log as ledger
 from sweeps.search.storage import JOURNAL
 
@@ -36,7 +36,7 @@ def choose_output_dir(config: SweepConfig) -> Path:
     if out.exists() and not out.is_dir():
         raise OutputError("out", config.out, "is a file, and must be a folder")
     if any((out / sign).exists() for sign in _SIGNS):
-        hint = f"Go on with it: {resume_command(out)}, or choose another folder"
+        hint = f"Go on with it: {format_resume_command(out)}, or choose another folder"
         raise OutputError("out", config.out, "already holds a sweep, which is kept", hint)
     parent = next(folder for folder in (out, *out.parents) if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):

@@ -31,7 +31,7 @@ from sweeps.analysis.statistics import TEST_NAME
 from sweeps.cli.compose import sweep_config
 from sweeps.config import SweepConfig
 from sweeps.events import Outcome, Report
-from sweeps.execution import trial
+from sweeps.execution.trial import run_trial
 from sweeps.results.metadata import build_metadata
 from sweeps.results.tables import TableWriter, read_curves, read_trials
 from sweeps.scheduler import event_log as ledger
@@ -90,7 +90,7 @@ def by_turns(config: SweepConfig, out: Path) -> None:
                     if told(dispatcher, number, next(messages)):
                         del running[number]
             else:
-                running[job.number] = trial.run(job, num_reported=len(job.revived))
+                running[job.number] = run_trial(job, num_reported=len(job.revived))
 
 
 def told(dispatcher: TrialRunner, number: int, message: Report | Outcome) -> bool:

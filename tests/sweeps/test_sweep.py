@@ -145,8 +145,8 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     code = (
         "import os, signal, time, pathlib\n"
         "from hrm.system.signals import StopSignals\n"
-        "from sweeps.execution.signals import leaving_on_second_signal\n"
-        "with leaving_on_second_signal(pathlib.Path('found').absolute()), StopSignals():\n"
+        "from sweeps.execution.signals import exit_on_second_signal\n"
+        "with exit_on_second_signal(pathlib.Path('found').absolute()), StopSignals():\n"
         "    os.kill(os.getpid(), signal.SIGINT); print('going on', flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
     )
@@ -158,9 +158,9 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
 def test_a_second_signal_stops_at_once_while_ray_ends(tmp_path: Path) -> None:
     code = (
         "import os, signal, time, pathlib\n"
-        "from sweeps.execution.signals import leaving_on_second_signal\n"
+        "from sweeps.execution.signals import exit_on_second_signal\n"
         "try:\n"
-        "    with leaving_on_second_signal(pathlib.Path('found').absolute()):\n"
+        "    with exit_on_second_signal(pathlib.Path('found').absolute()):\n"
         "        raise KeyboardInterrupt\n"
         "finally:\n"
         "    os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)\n"

@@ -16,7 +16,8 @@ from hrm.system.files import write_text_atomically
 from sweeps.analysis.sweep_folder import Folder
 from sweeps.callbacks.wandb import report
 from sweeps.callbacks.wandb import session as run_folders
-from sweeps.callbacks.wandb.session import logged_in, one_line, run_id
+from sweeps.callbacks.wandb.report import build_report, read_destination, read_published, write_report
+from sweeps.callbacks.wandb.session import build_run_id, find_unsent_runs, format_error, is_logged_in
 from sweeps.errors import PublishError
 from sweeps.results.output_dir import lock_output_dir
 from sweeps.results.schema import PARAMETER_PREFIX
@@ -38,7 +39,7 @@ def publish(out: Path) -> str:
         PublishError: no login, no runs, or a server that does not take them.
         OutputError: the sweep still runs.
     """
-    if not logged_in():
+    if not is_logged_in():
         hint = "Run `wandb login` or set WANDB_API_KEY"
         raise PublishError("--publish", str(out), "needs a W&B login, and there is none", hint)
     if not any((out / "wandb").glob("*run-*/*.wandb")):
@@ -50,7 +51,7 @@ def publish(out: Path) -> str:
 
 
 def _sync_all(out: Path) -> None:
-    unsent = [*run_folders.unsent(out)]
+    unsent = [*find_unsent_runs(out)]
     whole = [folder for folder in unsent if not run_folders.is_retry(folder)]
     if whole:
         _sync(out, whole)
@@ -79,8 +80,8 @@ def _sync(out: Path, folders: list[Path], *options: str) -> None:
 
 def _save(out: Path) -> str:
     folder = Folder.read(out)
-    built = report.build(folder, report.destination(out))
-    built.id = report.published(out).get("id", "")
+    built = build_report(folder, read_destination(out))
+    built.id = read_published(out).get("id", "")
 
     def save() -> None:
         if not built.entity:
@@ -116,19 +117,19 @@ def asked(out: Path, failure: str, call: Callable[[], T]) -> T:
         thread.join(SAVE_SECONDS)
     if answers:
         return answers[0]
-    reason = one_line(failures[0]) if failures else f"no answer within {SAVE_SECONDS:.0f} s"
+    reason = format_error(failures[0]) if failures else f"no answer within {SAVE_SECONDS:.0f} s"
     raise PublishError(
         "--publish", str(out), f"has its runs synced, but {failure} ({reason})", "Try again later"
     )
 
 
 def _remember(out: Path, folder: Folder, built: Any) -> None:
-    path = report.write(out, folder)
+    path = write_report(out, folder)
     saved = json.loads(path.read_text()) | {"id": built.id, "url": built.url}
     write_text_atomically(path, json.dumps(saved, indent=1) + "\n")
 
 
-def register(out: Path) -> str:
+def register_sweep(out: Path) -> str:
     """Makes the search's runs, published before, the runs of a W&B Sweep; one that holds them all is kept.
 
     Returns:
@@ -137,8 +138,8 @@ def register(out: Path) -> str:
     Raises:
         PublishError: the server does not take it.
     """
-    folder, saved = Folder.read(out), report.published(out)
-    runs = [run_id(folder.metadata, row["number"]) for row in folder.of("search")]
+    folder, saved = Folder.read(out), read_published(out)
+    runs = [build_run_id(folder.metadata, row["number"]) for row in folder.of("search")]
     known = saved.get("sweep")
     if known is None or known["runs"] != runs:
         sweep = asked(out, "the search could not be registered", lambda: _register(out, folder, runs))
@@ -166,7 +167,7 @@ def description(folder: Folder) -> dict[str, Any]:
 def _register(out: Path, folder: Folder, runs: list[str]) -> str:
     import wandb
 
-    config = report.destination(out)
+    config = read_destination(out)
     entity = config.entity or wandb.Api().default_entity
     with contextlib.redirect_stdout(io.StringIO()):
         return wandb.sweep(description(folder), entity=entity, project=config.project, prior_runs=runs)

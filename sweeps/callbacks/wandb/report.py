@@ -10,7 +10,7 @@ from typing import Any
 from hrm.config.schema import read_yaml
 from hrm.system.files import write_text_atomically
 from sweeps.analysis.sweep_folder import Folder
-from sweeps.callbacks.wandb.session import BEST_SO_FAR, SUMMARY, run_id
+from sweeps.callbacks.wandb.session import BEST_SO_FAR, SUMMARY, build_run_id
 from sweeps.config import WandbConfig
 from sweeps.report import blocks as markdown
 from sweeps.report import format as wording
@@ -26,17 +26,17 @@ WIDE, HALF = 24, 12
 """Of a panel, in columns of W&B's grid."""
 
 
-def write(out: Path, folder: Folder) -> Path:
+def write_report(out: Path, folder: Folder) -> Path:
     """Saves the Report as W&B would get it, beside the tables; keeps the address that publishing gave it.
 
     Args:
         out: the sweep's folder.
         folder: what it holds.
     """
-    report = build(folder, destination(out))
+    report = build_report(folder, read_destination(out))
     model = report._to_model()
     saved = {
-        **published(out),
+        **read_published(out),
         "project": report.project,
         "title": report.title,
         "description": report.description,
@@ -46,7 +46,7 @@ def write(out: Path, folder: Folder) -> Path:
     return out / FILE_NAME
 
 
-def published(out: Path) -> dict[str, Any]:
+def read_published(out: Path) -> dict[str, Any]:
     """`id` and `url` of the Report that was published from this folder, and the `sweep` that was registered;
     nothing where none was."""
     if not (out / FILE_NAME).exists():
@@ -55,13 +55,13 @@ def published(out: Path) -> dict[str, Any]:
     return {name: saved[name] for name in ("id", "url", "sweep") if name in saved}
 
 
-def destination(out: Path) -> WandbConfig:
+def read_destination(out: Path) -> WandbConfig:
     """Project and entity that the sweep was configured with."""
     path = out / CONFIG
     return WandbConfig(**read_yaml(path)["wandb"]) if path.exists() else WandbConfig()
 
 
-def build(folder: Folder, config: WandbConfig) -> Any:
+def build_report(folder: Folder, config: WandbConfig) -> Any:
     """A `wandb_workspaces.reports.v2.Report`."""
     import wandb_workspaces.reports.v2 as wr
 
@@ -208,7 +208,7 @@ def _runset(folder: Folder, name: str, kinds: Sequence[str], colours: bool = Fal
         for row in folder.trials:
             if row["kind"] in kinds:
                 colour = own.get(row["arm"], "sky")
-                settings[run_id(folder.metadata, row["number"])] = wr.RunSettings(color=COLOURS[colour])
+                settings[build_run_id(folder.metadata, row["number"])] = wr.RunSettings(color=COLOURS[colour])
     filters = f"Group = '{folder.metadata.unique_name}' and JobType in [{listed}]"
     return wr.Runset(name=name, filters=filters, run_settings=settings)
 

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from sweeps.callbacks.base import Callback
-from sweeps.callbacks.wandb.session import Session, one_line, tags
+from sweeps.callbacks.wandb.session import WandbSession, build_tags, format_error
 from sweeps.events import Job, Outcome, Past, Report
 from sweeps.results.tables import get_space_values
 
@@ -37,7 +37,7 @@ class WandbRuns(Callback):
         session: how runs are opened; nobody else uses it before `close` has returned.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: WandbSession) -> None:
         self._session = session
         self._open: dict[int, _Open] = {}
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -74,7 +74,7 @@ class WandbRuns(Callback):
             try:
                 call()
             except Exception as error:
-                self._session.give_up(f"stopped: {one_line(error)}")
+                self._session.give_up(f"stopped: {format_error(error)}")
                 self._drain()
                 return
         with contextlib.suppress(Exception):
@@ -93,7 +93,7 @@ class WandbRuns(Callback):
         self._open[job.number] = _Open(run, job)
 
     def _tags(self, job: Job, *more: str) -> list[str]:
-        return tags(self._session.metadata, job.kind, *more)
+        return build_tags(self._session.metadata, job.kind, *more)
 
     def _config_of(self, job: Job) -> dict[str, Any]:
         metadata = self._session.metadata

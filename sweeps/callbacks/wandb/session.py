@@ -36,7 +36,7 @@ def supersede(out: Path, identity: str) -> None:
             (folder / SUPERSEDED).touch()
 
 
-def unsent(out: Path) -> Iterator[Path]:
+def find_unsent_runs(out: Path) -> Iterator[Path]:
     """Folders of the runs that no server has yet, in the order of their starts."""
     for folder in _current(out):
         if not is_synced(folder) and (_is_offline(folder) or (folder / OPEN).exists()):
@@ -96,13 +96,13 @@ def check_mode(config: WandbConfig) -> str:
     Raises:
         ConfigError: online without a login.
     """
-    if config.mode == "online" and not logged_in():
+    if config.mode == "online" and not is_logged_in():
         hint = "Run `wandb login` or set WANDB_API_KEY first, or choose wandb.mode=offline and sync later"
         raise ConfigError("wandb.mode", "online", "needs a W&B login, and there is none", hint)
     return config.mode
 
 
-def logged_in() -> bool:
+def is_logged_in() -> bool:
     """Whether there is a login on this machine. Asks neither the user nor the server."""
     import wandb
 
@@ -110,18 +110,18 @@ def logged_in() -> bool:
         return bool(wandb.login(prompt=False, verify=False))
 
 
-def run_id(metadata: SweepMetadata, job: int | str) -> str:
+def build_run_id(metadata: SweepMetadata, job: int | str) -> str:
     """A job's run, by its number; the sweep's own is called `summary`."""
     return f"{metadata.sweep_id}-{job}"
 
 
-def tags(metadata: SweepMetadata, *more: str) -> list[str]:
+def build_tags(metadata: SweepMetadata, *more: str) -> list[str]:
     """What to filter by: space, task, budget, and what is given."""
     budget = "no budget" if metadata.max_params is None else f"max_params={metadata.max_params}"
     return [tag[:MAX_TAG] for tag in (metadata.name, metadata.task, budget, *more)]
 
 
-class Session:
+class WandbSession:
     """Opens and closes a sweep's runs. After the server failed once, the rest is kept offline.
 
     Args:
@@ -151,7 +151,7 @@ class Session:
         with contextlib.suppress(ImportError):  # not public, and only half a second lost where it has moved
             import wandb.sdk.launch.inputs.internal
 
-        wandb.setup(settings(self.mode))
+        wandb.setup(build_settings(self.mode))
 
     def open(
         self, job: int | str, name: str, job_type: str, tags: Sequence[str], config: Mapping[str, Any]
@@ -164,15 +164,15 @@ class Session:
         """
         import wandb
 
-        given = {"name": name, "job_type": job_type, "tags": tags, "config": dict(config)}
-        identity = run_id(self.metadata, job)
+        given = {"name": name, "job_type": job_type, "tags": build_tags, "config": dict(config)}
+        identity = build_run_id(self.metadata, job)
         supersede(self.out, identity)
         try:
             return self._init(identity, given)
         except wandb.Error as error:
             if self.mode != "online":
                 raise
-            self.fall_back(f"cannot be reached: {one_line(error)}")
+            self.fall_back(f"cannot be reached: {format_error(error)}")
             return self._init(identity + RETRY_SUFFIX, given)
 
     def close(self, run: Any, exit_code: int) -> None:
@@ -212,7 +212,7 @@ class Session:
         return run
 
 
-def settings(mode: str) -> Any:
+def build_settings(mode: str) -> Any:
     """Of this process and every run in it: silent, light, and never waiting for long."""
     import wandb
 
@@ -235,5 +235,5 @@ def settings(mode: str) -> Any:
     )
 
 
-def one_line(error: Exception) -> str:
+def format_error(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())

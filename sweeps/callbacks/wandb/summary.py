@@ -9,15 +9,15 @@ from typing import Any
 from sweeps.analysis.best import FILE_NAME as BEST
 from sweeps.analysis.best import WEIGHTS
 from sweeps.analysis.sweep_folder import Folder, Row
-from sweeps.callbacks.wandb import report
-from sweeps.callbacks.wandb.session import BEST_SO_FAR, SUMMARY, Session, one_line, tags
+from sweeps.callbacks.wandb.report import write_report
+from sweeps.callbacks.wandb.session import BEST_SO_FAR, SUMMARY, WandbSession, build_tags, format_error
 from sweeps.report import format as wording
 from sweeps.results.metadata import METADATA
 from sweeps.results.output_dir import CONFIG
 from sweeps.results.tables import CURVES, TRIALS
 
 
-def write(session: Session, status: str) -> None:
+def write_summary(session: WandbSession, status: str) -> None:
     """Writes the summary run of a sweep whose folder is complete, and its Report beside the tables.
 
     A failure costs a warning.
@@ -33,7 +33,11 @@ def write(session: Session, status: str) -> None:
     try:
         folder = Folder.read(session.out)
         run = session.open(
-            SUMMARY, SUMMARY, SUMMARY, tags(folder.metadata, SUMMARY, status), _config(session.out, folder)
+            SUMMARY,
+            SUMMARY,
+            SUMMARY,
+            build_tags(folder.metadata, SUMMARY, status),
+            _config(session.out, folder),
         )
         run.define_metric("*", step_metric="search/trial")
         for number, row in enumerate(best_so_far(folder)):
@@ -43,10 +47,10 @@ def write(session: Session, status: str) -> None:
         for artifact in _artifacts(session.out, folder):
             run.log_artifact(artifact)
         session.close(run, exit_code=0 if status == "completed" else 1)
-        report.write(session.out, folder)
+        write_report(session.out, folder)
         wandb.teardown()
     except Exception as error:
-        session.give_up(f"has no summary: {one_line(error)}")
+        session.give_up(f"has no summary: {format_error(error)}")
 
 
 def best_so_far(folder: Folder) -> Iterator[Row]:

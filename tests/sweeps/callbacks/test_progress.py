@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sweeps.callbacks.progress import LiveProgress, PlainProgress, Standing, progress
+from sweeps.callbacks.progress import LiveReporter, PlainReporter, ProgressState, build_progress_reporter
 from sweeps.events import Job, Outcome
 from sweeps.results.metadata import SweepMetadata
 from sweeps.scheduler.scheduler import Scheduler
@@ -25,10 +25,10 @@ def _one_fails(job: Job, fraction: float) -> float:
 def test_plain_lines(tmp_path: Path) -> None:
     stream, plans = io.StringIO(), []
 
-    def listener(metadata: SweepMetadata, plan: Scheduler) -> PlainProgress:
+    def listener(metadata: SweepMetadata, plan: Scheduler) -> PlainReporter:
         plans.append(plan)
-        found = progress(metadata, lambda: plan.num_jobs_expected, stream)
-        assert isinstance(found, PlainProgress)
+        found = build_progress_reporter(metadata, lambda: plan.num_jobs_expected, stream)
+        assert isinstance(found, PlainReporter)
         return found
 
     run_sweep(tmp_path, _one_fails, listener, num_trials=8)
@@ -53,16 +53,16 @@ def test_the_bar_counts_and_leaves_nothing_behind(tmp_path: Path) -> None:
     stream = io.StringIO()
     seen: list[str] = []
 
-    class Watched(LiveProgress):
+    class Watched(LiveReporter):
         def on_end(self, job: Job, outcome: Outcome) -> None:
             super().on_end(job, outcome)
             console = Console(file=io.StringIO(), width=150)
             console.print(self._render())
             seen.append(console.file.getvalue())  # type: ignore[attr-defined]
 
-    def listener(metadata: SweepMetadata, plan: Scheduler) -> LiveProgress:
+    def listener(metadata: SweepMetadata, plan: Scheduler) -> LiveReporter:
         console = Console(file=stream, force_terminal=True, width=150)
-        return Watched(Standing(metadata, lambda: plan.num_jobs_expected), console)
+        return Watched(ProgressState(metadata, lambda: plan.num_jobs_expected), console)
 
     run_sweep(tmp_path, _one_fails, listener, num_trials=8)
     assert "depth_vs_width" in seen[0] and re.search(r"1/\d+ jobs, 0:0\d gone, about \d+:\d\d left", seen[0])
@@ -92,19 +92,19 @@ def _screen_after(written: str) -> list[str]:
 
 
 @pytest.fixture
-def standing(tmp_path: Path) -> tuple[Standing, list[Job]]:
+def standing(tmp_path: Path) -> tuple[ProgressState, list[Job]]:
     made: list[tuple[SweepMetadata, Scheduler]] = []
 
-    def listener(metadata: SweepMetadata, plan: Scheduler) -> PlainProgress:
+    def listener(metadata: SweepMetadata, plan: Scheduler) -> PlainReporter:
         made.append((metadata, plan))
-        return PlainProgress(Standing(metadata, lambda: 0), Console(file=io.StringIO()))
+        return PlainReporter(ProgressState(metadata, lambda: 0), Console(file=io.StringIO()))
 
     run_sweep(tmp_path, listeners=listener, num_trials=4)
     metadata, plan = made[0]
-    return Standing(metadata, lambda: 10), list(plan.jobs.values())
+    return ProgressState(metadata, lambda: 10), list(plan.jobs.values())
 
 
-def test_the_best_is_a_completed_run_and_no_confirmation(standing: tuple[Standing, list[Job]]) -> None:
+def test_the_best_is_a_completed_run_and_no_confirmation(standing: tuple[ProgressState, list[Job]]) -> None:
     state, jobs = standing
     search = next(job for job in jobs if job.kind == "search")
     confirm = next(job for job in jobs if job.kind == "confirm")
@@ -129,7 +129,7 @@ def test_the_best_is_a_completed_run_and_no_confirmation(standing: tuple[Standin
 
 
 def test_time_left_follows_the_work_done(
-    standing: tuple[Standing, list[Job]], monkeypatch: pytest.MonkeyPatch
+    standing: tuple[ProgressState, list[Job]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state, (job, *_) = standing
     now = 1000.0

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from hrm.system import machine
-from sweeps.execution.checkpoints import Checkpoints
-from sweeps.execution.failures import LOST, Deaths, told_by_ray
+from sweeps.execution.checkpoints import CheckpointManager
+from sweeps.execution.failures import LOST, WorkerFailures, parse_ray_error
 from sweeps.execution.resources import Allocation, Machine
 from sweeps.scheduler.trial_runner import TrialRunner
 from tests.sweeps.execution.test_ray_tune import Script
@@ -43,10 +43,10 @@ BY_RAY = "1 worker killed (name=Worker, memory used=1.50GB): the node is low on 
 def test_what_ray_tells(tmp_path: Path, text: str, reason: str) -> None:
     written = tmp_path / "error.txt"
     written.write_text(text)
-    found, held = told_by_ray(str(written))
+    found, held = parse_ray_error(str(written))
     assert found.startswith(reason) and "\n" not in found
     assert held == (1.5 * 2**30 if "memory used" in text else None)
-    assert told_by_ray(None)[0] == LOST
+    assert parse_ray_error(None)[0] == LOST
 
 
 class Kernel:
@@ -55,8 +55,8 @@ class Kernel:
     def __init__(self) -> None:
         self.kills: int | None = 3
 
-    def deaths(self, are_here: bool = True) -> Deaths:
-        return Deaths(are_here, lambda: self.kills)
+    def deaths(self, are_here: bool = True) -> WorkerFailures:
+        return WorkerFailures(are_here, lambda: self.kills)
 
 
 def unknown() -> None:
@@ -94,7 +94,7 @@ def test_what_ray_tells_comes_first_and_leaves_the_kill_to_another(tmp_path: Pat
     for number in (0, 1):
         deaths.began(number, unknown)
     kernel.kills = 4
-    assert deaths.why(0, str(written)) == (told_by_ray(str(written))[0], 1.5 * 2**30)
+    assert deaths.why(0, str(written)) == (parse_ray_error(str(written))[0], 1.5 * 2**30)
     assert deaths.why(1, None)[0] == OF_MEMORY
 
 
@@ -171,9 +171,9 @@ def test_a_job_that_the_kernel_kills_for_memory_is_recorded_and_not_run_again(tm
     limit = 5 * 2**28
     job = small_job(0, **{"model.hidden_size": 4096, "model.num_heads": 64})
     plan = Script([job], prune={}, barrier=1)
-    shares = Allocation(slots=1, cpus_per_trial=1, gpus_per_trial=0.0)
+    allocation = Allocation(num_workers=1, cpus_per_trial=1, gpus_per_trial=0.0)
     with little_memory(limit), ray_bridge.connect(None, Machine(num_cpus=1, num_gpus=0)) as ray:
-        ray.run(TrialRunner(plan, max_failures=2), shares, Checkpoints(tmp_path, 0.0))
+        ray.run(TrialRunner(plan, max_failures=2), allocation, CheckpointManager(tmp_path, 0.0))
     outcome = plan.outcomes[0]
     assert (outcome.status, outcome.error) == ("failed", OF_MEMORY)
     assert outcome.observed_bytes is not None and limit // 8 < outcome.observed_bytes < limit

@@ -22,7 +22,7 @@ from sweeps.callbacks.base import Callback
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
 from sweeps.errors import ResourceError
 from sweeps.events import Job, Outcome, Report
-from sweeps.execution.checkpoints import Checkpoints
+from sweeps.execution.checkpoints import CheckpointManager
 from sweeps.execution.resources import Allocation, Machine
 from sweeps.results.tables import read_trials
 from sweeps.scheduler.scheduler import DONE, WAIT, Done, Scheduler, Stop, Wait
@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
-SHARES = Allocation(slots=2, cpus_per_trial=1, gpus_per_trial=0.0)
+ALLOCATION = Allocation(num_workers=2, cpus_per_trial=1, gpus_per_trial=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def ray() -> Iterator[Any]:
 
 
 def run(ray: Any, plan: SchedulerProtocol, out: Path, *listeners: Callback, max_failures: int = 0) -> None:
-    ray.run(TrialRunner(plan, listeners, max_failures=max_failures), SHARES, Checkpoints(out, 0.0))
+    ray.run(TrialRunner(plan, listeners, max_failures=max_failures), ALLOCATION, CheckpointManager(out, 0.0))
 
 
 def worker_pids() -> set[int]:
@@ -178,7 +178,7 @@ CONFIG = SweepConfig(
 def make_plan() -> Scheduler:
     task = task_kind(TASK["name"]).config_class(**TASK)
     candidates = Candidates(CONFIG, open_task(task).model_fields)
-    return Scheduler(CONFIG, candidates, None, SHARES.slots)
+    return Scheduler(CONFIG, candidates, None, ALLOCATION.num_workers)
 
 
 def told(plan: Scheduler) -> list[Any]:
@@ -202,7 +202,7 @@ def test_two_slots_decide_alike_each_time_and_as_the_simulator_does(ray: Any, tm
 
     curves = {number: outcome.reports for number, outcome in first.outcomes.items()}
     simulated = make_plan()
-    simulate(simulated, SHARES.slots, lambda job, index: curves[job.number][index - 1])
+    simulate(simulated, ALLOCATION.num_workers, lambda job, index: curves[job.number][index - 1])
     assert told(simulated) == told(first)
 
 
@@ -249,7 +249,7 @@ def test_data_that_come_along_lie_once_on_a_machine(ray: Any) -> None:
     from sweeps.execution import ray_tune as ray_bridge
 
     dataset = open_task(task_kind(TASK["name"]).config_class(**TASK))
-    stored = ray_bridge.stored(dataset)
+    stored = ray_bridge.store_dataset(dataset)
     first, second = (ray_bridge.ray.get(stored).dataset for _ in range(2))
     for split in ("valid", "test"):
         arrays = [getattr(one, split).inputs for one in (first, second)]
