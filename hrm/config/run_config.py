@@ -36,7 +36,7 @@ class RunConfig:
     """The task kind's config; its `name` picks the kind."""
     train: TrainConfig
     seed: int = 0
-    """SchedulerProtocol initial weights, batches and exploration."""
+    """Decides initial weights, batches and exploration."""
     device: str = "auto"
     """`auto` (cuda, then mps, then cpu), `cuda`, `mps` or `cpu`."""
     threads: int | None = None
