@@ -164,7 +164,7 @@ class WandbSession:
         """
         import wandb
 
-        given = {"name": name, "job_type": job_type, "tags": build_tags, "config": dict(config)}
+        given = {"name": name, "job_type": job_type, "tags": tags, "config": dict(config)}
         identity = build_run_id(self.metadata, job)
         supersede(self.out, identity)
         try:

@@ -138,7 +138,7 @@ def test_workers_of_a_cluster_are_those_of_its_nodes() -> None:
     assert allocate_resources(config(cpus=2), nodes, None).num_workers == 2
     mixed = [Machine(num_cpus=32, num_gpus=0), Machine(num_cpus=4, num_gpus=1)]
     assert allocate_resources(config(per_gpu=8), mixed, None) == Allocation(
-        workers=4, cpus_per_trial=1, gpus_per_trial=0.25
+        num_workers=4, cpus_per_trial=1, gpus_per_trial=0.25
     )
 
 

@@ -202,10 +202,10 @@ def test_offline_nothing_leaves_the_machine(tmp_path: Path, server: WandbServer)
     code = f"""
 from pathlib import Path
 from sweeps.config import WandbConfig
-from sweeps.callbacks.wandb.session import Session
+from sweeps.callbacks.wandb.session import WandbSession
 from sweeps.results.metadata import read_metadata
 out = Path({str(tmp_path)!r})
-session = Session(out, WandbConfig(mode="offline"), read_metadata(out))
+session = WandbSession(out, WandbConfig(mode="offline"), read_metadata(out))
 session.prepare()
 run = session.open(0, "name", "search", [], {{}})
 run.log({{"loss": 1.0}})
