@@ -147,7 +147,7 @@ class SweepConfig:
     reference_point: list[Any] | None = None
     """With `objectives`: the hypervolume's reference, a value for each; null: accuracy 0, a cost's budget."""
     seed: int = 0
-    """SchedulerProtocol every suggestion, and the seeds of all trainings."""
+    """Decides every suggestion, and the seeds of all trainings."""
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     sampler: dict[str, Any] = field(default_factory=lambda: {"name": "tpe"})
     """`name` and that sampler's options."""

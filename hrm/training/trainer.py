@@ -21,7 +21,7 @@ from hrm.config.run_config import RunConfig
 from hrm.data.base import Batch, Dataset, Split
 from hrm.models.base import Carry, Model, SegmentAnswer
 from hrm.models.metrics import Metrics, RunningMeans, totals
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from hrm.system.device import cpu_threads, moved, new_tensors_on_cpu, on_device, resolve_device, synchronize
 from hrm.system.files import write_atomically
 from hrm.training import checkpoint
@@ -84,9 +84,9 @@ class Trainer:
         self.config = dataclasses.replace(config, model=model_config)
         self.dataset = dataset
         self.device = resolve_device(config.device)
-        self._family = family(config.family)
+        self._family = get_family(config.family)
         train = config.train
-        self.counts = self._family.counts(model_config, train.batch_size, train)
+        self.counts = self._family.count(model_config, train.batch_size, train)
         self.length = RunLength(train, self.counts.flops_per_step)
         with cpu_threads(config.threads):
             self.model = self._initial_model().to(self.device)
@@ -323,7 +323,7 @@ class Trainer:
         return counted if executed is None else executed
 
     def _eval_flops(self, batch_size: int) -> int:
-        return self._family.counts(self.config.model, batch_size, self.config.train).eval_flops_per_batch
+        return self._family.count(self.config.model, batch_size, self.config.train).eval_flops_per_batch
 
     @contextmanager
     def _evaluation_weights(self) -> Iterator[None]:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from hrm.config.errors import UnknownNameError
 from hrm.config.run_config import RunConfig, qualify
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from hrm.system.files import write_atomically, write_text_atomically
 from sweeps.callbacks.base import Callback
 from sweeps.events import Job, Outcome, Past, Report
@@ -135,8 +135,8 @@ class Tables(Callback):
 
     def _row(self, job: Job, outcome: Outcome) -> dict[str, Any]:
         metadata, model = self._context, job.run.model
-        kind = family(job.run.family)
-        counts = kind.counts(model, job.run.train.batch_size, job.run.train)
+        kind = get_family(job.run.family)
+        counts = kind.count(model, job.run.train.batch_size, job.run.train)
         last = outcome.reports[-1] if outcome.reports else None
         row = {
             "number": job.number,

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from hrm.config.errors import ConfigError, UnknownNameError
 from hrm.config.run_config import RunConfig
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from sweeps.config import SweepConfig
 from sweeps.events import Report
 from sweeps.search.pareto_front import Point, widest_first
@@ -116,7 +116,7 @@ class Cost:
     direction: Direction = "minimize"
 
     def value(self, run: RunConfig) -> float:
-        return float(CostModel(family(run.family), run.train).figures(run.model, run.train)[self.name])
+        return float(CostModel(get_family(run.family), run.train).figures(run.model, run.train)[self.name])
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def canonical(name: Any, family_name: str) -> str:
     known = [*objective_names(), LATENCY.name, *COSTS]
     word = SHORT.get(str(name), str(name))
     if word.startswith("accuracy"):
-        measured = family(family_name).metrics
+        measured = get_family(family_name).metrics
         word = word.replace("accuracy", next(one for one in ACCURACIES if one in measured), 1)
     if word not in known and f"valid/{word}" in known:
         word = f"valid/{word}"

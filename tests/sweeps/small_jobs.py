@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from hrm.config.run_config import RunConfig
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from sweeps.events import Job
 
 MODEL: dict[str, Any] = {
@@ -27,7 +27,7 @@ def small_job(number: int, **changes: Any) -> Job:
     task = changes.pop("task", TASK)
     run = RunConfig.from_dict({"model": MODEL, "task": task, "train": TRAIN, "seed": number, "threads": 1})
     run = run.replace(**changes)
-    counts = family(run.family).counts(run.model, run.train.batch_size, run.train)
+    counts = get_family(run.family).count(run.model, run.train.batch_size, run.train)
     return dataclasses.replace(
         Job(number=number, kind="search", arm=f"trial {number}", params={}, run=run,
             num_params=counts.params, flops_per_step=counts.flops_per_step),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hrm.config import schema as reader
+from hrm.config.schema import read_yaml, write_yaml
 from sweeps.cli.resume import read
 from sweeps.config import StopConfig
 from sweeps.results import output_dir as output
@@ -56,8 +56,8 @@ def test_a_configuration_with_removed_options_at_their_defaults_goes_on(here: Pa
 )
 def test_a_stored_option_that_was_removed_is_refused_once(here: Path, removed: str, instead: str) -> None:
     stored = here / "found" / "config.yaml"
-    values = reader.read_yaml(stored) | yaml.safe_load(removed)
-    reader.write_yaml(values, stored)
+    values = read_yaml(stored) | yaml.safe_load(removed)
+    write_yaml(values, stored)
     before = contents(here / "found")
     ended = call("resume=found")
     assert ended.code == 2
