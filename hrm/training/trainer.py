@@ -50,8 +50,6 @@ class ReportValues:
     """Seconds inside evaluations so far."""
     metrics: Metrics
     """`train/...`: means since the last report; `valid/...`: the whole validation split."""
-    batches: list[Metrics]
-    """`valid/...` of each batch of `train.eval_batch_size` of that split."""
 
 
 class Trainer:
@@ -158,7 +156,7 @@ class Trainer:
         assert not self.finished
         index = self.length.next_report(self.reports_made, self.step, self.train_flops)
         train = self._train_until(lambda: self.length.is_due(index, self.step, self.train_flops), on_step)
-        valid, batches = self._evaluate(self.dataset.valid)
+        valid = self.evaluate(self.dataset.valid)
         self.reports_made = index
         return ReportValues(
             index=index,
@@ -167,7 +165,6 @@ class Trainer:
             train_seconds=self.train_seconds,
             eval_seconds=self.eval_seconds,
             metrics=_named("train", train) | _named("valid", valid),
-            batches=[_named("valid", batch) for batch in batches],
         )
 
     def evaluate(self, split: Split) -> Metrics:
@@ -181,10 +178,6 @@ class Trainer:
         Raises:
             Diverged: the loss is not finite.
         """
-        return self._evaluate(split)[0]
-
-    def _evaluate(self, split: Split) -> tuple[Metrics, list[Metrics]]:
-        """Of the whole split, and of each of its batches."""
         start = time.perf_counter()
         size = self.config.train.eval_batch_size
         sums = []
@@ -198,7 +191,7 @@ class Trainer:
         loss = means.get("loss")
         if loss is not None and not math.isfinite(loss):
             raise Diverged(self.step, f"evaluation loss is {loss}")
-        return means, [self.model.compute_metrics(sum_batches([one])) for one in sums]
+        return means
 
     def latency(self, split: Split, repeats: int = 5) -> float:
         """Seconds in which the device evaluates one sequence alone: the median of `repeats`, after a first one."""

@@ -130,7 +130,6 @@ def _train(
             train_seconds=trainer.train_seconds,
             eval_seconds=trainer.eval_seconds,
             metrics=metrics,
-            batches=values.batches if job.tell_batches else None,
             answers=shown,
         )
         reports.append(report)
