@@ -121,20 +121,21 @@ def _carry_out(
     command: Sequence[str] = (),
 ) -> None:
     """The sweep in `out` from where it stands, which is nowhere in a new folder."""
-    allocation = allocate_resources(config, ray.machines, candidates.largest(MEMORY))
+    shares = allocate_resources(config, ray.machines, candidates.largest(MEMORY))
     # Slots decide what a decision sees: another machine must find them in the configuration.
-    workers = allocation.num_workers
-    config = dataclasses.replace(config, max_concurrent=workers)
-    plan, past, ledger = restore(out, config, candidates, workers, allocation.memory_bytes, stopwatch())
+    config = dataclasses.replace(config, max_concurrent=shares.num_workers)
+    plan, past, ledger = restore(
+        out, config, candidates, shares.num_workers, shares.memory_bytes, stopwatch()
+    )
     metadata = restore_metadata(out, dataset) or build_metadata(
-        config, candidates, plan, dataset, _again(command, workers), TEST_NAME
+        config, candidates, plan, dataset, _again(command, shares.num_workers), TEST_NAME
     )
     under_way = (
         "The sweep is not over: this is what it has found so far. Should nothing run it any more, go on: "
     )
     write_metadata(dataclasses.replace(metadata, notes=[f"{under_way}`{format_resume_command(out)}`"]), out)
     output.write_config(out, config)
-    print(_opening(config, metadata, plan, allocation, out), file=sys.stderr)
+    print(_opening(config, metadata, plan, shares, out), file=sys.stderr)
     storage = ray.storage and ray.storage / metadata.unique_name
     checkpoints = CheckpointManager(out, config.checkpoint_seconds, storage, config.revive > 0)
     session = WandbSession(out, config.wandb, metadata)
@@ -147,7 +148,7 @@ def _carry_out(
     ):
         dispatcher = TrialRunner(plan, [*listeners, checkpoints], ledger, config.max_failures)
         dispatcher.go_on(past)
-        ray.run(dispatcher, allocation, checkpoints, dataset)
+        ray.run(dispatcher, shares, checkpoints, dataset)
 
 
 def _candidates(config: SweepConfig) -> Candidates:
@@ -210,9 +211,9 @@ def _check_machine(config: SweepConfig, candidates: Candidates) -> Machine:
     from hrm.system.device import resolve_device
 
     resolve_device(config.device)
-    allocation = allocate_resources(config, [machine], candidates.largest(MEMORY))
+    shares = allocate_resources(config, [machine], candidates.largest(MEMORY))
     # Ray counts processors to keep trials apart; slots beyond them are the user's wish.
-    num_cpus = max(machine.num_cpus, allocation.num_workers * allocation.cpus_per_trial)
+    num_cpus = max(machine.num_cpus, shares.num_workers * shares.cpus_per_trial)
     return dataclasses.replace(machine, num_cpus=num_cpus)
 
 
@@ -258,24 +259,27 @@ def _concluding(out: Path, metadata: SweepMetadata, plan: Scheduler, session: Wa
         write_metadata(dataclasses.replace(metadata, notes=[*plan.notes, *notes]), out)
         write_best(out)
         write_pareto(out)
-        print(report.write(out))
+        print(report.write_report(out))
         write_summary(session, status)
 
 
 def _opening(
-    config: SweepConfig, metadata: SweepMetadata, plan: Scheduler, allocation: Allocation, out: Path
+    config: SweepConfig, metadata: SweepMetadata, plan: Scheduler, shares: Allocation, out: Path
 ) -> str:
     arms = ", ".join(plan.presets) or "no preset within the budget"
-    workers = allocation.num_workers
-    blind = workers > 1 and workers > config.num_trials // 2
-    note = f"note: {workers} trials at once see too few results before them to search by\n" if blind else ""
+    blind = shares.num_workers > 1 and shares.num_workers > config.num_trials // 2
+    note = (
+        f"note: {shares.num_workers} trials at once see too few results before them to search by\n"
+        if blind
+        else ""
+    )
     if config.revive and plan.num_unrevivable:
         note += (
             f"note: {plan.num_unrevivable} pruned trials cannot be revived: revive was 0 when they were pruned, "
             "and their checkpoints were not kept\n"
         )
     return note + (
-        f"{metadata.name} on {metadata.task}: about {plan.num_jobs_expected} jobs in {workers} slots, "
+        f"{metadata.name} on {metadata.task}: about {plan.num_jobs_expected} jobs in {shares.num_workers} slots, "
         f"baselines: {arms}\nwriting to {out}; to watch it: make dashboard DIR={out}, then {DASHBOARD}"
     )
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hrm.config.command_line import run_cli
 from sweeps import report
-from sweeps.analysis.sweep_folder import Folder
-from sweeps.callbacks.wandb.report import write_report
+from sweeps.analysis.sweep_folder import SweepFolder
+from sweeps.callbacks.wandb.report import write_wandb_report
 from sweeps.errors import OutputError
 from sweeps.results.metadata import METADATA
 from sweeps.results.tables import TRIALS
@@ -25,9 +25,9 @@ def main(arguments: list[str]) -> None:
     for out in options.folders:
         check_is_sweep(out)
     for out in options.folders:
-        folder = Folder.read(out)
-        print(report.write(out, folder))
-        write_report(out, folder)
+        folder = SweepFolder.read(out)
+        print(report.write_report(out, folder))
+        write_wandb_report(out, folder)
     if len(options.folders) > 1:
         from sweeps.report import scaling
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hrm.system.files import write_text_atomically
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.callbacks.wandb import report
 from sweeps.callbacks.wandb import session as run_folders
-from sweeps.callbacks.wandb.report import build_report, read_destination, read_published, write_report
+from sweeps.callbacks.wandb.report import build_wandb_report, read_destination, read_published, write_wandb_report
 from sweeps.callbacks.wandb.session import build_run_id, find_unsent_runs, format_error, is_logged_in
 from sweeps.errors import PublishError
 from sweeps.results.output_dir import lock_output_dir
@@ -79,8 +79,8 @@ def _sync(out: Path, folders: list[Path], *options: str) -> None:
 
 
 def _save(out: Path) -> str:
-    folder = Folder.read(out)
-    built = build_report(folder, read_destination(out))
+    folder = SweepFolder.read(out)
+    built = build_wandb_report(folder, read_destination(out))
     built.id = read_published(out).get("id", "")
 
     def save() -> None:
@@ -123,8 +123,8 @@ def asked(out: Path, failure: str, call: Callable[[], T]) -> T:
     )
 
 
-def _remember(out: Path, folder: Folder, built: Any) -> None:
-    path = write_report(out, folder)
+def _remember(out: Path, folder: SweepFolder, built: Any) -> None:
+    path = write_wandb_report(out, folder)
     saved = json.loads(path.read_text()) | {"id": built.id, "url": built.url}
     write_text_atomically(path, json.dumps(saved, indent=1) + "\n")
 
@@ -138,8 +138,8 @@ def register_sweep(out: Path) -> str:
     Raises:
         PublishError: the server does not take it.
     """
-    folder, saved = Folder.read(out), read_published(out)
-    runs = [build_run_id(folder.metadata, row["number"]) for row in folder.of("search")]
+    folder, saved = SweepFolder.read(out), read_published(out)
+    runs = [build_run_id(folder.metadata, row["number"]) for row in folder.select("search")]
     known = saved.get("sweep")
     if known is None or known["runs"] != runs:
         sweep = asked(out, "the search could not be registered", lambda: _register(out, folder, runs))
@@ -149,11 +149,12 @@ def register_sweep(out: Path) -> str:
     return f"{saved['url'].rpartition('/reports/')[0]}/sweeps/{known['id']}"
 
 
-def description(folder: Folder) -> dict[str, Any]:
+def description(folder: SweepFolder) -> dict[str, Any]:
     """The search as W&B describes one: its goal, and the values that its trials have tried."""
     metadata = folder.metadata
     columns = {
-        name: [row[PARAMETER_PREFIX + name] for row in folder.of("search")] for name in metadata.parameters
+        name: [row[PARAMETER_PREFIX + name] for row in folder.select("search")]
+        for name in metadata.parameters
     }
     tried = {name: {"values": list(dict.fromkeys(values))} for name, values in columns.items()}
     return {
@@ -164,7 +165,7 @@ def description(folder: Folder) -> dict[str, Any]:
     }
 
 
-def _register(out: Path, folder: Folder, runs: list[str]) -> str:
+def _register(out: Path, folder: SweepFolder, runs: list[str]) -> str:
     import wandb
 
     config = read_destination(out)
