@@ -14,7 +14,7 @@ from hrm.config.errors import ConfigError, UnknownNameError
 from hrm.config.run_config import RunConfig
 from hrm.models.registry import family
 from sweeps.config import SweepConfig
-from sweeps.events import Report
+from sweeps.events import Validation
 from sweeps.search.pareto_front import Point, widest_first
 from sweeps.space.candidates import Candidates
 from sweeps.space.constraints import CONSTRAINTS, CostModel
@@ -69,7 +69,7 @@ class Objective:
         """What the verdict compares: the same metric on the test split."""
         return f"test/{self.metric.removeprefix('valid/')}"
 
-    def value(self, reports: Sequence[Report]) -> float | None:
+    def value(self, reports: Sequence[Validation]) -> float | None:
         """The objective after these reports; None where a number it needs is missing or not finite."""
         wanted = reports if self.over_curve else reports[-1:]
         values = [report.metrics.get(self.metric) for report in wanted]
@@ -158,7 +158,7 @@ class Objectives:
     def names(self) -> list[str]:
         return [one.name for one in self.each]
 
-    def values(self, run: RunConfig, reports: Sequence[Report]) -> tuple[float, ...] | None:
+    def values(self, run: RunConfig, reports: Sequence[Validation]) -> tuple[float, ...] | None:
         """The objectives of a run after these reports; None where a metric is missing or not finite."""
         values = [one.value(run) if isinstance(one, Cost) else one.value(reports) for one in self.each]
         known = tuple(value for value in values if value is not None)

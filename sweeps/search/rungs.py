@@ -15,13 +15,13 @@ import numpy as np
 
 from hrm.config.errors import ConfigError
 from sweeps.config import SweepConfig
-from sweeps.events import Report
+from sweeps.events import Validation
 from sweeps.search.batch_wilcoxon import mark
 from sweeps.search.objectives import Objective
 from sweeps.search.pruners import WILCOXON, Length
 from sweeps.space.candidates import Candidates
 
-Marks = Callable[[Sequence[Report]], dict[int, float]]
+Marks = Callable[[Sequence[Validation]], dict[int, float]]
 """From a trial's reports so far to the objective by mark, from 1, at every mark that it has reached."""
 
 SPENT = {"steps": "step", "flops": "train_flops", "seconds": "train_seconds"}
@@ -34,7 +34,7 @@ def marks(
     config: SweepConfig,
     candidates: Candidates,
     objective: Objective,
-    first_completed: Callable[[], Report | None],
+    first_completed: Callable[[], Validation | None],
 ) -> Marks:
     """The marks of a sweep, as `pruning.fidelity` says: for an amount, `train.num_reports` in a whole run.
 
@@ -58,7 +58,7 @@ def marks(
     spent = attrgetter(SPENT[fidelity])
     longest = _longest(candidates, fidelity) if fidelity != "seconds" else None
 
-    def at_amounts(reports: Sequence[Report]) -> dict[int, float]:
+    def at_amounts(reports: Sequence[Validation]) -> dict[int, float]:
         completed = first_completed() if longest is None else None
         whole = longest if completed is None else spent(completed)
         curve = _curve(objective, reports)
@@ -78,13 +78,13 @@ def length(config: SweepConfig) -> Length:
     return Length(config.train.num_reports, is_most=alike)
 
 
-def _curve(objective: Objective, reports: Sequence[Report]) -> dict[int, float]:
+def _curve(objective: Objective, reports: Sequence[Validation]) -> dict[int, float]:
     """The objective by report, where it is known."""
     values = ((report.index, objective.value(reports[:i])) for i, report in enumerate(reports, 1))
     return {index: value for index, value in values if value is not None}
 
 
-def _by_batch(objective: Objective, reports: Sequence[Report]) -> dict[int, float]:
+def _by_batch(objective: Objective, reports: Sequence[Validation]) -> dict[int, float]:
     """The objective of each validation batch, by report."""
     found: dict[int, float] = {}
     for batch in range(min(len(report.batches or ()) for report in reports)):
