@@ -16,7 +16,12 @@ from hrm.system.files import write_text_atomically
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.callbacks.wandb import report
 from sweeps.callbacks.wandb import session as run_folders
-from sweeps.callbacks.wandb.report import build_wandb_report, read_destination, read_published, write_wandb_report
+from sweeps.callbacks.wandb.report import (
+    build_wandb_report,
+    read_destination,
+    read_published,
+    write_wandb_report,
+)
 from sweeps.callbacks.wandb.session import build_run_id, find_unsent_runs, format_error, is_logged_in
 from sweeps.errors import PublishError
 from sweeps.results.output_dir import lock_output_dir
