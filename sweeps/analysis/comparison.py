@@ -79,7 +79,7 @@ class Arm:
 def read_arms(trials: pa.Table, budget: Budget) -> list[Arm]:
     """The arms that have confirmation runs, finalists first, in the order of their first runs."""
     rows = trials.to_pylist()
-    metrics = ["objective", *select_metrics(trials), *select_objectives(trials.column_names)]
+    metrics = ["objective", *select_metrics(trials.column_names), *select_objectives(trials.column_names)]
     kinds = {row["arm"]: _BY_JOB[row["kind"]] for row in rows if row["kind"] in _BY_JOB}
     confirmations: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
