@@ -2,8 +2,8 @@
 
 import sys
 
-from hrm.config import command_line as door
+from hrm.config.command_line import run_cli
 from sweeps.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(door.run(main))
+    sys.exit(run_cli(main))

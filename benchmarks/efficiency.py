@@ -71,7 +71,7 @@ def watch() -> dict[str, Any]:
     """
     import importlib
 
-    from hrm.config import command_line as door
+    from hrm.config.command_line import run_cli
     from sweeps.cli.main import main
     from sweeps.events import Started, Validated
     from sweeps.scheduler.event_log import EventLog
@@ -113,7 +113,7 @@ def watch() -> dict[str, Any]:
             started[event.number] = event.time
 
     EventLog.write = noting  # type: ignore[method-assign]
-    code = door.run(main)
+    code = run_cli(main)
     assert code == 0, f"the sweep ended with code {code}"
     return {"seconds": seconds, "started": started, "first": first}
 

@@ -9,9 +9,6 @@ import numpy as np
 
 from sweeps.events import Job, Validation
 
-BATCHES = 8
-"""Of a validation, which all say the same."""
-
 
 @dataclass(frozen=True)
 class SyntheticCurves:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from hrm.config import command_line as door
-from hrm.config import schema as reader
-from hrm.config.command_line import aligned, listing, task_summaries
+from hrm.config.command_line import align_columns, format_listing, run_cli, summarize_tasks
 from hrm.config.errors import ConfigError
-from hrm.config.presets import Preset, load_preset, preset_names
-from hrm.config.run_config import RunConfig, merge, qualify
+from hrm.config.presets import Preset, list_presets, load_preset
+from hrm.config.run_config import RunConfig, merge_overrides, qualify
+from hrm.config.schema import parse_dotlist
 from hrm.config.train_config import TrainConfig
 from hrm.data.registry import task_kind
 from hrm.models.counting import Counts
-from hrm.models.registry import family, family_names
+from hrm.models.registry import get_family, list_families
 from hrm.system.units import in_bytes
 
 _USAGE = f"""\
@@ -57,8 +56,8 @@ def main(arguments: list[str]) -> int:
 
 def help_text() -> str:
     """Everything that the command line takes."""
-    presets = {name: load_preset(name).summary for name in preset_names()}
-    return f"{_USAGE}\nPresets:\n{listing(presets)}\n\nTasks:\n{listing(task_summaries())}"
+    presets = {name: load_preset(name).summary for name in list_presets()}
+    return f"{_USAGE}\nPresets:\n{format_listing(presets)}\n\nTasks:\n{format_listing(summarize_tasks())}"
 
 
 def read_config(arguments: list[str]) -> tuple[str, RunConfig]:
@@ -67,12 +66,12 @@ def read_config(arguments: list[str]) -> tuple[str, RunConfig]:
     Raises:
         UserError: an option is unknown, out of range, or changes no count.
     """
-    options = reader.parse_dotlist(arguments)
+    options = parse_dotlist(arguments)
     preset = load_preset(str(options.pop("preset"))) if "preset" in options else None
     values: dict[str, Any] = {}
     if preset:
         values = {"family": preset.family, "model": preset.model, "train": _counted_training(preset)}
-    config = RunConfig.from_dict(merge(values, options))
+    config = RunConfig.from_dict(merge_overrides(values, options))
     given = {qualify(name, config.family, config.task.name): value for name, value in options.items()}
     for name, value in given.items():
         if not name.startswith(("model.", "task.")) and name not in (*_COUNTED, "family"):
@@ -104,8 +103,8 @@ def _label(preset: Preset | None, options: dict[str, Any]) -> str:
 
 def counts_text(label: str, config: RunConfig) -> str:
     """The counts of one model, for a terminal."""
-    batch_size, kind = config.train.batch_size, family(config.family)
-    counts: Counts = kind.counts(config.model, batch_size, config.train)
+    batch_size, kind = config.train.batch_size, get_family(config.family)
+    counts: Counts = kind.count(config.model, batch_size, config.train)
     memory = {
         "weights": counts.weight_bytes,
         "gradients": counts.gradient_bytes,
@@ -123,7 +122,7 @@ def counts_text(label: str, config: RunConfig) -> str:
             (name, f"{n:,}", in_bytes(n)) for name, n in memory.items()
         ],
     }
-    blocks = [f"{title}\n{aligned(rows)}" for title, rows in sections.items()]
+    blocks = [f"{title}\n{align_columns(rows)}" for title, rows in sections.items()]
     return "\n\n".join([f"{label}\n{face.model_text(config.model)}", *blocks])
 
 
@@ -135,11 +134,11 @@ def _accumulated(config: RunConfig) -> str:
 def presets_text() -> str:
     """Every preset, family by family, smallest first: what its document claims, and what was counted."""
     tables = []
-    for name in family_names():
-        presets = [load_preset(preset) for preset in preset_names(name)]
-        tables.append(family(name).count_table().presets_text(presets))
+    for name in list_families():
+        presets = [load_preset(preset) for preset in list_presets(name)]
+        tables.append(get_family(name).count_table().presets_text(presets))
     return "\n\n".join(tables)
 
 
 if __name__ == "__main__":
-    sys.exit(door.run(main))
+    sys.exit(run_cli(main))

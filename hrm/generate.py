@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hrm.config import command_line as door
-from hrm.config import schema as reader
+from hrm.config.command_line import run_cli
 from hrm.config.errors import ConfigError
+from hrm.config.schema import build_config, parse_dotlist
 from hrm.config.validation import SEED, at_least, check, each
 from hrm.models.text.generation import Sampling
 
@@ -61,12 +61,12 @@ def main(arguments: list[str]) -> int:
         UserError: the command line, the run or its data are at fault.
     """
     if not arguments or {"-h", "--help"} & set(arguments):
-        from hrm.config.command_line import field_docs, option_lines
+        from hrm.config.command_line import format_options, read_field_docs
 
-        own = option_lines(GenerateConfig, skip=field_docs(Sampling))
-        print(f"{_USAGE}{own}\n{option_lines(Sampling)}")
+        own = format_options(GenerateConfig, skip=read_field_docs(Sampling))
+        print(f"{_USAGE}{own}\n{format_options(Sampling)}")
         return 0
-    asked = reader.build(GenerateConfig, reader.parse_dotlist(arguments), "generate")
+    asked = build_config(GenerateConfig, parse_dotlist(arguments), "generate")
     print(asked.prompt + continuation(_trained(Path(asked.run)), asked))
     return 0
 
@@ -114,4 +114,4 @@ def _trained(folder: Path) -> Trainer:
 
 
 if __name__ == "__main__":
-    sys.exit(door.run(main))
+    sys.exit(run_cli(main))

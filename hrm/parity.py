@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hrm.config import command_line as door
-from hrm.config import schema as reader
+from hrm.config.command_line import run_cli
 from hrm.config.errors import DataError
+from hrm.config.schema import build_config
 from hrm.config.train_config import TrainConfig
 from hrm.data.base import IGNORED_LABEL
 from hrm.models.base import Carry, TensorBatch
@@ -132,7 +132,7 @@ class GoldenFile:
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             given = f"missing {error}" if isinstance(error, KeyError) else "unreadable"
             raise DataError(f"{path}: meta", given, "must be JSON with config and loss_type") from None
-        return cls(path, arrays, reader.build(PuzzleHRMConfig, config, f"{path}: meta.config"), optimizer)
+        return cls(path, arrays, build_config(PuzzleHRMConfig, config, f"{path}: meta.config"), optimizer)
 
     def model(self) -> PuzzleHRM:
         """The model with the file's weights.
@@ -258,7 +258,7 @@ def _training_rules(file: GoldenFile) -> TrainConfig:
         values["steps"] = values.pop("total_steps")
     except (KeyError, TypeError, ValueError):
         raise DataError(f"{file.path}: meta.optimizer", values, "must hold betas and total_steps") from None
-    return reader.build(TrainConfig, values | {"num_reports": 1}, f"{file.path}: meta.optimizer")
+    return build_config(TrainConfig, values | {"num_reports": 1}, f"{file.path}: meta.optimizer")
 
 
 def _train_step(
@@ -406,4 +406,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(door.run(main))
+    sys.exit(run_cli(main))

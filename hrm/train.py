@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from hrm.config import command_line as door
-from hrm.config.command_line import listing, option_lines, task_option_lines, task_summaries
-from hrm.config.presets import load_preset, preset_names
+from hrm.config.command_line import (
+    format_listing,
+    format_options,
+    format_task_options,
+    run_cli,
+    summarize_tasks,
+)
+from hrm.config.presets import list_presets, load_preset
 from hrm.config.run_config import DEFAULT_TASK, RunConfig
 from hrm.config.train_config import TrainConfig
-from hrm.models.registry import family, family_names
+from hrm.models.registry import get_family, list_families
 
 _USAGE = """\
 Trains one model and leaves its checkpoint, metrics, config and weights in a folder.
@@ -37,18 +42,18 @@ Options are name=value. A field's name may stand alone (hidden_size=96) or with 
 
 def help_text() -> str:
     """Everything that the command line takes."""
-    presets = {name: load_preset(name).summary for name in preset_names()}
+    presets = {name: load_preset(name).summary for name in list_presets()}
     return "\n".join(
         [
             _USAGE,
-            "Presets:\n" + listing(presets) + "\n",
-            f"Tasks (default {DEFAULT_TASK}):\n" + listing(task_summaries()) + "\n",
-            "Run:\n" + option_lines(RunConfig, skip=("family", "model", "task", "train")) + "\n",
-            "Training:\n" + option_lines(TrainConfig, "train") + "\n",
-            *(f"Task, task={name}:\n{options}\n" for name, options in task_option_lines().items()),
+            "Presets:\n" + format_listing(presets) + "\n",
+            f"Tasks (default {DEFAULT_TASK}):\n" + format_listing(summarize_tasks()) + "\n",
+            "Run:\n" + format_options(RunConfig, skip=("family", "model", "task", "train")) + "\n",
+            "Training:\n" + format_options(TrainConfig, "train") + "\n",
+            *(f"Task, task={name}:\n{options}\n" for name, options in format_task_options().items()),
             *(
-                f"Model, family={name}:\n{option_lines(family(name).config_class, 'model')}\n"
-                for name in family_names()
+                f"Model, family={name}:\n{format_options(get_family(name).config_class, 'model')}\n"
+                for name in list_families()
             ),
         ]
     )
@@ -72,4 +77,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(door.run(main))
+    sys.exit(run_cli(main))

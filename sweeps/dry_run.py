@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hrm.config.presets import preset_names
-from hrm.models.registry import family
+from hrm.config.presets import list_presets
+from hrm.models.registry import get_family
 from hrm.system.units import in_flops, scaled
 from sweeps.analysis.statistics import TEST_NAME
 from sweeps.config import SweepConfig
@@ -110,7 +110,7 @@ def _counts(candidates: Candidates) -> list[str]:
         )
         lines += _line(LABELS[name], shown)
     lines += _line(
-        "steps of a trial" if not family(candidates.family).adaptive else "steps, at least",
+        "steps of a trial" if not get_family(candidates.family).adaptive else "steps, at least",
         _range(candidates.compute.steps_for(int(end)) for end in (flops.max(), flops.min())),
     )
     most = candidates.budget.max_params
@@ -156,7 +156,7 @@ def _shape_facts(candidates: Candidates, one: Candidate) -> list[str]:
 
 def _presets(candidates: Candidates, verdicts: Mapping[str, str | None]) -> list[str]:
     rows = [["preset", "parameters", "steps", "FLOPs/step", "place"]]
-    for name in preset_names(candidates.family):
+    for name in list_presets(candidates.family):
         place = candidates.place(name)
         counts = [f"{count:,}" if count is not None else "" for count in (place.num_params, place.steps)]
         flops = scaled(place.flops_per_step) if place.flops_per_step is not None else ""

@@ -10,11 +10,11 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hrm.config import schema
 from hrm.config.errors import ConfigError
+from hrm.config.schema import build_config
 from hrm.data.base import Dataset
 from hrm.data.registry import open_task, task_kind
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from hrm.training.progress import DataProgress
 from sweeps import report
 from sweeps.analysis.best import write_best
@@ -169,7 +169,7 @@ def _execute(
 
 def _check_metric(config: SweepConfig) -> None:
     """Check that models are measured by the objectives: every trial would fail otherwise."""
-    measured = [name for name in METRIC_DIRECTIONS if name in family(config.family).metrics]
+    measured = [name for name in METRIC_DIRECTIONS if name in get_family(config.family).metrics]
     for objective in metrics(config):
         if objective.metric.removeprefix("valid/") not in measured:
             rule = f"models of family={config.family} are measured by: {', '.join(measured)}"
@@ -198,7 +198,7 @@ def _open_storage(config: SweepConfig) -> Storage | None:
 
 
 def _read_task(config: SweepConfig) -> Any:
-    return schema.build(task_kind(config.task["name"]).config_class, config.task, "task")
+    return build_config(task_kind(config.task["name"]).config_class, config.task, "task")
 
 
 def _check_machine(config: SweepConfig, candidates: Candidates) -> Machine:

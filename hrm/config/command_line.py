@@ -15,7 +15,7 @@ from hrm.config.errors import UserError
 from hrm.data.registry import PATH_KINDS, TASKS
 
 
-def aligned(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> str:
+def align_columns(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> str:
     """Columns side by side: the first flush left, the others flush right."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = [
@@ -32,8 +32,8 @@ PIPE_CLOSED = 141
 """128 + SIGPIPE: the reader (`| head`) has left, which is no fault."""
 
 
-def run(main: Callable[[list[str]], int | None], arguments: Sequence[str] | None = None) -> int:
-    """Runs a door's `main` on its arguments; use as `sys.exit(run(main))`.
+def run_cli(main: Callable[[list[str]], int | None], arguments: Sequence[str] | None = None) -> int:
+    """Runs a door's `main` on its arguments; use as `sys.exit(run_cli(main))`.
 
     Args:
         main: takes the command line without the program's name; returns an exit code, None meaning 0.
@@ -69,7 +69,7 @@ class Option(NamedTuple):
     meaning: str
 
 
-def field_docs(cls: type) -> dict[str, str]:
+def read_field_docs(cls: type) -> dict[str, str]:
     """The string under each field in the source of a dataclass, its bases first; "" where there is none."""
     docs: dict[str, str] = {}
     for base in reversed(cls.__mro__):
@@ -93,21 +93,21 @@ def _own_field_docs(cls: type) -> dict[str, str]:
     return docs
 
 
-def options(cls: type, section: str = "", skip: Collection[str] = ()) -> list[Option]:
+def list_options(cls: type, section: str = "", skip: Collection[str] = ()) -> list[Option]:
     """One a field not in `skip`."""
-    docs = field_docs(cls)
+    docs = read_field_docs(cls)
     prefix = f"{section}." if section else ""
     return [
-        Option(f"{prefix}{field.name}", shown(field.default), docs[field.name])
+        Option(f"{prefix}{field.name}", format_value(field.default), docs[field.name])
         for field in dataclasses.fields(cls)
         if field.name not in skip
     ]
 
 
-def option_lines(cls: type, section: str = "", skip: Collection[str] = (), width: int = 100) -> str:
+def format_options(cls: type, section: str = "", skip: Collection[str] = (), width: int = 100) -> str:
     """A paragraph an option: `section.name=default`, meaning; `width` characters wide."""
     lines = []
-    for option in options(cls, section, skip):
+    for option in list_options(cls, section, skip):
         head = f"  {option.name}={option.default}"
         lines.append(
             textwrap.fill(option.meaning, width, initial_indent=f"{head:<38}  ", subsequent_indent=" " * 40)
@@ -116,25 +116,25 @@ def option_lines(cls: type, section: str = "", skip: Collection[str] = (), width
     return "\n".join(lines)
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """A value as YAML has it."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def listing(entries: dict[str, str]) -> str:
+def format_listing(entries: dict[str, str]) -> str:
     """One line a name with what it is."""
     width = max(map(len, entries), default=0)
     return "\n".join(f"  {name:<{width}}  {summary}" for name, summary in entries.items())
 
 
-def task_summaries() -> dict[str, str]:
+def summarize_tasks() -> dict[str, str]:
     """A line for each task, and for each sort of path."""
     return {name: kind.summary for name, kind in (TASKS | PATH_KINDS).items()}
 
 
-def task_options(whole: Callable[[type], str]) -> dict[str, str]:
+def describe_task_options(whole: Callable[[type], str]) -> dict[str, str]:
     """What help says of the options of each task, and of each sort of path.
 
     Args:
@@ -145,7 +145,7 @@ def task_options(whole: Callable[[type], str]) -> dict[str, str]:
     said = {}
     for name, kind in (TASKS | PATH_KINDS).items():
         cls = kind.config_class
-        like = next((other for other in told if field_docs(told[other]) == field_docs(cls)), None)
+        like = next((other for other in told if read_field_docs(told[other]) == read_field_docs(cls)), None)
         if like is None:
             told[name] = cls
             said[name] = whole(cls)
@@ -154,12 +154,12 @@ def task_options(whole: Callable[[type], str]) -> dict[str, str]:
     return said
 
 
-def task_option_lines() -> dict[str, str]:
+def format_task_options() -> dict[str, str]:
     """The same as lines for a terminal."""
-    return task_options(lambda cls: option_lines(cls, "task", skip=["name"]))
+    return describe_task_options(lambda cls: format_options(cls, "task", skip=["name"]))
 
 
 def _other_defaults(cls: type, like: type) -> str:
     pairs = zip(dataclasses.fields(cls), dataclasses.fields(like))
     changed = [own for own, other in pairs if own.name != "name" and own.default != other.default]
-    return " ".join(f"task.{field.name}={shown(field.default)}" for field in changed)
+    return " ".join(f"task.{field.name}={format_value(field.default)}" for field in changed)

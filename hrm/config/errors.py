@@ -47,6 +47,10 @@ class UnknownNameError(UserError):
         return cls(where, given, f"must be one of: {', '.join(names)}", hint)
 
 
+class ImportPathError(UserError):
+    """An import path `package.module:Name` that leads to nothing usable."""
+
+
 class DataError(UserError):
     """A data set that is missing, malformed or cannot be split as asked."""
 

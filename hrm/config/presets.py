@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hrm.config import schema as reader
 from hrm.config.errors import ConfigError, UnknownNameError
+from hrm.config.schema import build_config, read_yaml
 
 FOLDER = Path(__file__).parent / "preset_files"
 _CLAIM = re.compile(r"~(?P<low>\d+(\.\d+)?)(–(?P<high>\d+(\.\d+)?))?(?P<unit>[MB])")
@@ -128,10 +128,10 @@ class Preset:
         """
         if not self.document:
             return None
-        return reader.build(Documented, self.document, f"preset {self.name}: document")
+        return build_config(Documented, self.document, f"preset {self.name}: document")
 
 
-def preset_names(family: str | None = None) -> list[str]:
+def list_presets(family: str | None = None) -> list[str]:
     """Every preset, or those of a family, in alphabetical order."""
     names = sorted(path.stem for path in FOLDER.glob("*.yaml"))
     return names if family is None else [name for name in names if load_preset(name).family == family]
@@ -143,14 +143,14 @@ def load_preset(name: str) -> Preset:
     Raises:
         UserError: there is none, or its file is not a preset.
     """
-    if name not in preset_names():
-        raise UnknownNameError.among("preset", name, preset_names())
+    if name not in list_presets():
+        raise UnknownNameError.among("preset", name, list_presets())
     return copy.deepcopy(_read(FOLDER / f"{name}.yaml"))
 
 
 @functools.cache
 def _read(path: Path) -> Preset:
-    return reader.build(Preset, {**reader.read_yaml(path), "name": path.stem}, str(path))
+    return build_config(Preset, {**read_yaml(path), "name": path.stem}, str(path))
 
 
 def claimed_preset(config: Any, family: str, shape: Callable[[Any], object]) -> Preset | None:
@@ -160,7 +160,7 @@ def claimed_preset(config: Any, family: str, shape: Callable[[Any], object]) -> 
         config: of the family.
         shape: from a config to all that decides its number of parameters.
     """
-    for preset in map(load_preset, preset_names(family)):
+    for preset in map(load_preset, list_presets(family)):
         if preset.claim is not None and shape(type(config)(**preset.model)) == shape(config):
             return preset
     return None

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hrm.config import schema as reader
 from hrm.config.errors import ConfigError, UnknownNameError
+from hrm.config.schema import build_config, convert_fields, parse_dotlist, read_yaml, write_yaml
 from hrm.config.train_config import TrainConfig
 from hrm.config.validation import SEED, at_least, check, one_of
 from hrm.data.registry import TASKS, task_kind
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 SECTIONS = ("model", "task", "train")
@@ -36,7 +36,7 @@ class RunConfig:
     """The task kind's config; its `name` picks the kind."""
     train: TrainConfig
     seed: int = 0
-    """SchedulerProtocol initial weights, batches and exploration."""
+    """Decides initial weights, batches and exploration."""
     device: str = "auto"
     """`auto` (cuda, then mps, then cpu), `cuda`, `mps` or `cpu`."""
     threads: int | None = None
@@ -56,9 +56,9 @@ class RunConfig:
         for key in values:
             if key not in fields:
                 raise UnknownNameError.among("configuration", key, fields)
-        kind = family(str(values.get("family", "puzzle")))
+        kind = get_family(str(values.get("family", "puzzle")))
         model, task, train = (_section(values, name) for name in SECTIONS)
-        task_name = str(task.get("name", default_task(kind.name)))
+        task_name = str(task.get("name", get_default_task(kind.name)))
         task_entry = task_kind(task_name)
         if task_entry.family != kind.name:
             rule = f"fits the {task_entry.family} family, not family={kind.name}"
@@ -68,10 +68,10 @@ class RunConfig:
             task_name = str(Path(task_name).expanduser().absolute())
         tops = {name: values[name] for name in _TOP_FIELDS if name in values}
         return cls(
-            model=reader.build(kind.config_class, model, "model"),
-            task=reader.build(task_entry.config_class, {**task, "name": task_name}, "task"),
-            train=reader.build(TrainConfig, train, "train"),
-            **reader.converted(cls, tops, "configuration"),
+            model=build_config(kind.config_class, model, "model"),
+            task=build_config(task_entry.config_class, {**task, "name": task_name}, "task"),
+            train=build_config(TrainConfig, train, "train"),
+            **convert_fields(cls, tops, "configuration"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class RunConfig:
 
     def replace(self, **overrides: Any) -> RunConfig:
         """A copy with dotted names replaced: `replace(**{"model.hidden_size": 64, "seed": 3})`."""
-        return RunConfig.from_dict(merge(self.to_dict(), overrides))
+        return RunConfig.from_dict(merge_overrides(self.to_dict(), overrides))
 
 
 DEFAULT_TASK = "sudoku9"
@@ -95,12 +95,12 @@ RULES = (
 )
 
 
-def default_task(family_name: str) -> str:
+def get_default_task(family_name: str) -> str:
     """The task of a run that names none."""
     return DEFAULT_TASKS.get(family_name, DEFAULT_TASK)
 
 
-def merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def merge_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """`values` (nested) with dotted `overrides` set; bare field names are qualified first.
 
     Raises:
@@ -108,7 +108,7 @@ def merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
     """
     merged = dict(values) | {name: _section(values, name) for name in SECTIONS if name in values}
     family_name = str(overrides.get("family", merged.get("family", "puzzle")))
-    own_task = _section(merged, "task").get("name", default_task(family_name))
+    own_task = _section(merged, "task").get("name", get_default_task(family_name))
     task_name = overrides.get("task.name", overrides.get("task", own_task))
     if task_name != own_task:
         merged["task"] = {}  # options of one task mean nothing to another
@@ -138,7 +138,7 @@ def qualify(name: str, family_name: str = "puzzle", task_name: str = DEFAULT_TAS
         UnknownNameError: no section has it.
     """
     sections = {
-        "model": _field_names(family(family_name).config_class),
+        "model": _field_names(get_family(family_name).config_class),
         "train": _field_names(TrainConfig),
         "task": _field_names(task_kind(task_name).config_class),
     }
@@ -165,26 +165,26 @@ def _field_names(cls: type) -> list[str]:
     return [field.name for field in dataclasses.fields(cls)]
 
 
-def save(config: RunConfig, path: Path) -> None:
-    """Writes the config as YAML; `load` reads the same config back."""
-    reader.write_yaml(config.to_dict(), path)
+def save_run_config(config: RunConfig, path: Path) -> None:
+    """Writes the config as YAML; `load_run_config` reads the same config back."""
+    write_yaml(config.to_dict(), path)
 
 
-def load(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
+def load_run_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
     """A dumped config, with dotlist overrides.
 
     Raises:
         UserError: the file or an override is at fault.
     """
-    return RunConfig.from_dict(merge(read(path), reader.parse_dotlist(overrides)))
+    return RunConfig.from_dict(merge_overrides(read_run_values(path), parse_dotlist(overrides)))
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_run_values(path: Path) -> dict[str, Any]:
     """The nested values of a dumped config; a sweep's provenance in the file is passed over.
 
     Raises:
         ConfigError: the file is missing or holds no mapping.
     """
-    values = reader.read_yaml(path)
+    values = read_yaml(path)
     values.pop(PROVENANCE, None)
     return values

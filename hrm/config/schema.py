@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import importlib
 import math
+import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import UnionType
@@ -16,12 +19,12 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from hrm.config.errors import ConfigError, UnknownNameError
+from hrm.config.errors import ConfigError, ImportPathError, UnknownNameError
 
 T = TypeVar("T")
 
 
-def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+def build_config(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     """An instance of the dataclass `cls` from `values`.
 
     Args:
@@ -33,11 +36,11 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         UnknownNameError: a key that is no field.
         ConfigError: `values` is no mapping, or a value has the wrong type, is not finite or out of range.
     """
-    return cls(**converted(cls, values, where))
+    return cls(**convert_fields(cls, values, where))
 
 
-def converted(cls: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """`values` in the types of the fields of the dataclass `cls`; arguments and errors as in `build`."""
+def convert_fields(cls: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """`values` in the types of the fields of the dataclass `cls`; arguments and errors as in `build_config`."""
     if not isinstance(values, Mapping):
         raise ConfigError(where, values, "must be a mapping of names to values")
     kinds = field_kinds(cls)
@@ -137,3 +140,31 @@ def parse_dotlist(items: Iterable[str]) -> dict[str, Any]:
         except (yaml.YAMLError, OmegaConfBaseException):
             raise ConfigError(name, text, "must be a value that YAML can read") from None
     return values
+
+
+def import_object(path: str, where: str, kind: type[T]) -> T:
+    """Import an object by its path `package.module:Name`.
+
+    Args:
+        path: the module, importable from the current folder or the environment, and a name in it.
+        where: the option that holds the path, for example `family`.
+        kind: what the object must be an instance of; for a class give `type`.
+
+    Raises:
+        ImportPathError: the path is malformed, the module cannot be imported, or the object is missing or of
+            another kind.
+    """
+    module_name, _, name = path.partition(":")
+    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", path):
+        raise ImportPathError(where, path, "must read package.module:Name")
+    if os.getcwd() not in sys.path:  # an installed command has its own folder there, not the current one
+        sys.path.append(os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except (
+        Exception
+    ) as error:  # the module is the user's: whatever it raises is to be shown, not our traceback
+        raise ImportPathError(where, path, f"cannot be imported: {type(error).__name__}: {error}") from error
+    if not isinstance(found, kind):
+        raise ImportPathError(where, path, f"must be of type {kind.__name__}, not {type(found).__name__}")
+    return found

@@ -122,7 +122,7 @@ class DirectoryConfig:
     test_puzzles: int = 1000
     """Most test examples, a random sample where there are more."""
     data_seed: int = 0
-    """SchedulerProtocol which groups and examples these are."""
+    """Decides which groups and examples these are."""
 
     def __post_init__(self) -> None:
         check(self, RULES, "task")

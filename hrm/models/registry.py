@@ -18,10 +18,10 @@ class Family:
 
     Args:
         name: as `family=` spells it.
-        config_class: flat frozen dataclass of the architecture, with the properties `architecture`, equal for
-            two configs exactly when they build the same model, and `unrolled_layers`, how many they pass.
+        config_class: flat frozen dataclass of the architecture, with the property `architecture`, equal for
+            two configs exactly when they build the same model.
         model_class: name of the `hrm.models.base.Model` in the family's `model.py`.
-        counts: config, batch size and training config to `hrm.models.counting.Counts`, exact, in microseconds.
+        count: config, batch size and training config to `hrm.models.counting.Counts`, exact, in microseconds.
         count_arrays: the same over arrays: field name to value or array, to a dict of arrays.
         lattice: validity and identity over arrays.
         metrics: what an evaluation measures; `blank_accuracy` only where the task has blank cells.
@@ -32,7 +32,7 @@ class Family:
     name: str
     config_class: type
     model_class: str
-    counts: Callable[..., Any]
+    count: Callable[..., Any]
     count_arrays: Callable[..., Any]
     lattice: Lattice
     metrics: tuple[str, ...]
@@ -40,7 +40,7 @@ class Family:
 
     def __reduce__(self) -> tuple[Callable[[str], Family], tuple[str]]:
         """Pickled by name: its rules are functions, which pickle does not take."""
-        return family, (self.name,)
+        return get_family, (self.name,)
 
     def build(self, config: Any) -> Any:
         """The model of a config, initialised from torch's global generator. Only this imports torch."""
@@ -52,12 +52,12 @@ class Family:
         return import_module(f"hrm.models.{self.name}.count_table")
 
 
-def family_names() -> list[str]:
+def list_families() -> list[str]:
     """Every family."""
     return list(_registry())
 
 
-def family(name: str) -> Family:
+def get_family(name: str) -> Family:
     """The family of that name.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from hrm.config import command_line as door
+from hrm.config.command_line import run_cli
 from hrm.config.errors import ConfigError
 from hrm.size_guide.document import document
 
@@ -37,4 +37,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(door.run(main))
+    sys.exit(run_cli(main))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hrm.config.presets import load_preset, preset_names
+from hrm.config.presets import list_presets, load_preset
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.puzzle.count_table import estimate
 from hrm.models.puzzle.counting import count
@@ -76,7 +76,7 @@ def _estimator_verdict(shortfall: int, errors: list[float]) -> Verdict:
 
 
 def _formula_verdict() -> Verdict:
-    errors = {name: _formula(model(name)) / counts(name).params - 1 for name in preset_names("puzzle")}
+    errors = {name: _formula(model(name)) / counts(name).params - 1 for name in list_presets("puzzle")}
     worst = min(errors, key=errors.__getitem__)
     fits = [within_tolerance(error) == YES for error in errors.values()]
     exact = f"{percent(errors[worst])} for `{worst}`; within 5% for {sum(fits)} of the {len(fits)} presets"
@@ -94,7 +94,7 @@ def presets() -> Section:
     """The preset table and the sized examples."""
     rows, verdicts = [], []
     for preset in sorted(
-        map(load_preset, preset_names("puzzle")), key=lambda preset: counts(preset.name).params
+        map(load_preset, list_presets("puzzle")), key=lambda preset: counts(preset.name).params
     ):
         config, exact, off = model(preset.name), counts(preset.name), ""
         if preset.claim:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hrm.config import run_config
-from hrm.config import schema as reader
 from hrm.config.errors import ConfigError
 from hrm.config.presets import Preset, load_preset
-from hrm.config.run_config import RunConfig, merge, qualify
+from hrm.config.run_config import RunConfig, merge_overrides, qualify, read_run_values
+from hrm.config.schema import parse_dotlist
 from hrm.data.base import Dataset
 from hrm.data.registry import open_task
 from hrm.training import checkpoint
@@ -50,7 +49,7 @@ def read_request(arguments: list[str]) -> Request:
     Raises:
         UserError: see the message.
     """
-    options = reader.parse_dotlist(arguments)
+    options = parse_dotlist(arguments)
     read_test = options.pop("read_test", False)
     if not isinstance(read_test, bool):
         raise ConfigError("read_test", read_test, "must be true or false")
@@ -100,12 +99,12 @@ def _new_config(
 ) -> tuple[str, RunConfig]:
     if "config" in sources:
         path = Path(sources["config"])
-        return path.stem, RunConfig.from_dict(merge(run_config.read(path), overrides))
+        return path.stem, RunConfig.from_dict(merge_overrides(read_run_values(path), overrides))
     if preset is not None:
         task = preset.task | _documented_share(preset, overrides)
         values = {"family": preset.family, "model": preset.model, "train": preset.train, "task": task}
-        return preset.name, RunConfig.from_dict(merge(values, overrides))
-    return "model", RunConfig.from_dict(merge({}, overrides))
+        return preset.name, RunConfig.from_dict(merge_overrides(values, overrides))
+    return "model", RunConfig.from_dict(merge_overrides({}, overrides))
 
 
 def _documented_share(preset: Preset, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,7 +178,7 @@ def _resume(
                 f"To train anew with other values, start from config={source / 'config.yaml'}",
             )  # fmt: skip
     state = checkpoint.load(source)
-    config = RunConfig.from_dict(merge(state["config"], overrides))
+    config = RunConfig.from_dict(merge_overrides(state["config"], overrides))
     trainer = Trainer(config, open_data(config))
     trainer.load_state_dict(state)
     folder = RunFolder(source) if new_folder is None else RunFolder.create(new_folder)

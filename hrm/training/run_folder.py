@@ -17,9 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hrm.config import run_config
 from hrm.config.errors import ConfigError
-from hrm.config.run_config import RunConfig
+from hrm.config.run_config import RunConfig, save_run_config
 from hrm.system.files import write_text_atomically
 from hrm.training import checkpoint
 from hrm.training.trainer import ReportValues
@@ -64,7 +63,7 @@ class RunFolder:
         return cls(path)
 
     def write_config(self, config: RunConfig) -> None:
-        run_config.save(config, self.path / CONFIG)
+        save_run_config(config, self.path / CONFIG)
 
     def add_report(self, report: ReportValues) -> None:
         """Appends the report; on disk when this returns."""

@@ -21,7 +21,7 @@ from hrm.config.run_config import RunConfig
 from hrm.data.base import Batch, Dataset, Split
 from hrm.models.base import Carry, Model, SegmentAnswer
 from hrm.models.metrics import Metrics, RunningMeans, totals
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from hrm.system.device import cpu_threads, moved, new_tensors_on_cpu, on_device, resolve_device, synchronize
 from hrm.system.files import write_atomically
 from hrm.training import checkpoint
@@ -50,8 +50,6 @@ class ReportValues:
     """Seconds inside evaluations so far."""
     metrics: Metrics
     """`train/...`: means since the last report; `valid/...`: the whole validation split."""
-    batches: list[Metrics]
-    """`valid/...` of each batch of `train.eval_batch_size` of that split."""
 
 
 class Trainer:
@@ -86,9 +84,9 @@ class Trainer:
         self.config = dataclasses.replace(config, model=model_config)
         self.dataset = dataset
         self.device = resolve_device(config.device)
-        self._family = family(config.family)
+        self._family = get_family(config.family)
         train = config.train
-        self.counts = self._family.counts(model_config, train.batch_size, train)
+        self.counts = self._family.count(model_config, train.batch_size, train)
         self.length = RunLength(train, self.counts.flops_per_step)
         with cpu_threads(config.threads):
             self.model = self._initial_model().to(self.device)
@@ -158,7 +156,7 @@ class Trainer:
         assert not self.finished
         index = self.length.next_report(self.reports_made, self.step, self.train_flops)
         train = self._train_until(lambda: self.length.is_due(index, self.step, self.train_flops), on_step)
-        valid, batches = self._evaluate(self.dataset.valid)
+        valid = self.evaluate(self.dataset.valid)
         self.reports_made = index
         return ReportValues(
             index=index,
@@ -167,7 +165,6 @@ class Trainer:
             train_seconds=self.train_seconds,
             eval_seconds=self.eval_seconds,
             metrics=_named("train", train) | _named("valid", valid),
-            batches=[_named("valid", batch) for batch in batches],
         )
 
     def evaluate(self, split: Split) -> Metrics:
@@ -181,10 +178,6 @@ class Trainer:
         Raises:
             Diverged: the loss is not finite.
         """
-        return self._evaluate(split)[0]
-
-    def _evaluate(self, split: Split) -> tuple[Metrics, list[Metrics]]:
-        """Of the whole split, and of each of its batches."""
         start = time.perf_counter()
         size = self.config.train.eval_batch_size
         sums = []
@@ -198,7 +191,7 @@ class Trainer:
         loss = means.get("loss")
         if loss is not None and not math.isfinite(loss):
             raise Diverged(self.step, f"evaluation loss is {loss}")
-        return means, [self.model.metrics(totals([one])) for one in sums]
+        return means
 
     def latency(self, split: Split, repeats: int = 5) -> float:
         """Seconds in which the device evaluates one sequence alone: the median of `repeats`, after a first one."""
@@ -330,7 +323,7 @@ class Trainer:
         return counted if executed is None else executed
 
     def _eval_flops(self, batch_size: int) -> int:
-        return self._family.counts(self.config.model, batch_size, self.config.train).eval_flops_per_batch
+        return self._family.count(self.config.model, batch_size, self.config.train).eval_flops_per_batch
 
     @contextmanager
     def _evaluation_weights(self) -> Iterator[None]:

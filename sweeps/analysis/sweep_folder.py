@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from sweeps.analysis.comparison import Comparisons, compare
 from sweeps.analysis.importance import Effect, Evidence, effects, gather, importances
 from sweeps.analysis.pareto import Pareto, pareto
@@ -74,7 +74,7 @@ class Folder:
     def width_field(self) -> str:
         """The field of the model's width in this sweep's family."""
         name = self.config(self.trials[0])["family"] if self.trials else "puzzle"
-        return family(name).lattice.width
+        return get_family(name).lattice.width
 
     @property
     def best_config(self) -> dict[str, Any] | None:

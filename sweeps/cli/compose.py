@@ -10,14 +10,14 @@ from typing import Any, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 
-from hrm.config import schema as reader
 from hrm.config.errors import ConfigError, UnknownNameError, UserError
 from hrm.config.run_config import ALIASES, DEFAULT_TASK, DEVICES
+from hrm.config.schema import build_config
 from hrm.data.registry import TASKS, task_kind
-from hrm.models.registry import family
-from sweeps.config import SweepConfig
+from hrm.models.registry import get_family
+from sweeps.config import SweepConfig, refuse_removed_options
 from sweeps.search.objectives import canonical, parse
-from sweeps.search.pruners import PRUNERS
+from sweeps.search.pruners import PRUNERS, check_not_removed
 from sweeps.search.samplers import SAMPLERS
 from sweeps.space.space import NAMED, SPACES_FOLDER, find_spaces, load_space
 
@@ -68,6 +68,8 @@ class Groups:
             return self._choose_space(given)
         if group == "task":
             return self._choose_task(given)
+        if group == "pruner":
+            check_not_removed(group, given)
         known = SAMPLERS if group == "sampler" else PRUNERS
         if given not in known:
             raise UnknownNameError.among(group, given, known)
@@ -105,7 +107,7 @@ class Groups:
         return name
 
     def _add_task(self, name: str, task: str) -> None:
-        config: Any = reader.build(task_kind(task).config_class, {"name": task}, "task")
+        config: Any = build_config(task_kind(task).config_class, {"name": task}, "task")
         self._store.store(group="task", name=name, node=dataclasses.asdict(config))
 
     def _add_space(self, name: str, values: Mapping[str, Any]) -> None:
@@ -172,6 +174,7 @@ def sweep_config(values: Mapping[str, Any]) -> SweepConfig:
     Raises:
         UserError: an unknown key or name, or a value that breaks its rule.
     """
+    refuse_removed_options(values)
     hints = get_type_hints(SweepConfig)
     merged = dict(values)
     for alias, section in ALIASES.items():
@@ -182,10 +185,10 @@ def sweep_config(values: Mapping[str, Any]) -> SweepConfig:
         if key not in hints:
             raise _unknown(key, merged)
     for name, cls in _sections(hints).items():
-        merged[name] = reader.build(cls, _section(merged, name), name)
+        merged[name] = build_config(cls, _section(merged, name), name)
     merged |= _objectives(merged)
     try:
-        config = reader.build(SweepConfig, {**merged, "model": _section(merged, "model")}, _TOP)
+        config = build_config(SweepConfig, {**merged, "model": _section(merged, "model")}, _TOP)
     except ConfigError as error:
         raise ConfigError(error.where.removeprefix(f"{_TOP}."), *error.args[1:]) from None
     _check(config)
@@ -241,7 +244,7 @@ def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _check(config: SweepConfig) -> None:
     """What the sections' own types do not know of each other."""
-    kind = family(config.family)
+    kind = get_family(config.family)
     known = [field.name for field in dataclasses.fields(kind.config_class)]
     for name in config.model:
         if name not in known:
@@ -249,7 +252,7 @@ def _check(config: SweepConfig) -> None:
     if config.device not in DEVICES:
         raise ConfigError("device", config.device, f"must be one of: {', '.join(DEVICES)}")
     task = task_kind(str(config.task["name"]))
-    reader.build(task.config_class, config.task, "task")
+    build_config(task.config_class, config.task, "task")
     if task.family != config.family:
         raise ConfigError(
             "task", config.task["name"], f"fits the {task.family} family, not family={config.family}"
@@ -268,7 +271,7 @@ def _unknown(key: str, values: Mapping[str, Any]) -> UnknownNameError:
 
 def _section_fields(values: Mapping[str, Any]) -> Iterator[str]:
     """The full names of all options in sections; the model's are those of the family in `values`."""
-    model = family(str(values.get("family", SweepConfig.family))).config_class
+    model = get_family(str(values.get("family", SweepConfig.family))).config_class
     for section, cls in {**_sections(get_type_hints(SweepConfig)), "model": model}.items():
         for field in dataclasses.fields(cls):
             yield f"{section}.{field.name}"

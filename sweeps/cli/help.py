@@ -12,17 +12,17 @@ from typing import Any, get_type_hints
 
 from hrm.config.command_line import (
     Option,
-    listing,
-    option_lines,
-    options,
-    shown,
-    task_option_lines,
-    task_options,
-    task_summaries,
+    describe_task_options,
+    format_listing,
+    format_options,
+    format_task_options,
+    format_value,
+    list_options,
+    summarize_tasks,
 )
 from hrm.config.errors import UserError
-from hrm.config.presets import load_preset, preset_names
-from hrm.models.registry import family, family_names
+from hrm.config.presets import list_presets, load_preset
+from hrm.models.registry import get_family, list_families
 from sweeps.cli.compose import GROUPS, SHORTHANDS, defaults
 from sweeps.config import SweepConfig
 from sweeps.search.pruners import PRUNERS
@@ -49,20 +49,20 @@ def help_text() -> str:
     hints = get_type_hints(SweepConfig)
     sections = [name for name, cls in hints.items() if dataclasses.is_dataclass(cls)]
     samplers = {name: entry.build for name, entry in SAMPLERS.items()}
-    presets = {name: load_preset(name).summary for name in preset_names()}
+    presets = {name: load_preset(name).summary for name in list_presets()}
     return "\n\n".join(
         [
             _USAGE,
-            f"Spaces (space=...)\n{listing(_questions())}",
-            f"Tasks (task=...)\n{listing(task_summaries())}",
-            f"Presets (baseline.presets=[...], budget.max_params=...)\n{listing(presets)}",
-            f"Samplers (sampler=...)\n{listing(_summaries(samplers))}",
-            f"Pruners (pruner=...)\n{listing(_summaries(PRUNERS))}",
-            f"Options\n{option_lines(SweepConfig, skip=(*GROUPS, 'model', *sections))}",
-            *(f"{name}.*\n{option_lines(hints[name], name)}" for name in sections),
-            f"sampler.*\n{listing(_options(samplers))}",
-            f"pruner.*\n{listing(_options(PRUNERS))}",
-            *(f"task.* of {name}\n{options}" for name, options in task_option_lines().items()),
+            f"Spaces (space=...)\n{format_listing(_questions())}",
+            f"Tasks (task=...)\n{format_listing(summarize_tasks())}",
+            f"Presets (baseline.presets=[...], budget.max_params=...)\n{format_listing(presets)}",
+            f"Samplers (sampler=...)\n{format_listing(_summaries(samplers))}",
+            f"Pruners (pruner=...)\n{format_listing(_summaries(PRUNERS))}",
+            f"Options\n{format_options(SweepConfig, skip=(*GROUPS, 'model', *sections))}",
+            *(f"{name}.*\n{format_options(hints[name], name)}" for name in sections),
+            f"sampler.*\n{format_listing(_options(samplers))}",
+            f"pruner.*\n{format_listing(_options(PRUNERS))}",
+            *(f"task.* of {name}\n{options}" for name, options in format_task_options().items()),
             f"model.*\n  {_MODEL}",
             "Hydra's own flags, such as --cfg job and --multirun: python run_sweep.py --hydra-help",
         ]
@@ -88,7 +88,7 @@ def _options(builders: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
     """Options with their defaults, of those that have any."""
     options = {name: defaults(build) for name, build in builders.items()}
     return {
-        name: ", ".join(f"{option}={shown(value)}" for option, value in given.items())
+        name: ", ".join(f"{option}={format_value(value)}" for option, value in given.items())
         for name, given in options.items()
         if given
     }
@@ -110,7 +110,6 @@ This page is made by `python -m sweeps.cli.help > docs/options.md`.
 _MORE = {
     "budget": "budgets.md",
     "stop": "budgets.md",
-    "pruning": "pruning.md",
     "resources": "cluster.md",
     "ray": "cluster.md",
     "wandb": "wandb.md",
@@ -120,8 +119,8 @@ _SAMPLERS = """\
 The default is `{default}`. All propose only what keeps the budget and is new: [how good they are](search-quality.md),
 [how they learn the budget](budgets.md)."""
 _PRUNERS = """\
-The default is `{default}`. A mark is a report, 1 to `train.num_reports`, or an amount of another
-[`pruning.fidelity`](pruning.md); [which of them finds most](pruning.md#which-pruner-finds-most)."""
+The default is `{default}`. Trials are compared at the same report, 1 to `train.num_reports`; more on
+[pruning](pruning.md), and [which pruner finds most](pruning.md#which-pruner-finds-most)."""
 _ARGUMENT = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
 
@@ -153,19 +152,21 @@ def page() -> str:
     parts = [
         _HEAD.format(shorthands=shorthands),
         "## The sweep\n",
-        _list_options(options(SweepConfig, skip=(*GROUPS, "model", *sections))),
+        _list_options(list_options(SweepConfig, skip=(*GROUPS, "model", *sections))),
     ]
     for name, cls in sections.items():
         more = f"[More]({_MORE[name]})\n\n" if name in _MORE else ""
-        parts += [f"## `{name}.*`\n", more + _list_options(options(cls, name))]
+        parts += [f"## `{name}.*`\n", more + _list_options(list_options(cls, name))]
     parts += _choices("sampler", samplers, _SAMPLERS.format(default=start.sampler["name"]))
     parts += _choices("pruner", PRUNERS, _PRUNERS.format(default=start.pruner["name"]))
-    for name, said in task_options(lambda cls: _list_options(options(cls, "task", skip=["name"]))).items():
+    for name, said in describe_task_options(
+        lambda cls: _list_options(list_options(cls, "task", skip=["name"]))
+    ).items():
         parts += [f"## `task.*` of `{name}`\n", f"{said.strip()}\n"]
-    for name in family_names():
+    for name in list_families():
         parts += [
             f"## `model.*`, family `{name}`\n",
-            _list_options(options(family(name).config_class, "model")),
+            _list_options(list_options(get_family(name).config_class, "model")),
         ]
     return "\n".join(parts)
 
@@ -174,7 +175,7 @@ def _choices(group: str, builders: Mapping[str, Callable[..., Any]], said: str) 
     """The sections of samplers or pruners: what each is and when to take it, then their options."""
     described = {name: Described.of(build) for name, build in builders.items()}
     rows = [
-        (f"`{name}`", f"`{option}`", f"`{shown(default)}`", described[name].arguments[option])
+        (f"`{name}`", f"`{option}`", f"`{format_value(default)}`", described[name].arguments[option])
         for name, build in builders.items()
         for option, default in defaults(build).items()
     ]

@@ -142,7 +142,7 @@ class _Door:
 
     def _run(self, composed: Any) -> None:
         """One sweep. Hydra would print a line of its own about what is raised here, so nothing is."""
-        from hrm.config import command_line as door
+        from hrm.config.command_line import INTERRUPTED, run_cli
         from sweeps import sweep
 
         def run(arguments: list[str]) -> None:
@@ -155,8 +155,8 @@ class _Door:
             else:
                 sweep.run(config, command=arguments)
 
-        code = door.run(run, self._arguments)
-        if code == door.INTERRUPTED:
+        code = run_cli(run, self._arguments)
+        if code == INTERRUPTED:
             raise SystemExit(code)  # past Hydra, which would go on with the next of several sweeps
         self._code = max(self._code, code)
 

@@ -13,7 +13,7 @@ import torch
 from hrm.config.errors import UserError
 from hrm.data.base import Dataset
 from hrm.data.registry import open_task
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from hrm.system.device import held_bytes, is_out_of_memory, resolve_device
 from hrm.training.divergence import Diverged
 from hrm.training.trainer import Trainer
@@ -151,7 +151,7 @@ def _failure(job: Job, error: Exception) -> Ended:
     reason, held = describe(error), None
     if is_out_of_memory(error):
         held = held_bytes(resolve_device(job.run.device))
-        predicted = family(job.run.family).counts(job.run.model, job.run.train.batch_size, job.run.train)
+        predicted = get_family(job.run.family).count(job.run.model, job.run.train.batch_size, job.run.train)
         reason += f" (predicted {predicted.total_bytes:,} bytes, held {held:,} when no more could be had)"
     return Ended(
         number=job.number,

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hrm.config import command_line as door
+from hrm.config.command_line import run_cli
 from sweeps import report
 from sweeps.analysis.sweep_folder import Folder
 from sweeps.callbacks.wandb import report as wandb_report
@@ -70,4 +70,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(door.run(main))
+    sys.exit(run_cli(main))

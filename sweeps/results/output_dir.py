@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hrm.config import schema as reader
+from hrm.config.schema import write_yaml
 from hrm.system.files import write_atomically
 from sweeps.config import SweepConfig
 from sweeps.errors import OutputError
@@ -85,4 +85,4 @@ def reporting(out: Path) -> Iterator[None]:
 
 def write_config(out: Path, config: SweepConfig) -> None:
     """Puts the sweep's configuration into its folder."""
-    write_atomically(out / CONFIG, lambda path: reader.write_yaml(dataclasses.asdict(config), path))
+    write_atomically(out / CONFIG, lambda path: write_yaml(dataclasses.asdict(config), path))

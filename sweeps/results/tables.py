@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from hrm.config.errors import UnknownNameError
 from hrm.config.run_config import RunConfig, qualify
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from hrm.system.files import write_atomically, write_text_atomically
 from sweeps.callbacks.base import Callback
 from sweeps.events import Job, Trial, Validation
@@ -140,8 +140,8 @@ class Tables(Callback):
         job, outcome, reports = trial.job, trial.ended, trial.validations
         assert outcome is not None
         metadata, model = self._context, job.run.model
-        kind = family(job.run.family)
-        counts = kind.counts(model, job.run.train.batch_size, job.run.train)
+        kind = get_family(job.run.family)
+        counts = kind.count(model, job.run.train.batch_size, job.run.train)
         last = trial.last
         row = {
             "number": job.number,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_type_hints
 
 from hrm.config.errors import ConfigError, UnknownNameError
-from hrm.config.schema import build
+from hrm.config.schema import build_config
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ def _checked(function: Callable[..., Any], given: Mapping[str, Any], where: str)
     if given and not names:
         option = next(iter(given))
         raise ConfigError(f"{where}.{option}", given[option], f"{function.__name__} takes no options")
-    options: Any = build(schema, given, where)
+    options: Any = build_config(schema, given, where)
     return {name: getattr(options, name) for name in names}
 
 

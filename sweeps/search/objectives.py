@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from hrm.config.errors import ConfigError, UnknownNameError
 from hrm.config.run_config import RunConfig
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from sweeps.config import SweepConfig
 from sweeps.events import Validation
 from sweeps.search.pareto_front import Point, widest_first
@@ -78,6 +78,11 @@ class Objective:
             return None
         return math.fsum(numbers) / len(numbers)
 
+    def curve(self, reports: Sequence[Validation]) -> dict[int, float]:
+        """Return the objective after each report, by the report's index; reports without a value are left out."""
+        values = ((report.index, self.value(reports[:i])) for i, report in enumerate(reports, 1))
+        return {index: value for index, value in values if value is not None}
+
     def best_first(self, value: float) -> float:
         """A sort key: the better of two values has the smaller one."""
         return -value if self.direction == "maximize" else value
@@ -111,7 +116,7 @@ class Cost:
     direction: Direction = "minimize"
 
     def value(self, run: RunConfig) -> float:
-        return float(CostModel(family(run.family), run.train).figures(run.model, run.train)[self.name])
+        return float(CostModel(get_family(run.family), run.train).figures(run.model, run.train)[self.name])
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,16 @@ class Objectives:
         known = tuple(value for value in values if value is not None)
         return known if len(known) == len(values) else None
 
+    def curve(self, run: RunConfig, reports: Sequence[Validation]) -> dict[int, list[float]]:
+        """Return the objectives after each report at which all of them are known, by the report's index."""
+        indices = [report.index for report in reports]
+        curves = [
+            one.curve(reports) if isinstance(one, Objective) else dict.fromkeys(indices, one.value(run))
+            for one in self.each
+        ]
+        known = [index for index in curves[0] if all(index in curve for curve in curves)]
+        return {index: [curve[index] for curve in curves] for index in known}
+
     def point(self, values: Sequence[float]) -> Point:
         """The values as a point for `sweeps.search.pareto_front`."""
         return [-value if one.direction == "maximize" else value for one, value in self._with(values)]
@@ -196,7 +211,7 @@ def canonical(name: Any, family_name: str) -> str:
     known = [*objective_names(), LATENCY.name, *COSTS]
     word = SHORT.get(str(name), str(name))
     if word.startswith("accuracy"):
-        measured = family(family_name).metrics
+        measured = get_family(family_name).metrics
         word = word.replace("accuracy", next(one for one in ACCURACIES if one in measured), 1)
     if word not in known and f"valid/{word}" in known:
         word = f"valid/{word}"

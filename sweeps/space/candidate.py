@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hrm.config import schema as reader
 from hrm.config.errors import ConfigError, UnknownNameError, UserError
-from hrm.config.presets import load_preset, preset_names
+from hrm.config.presets import list_presets, load_preset
 from hrm.config.run_config import DEFAULT_TASK, RunConfig
+from hrm.config.schema import build_config
 from hrm.config.train_config import TrainConfig
 from hrm.data.registry import task_kind
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from sweeps.config import SweepConfig
 from sweeps.errors import SpaceError
 from sweeps.space.constraints import FLOPS_PER_STEP, PARAMS, Budget, CostModel, Figures, FlopsBudget
@@ -47,7 +47,7 @@ class Candidate:
     @property
     def inner_over_width(self) -> float:
         """Inner width of the feed-forward layers over the model's width."""
-        lattice = family(self.run.family).lattice
+        lattice = get_family(self.run.family).lattice
         inner: int = getattr(self.run.model, lattice.inner_width)
         width: int = getattr(self.run.model, lattice.width)
         return inner / width
@@ -90,9 +90,9 @@ class Builder:
 
     def __init__(self, config: SweepConfig, model_fields: Mapping[str, int]) -> None:
         self._config = config
-        self._family = family(config.family)
+        self._family = get_family(config.family)
         self.rules = model_rules(config, Fields(config.family), model_fields)
-        self._task: Any = reader.build(
+        self._task: Any = build_config(
             task_kind(str(config.task.get("name", DEFAULT_TASK))).config_class, config.task, "task"
         )
         self.train = TrainConfig(
@@ -194,7 +194,7 @@ class Builder:
                 "preset", name, f"is of the family {preset.family}, the sweep of {self._family.name}"
             )
         try:
-            model: Any = reader.build(self._family.config_class, {**preset.model, **self.rules}, "model")
+            model: Any = build_config(self._family.config_class, {**preset.model, **self.rules}, "model")
         except ConfigError as error:
             where = f"preset {name} under this sweep's rules: {error.where}"
             raise ConfigError(where, error.given, error.rule, error.hint) from None
@@ -202,8 +202,8 @@ class Builder:
 
     def _allowance(self) -> int | None:
         name = self._config.train.reference
-        if name not in preset_names():
-            raise UnknownNameError.among("train.reference", name, preset_names())
+        if name not in list_presets():
+            raise UnknownNameError.among("train.reference", name, list_presets())
         if self._config.train.equal == "steps":
             return None
         _, reference = self._preset_model(name)

@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution
 
 from hrm.config.errors import ConfigError
 from hrm.config.train_config import TrainConfig
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from sweeps.config import SweepConfig
 from sweeps.errors import SpaceError
 from sweeps.space.candidate import Builder, Candidate, PresetFit, fullness, is_iso_parameter
@@ -68,7 +68,7 @@ class Candidates:
 
     def __init__(self, config: SweepConfig, model_fields: Mapping[str, int]) -> None:
         self.space = Space.parse(config.space, config.family)
-        self._family = family(config.family)
+        self._family = get_family(config.family)
         self._builder = Builder(config, model_fields)
         self.compute = self._builder.compute
         self.budget: Budget = resolve_budget(config.budget, self._builder.preset_figures)

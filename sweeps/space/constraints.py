@@ -119,12 +119,12 @@ class CostModel:
 
     def figures(self, model: Any, train: TrainConfig) -> dict[str, int]:
         """Every figure of one model under its own training rules."""
-        counts = self._family.counts(model, train.batch_size, train)
+        counts = self._family.count(model, train.batch_size, train)
         return {
             PARAMS.name: counts.params,
             FLOPS_PER_STEP.name: counts.flops_per_step,
             MEMORY.name: counts.total_bytes,
-            INFERENCE_FLOPS.name: self._family.counts(model, 1, train).eval_flops_per_batch,
+            INFERENCE_FLOPS.name: self._family.count(model, 1, train).eval_flops_per_batch,
         }
 
     def figures_of(

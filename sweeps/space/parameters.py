@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from hrm.config.errors import UnknownNameError
 from hrm.config.run_config import ALIASES
 from hrm.config.train_config import TrainConfig
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from sweeps.errors import SpaceError
 
 SHARED = ("steps", "max_flops", "num_reports", "eval_batch_size")
@@ -30,7 +30,7 @@ class Fields:
     """The model fields of a family and the training fields, by their bare names."""
 
     def __init__(self, family_name: str) -> None:
-        config_class = family(family_name).config_class
+        config_class = get_family(family_name).config_class
         self.classes: dict[str, type] = {"model": config_class, "train": TrainConfig}
         self._sections: dict[str, str] = {}
         self._types: dict[str, tuple[type, ...]] = {}

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from hrm.config import schema as reader
 from hrm.config.errors import ConfigError, UnknownNameError
 from hrm.config.lattice import Lattice
-from hrm.models.registry import family
+from hrm.config.schema import read_yaml
+from hrm.models.registry import get_family
 from sweeps.config import SweepConfig
 from sweeps.errors import SpaceError
 from sweeps.space.expressions import Expression
@@ -101,7 +101,7 @@ class Space:
             raise SpaceError(f"{where}: parameters", None, "must hold at least one parameter to search")
         constants = DEFAULT_CONSTANTS | _constants(_section(values, "constants", where), fields, where)
         fixed = _fixed(_section(values, "fixed", where), fields, where)
-        lattice = family(family_name).lattice
+        lattice = get_family(family_name).lattice
         given = _bare_names(_section(values, "derived", where), fields, f"{where}: derived")
         filled = _filled(given, lattice.width, f"{where}: derived")
         derived = _derived(given, fields, constants, f"{where}: derived")
@@ -165,7 +165,7 @@ def load_space(name_or_path: str, folder: Path = SPACES_FOLDER) -> dict[str, Any
         if path.suffix not in (".yaml", ".yml"):
             raise unknown("space", name_or_path, known)
     try:
-        values = reader.read_yaml(path)
+        values = read_yaml(path)
     except ConfigError as error:
         raise SpaceError(*error.args) from None
     values = {"name": path.stem} | values

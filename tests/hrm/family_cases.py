@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hrm.models.base import Model, TensorBatch
 from hrm.models.layers import Casting
 from hrm.models.puzzle.config import LOSS_TYPES, POS_ENCODINGS, PuzzleHRMConfig
-from hrm.models.registry import Family, family
+from hrm.models.registry import Family, get_family
 from hrm.models.text.config import LEAST_WIDTH, TextHRMConfig
 
 Strategies = Mapping[str, st.SearchStrategy[Any]]
@@ -95,7 +95,7 @@ class FamilyCase:
 
 CASES = {
     "puzzle": FamilyCase(
-        family=family("puzzle"),
+        family=get_family("puzzle"),
         numbers={
             "hidden_size": st.integers(-1, 40),
             "num_heads": st.integers(-1, 9),
@@ -127,7 +127,7 @@ CASES = {
         configs=puzzle_configs(),
     ),
     "text": FamilyCase(
-        family=family("text"),
+        family=get_family("text"),
         numbers={
             "n_embd": st.integers(-1, 40),
             "n_head": st.integers(-1, 9),

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 
 from hrm import count
-from hrm.config import command_line as door
-from hrm.config.presets import preset_names
+from hrm.config.command_line import run_cli
+from hrm.config.presets import list_presets
 
 
 def counted(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert door.run(count.main, arguments) == 0
+    assert run_cli(count.main, arguments) == 0
     out, err = capsys.readouterr()
     assert err == ""
     return out
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert door.run(count.main, arguments) == 2
+    assert run_cli(count.main, arguments) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
     return err
@@ -70,7 +70,7 @@ def test_presets_are_all_listed_smallest_first_family_by_family(capsys: pytest.C
     blocks = counted(capsys, "presets").split("\n\n")
     for family, block, exact_at in (("puzzle", blocks[0], 4), ("text", blocks[2], 6)):
         rows = block.splitlines()[1:]
-        assert sorted(row.split()[0] for row in rows) == preset_names(family)
+        assert sorted(row.split()[0] for row in rows) == list_presets(family)
         exact = [int(row.split()[exact_at].replace(",", "")) for row in rows]
         assert exact == sorted(exact)
     first = blocks[0].splitlines()[1].split()
@@ -102,7 +102,7 @@ def test_a_text_preset_and_its_own_batches(capsys: pytest.CaptureFixture[str]) -
 def test_help(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
     text = counted(capsys, *arguments)
     assert "python -m hrm.count preset=base_default" in text
-    assert all(name in text for name in (*preset_names(), "sudoku6"))
+    assert all(name in text for name in (*list_presets(), "sudoku6"))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hrm import generate, train
-from hrm.config import command_line as door
+from hrm.config.command_line import run_cli
 from hrm.config.validation import MAX_SEED
 from tests.hrm.data.text_cases import write_files
 
@@ -34,12 +34,12 @@ def run(data_cache: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "train.batch_size=8",
     ]
     options += ["train.lr=0.01", "train.num_reports=1", "device=cpu", "threads=1", f"out={out}"]
-    assert door.run(train.main, options) == 0
+    assert run_cli(train.main, options) == 0
     return out
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    code = door.run(generate.main, arguments)
+    code = run_cli(generate.main, arguments)
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 

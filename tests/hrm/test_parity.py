@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrm.config import command_line as door
+from hrm.config.command_line import run_cli
 from hrm.parity import main
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -20,7 +20,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def parity(*files: Path) -> int:
-    return door.run(main, [str(file) for file in files])
+    return run_cli(main, [str(file) for file in files])
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hrm.config import command_line as door
-from hrm.config.presets import load_preset, preset_names
+from hrm.config.command_line import run_cli
+from hrm.config.presets import list_presets, load_preset
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.puzzle.counting import count
 from hrm.size_guide.__main__ import main
@@ -43,7 +43,7 @@ def test_every_row_of_a_table_has_its_columns(text: str) -> None:
 
 
 def test_every_preset_stands_with_its_exact_count(text: str) -> None:
-    for name in preset_names("puzzle"):
+    for name in list_presets("puzzle"):
         params = count(PuzzleHRMConfig(**load_preset(name).model)).params
         assert re.search(rf"^\| `{name}` .* {params:,} \|", text, re.MULTILINE)
 
@@ -84,11 +84,11 @@ def test_a_table_is_markdown() -> None:
 
 
 def test_the_door_prints_or_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
-    assert door.run(main, []) == 0
+    assert run_cli(main, []) == 0
     assert capsys.readouterr().out == text
-    assert door.run(main, [str(tmp_path / "guide.md")]) == 0
+    assert run_cli(main, [str(tmp_path / "guide.md")]) == 0
     assert (tmp_path / "guide.md").read_text(encoding="utf-8") == text
-    assert door.run(main, ["--help"]) == 0
+    assert run_cli(main, ["--help"]) == 0
     assert "python -m hrm.size_guide [PATH]" in capsys.readouterr().out
 
 
@@ -100,5 +100,5 @@ def test_the_door_prints_or_writes(tmp_path: Path, capsys: pytest.CaptureFixture
     ],
 )
 def test_bad_input(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert door.run(main, arguments) == 2
+    assert run_cli(main, arguments) == 2
     assert message in capsys.readouterr().err

@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 import torch
 
-from hrm.config import command_line as door
-from hrm.config import run_config
-from hrm.config import schema as reader
-from hrm.config.run_config import RunConfig
+from hrm.config.command_line import run_cli
+from hrm.config.run_config import RunConfig, load_run_config
+from hrm.config.schema import read_yaml
 from hrm.models.puzzle.checkpoint_names import from_official, read_official
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from hrm.train import main
 from hrm.training import checkpoint
 from hrm.training.run_folder import RunFolder
@@ -45,7 +44,7 @@ pytestmark = pytest.mark.usefixtures("data_cache")
 
 
 def _door(*arguments: str) -> int:
-    return door.run(main, arguments)
+    return run_cli(main, arguments)
 
 
 def _start(*arguments: str) -> subprocess.Popen[str]:
@@ -102,12 +101,12 @@ def test_what_a_run_leaves(plain: Path) -> None:
     assert (result["status"], result["reason"], result["step"]) == ("completed", None, NUM_STEPS)
     assert result["valid/exact_accuracy"] == rows[-1]["valid/exact_accuracy"]
     assert not any(name.startswith("test/") for name in result)
-    config = run_config.load(plain / "config.yaml")
+    config = load_run_config(plain / "config.yaml")
     assert (config.model.hidden_size, config.model.seq_len, config.train.steps) == (16, 16, NUM_STEPS)
 
 
 def test_the_weights_are_an_official_checkpoint(plain: Path) -> None:
-    model = family("puzzle").build(run_config.load(plain / "config.yaml").model)
+    model = get_family("puzzle").build(load_run_config(plain / "config.yaml").model)
     read_official(model, plain / "weights.pt")
     _assert_equal_tensors(model.state_dict(), checkpoint.load(plain)["model"])
 
@@ -170,7 +169,7 @@ def test_resume_into_another_folder_keeps_the_first(plain: Path, tmp_path: Path)
     assert _door(f"resume={plain}", f"out={tmp_path / 'rest'}", "threads=2", "device=auto") == 0
     assert {path.name: path.read_bytes() for path in plain.iterdir()} == before
     assert _rows(tmp_path / "rest") == _rows(plain)
-    config = run_config.load(tmp_path / "rest" / "config.yaml")
+    config = load_run_config(tmp_path / "rest" / "config.yaml")
     assert (config.threads, config.device) == (2, "auto")
 
 
@@ -246,5 +245,5 @@ def test_reports_of_no_run(tmp_path: Path) -> None:
 
 
 def test_the_dumped_config_is_complete(plain: Path) -> None:
-    values = reader.read_yaml(plain / "config.yaml")
+    values = read_yaml(plain / "config.yaml")
     assert values == RunConfig.from_dict(values).to_dict()

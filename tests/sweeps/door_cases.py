@@ -7,7 +7,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from hrm.config import command_line as door
+from hrm.config.command_line import run_cli
 from sweeps.cli.main import main
 
 
@@ -25,7 +25,7 @@ def call(*arguments: str) -> Call:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            code = door.run(main, arguments)
+            code = run_cli(main, arguments)
         except SystemExit as exit_:  # argparse's way
             code = int(exit_.code or 0)
     return Call(code, out.getvalue(), err.getvalue())

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from hrm.config.run_config import RunConfig
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from sweeps.events import Job
 
 MODEL: dict[str, Any] = {
@@ -21,13 +21,13 @@ def small_job(number: int, **changes: Any) -> Job:
     """Four reports of two steps each. Dotted names change its run, for example `{"train.lr": 1e30}`."""
     of_job = {
         name: changes.pop(name)
-        for name in ("read_test", "keep_model", "kind", "may_prune", "tell_batches", "measure_latency")
+        for name in ("read_test", "keep_model", "kind", "may_prune", "measure_latency")
         if name in changes
     }
     task = changes.pop("task", TASK)
     run = RunConfig.from_dict({"model": MODEL, "task": task, "train": TRAIN, "seed": number, "threads": 1})
     run = run.replace(**changes)
-    counts = family(run.family).counts(run.model, run.train.batch_size, run.train)
+    counts = get_family(run.family).count(run.model, run.train.batch_size, run.train)
     return dataclasses.replace(
         Job(number=number, kind="search", arm=f"trial {number}", params={}, run=run,
             num_params=counts.params, flops_per_step=counts.flops_per_step),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hrm.config.errors import UnknownNameError
-from hrm.config.presets import preset_names
+from hrm.config.presets import list_presets
 from sweeps.config import StopConfig
 from sweeps.dry_run import WIDTH, describe
 from sweeps.space.candidates import Candidates
@@ -89,7 +89,7 @@ def test_each_shape_shows_how_full_it_is(text: str) -> None:
 
 
 def test_each_preset_has_its_place(text: str) -> None:
-    for name in preset_names("puzzle"):
+    for name in list_presets("puzzle"):
         assert any(one.startswith(f"{name} ") for one in text.splitlines())
     tiny = next(one for one in text.splitlines() if one.startswith("tiny_demo "))
     assert tiny.split() == ["tiny_demo", "527,490", "600", "5.16G", "fits:", "a", "baseline"]

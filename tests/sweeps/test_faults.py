@@ -101,10 +101,10 @@ def told(dispatcher: TrialRunner, number: int, message: Report | Outcome) -> boo
 
 
 def sweep_task(config: SweepConfig) -> Any:
-    from hrm.config import schema as reader
+    from hrm.config.schema import build_config
     from hrm.data.registry import task_kind
 
-    return reader.build(task_kind(config.task["name"]).config_class, config.task, "task")
+    return build_config(task_kind(config.task["name"]).config_class, config.task, "task")
 
 
 def found(out: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hrm.config.schema import build
+from hrm.config.schema import build_config
 from hrm.data.registry import task_kind
 from sweeps.config import BudgetConfig, SweepConfig, SweepTrainConfig
 from sweeps.space.candidates import Candidates
@@ -30,7 +30,7 @@ def as_shipped(name: str) -> tuple[SweepConfig, Candidates]:
         budget=BudgetConfig(**run["budget"]),
     )
     kind = task_kind(run["task"]["name"])
-    fields = kind.counted_fields(build(kind.config_class, run["task"], "task"))
+    fields = kind.counted_fields(build_config(kind.config_class, run["task"], "task"))
     assert fields is not None
     return config, Candidates(config, fields)
 

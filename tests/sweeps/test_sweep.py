@@ -16,8 +16,8 @@ import pytest
 import torch
 import yaml
 
-from hrm.config import command_line as door
-from hrm.config.run_config import load
+from hrm.config.command_line import run_cli
+from hrm.config.run_config import load_run_config
 from hrm.data.registry import open_task
 from hrm.models.puzzle.checkpoint_names import load_official
 from hrm.training.trainer import Trainer
@@ -89,7 +89,7 @@ def test_a_sweep_with_failing_trials_from_start_to_report(here: Path) -> None:
         "space=mine.yaml",
         f"max_concurrent={Machine.local().num_cpus}",
     ]
-    winner = load(found / "best.yaml")
+    winner = load_run_config(found / "best.yaml")
     load_official(
         Trainer(winner, open_task(winner.task)).model, torch.load(found / "best.pt", weights_only=True)
     )
@@ -115,7 +115,7 @@ def test_ctrl_c_once_ends_cleanly_and_says_how_to_go_on(here: Path) -> None:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.2)
     os.kill(process.pid, signal.SIGSTOP)  # so that it is not over before its report has been made
-    assert door.run(rebuild, [str(found)]) == 0
+    assert run_cli(rebuild, [str(found)]) == 0
     assert "The sweep is not over" in (found / "report.md").read_text()
     os.kill(process.pid, signal.SIGCONT)
     os.killpg(process.pid, signal.SIGINT)

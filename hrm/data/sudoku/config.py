@@ -33,7 +33,7 @@ class SudokuConfig:
     test_puzzles: int = 1000
     """Puzzles that only the verdict reads."""
     data_seed: int = 0
-    """SchedulerProtocol the puzzles; a run's own seed only decides the order in which they are seen."""
+    """Decides the puzzles; a run's own seed only decides the order in which they are seen."""
     augment: bool = True
     """Show each training puzzle under a random symmetry each time: the official augmentations."""
 

@@ -189,7 +189,7 @@ class SudokuCsvConfig:
     min_rating: int | None = None
     """Leave out puzzles rated below this (Sudoku-Extreme: backtracks of the tdoku solver)."""
     data_seed: int = 0
-    """SchedulerProtocol which puzzles these are."""
+    """Decides which puzzles these are."""
     augment: bool = True
     """Show each training puzzle under a random symmetry each time: the official augmentations."""
 

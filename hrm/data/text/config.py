@@ -56,7 +56,7 @@ class TextConfig:
     test_sequences: int = 512
     """Most sequences of the test, likewise."""
     data_seed: int = 0
-    """SchedulerProtocol which documents are held out; a run's own seed only decides the order of training."""
+    """Decides which documents are held out; a run's own seed only decides the order of training."""
 
     def __post_init__(self) -> None:
         check(self, RULES, "task")

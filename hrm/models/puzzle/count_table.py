@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hrm.config import schema as reader
-from hrm.config.command_line import aligned
+from hrm.config.command_line import align_columns
 from hrm.config.presets import Preset, claimed_preset
+from hrm.config.schema import build_config
 from hrm.config.train_config import TrainConfig
 from hrm.models.counting import Counts
 from hrm.models.puzzle.config import PuzzleHRMConfig
@@ -76,7 +76,7 @@ def presets_text(presets: Sequence[Preset]) -> str:
     batch_size = TrainConfig.batch_size
     rows = []
     for preset in presets:
-        model = reader.build(PuzzleHRMConfig, preset.model, "model")
+        model = build_config(PuzzleHRMConfig, preset.model, "model")
         counts = count(model, batch_size)
         source = claimed(model)
         claim = str(source.claim) if source else "-"
@@ -89,7 +89,7 @@ def presets_text(presets: Sequence[Preset]) -> str:
         )))  # fmt: skip
     head = ("preset", "H/heads/layers", "cycles", "claimed", "exact", "off by", "guide's estimate",
             "FLOPs a step", "training bytes")  # fmt: skip
-    table = aligned([head, *(row for *_, row in sorted(rows))], indent="")
+    table = align_columns([head, *(row for *_, row in sorted(rows))], indent="")
     notes = (
         "claimed: by the size guide, for every model of that shape",
         "exact: trainable + puzzle embedding parameters, vocabulary 11, one puzzle identifier",

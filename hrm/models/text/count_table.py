@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hrm.config import schema as reader
-from hrm.config.command_line import aligned
+from hrm.config.command_line import align_columns
 from hrm.config.presets import Documented, Preset, claimed_preset
+from hrm.config.schema import build_config
 from hrm.config.train_config import TrainConfig
 from hrm.models.counting import Counts
 from hrm.models.text.config import TextHRMConfig
@@ -121,9 +121,9 @@ def presets_text(presets: Sequence[Preset]) -> str:
     counted = sorted(((_counts(preset), preset) for preset in presets), key=lambda one: one[0].params)
     head = ("preset", "width/heads/layers", "T/p", "context", "vocabulary", "claimed", "exact", "off by", "on bytes",
             "FLOPs a step", "training bytes", "claimed VRAM", "is it enough")  # fmt: skip
-    shapes = aligned([head, *(_shape_row(preset, counts) for counts, preset in counted)], indent="")
+    shapes = align_columns([head, *(_shape_row(preset, counts) for counts, preset in counted)], indent="")
     rows = [row for _, preset in counted if (row := _time_row(preset))]
-    hours = aligned(
+    hours = align_columns(
         [("preset", "tokens", "claimed hours", f"hours on {DEVICE}", "can that be"), *rows], indent=""
     )
     notes = (
@@ -137,11 +137,11 @@ def presets_text(presets: Sequence[Preset]) -> str:
 
 
 def _model(preset: Preset) -> TextHRMConfig:
-    return reader.build(TextHRMConfig, preset.model, "model")
+    return build_config(TextHRMConfig, preset.model, "model")
 
 
 def _counts(preset: Preset) -> Counts:
-    train = reader.build(TrainConfig, preset.train, "train")
+    train = build_config(TrainConfig, preset.train, "train")
     return count(_model(preset), train.batch_size, train)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from sweeps.analysis.sweep_folder import Folder, Row
 from sweeps.report.charts import style
 from sweeps.report.charts import style as arms
@@ -239,7 +239,7 @@ def _edge(folder: Folder, places: list[tuple[float, float]]) -> list[Layer]:
     widths = np.arange(WIDTH_STEP, int(max(x for x, _ in places) * 2) + 1, WIDTH_STEP)
     others = sum(model[name] for name in fields[1:])
     shapes = {**model, folder.width_field: widths[None, :], fields[0]: depths[:, None] - others}
-    params = np.asarray(family(config["family"]).count_arrays(shapes)["params"])
+    params = np.asarray(get_family(config["family"]).count_arrays(shapes)["params"])
     widest = [int(widths[fits].max()) if (fits := row <= budget).any() else None for row in params]
     edge = [(float(width), float(depth)) for width, depth in zip(widest, depths) if width is not None]
     line = ([x for x, _ in edge], [y for _, y in edge])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from hrm.config.presets import preset_names
-from hrm.models.registry import family
+from hrm.config.presets import list_presets
+from hrm.models.registry import get_family
 from sweeps.config import SweepConfig
 from sweeps.events import Job, Kind
 from sweeps.scheduler.phases.base import QueuePhase, measures_latency
@@ -29,7 +29,7 @@ def choose_presets(
     """
     chosen: dict[str, Candidate] = {}
     left_out: list[PresetFit] = []
-    for name in preset_names(candidates.family) if names is None else dict.fromkeys(names):
+    for name in list_presets(candidates.family) if names is None else dict.fromkeys(names):
         place = candidates.place(name)
         misfit = place.misfit
         if misfit is None:
@@ -118,7 +118,7 @@ def spread_rates(rates: Sequence[float], num: int) -> list[tuple[float, int]]:
 
 def _describe_memory_excess(preset: Candidate, memory_bytes: int | None) -> str | None:
     run = preset.run
-    needed = family(run.family).counts(run.model, run.train.batch_size, run.train).total_bytes
+    needed = get_family(run.family).count(run.model, run.train.batch_size, run.train).total_bytes
     if memory_bytes is None or needed <= memory_bytes:
         return None
     return f"needs {needed / 2**30:.2f} GiB of memory, a trial has {memory_bytes / 2**30:.2f} GiB"

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from hrm.config.command_line import field_docs, listing, option_lines, shown
+from hrm.config.command_line import format_listing, format_options, format_value, read_field_docs
 from hrm.config.run_config import RunConfig
 from hrm.config.train_config import TrainConfig
 from hrm.data.registry import TASKS
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 
 
 @dataclass(frozen=True)
@@ -29,28 +29,39 @@ class Derived(Base):
 
 
 def test_docs_of_a_class_and_its_bases() -> None:
-    assert field_docs(Derived) == {"a": "What a is, over two lines.", "b": "What b is.", "c": ""}
+    assert read_field_docs(Derived) == {"a": "What a is, over two lines.", "b": "What b is.", "c": ""}
 
 
 def test_option_lines() -> None:
-    lines = option_lines(Base, "train").splitlines()
+    lines = format_options(Base, "train").splitlines()
     assert lines[0].split() == ["train.a=1", "What", "a", "is,", "over", "two", "lines."]
     assert lines[1].rstrip() == "  train.b=null"
-    assert [shown(value) for value in (None, True, False, 0.5, "x")] == ["null", "true", "false", "0.5", "x"]
-    assert option_lines(Base, skip=("a",)).rstrip() == "  b=null"
-    assert max(len(line) for line in option_lines(TrainConfig, "train", width=80).splitlines()) <= 80
+    assert [format_value(value) for value in (None, True, False, 0.5, "x")] == [
+        "null",
+        "true",
+        "false",
+        "0.5",
+        "x",
+    ]
+    assert format_options(Base, skip=("a",)).rstrip() == "  b=null"
+    assert max(len(line) for line in format_options(TrainConfig, "train", width=80).splitlines()) <= 80
 
 
 @pytest.mark.parametrize(
     "config_class",
-    [TrainConfig, RunConfig, family("puzzle").config_class, *(kind.config_class for kind in TASKS.values())],
+    [
+        TrainConfig,
+        RunConfig,
+        get_family("puzzle").config_class,
+        *(kind.config_class for kind in TASKS.values()),
+    ],
 )
 def test_options_say_what_they_mean(config_class: type) -> None:
     """Names that say it all are few: most options carry a sentence."""
-    docs = field_docs(config_class)
+    docs = read_field_docs(config_class)
     assert sum(bool(doc) for doc in docs.values()) >= len(docs) / 2
 
 
 def test_listing() -> None:
-    assert listing({"a": "one", "long": "two"}) == "  a     one\n  long  two"
-    assert listing({}) == ""
+    assert format_listing({"a": "one", "long": "two"}) == "  a     one\n  long  two"
+    assert format_listing({}) == ""

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from hrm.config import presets
-from hrm.config import schema as reader
 from hrm.config.errors import ConfigError, UnknownNameError
-from hrm.config.presets import load_preset, preset_names
+from hrm.config.presets import list_presets, load_preset
+from hrm.config.schema import build_config
 from hrm.models.puzzle.config import PuzzleHRMConfig
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 
 GOLDEN = {  # parameters; the text models' with the vocabulary that their documents count
     "tiny_demo": 527_490,
@@ -31,21 +31,21 @@ GOLDEN = {  # parameters; the text models' with the vocabulary that their docume
 }
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", list_presets())
 def test_golden_parameters_of_the_built_model(name: str) -> None:
     preset = load_preset(name)
-    kind = family(preset.family)
-    config = reader.build(kind.config_class, preset.model, name)
+    kind = get_family(preset.family)
+    config = build_config(kind.config_class, preset.model, name)
     with torch.device("meta"):
         model = kind.build(config)
     state = model.state_dict()
     embedding = sum(tensor.numel() for key, tensor in state.items() if key.endswith("puzzle_emb.weights"))
     assert sum(parameter.numel() for parameter in model.parameters()) + embedding == GOLDEN[name]
-    assert kind.counts(config).params == GOLDEN[name]
+    assert kind.count(config).params == GOLDEN[name]
 
 
 def test_every_preset_says_what_it_is_for_and_where_the_guide_has_it() -> None:
-    loaded = [load_preset(name) for name in preset_names()]
+    loaded = [load_preset(name) for name in list_presets()]
     assert len({preset.summary for preset in loaded}) == len(loaded)
     assert all(preset.summary for preset in loaded)
     assert all(preset.place for preset in loaded if preset.claim or preset.family == "puzzle")
@@ -77,6 +77,6 @@ def test_a_broken_preset_file_says_so(
 ) -> None:
     (tmp_path / "mine.yaml").write_text(text)
     monkeypatch.setattr(presets, "FOLDER", tmp_path)
-    assert preset_names() == ["mine"]
+    assert list_presets() == ["mine"]
     with pytest.raises((ConfigError, UnknownNameError), match=message):
         load_preset("mine")

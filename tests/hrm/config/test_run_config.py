@@ -9,10 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrm.config import run_config
-from hrm.config import schema as reader
 from hrm.config.errors import ConfigError, UnknownNameError
-from hrm.config.run_config import RunConfig, merge, qualify
+from hrm.config.run_config import (
+    DEFAULT_TASK,
+    DEVICES,
+    SECTIONS,
+    RunConfig,
+    load_run_config,
+    merge_overrides,
+    qualify,
+    save_run_config,
+)
+from hrm.config.schema import write_yaml
 from hrm.config.validation import MAX_SEED
 
 
@@ -64,13 +72,13 @@ def test_no_option_goes_by_that_name(name: str) -> None:
 def test_every_field_has_a_bare_name_of_its_own() -> None:
     """A field in two sections would be out of reach by its bare name in one of them."""
     config = RunConfig.from_dict({}).to_dict()
-    fields = [field for section in run_config.SECTIONS for field in config[section]]
+    fields = [field for section in SECTIONS for field in config[section]]
     assert len(fields) == len(set(fields))
 
 
 def test_defaults_are_complete() -> None:
     config = RunConfig.from_dict({})
-    assert config.task.name == run_config.DEFAULT_TASK
+    assert config.task.name == DEFAULT_TASK
     assert config == RunConfig.from_dict(config.to_dict())
 
 
@@ -80,7 +88,7 @@ def test_defaults_are_complete() -> None:
     lr=st.floats(1e-12, 1e6),
     period=st.none() | st.integers(1, 9),
     threads=st.none() | st.integers(1, 64),
-    device=st.sampled_from(run_config.DEVICES),
+    device=st.sampled_from(DEVICES),
     steps=st.integers(10, 10**9),
 )
 def test_yaml_round_trip(
@@ -89,14 +97,14 @@ def test_yaml_round_trip(
     path = tmp_path_factory.getbasetemp() / "config.yaml"
     config = RunConfig.from_dict({"seed": seed, "train": {"lr": lr}, "model": {"h_update_period": period}})
     config = config.replace(**tops)
-    run_config.save(config, path)
-    assert run_config.load(path) == config
+    save_run_config(config, path)
+    assert load_run_config(path) == config
 
 
 def test_a_written_exponent_is_a_number(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("train: {lr: 1e-4}\nmodel: {h_update_period: null}\n")
-    config = run_config.load(path, ["puzzle_emb_lr=1e-2", "train.steps=1e4"])
+    config = load_run_config(path, ["puzzle_emb_lr=1e-2", "train.steps=1e4"])
     assert (config.train.lr, config.train.puzzle_emb_lr, config.train.steps) == (1e-4, 1e-2, 10_000)
     assert config.model.h_update_period is None
 
@@ -104,8 +112,8 @@ def test_a_written_exponent_is_a_number(tmp_path: Path) -> None:
 def test_a_winner_with_its_provenance_loads_as_the_run_alone(tmp_path: Path) -> None:
     config = RunConfig.from_dict({"seed": 7, "task": "sudoku6"})
     path = tmp_path / "best.yaml"
-    reader.write_yaml(config.to_dict() | {"sweep": {"commit": "abc", "trial": 12, "value": 0.9}}, path)
-    assert run_config.load(path) == config
+    write_yaml(config.to_dict() | {"sweep": {"commit": "abc", "trial": 12, "value": 0.9}}, path)
+    assert load_run_config(path) == config
 
 
 def test_overrides_win_and_leave_the_rest() -> None:
@@ -117,13 +125,15 @@ def test_overrides_win_and_leave_the_rest() -> None:
 
 
 def test_the_task_named_in_the_overrides_decides_its_options() -> None:
-    assert RunConfig.from_dict(merge({}, {"task": "sudoku4", "clues": 5})).task.clues == 5
+    assert RunConfig.from_dict(merge_overrides({}, {"task": "sudoku4", "clues": 5})).task.clues == 5
     assert RunConfig.from_dict({"task": "sudoku4"}).task.name == "sudoku4"
-    saved = RunConfig.from_dict(merge({}, {"task": "sudoku6", "clues": 14, "hidden_size": 64})).to_dict()
+    saved = RunConfig.from_dict(
+        merge_overrides({}, {"task": "sudoku6", "clues": 14, "hidden_size": 64})
+    ).to_dict()
     for name in ("task", "task.name"):
-        changed = RunConfig.from_dict(merge(saved, {name: "sudoku4"}))
-        assert changed == RunConfig.from_dict(merge({}, {"task": "sudoku4", "hidden_size": 64}))
-    assert RunConfig.from_dict(merge(saved, {"task": "sudoku6"})).task.clues == 14
+        changed = RunConfig.from_dict(merge_overrides(saved, {name: "sudoku4"}))
+        assert changed == RunConfig.from_dict(merge_overrides({}, {"task": "sudoku4", "hidden_size": 64}))
+    assert RunConfig.from_dict(merge_overrides(saved, {"task": "sudoku6"})).task.clues == 14
 
 
 def test_data_on_disk_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +146,7 @@ def test_data_on_disk_are_found_from_any_folder(tmp_path: Path, monkeypatch: pyt
 
 def test_merge_does_not_touch_what_it_is_given() -> None:
     values = {"model": {"hidden_size": 64}, "train": None}
-    merge(values, {"hidden_size": 32, "lr": 1.0})
+    merge_overrides(values, {"hidden_size": 32, "lr": 1.0})
     assert values == {"model": {"hidden_size": 64}, "train": None}
 
 

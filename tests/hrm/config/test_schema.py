@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrm.config import schema as reader
-from hrm.config.errors import ConfigError, UnknownNameError
+from hrm.config.errors import ConfigError, ImportPathError, UnknownNameError
+from hrm.config.schema import build_config, import_object, parse_dotlist, read_yaml, write_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class Options:
     ],
 )
 def test_build_converts_where_nothing_is_lost(values: dict, field: str, expected: object) -> None:
-    value = getattr(reader.build(Options, values, "options"), field)
+    value = getattr(build_config(Options, values, "options"), field)
     assert value == expected
     assert type(value) is type(expected)
 
@@ -76,18 +77,18 @@ def test_build_converts_where_nothing_is_lost(values: dict, field: str, expected
 )  # fmt: skip
 def test_build_refuses_what_does_not_fit(values: dict, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        reader.build(Options, values, "options")
+        build_config(Options, values, "options")
     assert str(caught.value) == message
 
 
 def test_build_suggests_the_nearest_key() -> None:
     with pytest.raises(UnknownNameError, match=r"options: given 'layer'; .*Did you mean 'layers'\?"):
-        reader.build(Options, {"layer": 3}, "options")
+        build_config(Options, {"layer": 3}, "options")
 
 
 def test_build_refuses_what_is_no_mapping() -> None:
     with pytest.raises(ConfigError, match="options: given 3; must be a mapping of names to values"):
-        reader.build(Options, 3, "options")  # type: ignore[arg-type]
+        build_config(Options, 3, "options")  # type: ignore[arg-type]
 
 
 @settings(max_examples=50)
@@ -100,16 +101,16 @@ def test_build_refuses_what_is_no_mapping() -> None:
 )
 def test_yaml_round_trip(tmp_path_factory: pytest.TempPathFactory, **values: object) -> None:
     path = tmp_path_factory.getbasetemp() / "options.yaml"
-    reader.write_yaml(values, path)
-    read = reader.read_yaml(path)
+    write_yaml(values, path)
+    read = read_yaml(path)
     assert read == values
-    assert reader.build(Options, read, "options") == Options(**values)  # type: ignore[arg-type]
+    assert build_config(Options, read, "options") == Options(**values)  # type: ignore[arg-type]
 
 
 def test_yaml_reads_exponents_without_a_dot_as_numbers(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("lr: 1e-4\nperiod: null\n")
-    assert reader.read_yaml(path) == {"lr": 1e-4, "period": None}
+    assert read_yaml(path) == {"lr": 1e-4, "period": None}
 
 
 @pytest.mark.parametrize(
@@ -125,16 +126,16 @@ def test_read_yaml_refuses_with_the_file_named(tmp_path: Path, content: bytes, r
     path = tmp_path / "broken.yaml"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=rule) as caught:
-        reader.read_yaml(path)
+        read_yaml(path)
     assert caught.value.where == str(path)
     assert "\n" not in str(caught.value)
 
 
 def test_read_yaml_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
-        reader.read_yaml(tmp_path / "missing.yaml")
+        read_yaml(tmp_path / "missing.yaml")
     with pytest.raises(ConfigError):
-        reader.read_yaml(tmp_path)
+        read_yaml(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -149,19 +150,54 @@ def test_read_yaml_of_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_dotlist_values_are_yaml(item: str, value: object) -> None:
-    assert reader.parse_dotlist([item]) == {"a": value}
+    assert parse_dotlist([item]) == {"a": value}
 
 
 def test_later_dotlist_item_wins() -> None:
-    assert reader.parse_dotlist(["train.lr=1", "seed=3", "train.lr=2"]) == {"train.lr": 2, "seed": 3}
+    assert parse_dotlist(["train.lr=1", "seed=3", "train.lr=2"]) == {"train.lr": 2, "seed": 3}
 
 
 @pytest.mark.parametrize("item", ["steps", "=3", "1a=3", "a-b=3", "--steps=3"])
 def test_dotlist_refuses_what_is_no_assignment(item: str) -> None:
     with pytest.raises(ConfigError, match="must read name=value"):
-        reader.parse_dotlist([item])
+        parse_dotlist([item])
 
 
 def test_dotlist_refuses_an_unreadable_value() -> None:
     with pytest.raises(ConfigError, match=r"lr: given '\[1,'; must be a value that YAML can read"):
-        reader.parse_dotlist(["lr=[1,"])
+        parse_dotlist(["lr=[1,"])
+
+
+@pytest.fixture
+def a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module `mine` in the current folder, which is not on Python's path."""
+    (tmp_path / "mine.py").write_text("NUMBER = 3\nclass Thing:\n    pass\n")
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+
+
+@pytest.mark.usefixtures("a_module")
+def test_import_object_finds_what_the_path_names() -> None:
+    assert import_object("mine:NUMBER", "task", int) == 3
+    assert import_object("mine:Thing", "task", type).__name__ == "Thing"
+
+
+@pytest.mark.usefixtures("a_module")
+@pytest.mark.parametrize(
+    ("path", "rule"),
+    [
+        ("mine", "must read package.module:Name"),
+        ("mine:", "must read package.module:Name"),
+        ("mine:Thing.x", "must read package.module:Name"),
+        ("../mine:Thing", "must read package.module:Name"),
+        ("no_such_module:Thing", "cannot be imported: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("mine:Thong", "cannot be imported: AttributeError"),
+        ("broken:Thing", "cannot be imported: ZeroDivisionError: division by zero"),
+        ("mine:NUMBER", "must be of type str, not int"),
+    ],
+)
+def test_import_object_refuses_with_the_option_named(path: str, rule: str) -> None:
+    with pytest.raises(ImportPathError) as caught:
+        import_object(path, "task", str)
+    assert str(caught.value).startswith(f"task: given {path!r}; {rule}")

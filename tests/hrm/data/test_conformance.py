@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrm.config.schema import build
+from hrm.config.schema import build_config
 from hrm.data.base import IGNORED_LABEL, Batch, Dataset, InMemoryDataset
 from hrm.data.registry import open_task, task_kind
 from hrm.data.sudoku.dataset import BLANK_TOKEN
@@ -51,7 +51,7 @@ def open_case(
 
     def open_one(case: str, **changed: Any) -> tuple[Any, Dataset]:
         values = options[case] | changed
-        config = build(task_kind(values["name"]).config_class, values, "task")
+        config = build_config(task_kind(values["name"]).config_class, values, "task")
         return config, open_task(config)
 
     return open_one

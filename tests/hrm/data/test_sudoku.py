@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hrm.config.errors import ConfigError, DataError, UnknownNameError
-from hrm.config.schema import build
+from hrm.config.schema import build_config
 from hrm.data.registry import TASKS, open_task
 from hrm.data.sudoku import task as sudoku
 from hrm.data.sudoku.config import (
@@ -108,13 +108,13 @@ def test_one_blank_is_allowed_and_none_refused() -> None:
 )
 def test_options_out_of_range(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        build(Sudoku6Config, values, "task")
+        build_config(Sudoku6Config, values, "task")
     assert str(caught.value).startswith(message)
 
 
 def test_a_mistyped_option_names_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'clues'"):
-        build(Sudoku6Config, {"clue": 14}, "task")
+        build_config(Sudoku6Config, {"clue": 14}, "task")
 
 
 def test_too_few_different_puzzles(monkeypatch: pytest.MonkeyPatch) -> None:

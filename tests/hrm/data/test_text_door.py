@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hrm import train
-from hrm.config import command_line as door
+from hrm.config.command_line import run_cli
 from tests.hrm.data.text_cases import numbered, write_files
 
 BOOKS = "task.text=books/*.txt"
@@ -43,7 +43,7 @@ def test_one_message(
     options: list[str], parts: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = set(tmp_path.rglob("*"))
-    assert door.run(train.main, ["family=text", *options]) == 2
+    assert run_cli(train.main, ["family=text", *options]) == 2
     out, err = capsys.readouterr()
     lines = [line for line in err.splitlines() if line != "preparing data"]
     assert out == "" and len(lines) == 1 and lines[0].startswith("error: ")

@@ -47,7 +47,7 @@ def train_step(model: Model, batch: TensorBatch) -> None:
 @given(data=st.data())
 def test_parameters_equal_the_built_models(case: FamilyCase, data: st.DataObject) -> None:
     config = data.draw(case.configs)
-    counts, model = case.family.counts(config), case.family.build(config)
+    counts, model = case.family.count(config), case.family.build(config)
     state = model.state_dict()
     puzzles = [tensor for name, tensor in state.items() if name.endswith("puzzle_emb.weights")]
     assert counts.trainable_params == sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -60,7 +60,7 @@ def test_parameters_equal_the_built_models(case: FamilyCase, data: st.DataObject
 @given(data=st.data())
 def test_flops_equal_torchs_counter(case: FamilyCase, data: st.DataObject) -> None:
     config, batch_size = data.draw(case.configs), data.draw(batch_sizes)
-    counts, model = case.family.counts(config, batch_size), case.family.build(config)
+    counts, model = case.family.count(config, batch_size), case.family.build(config)
     batch = case.random_batch(config, batch_size)
     with sdpa_kernel(SDPBackend.MATH):
         with FlopCounterMode(display=False) as training:
@@ -82,7 +82,7 @@ def test_flops_equal_torchs_counter(case: FamilyCase, data: st.DataObject) -> No
 def test_activation_bytes_equal_what_autograd_saves(case: FamilyCase, data: st.DataObject) -> None:
     config, batch_size = data.draw(case.configs), data.draw(batch_sizes)
     kept = kept_bytes(case.family.build(config), case.random_batch(config, batch_size))
-    assert case.family.counts(config, batch_size).activation_bytes == kept
+    assert case.family.count(config, batch_size).activation_bytes == kept
 
 
 @in_every_family
@@ -91,7 +91,7 @@ def test_activation_bytes_equal_what_autograd_saves(case: FamilyCase, data: st.D
 def test_weight_gradient_and_optimizer_bytes_equal_the_tensors(case: FamilyCase, data: st.DataObject) -> None:
     config = dataclasses.replace(data.draw(case.configs), **case.every_part_trains)
     batch_size, train = data.draw(batch_sizes), TrainConfig(ema=data.draw(emas))
-    counts, model = case.family.counts(config, batch_size, train), case.family.build(config)
+    counts, model = case.family.count(config, batch_size, train), case.family.build(config)
     optimizers = model.optimizers(train)
     train_step(model, case.random_batch(config, batch_size))
     for optimizer in optimizers:
@@ -123,7 +123,7 @@ def test_arrays_equal_scalars(case: FamilyCase, data: st.DataObject) -> None:
     fields = {field.name: [getattr(c, field.name) for c in many] for field in dataclasses.fields(many[0])}
     arrays = case.family.count_arrays(fields, batch_size, train)
     for i, config in enumerate(many):
-        counts = case.family.counts(config, batch_size, train)
+        counts = case.family.count(config, batch_size, train)
         expected: dict[str, Any] = dataclasses.asdict(counts)
         expected |= {name: getattr(counts, name) for name in ("params", "total_bytes")}
         expected["inner_size"] = config.inner_size

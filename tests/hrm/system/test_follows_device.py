@@ -9,7 +9,7 @@ import torch
 
 from hrm.config.train_config import TrainConfig
 from hrm.models.metrics import RunningMeans
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from hrm.training.divergence import FiniteWatch
 from hrm.training.optimizers import EMA
 
@@ -29,7 +29,7 @@ TEXT |= {"halt_max_steps": 3, "h_update_period": 3}
     ],
 )
 def test_nothing_is_made_on_the_cpu(name: str, fields: dict[str, Any]) -> None:
-    kind, train = family(name), TrainConfig(ema=0.9)
+    kind, train = get_family(name), TrainConfig(ema=0.9)
     config = kind.config_class(**fields)
     with torch.device("meta"):
         model = kind.build(config)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 
 from hrm import train
-from hrm.config import command_line as door
+from hrm.config.command_line import run_cli
 from hrm.config.errors import ConfigError
 from hrm.training.publish import PUBLISHED, Publication, PublishError
 
@@ -119,13 +119,13 @@ def test_the_door_says_so_before_it_trains(
         "push_to_hub=true",
         f"output_base={tmp_path / 'out'}",
     ]
-    assert door.run(train.main, asked) == 2
+    assert run_cli(train.main, asked) == 2
     message = capsys.readouterr().err
     assert message.startswith(
         "error: push_to_hub: given True; publishing as HRM-Text1-c4-50M needs a Hugging Face"
     )
     assert message.count("\n") == 1 and not (tmp_path / "out").exists()
-    assert door.run(train.main, ["preset=tiny_demo", "task=sudoku4", "push_to_hub=true"]) == 2
+    assert run_cli(train.main, ["preset=tiny_demo", "task=sudoku4", "push_to_hub=true"]) == 2
     assert "only documented presets bring one" in capsys.readouterr().err
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hrm.config import command_line as door
+from hrm.config.command_line import run_cli
 from hrm.train import main
 from tests.hrm.conftest import TASK_OPTIONS
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("data_cache")
 
 
 def _door(*arguments: str) -> int:
-    return door.run(main, arguments)
+    return run_cli(main, arguments)
 
 
 def test_help_lists_everything(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from hrm.config.errors import ConfigError
 from hrm.data.base import Dataset, Split
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from hrm.system.device import available_devices
 from hrm.training.divergence import Diverged
 from hrm.training.optimizers import learning_rate
@@ -41,7 +41,7 @@ def test_a_step_is_the_official_one(
 
     train = config.train
     torch.manual_seed(config.seed)
-    model = family("puzzle").build(trainer.config.model)
+    model = get_family("puzzle").build(trainer.config.model)
     exploration = torch.Generator().manual_seed(stream_seed(config.seed, "exploration"))
     optimizers = model.optimizers(train)
     carry = None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrm.config import command_line as door
+from hrm.config.command_line import run_cli
 from sweeps.analysis.comparison import compare
 from sweeps.analysis.scaling import Fit, read, study
 from sweeps.analysis.sweep_folder import Folder
@@ -171,7 +171,7 @@ def test_the_door_writes_what_several_sweeps_say_together(
     few = {"baseline": BaselineConfig(trials=1), "confirm": ConfirmConfig(finalists=1, seeds=2)}
     first = run_sweep(tmp_path / "one", num_trials=3, **few)
     shutil.copytree(first, tmp_path / "other")
-    assert door.run(main, [str(first), str(tmp_path / "other")]) == 0
+    assert run_cli(main, [str(first), str(tmp_path / "other")]) == 0
     assert "Together: " in capsys.readouterr().out
     said = (tmp_path / "scaling.md").read_text()
     assert "no law: a law takes 3 sweeps or more" in said

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from hrm.config.run_config import load
+from hrm.config.run_config import load_run_config
 from hrm.config.schema import read_yaml
 from sweeps import report
 from sweeps.analysis.best import write_best
@@ -218,7 +218,7 @@ def test_the_closing_lines_say_verdict_and_paths(out: Path) -> None:
 def test_best_yaml_is_the_best_arm_and_says_so(out: Path) -> None:
     best = Folder.read(out).comparisons.best
     assert best is not None
-    run, written = load(out / "best.yaml"), read_yaml(out / "best.yaml")["sweep"]
+    run, written = load_run_config(out / "best.yaml"), read_yaml(out / "best.yaml")["sweep"]
     assert run.to_dict() == best.config
     assert written["arm"] == best.name and written["n"] == 3
     assert written["means"]["test/exact_accuracy"] == best.mean("test/exact_accuracy")

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pytest
 
 from hrm.config.run_config import RunConfig
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from sweeps.events import Job
 from sweeps.results import metadata as setting
 from sweeps.results.schema import TRIAL_COLUMNS
@@ -99,7 +99,7 @@ def test_every_row_reproduces_itself(out: Path) -> None:
     metadata = setting.read(out)
     for row in read_trials(out).to_pylist():
         run = RunConfig.from_dict(json.loads(row["config"]))
-        counts = family(run.family).counts(run.model, run.train.batch_size)
+        counts = get_family(run.family).count(run.model, run.train.batch_size)
         assert counts.params == row["params"] == row["trainable_params"] + row["puzzle_embedding_params"]
         assert counts.flops_per_step == row["flops_per_step"]
         assert architecture(run) == row["architecture"] and run.seed == row["seed"]
@@ -117,7 +117,7 @@ def test_evaluation_flops_count_every_puzzle_once_a_report(out: Path) -> None:
     for row in read_trials(out).to_pylist():
         if row["number"] in reports:
             run = RunConfig.from_dict(json.loads(row["config"]))
-            one = family(run.family).counts(run.model, 1).eval_flops_per_batch
+            one = get_family(run.family).count(run.model, 1).eval_flops_per_batch
             test = 1000 if row["kind"] == "confirm" else 0
             assert row["eval_flops"] == one * (400 * reports[row["number"]] + test)
 

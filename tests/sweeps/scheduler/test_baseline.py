@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hrm.config.errors import UnknownNameError
-from hrm.config.presets import preset_names
+from hrm.config.presets import list_presets
 from sweeps.config import BaselineConfig, BudgetConfig, SweepTrainConfig
 from sweeps.scheduler.phases.baseline import baseline_jobs, choose_presets, num_baseline_trials, spread_rates
 from sweeps.space.candidates import Candidates
@@ -56,7 +56,7 @@ def test_presets_that_fit_are_trained_and_the_others_listed_with_their_size() ->
     chosen, left_out = choose_presets(None, candidates_of(sweep_config()), None)
     assert list(chosen) == ["tiny_demo"]
     assert chosen["tiny_demo"].num_params == 527490
-    assert sorted([*chosen, *(place.name for place in left_out)]) == preset_names("puzzle")
+    assert sorted([*chosen, *(place.name for place in left_out)]) == list_presets("puzzle")
     places = {place.name: place for place in left_out}
     assert places["base_default"].num_params == 27275778
     assert places["base_default"].misfit is not None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hrm.models.registry import family
+from hrm.models.registry import get_family
 from sweeps.errors import SpaceError
 from sweeps.space.constraints import FlopsBudget
 from tests.sweeps.small_sweep import candidates, space
@@ -45,7 +45,7 @@ def test_every_trial_spends_the_reference_presets_flops() -> None:
     assert everything is not None and len(everything) == 12
     for one in everything:
         train = one.run.train
-        counts = family("puzzle").counts(one.run.model, train.batch_size, train)
+        counts = get_family("puzzle").count(one.run.model, train.batch_size, train)
         assert one.flops_per_step == counts.flops_per_step
         assert train.steps * one.flops_per_step <= allowance < (train.steps + 1) * one.flops_per_step
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from hrm.config import schema as reader
 from hrm.config.errors import ConfigError
-from hrm.config.presets import Documented, load_preset, preset_names, short_name
-from hrm.config.run_config import RunConfig, merge
+from hrm.config.presets import Documented, list_presets, load_preset, short_name
+from hrm.config.run_config import RunConfig, merge_overrides
+from hrm.config.schema import build_config
 from hrm.models.text.config import TextHRMConfig
 from hrm.models.text.counting import count
 from hrm.training.request import preset_folder
@@ -47,7 +47,7 @@ COMMON = {
 def run_of(name: str) -> RunConfig:
     preset = load_preset(name)
     sections = {"model": preset.model, "train": preset.train, "task": preset.task}
-    return RunConfig.from_dict(merge({"family": preset.family, **sections}, {}))
+    return RunConfig.from_dict(merge_overrides({"family": preset.family, **sections}, {}))
 
 
 @pytest.mark.parametrize("name", DOCUMENT)
@@ -69,7 +69,7 @@ def test_every_row_of_the_document_is_there(name: str) -> None:
 def test_two_presets_never_write_to_one_directory() -> None:
     for dataset in (None, "allenai/c4"):
         folders = []
-        for name in preset_names("text"):
+        for name in list_presets("text"):
             run = run_of(name).replace(**{"task.dataset": dataset}) if dataset else run_of(name)
             folders.append(preset_folder(load_preset(name), run, Path("base")))
         named = [folder for folder in folders if folder is not None]
@@ -102,4 +102,4 @@ def test_names_of_data_sets() -> None:
     assert short_name("allenai/c4") == "c4"
     assert short_name("/books/my plays*.txt") == "my-plays-.txt"
     with pytest.raises(ConfigError, match=r"output_dir: given 'out'; must hold \{dataset\}"):
-        reader.build(Documented, {"output_dir": "out", "hub_repo": "{dataset}"}, "document")
+        build_config(Documented, {"output_dir": "out", "hub_repo": "{dataset}"}, "document")

@@ -197,8 +197,8 @@ def test_a_target_below_a_step_for_each_report_is_refused(make_config: Any) -> N
 
 def test_a_puzzle_model_does_not_accumulate() -> None:
     from hrm.config.train_config import TrainConfig
-    from hrm.models.registry import family
+    from hrm.models.registry import get_family
 
-    model = family("puzzle").build(PuzzleHRMConfig(hidden_size=8, num_heads=1, mlp_multiple=8))
+    model = get_family("puzzle").build(PuzzleHRMConfig(hidden_size=8, num_heads=1, mlp_multiple=8))
     with pytest.raises(ConfigError, match="train.accumulation: given 2; must be 1 for a puzzle HRM"):
         model.optimizers(TrainConfig(accumulation=2))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hrm.config import command_line as door
+from hrm.config.command_line import run_cli
 from sweeps.analysis.sweep_folder import Folder
 from sweeps.callbacks.wandb import report
 from sweeps.callbacks.wandb.publish import publish
@@ -71,7 +71,7 @@ def test_the_search_can_fill_a_sweep_s_page(
     sweep: Path, server: WandbServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(2):
-        assert door.run(main, [str(sweep), "--as-sweep"]) == 0, capsys.readouterr().err
+        assert run_cli(main, [str(sweep), "--as-sweep"]) == 0, capsys.readouterr().err
     assert f"W&B Sweep: {server.url}/{ENTITY}/hrm-sweeps/sweeps/sweep0\n" in capsys.readouterr().out
     ((_, registered),) = server.sweeps.items()
     assert (registered["entityName"], registered["projectName"]) == (ENTITY, "hrm-sweeps")
@@ -134,7 +134,7 @@ def test_an_entity_is_not_asked_for_twice(sweep: Path) -> None:
 def test_the_report_s_door_publishes_or_says_what_is_missing(
     sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert door.run(main, [str(sweep), "--publish"]) == 2
+    assert run_cli(main, [str(sweep), "--publish"]) == 2
     said = capsys.readouterr()
     assert said.err.startswith(f"error: --publish: given '{sweep}'; needs a W&B login, and there is none")
     assert (sweep / "wandb_report.json").exists() and "Report: " in said.out

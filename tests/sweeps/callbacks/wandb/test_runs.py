@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hrm.config.errors import ConfigError
-from hrm.config.run_config import load
+from hrm.config.run_config import load_run_config
 from sweeps.callbacks.wandb import session as run_folders
 from sweeps.callbacks.wandb.runs import WandbRuns
 from sweeps.callbacks.wandb.session import Session, check_mode, run_id
@@ -64,7 +64,7 @@ def test_an_online_sweep_reaches_the_server_whole(tmp_path: Path, server: WandbS
     assert kept["tables"].files["trials.parquet"] == (out / "trials.parquet").read_bytes()
     assert set(kept["tables"].files) >= {"sweep.json", "curves/0.parquet"}
     assert kept["config"].files == {"best.yaml": (out / "best.yaml").read_bytes()}
-    best = load(out / "best.yaml").to_dict()
+    best = load_run_config(out / "best.yaml").to_dict()
     winners = [row["number"] for row in read_trials(out).to_pylist() if json.loads(row["config"]) == best]
     assert kept["model"].files["best.pt"] in [b"weights of job %d" % number for number in winners]
 
