@@ -261,7 +261,7 @@ def _finalize(out: Path, metadata: SweepMetadata, scheduler: Scheduler, session:
         sweep_metadata.write(dataclasses.replace(metadata, notes=notes), out)
         write_best(out)
         write_pareto(out)
-        print(report.write(out))
+        print(report.write_report(out))
         summary.write(session, status)
 
 
