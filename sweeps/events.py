@@ -86,6 +86,11 @@ class Validation:
     answers: dict[str, Any] | None = None
     """With the last validation of a `keep_model` job, see `sweeps.execution.trial`."""
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Validation:
+        """Return the validation that was stored as plain values; versions before 0.2 also stored `batches`."""
+        return cls(**{name: value for name, value in values.items() if name != "batches"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class SessionStarted:

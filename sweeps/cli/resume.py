@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hrm.config import schema as reader
 from hrm.config.errors import ConfigError
+from hrm.config.schema import parse_dotlist, read_yaml
 from sweeps.cli.compose import SHORTHANDS, alone, sweep_config
-from sweeps.config import SweepConfig
+from sweeps.config import SweepConfig, drop_removed_options
 from sweeps.errors import OutputError
 from sweeps.events import SessionStarted
 from sweeps.results import output_dir as output
@@ -60,7 +60,7 @@ def read(arguments: Sequence[str]) -> SweepConfig:
         )
     out = Path(given[RESUME]).expanduser().absolute()
     stored = _stored(out)
-    asked_for = reader.parse_dotlist(one for one in arguments if one.split("=")[0] != RESUME)
+    asked_for = parse_dotlist(one for one in arguments if one.split("=")[0] != RESUME)
     options = {SHORTHANDS.get(name, name): value for name, value in asked_for.items()}
     if EXTEND in options:
         options["num_trials"] = stored.num_trials + _more(options)
@@ -78,7 +78,7 @@ def _stored(out: Path) -> SweepConfig:
     if not (out / output.CONFIG).is_file():
         given = "no such folder" if not out.exists() else "no sweep in it"
         raise OutputError("resume", str(out), f"must be the folder of a sweep ({given})")
-    config = sweep_config(reader.read_yaml(out / output.CONFIG))
+    config = sweep_config(drop_removed_options(read_yaml(out / output.CONFIG)))
     # The event log is written before the configuration.
     events = event_log.read_events(out / event_log.FILE_NAME)
     sessions = [event for event in events if isinstance(event, SessionStarted)]

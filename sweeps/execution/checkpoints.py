@@ -11,7 +11,7 @@ import dataclasses
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hrm.config.errors import CheckpointError
 from hrm.training import checkpoint
@@ -63,7 +63,7 @@ class TrialCheckpoint:
             trainer.load_state_dict(state["trainer"])
         except (CheckpointError, OSError):
             return None
-        return trainer, [_read_validation(values) for values in state["reports"]]
+        return trainer, [Validation.from_dict(values) for values in state["reports"]]
 
     def save_if_due(self, trainer: Trainer, reports: list[Validation], step: int) -> None:
         """Saves between two training steps, not too often; `step` is the trainer's."""
@@ -143,8 +143,3 @@ class CheckpointManager(Callback):
 
     def _folder(self, job: Job) -> Storage:
         return self._storage / str(job.number)
-
-
-def _read_validation(values: dict[str, Any]) -> Validation:
-    values.pop("batches", None)  # in checkpoints before 0.2
-    return Validation(**values)

@@ -60,8 +60,7 @@ def read_events(path: Path) -> Iterator[Event]:
         kind = _KINDS[_OLD_NAMES.get(name, name)]
         if kind is Validated:
             content = values.get("validation") or values["report"]
-            content.pop("batches", None)  # in logs before 0.2
-            values = {"number": values["number"], "validation": Validation(**content)}
+            values = {"number": values["number"], "validation": Validation.from_dict(content)}
         yield kind(**values)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
 
 from sweeps.config import SweepConfig
 from sweeps.events import (
@@ -17,7 +16,6 @@ from sweeps.events import (
     Status,
     Trial,
     Validated,
-    Validation,
 )
 from sweeps.scheduler.phases.base import DONE, WAIT, Done, Wait, measures_latency
 from sweeps.scheduler.state import SweepState
@@ -109,9 +107,8 @@ class SearchPhase:
             case Validated():
                 trial = state.trials[event.number]
                 validations = [*trial.validations, event.validation]
-                # The study's trial for a resumed job starts empty, so it gets the whole curve.
-                first = 1 if trial.job.resumed_from else len(validations)
-                curve = self._compute_curve(trial.job, validations, first)
+                # The whole curve: the study's trial for a resumed job starts empty.
+                curve = self._objectives.curve(trial.job.run, validations)
                 self._study.report(self.trial_numbers[event.number], curve)
             case Ended():
                 trial = state.trials[event.number]
@@ -128,7 +125,7 @@ class SearchPhase:
 
     def compute_curve(self, trial: Trial) -> dict[int, Point]:
         """Return a trial's objectives by validation index, as points in which less is better."""
-        curve = self._compute_curve(trial.job, trial.validations)
+        curve = self._objectives.curve(trial.job.run, trial.validations)
         return {index: self._objectives.point(values) for index, values in curve.items()}
 
     def get_candidate(self, number: int) -> Candidate:
@@ -169,17 +166,6 @@ class SearchPhase:
             may_prune=self._config.pruner["name"] != "none",
             measure_latency=measures_latency(self._config),
         )
-
-    def _compute_curve(
-        self, job: Job, validations: Sequence[Validation], first: int = 1
-    ) -> dict[int, list[float]]:
-        """Return the objectives by validation index where all are known, from the `first` validation on."""
-        curve = {}
-        for num in range(first, len(validations) + 1):
-            values = self._objectives.values(job.run, validations[:num])
-            if values is not None:
-                curve[validations[num - 1].index] = list(values)
-        return curve
 
     def _describe_end(
         self, trial: Trial, event: Ended
