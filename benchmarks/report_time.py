@@ -19,6 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks import machine
 from benchmarks.simulator import Simulator
 from benchmarks.synthetic_curves import SyntheticCurves
 from hrm.data.registry import open_task
@@ -27,7 +28,6 @@ from sweeps.analysis.statistics import TEST_NAME
 from sweeps.config import BudgetConfig, SweepConfig
 from sweeps.events import Job, Validation
 from sweeps.report import PAGE
-from sweeps.results import provenance
 from sweeps.results.metadata import build_metadata, write_metadata
 from sweeps.results.tables import TableWriter
 from sweeps.scheduler.scheduler import Scheduler
@@ -55,9 +55,7 @@ def main(arguments: Sequence[str]) -> None:
         make_sweep(out, options.trials)
         seconds = [measure(out) for _ in range(options.repeat)]
         size = (out / PAGE).stat().st_size / 1e6
-    commit, dirty = provenance.git_state(Path(__file__))
-    machine = provenance.hardware()
-    print(f"{machine['cpu']}, {machine['cores']} cores; commit {commit}{' with changes' if dirty else ''}")
+    print(machine.describe())
     print(f"{options.trials} search trials: median {statistics.median(seconds):.1f} s, {min(seconds):.1f} to "
           f"{max(seconds):.1f} s, n = {len(seconds)}; the page has {size:.1f} MB")  # fmt: skip
 

@@ -48,17 +48,13 @@ TRIAL_COLUMNS = (
     Column("error", TEXT, "reason of a failure"),
     Column("observed_bytes", INT, "memory held when the trial ran out of it, where known", "bytes"),
     Column("predicted_bytes", INT, "weights, gradients, optimizer and activations, counted", "bytes"),
-    Column(
-        "trial", INT, "number in the Optuna study, the last one if it was resumed; null outside the search"
-    ),
+    Column("trial", INT, "number in the Optuna study, its last one if resumed; null outside the search"),
     Column("resumed_from", INT, "validation at which it was pruned and later resumed; null if it was not"),
     Column("params", INT, "trainable plus puzzle-embedding parameters", "parameters"),
     Column("trainable_params", INT, "parameters of the dense optimizer", "parameters"),
     Column("puzzle_embedding_params", INT, "parameters of the sparse optimizer", "parameters"),
     Column("budget_used", FLOAT, "params over the budget; null without a budget", "fraction"),
-    Column(
-        "inner_over_width", FLOAT, "inner width of the feed-forward layers over the model's width", "ratio"
-    ),
+    Column("inner_over_width", FLOAT, "inner width of the feed-forward layers over model width", "ratio"),
     Column("flops_per_step", INT, "training FLOPs of an optimizer step; at most, if they vary", "FLOPs"),
     Column("steps", INT, "optimizer steps made, at the last validation", "steps"),
     Column("steps_planned", INT, "optimizer steps of the whole run; at least, if their cost varies", "steps"),
@@ -66,9 +62,7 @@ TRIAL_COLUMNS = (
     Column("eval_flops", INT, "FLOPs spent in evaluations; at most, if they vary", "FLOPs"),
     Column("train_seconds", FLOAT, "in training steps, at the last validation", "s"),
     Column("eval_seconds", FLOAT, "in evaluations, at the last validation", "s"),
-    Column(
-        "seconds", FLOAT, "wall time as the driver saw it, without the time that the sweep was stopped", "s"
-    ),
+    Column("seconds", FLOAT, "wall time as the driver saw it, without breaks of the sweep", "s"),
     Column("objective", FLOAT, "the search's objective after these validations; compare completed rows"),
     Column("seed", INT, "initial weights, batches and exploration"),
     Column("architecture", TEXT, "equal exactly when two rows have one architecture (JSON)"),

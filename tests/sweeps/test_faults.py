@@ -203,7 +203,7 @@ def check(out: Path, uninterrupted: Path) -> None:
     assert found(out) == found(uninterrupted)
     check_told_once(out)
     rows = read_trials(out).to_pylist()
-    assert [row["status"] for row in rows if row["revived_at"]] == ["completed"]
+    assert [row["status"] for row in rows if row["resumed_from"]] == ["completed"]
     pruned = {str(row["number"]) for row in rows if row["status"] == "pruned"}
     assert pruned and {path.name for path in (out / "checkpoints").iterdir()} == pruned
 

@@ -158,7 +158,7 @@ def test_two_processes_do_not_run_one_sweep(here: Path) -> None:
 def test_a_new_sweep_in_its_folder_is_told_how_to_go_on(here: Path) -> None:
     ended = call("space=mine.yaml", "out=found")
     assert ended.code == 2
-    assert "Go on with it: python run_sweep.py resume=found, or choose another folder" in ended.err
+    assert "Resume it: python run_sweep.py resume=found, or choose another folder" in ended.err
 
 
 def test_a_dry_run_says_what_would_be_gone_on_with(here: Path) -> None:

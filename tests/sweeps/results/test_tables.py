@@ -105,7 +105,7 @@ def test_every_row_reproduces_itself(out: Path) -> None:
         assert encode_architecture(run) == row["architecture"] and run.seed == row["seed"]
         assert run.model.hidden_size == row["p.hidden_size"] and run.train.lr == row["p.lr"]
         assert run.model.H_layers == row["p.H_layers"], "a preset's row has its own layers"
-        assert row["fullness"] == row["params"] / metadata.max_params <= 1
+        assert row["budget_used"] == row["params"] / metadata.max_params <= 1
         assert row["inner_over_width"] == run.model.inner_size / run.model.hidden_size
         assert row["started_at"].tzinfo is not None and row["space_hash"] == metadata.space_hash
         assert json.loads(row["versions"])["python"] and json.loads(row["hardware"])["cpu"]

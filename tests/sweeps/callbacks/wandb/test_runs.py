@@ -227,7 +227,7 @@ def _unsent(out: Path) -> dict[str, OfflineRun]:
 
 
 def _check_revived(out: Path, runs: Mapping[str, OfflineRun] | Mapping[str, StoredRun]) -> None:
-    (number,) = [row["number"] for row in read_trials(out).to_pylist() if row["revived_at"]]
+    (number,) = [row["number"] for row in read_trials(out).to_pylist() if row["resumed_from"]]
     run = runs[build_run_id(read_metadata(out), number)]
     assert [row["step"] for row in run.rows] == _steps(out, number)
     assert run.exit_code == 0 and run.summary["status"] == "completed"
