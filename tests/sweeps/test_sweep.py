@@ -152,7 +152,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.returncode == 130 and done.stdout == "going on\n"
-    assert "stopped at once; to go on: python run_sweep.py resume=found" in done.stderr
+    assert "stopped at once; to resume: python run_sweep.py resume=found" in done.stderr
 
 
 def test_a_second_signal_stops_at_once_while_ray_ends(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_second_signal_stops_at_once_while_ray_ends(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.returncode == 143
-    assert "stopped at once; to go on: python run_sweep.py resume=found" in done.stderr
+    assert "stopped at once; to resume: python run_sweep.py resume=found" in done.stderr
 
 
 def test_a_dry_run_trains_and_writes_nothing(here: Path) -> None:

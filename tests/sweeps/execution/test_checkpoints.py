@@ -35,7 +35,7 @@ def pruned(reports: list[Report]) -> Outcome:
 
 @pytest.mark.parametrize("at", [1, 3])
 def test_a_revived_job_ends_bit_for_bit_as_one_that_was_never_pruned(at: int, tmp_path: Path) -> None:
-    kept = CheckpointManager(tmp_path, seconds=3600.0, keeps_pruned=True)
+    kept = CheckpointManager(tmp_path, seconds=3600.0, keep_pruned=True)
     job = small_job(0)
     before = trained(job, kept, most=at)
     kept.on_end(job, pruned(before))
@@ -49,7 +49,7 @@ def test_a_revived_job_ends_bit_for_bit_as_one_that_was_never_pruned(at: int, tm
 
 
 def test_a_lost_checkpoint_costs_time_only(tmp_path: Path) -> None:
-    kept = CheckpointManager(tmp_path, seconds=3600.0, keeps_pruned=True)
+    kept = CheckpointManager(tmp_path, seconds=3600.0, keep_pruned=True)
     before = trained(small_job(0), None, most=2)
     after = trained(dataclasses.replace(small_job(0), revived=tuple(before)), kept, most=2)
     assert timeless(before + after) == timeless(trained(small_job(0), None))
@@ -57,7 +57,7 @@ def test_a_lost_checkpoint_costs_time_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("keeps", "kind"), [(False, "search"), (True, "baseline")])
 def test_nothing_is_kept_of_what_cannot_be_revived(keeps: bool, kind: str, tmp_path: Path) -> None:
-    checkpoints = CheckpointManager(tmp_path, seconds=3600.0, keeps_pruned=keeps)
+    checkpoints = CheckpointManager(tmp_path, seconds=3600.0, keep_pruned=keeps)
     trained(job := small_job(0, kind=kind), checkpoints, most=2)
     assert not (tmp_path / "checkpoints" / "0").exists(), "none was due"
     if not keeps:
@@ -70,7 +70,7 @@ def test_nothing_is_kept_of_what_cannot_be_revived(keeps: bool, kind: str, tmp_p
 
 
 def test_the_folder_goes_at_the_end_when_nothing_is_left_in_it(tmp_path: Path) -> None:
-    checkpoints = CheckpointManager(tmp_path, seconds=0.0, keeps_pruned=True)
+    checkpoints = CheckpointManager(tmp_path, seconds=0.0, keep_pruned=True)
     checkpoints.close()
     jobs = [small_job(0), small_job(1)]
     for job in jobs:

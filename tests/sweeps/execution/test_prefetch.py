@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from sweeps.execution.prefetch import Prefetcher
 
 from sweeps.execution import prefetch as ahead
-from sweeps.execution.prefetch import Prefetcher
 
 pytestmark = pytest.mark.timeout(60)
 

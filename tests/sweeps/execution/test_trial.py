@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from sweeps.execution.prefetch import Prefetcher
 
 from hrm.system.machine import resident_bytes
 from hrm.training.checkpoint import load
@@ -23,7 +24,6 @@ from sweeps.errors import SpaceError
 from sweeps.events import Outcome, Report
 from sweeps.execution import checkpoints
 from sweeps.execution.checkpoints import TrialCheckpoint
-from sweeps.execution.prefetch import Prefetcher
 from sweeps.execution.storage import Storage
 from sweeps.execution.trial import describe_error, run_trial
 from sweeps.results.tables import read_trials
