@@ -31,6 +31,7 @@ from sweeps.results.schema import (
     TRIAL_COLUMNS,
     build_table,
 )
+from sweeps.search.objectives import Objective
 
 TRIALS = "trials.parquet"
 ROW_LOG = "trials.jsonl"
@@ -168,19 +169,28 @@ class TableWriter(Callback):
         # read the test split have its columns, too.
         valid = (name for one in validations for name in one.metrics if name.startswith("valid/"))
         unread = {name.replace("valid/", "test/", 1): None for name in valid}
+        first = self._goals.first
         return [
             {
                 "number": job.number,
                 "index": one.index,
-                "step": one.step,
-                "fraction": job.fraction_done(one),
-                "objective": self._goals.first.value(validations[: i + 1]),
-                **_get_costs(one),
                 **unread,
-                **one.metrics,
+                **build_curve_point(job, validations[:i], first),
             }
-            for i, one in enumerate(validations)
+            for i, one in enumerate(validations, 1)
         ]
+
+
+def build_curve_point(job: Job, validations: Sequence[Validation], goal: Objective) -> dict[str, Any]:
+    """Return progress, costs, objective and metrics of a job at the last of these validations."""
+    last = validations[-1]
+    return {
+        "step": last.step,
+        "fraction": job.fraction_done(last),
+        "objective": goal.value(validations),
+        **_get_costs(last),
+        **last.metrics,
+    }
 
 
 def read_trials(out: Path) -> pa.Table:
