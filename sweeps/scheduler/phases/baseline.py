@@ -64,10 +64,7 @@ class BaselinePhase(QueuePhase):
         self._candidates, self._presets = candidates, presets
         self.all_jobs = list(self._make_jobs(config))
         """Of all sessions, numbered from 0 in the first."""
-
-    def make_jobs(self, state: SweepState) -> Sequence[Job]:
-        """Return all jobs: they are decided from the start."""
-        return self.all_jobs
+        self._jobs = self.all_jobs
 
     def extend(self, config: SweepConfig, first_number: int) -> list[Job]:
         """Add the trials that a longer search asks for, numbered from above all other jobs, and return them."""

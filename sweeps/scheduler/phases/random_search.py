@@ -42,7 +42,8 @@ class RandomSearchPhase(QueuePhase):
         if not self._config.baseline.random:
             return []
         flops = sum(trial.train_flops for trial in state.of_kind("search"))
-        return list(self._draw(flops, state.next_number, len(state.of_kind(self.kind))))
+        num_made = len(state.of_kind(self.kind))
+        return list(draw_jobs(self._config, self._candidates, flops, state.next_number, num_made))
 
     def extend(self, config: SweepConfig) -> None:
         """Draw again, after a longer search."""
@@ -61,31 +62,34 @@ class RandomSearchPhase(QueuePhase):
         open_ended = waiting is None and self._config.baseline.random
         return "random search" if waiting or open_ended else None
 
-    def _draw(self, flops: int, first_number: int, num_made: int) -> Iterator[Job]:
-        """Yield configurations while their training FLOPs stay within `flops`, one at least.
 
-        Args:
-            num_made: jobs of the sequence that exist already and are left out.
-        """
-        rng = np.random.default_rng(random_seed(self._config.seed))
-        tried: set[str] = set()
-        spent = 0
-        for index in itertools.count():
-            candidate = self._candidates.sample(rng, tried)
-            if candidate is None:
-                return
-            tried.add(candidate.key)
-            spent += candidate.flops_per_step * candidate.run.train.steps
-            if index and spent > flops:
-                return
-            if index >= num_made:
-                yield Job(
-                    number=first_number + index - num_made,
-                    kind=self.kind,
-                    arm=ARM,
-                    params=candidate.values,
-                    run=dataclasses.replace(candidate.run, seed=self._config.seed),
-                    num_params=candidate.num_params,
-                    flops_per_step=candidate.flops_per_step,
-                    measure_latency=measures_latency(self._config),
-                )
+def draw_jobs(
+    config: SweepConfig, candidates: Candidates, flops: int, first_number: int, num_made: int = 0
+) -> Iterator[Job]:
+    """Yield jobs while their training FLOPs stay within `flops`, one at least.
+
+    Args:
+        num_made: jobs of the sequence that exist already and are left out.
+    """
+    rng = np.random.default_rng(random_seed(config.seed))
+    tried: set[str] = set()
+    spent = 0
+    for index in itertools.count():
+        candidate = candidates.sample(rng, tried)
+        if candidate is None:
+            return
+        tried.add(candidate.key)
+        spent += candidate.flops_per_step * candidate.run.train.steps
+        if index and spent > flops:
+            return
+        if index >= num_made:
+            yield Job(
+                number=first_number + index - num_made,
+                kind="random",
+                arm=ARM,
+                params=candidate.values,
+                run=dataclasses.replace(candidate.run, seed=config.seed),
+                num_params=candidate.num_params,
+                flops_per_step=candidate.flops_per_step,
+                measure_latency=measures_latency(config),
+            )

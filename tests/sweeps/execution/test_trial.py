@@ -14,26 +14,25 @@ from typing import Any
 
 import pytest
 import torch
-from sweeps.execution.prefetch import Prefetcher
 
 from hrm.system.machine import resident_bytes
 from hrm.training.checkpoint import load
 from hrm.training.divergence import Diverged
 from sweeps.cli.compose import sweep_config
 from sweeps.errors import SpaceError
-from sweeps.events import Outcome, Report
+from sweeps.events import Ended, Validation
 from sweeps.execution import checkpoints
 from sweeps.execution.checkpoints import TrialCheckpoint
 from sweeps.execution.storage import Storage
-from sweeps.execution.trial import describe_error, run_trial
+from sweeps.execution.trial import Prefetcher, describe_error, run_trial
 from sweeps.results.tables import read_trials
 from tests.sweeps.small_jobs import DIVERGES, MODEL, NEEDS_TOO_MUCH_MEMORY, RAISES, TASK, small_job
 from tests.sweeps.test_faults import by_turns, check_told_once
 
 
-def reports_of(*args: Any, **kwargs: Any) -> list[Report]:
+def reports_of(*args: Any, **kwargs: Any) -> list[Validation]:
     messages = list(run_trial(small_job(*args, **kwargs)))
-    reports = [message for message in messages if isinstance(message, Report)]
+    reports = [message for message in messages if isinstance(message, Validation)]
     assert len(reports) == len(messages), messages
     return reports
 
@@ -81,9 +80,9 @@ def test_a_failure_is_an_outcome_with_a_one_line_reason_and_its_traceback(
     fault: dict[str, Any], reason: str, place: str
 ) -> None:
     *reports, last = run_trial(small_job(0, **fault))
-    assert isinstance(last, Outcome)
+    assert isinstance(last, Ended)
     assert last.status == "failed"
-    assert last.reports == tuple(reports)
+    assert last.number == 0 and all(isinstance(report, Validation) for report in reports)
     assert last.error is not None
     assert last.error.startswith(reason)
     assert "\n" not in last.error
@@ -95,13 +94,13 @@ def test_a_failure_is_an_outcome_with_a_one_line_reason_and_its_traceback(
 
 def test_nothing_is_trained_between_two_reports() -> None:
     messages = run_trial(small_job(0))
-    assert isinstance(next(messages), Report)
+    assert isinstance(next(messages), Validation)
     messages.close()
     assert list(messages) == []
 
 
 def test_what_is_trained_ahead_makes_the_same_numbers() -> None:
-    messages = Prefetcher(lambda ahead: run_trial(small_job(0), ahead=ahead))
+    messages = Prefetcher(lambda prefetcher: run_trial(small_job(0), prefetcher=prefetcher))
     assert [report.metrics for report in messages] == [report.metrics for report in reports_of(0)]
 
 
@@ -116,7 +115,7 @@ def test_nothing_is_saved_of_what_is_trained_in_vain(tmp_path: Path, monkeypatch
 
     kept = TrialCheckpoint(Storage.at(tmp_path), seconds=0.0)
     job = small_job(0, **{"train.steps": 200})
-    messages = Watched(lambda ahead: run_trial(job, checkpoint=kept, ahead=ahead))
+    messages = Watched(lambda prefetcher: run_trial(job, checkpoint=kept, prefetcher=prefetcher))
     assert next(messages).step == 50
     while len(steps) <= 50:
         time.sleep(0.001)
@@ -150,8 +149,8 @@ def test_a_job_goes_on_from_its_checkpoint_bit_for_bit(
     whole = reports_of(0)
     kept = TrialCheckpoint(Storage.at(tmp_path), seconds=0.0)
     messages = run_trial(small_job(0), checkpoint=kept)
-    assert isinstance(first := next(messages), Report)
-    assert isinstance(next(messages), Report)
+    assert isinstance(first := next(messages), Validation)
+    assert isinstance(next(messages), Validation)
     messages.close()
     state = load(tmp_path)
     assert state["trainer"]["step"] == 4 and len(state["reports"]) == 2
@@ -173,7 +172,7 @@ def test_a_damaged_checkpoint_costs_time_only(tmp_path: Path) -> None:
 
 def test_out_of_memory_tells_predicted_and_held_bytes() -> None:
     *_, last = run_trial(small_job(0, **NEEDS_TOO_MUCH_MEMORY))
-    assert isinstance(last, Outcome)
+    assert isinstance(last, Ended)
     assert last.observed_bytes is not None and last.observed_bytes > 2**20
     assert re.search(r"predicted [\d,]+ bytes, held [\d,]+ when no more could be had", str(last.error))
 

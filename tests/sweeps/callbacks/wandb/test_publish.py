@@ -36,7 +36,8 @@ def panels(spec: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_the_report_is_saved_beside_the_tables_without_a_login(sweep: Path) -> None:
-    saved = json.loads(write_wandb_report(sweep, SweepFolder.read(sweep)).read_text())
+    write_wandb_report(sweep, SweepFolder.read(sweep))
+    saved = json.loads((sweep / "wandb_report.json").read_text())
     blocks = [block for block in saved["spec"]["blocks"] if block["type"] != "paragraph"]
     assert saved["project"] == "hrm-sweeps" and saved["title"] == SweepFolder.read(sweep).metadata.question
     assert blocks[0]["content"].startswith("## Verdict\n\n**"), "the verdict comes first"
