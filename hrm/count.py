@@ -11,10 +11,10 @@ from hrm.config.presets import Preset, list_presets, load_preset
 from hrm.config.run_config import RunConfig, merge_overrides, qualify
 from hrm.config.schema import parse_dotlist
 from hrm.config.train_config import TrainConfig
-from hrm.data.registry import task_kind
+from hrm.data.registry import get_task_kind
 from hrm.models.counting import Counts
 from hrm.models.registry import get_family, list_families
-from hrm.system.units import in_bytes
+from hrm.system.units import format_bytes
 
 _USAGE = f"""\
 Counts a model exactly, from its config alone: parameters, FLOPs and bytes.
@@ -87,7 +87,7 @@ def _counted_training(preset: Preset) -> dict[str, Any]:
 
 
 def _task_fields(config: RunConfig) -> dict[str, Any]:
-    fields = task_kind(config.task.name).counted_fields(config.task)
+    fields = get_task_kind(config.task.name).counted_fields(config.task)
     if fields is None:
         raise ConfigError(
             "task", config.task.name, "has sizes that only its data tell",
@@ -119,7 +119,7 @@ def counts_text(label: str, config: RunConfig) -> str:
             config.model, counts, config.train
         ),
         f"Bytes of training on a CPU, batch of {batch_size}, {config.model.forward_dtype} forward": [
-            (name, f"{n:,}", in_bytes(n)) for name, n in memory.items()
+            (name, f"{n:,}", format_bytes(n)) for name, n in memory.items()
         ],
     }
     blocks = [f"{title}\n{align_columns(rows)}" for title, rows in sections.items()]

@@ -90,7 +90,7 @@ def continuation(trainer: Trainer, asked: GenerateConfig) -> str:
         rule = f"has {len(start) - 1} tokens, and the context of {room + len(start)} holds the start and one more"
         raise ConfigError("prompt", asked.prompt, rule, "Shorten it")
     model: Any = trainer.model
-    model.load_state_dict(trainer.evaluation_state())
+    model.load_state_dict(trainer.get_evaluation_weights())
     model.eval()
     generator = torch.Generator(trainer.device)
     generator.manual_seed(asked.seed)

@@ -31,7 +31,7 @@ from hrm.models.base import Carry, TensorBatch
 from hrm.models.puzzle.checkpoint_names import load_official
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.puzzle.model import Outputs, PuzzleHRM
-from hrm.training.optimizers import learning_rate
+from hrm.training.optimizers import compute_lr
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,7 @@ def _train_step(
     rate = 0.0
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            rate = learning_rate(group["peak_lr"], step, rules.steps, rules.warmup_steps, rules.lr_min_ratio)
+            rate = compute_lr(group["peak_lr"], step, rules.steps, rules.warmup_steps, rules.lr_min_ratio)
             group["lr"] = rate
         optimizer.step()
         optimizer.zero_grad()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hrm.config.errors import ConfigError
 from hrm.config.schema import build_config
 from hrm.data.base import Dataset
-from hrm.data.registry import open_task, task_kind
+from hrm.data.registry import get_task_kind, open_task
 from hrm.models.registry import get_family
 from hrm.training.progress import DataProgress
 from sweeps import report
@@ -152,7 +152,7 @@ def _carry_out(
 def _candidates(config: SweepConfig) -> Candidates:
     """The space within its budget, after all that can be checked without a machine."""
     task = _task(config)
-    fields = task_kind(task.name).counted_fields(task)
+    fields = get_task_kind(task.name).counted_fields(task)
     candidates = Candidates(config, open_task(task).model_fields if fields is None else fields)
     # A plan in memory refuses what the real one would refuse after the folder is made.
     plan = Scheduler(config, candidates, None, slots=1)
@@ -198,7 +198,7 @@ def _storage(config: SweepConfig) -> Storage | None:
 
 
 def _task(config: SweepConfig) -> Any:
-    return build_config(task_kind(config.task["name"]).config_class, config.task, "task")
+    return build_config(get_task_kind(config.task["name"]).config_class, config.task, "task")
 
 
 def _check_machine(config: SweepConfig, candidates: Candidates) -> Machine:

@@ -12,7 +12,7 @@ from hrm.config.errors import ConfigError, UnknownNameError
 from hrm.config.schema import build_config, convert_fields, parse_dotlist, read_yaml, write_yaml
 from hrm.config.train_config import TrainConfig
 from hrm.config.validation import SEED, at_least, check, one_of
-from hrm.data.registry import TASKS, task_kind
+from hrm.data.registry import TASKS, get_task_kind
 from hrm.models.registry import get_family
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -59,7 +59,7 @@ class RunConfig:
         kind = get_family(str(values.get("family", "puzzle")))
         model, task, train = (_section(values, name) for name in SECTIONS)
         task_name = str(task.get("name", get_default_task(kind.name)))
-        task_entry = task_kind(task_name)
+        task_entry = get_task_kind(task_name)
         if task_entry.family != kind.name:
             rule = f"fits the {task_entry.family} family, not family={kind.name}"
             raise ConfigError("task", task_name, rule)
@@ -140,7 +140,7 @@ def qualify(name: str, family_name: str = "puzzle", task_name: str = DEFAULT_TAS
     sections = {
         "model": _field_names(get_family(family_name).config_class),
         "train": _field_names(TrainConfig),
-        "task": _field_names(task_kind(task_name).config_class),
+        "task": _field_names(get_task_kind(task_name).config_class),
     }
     section, _, field = name.partition(".")
     section = ALIASES.get(section, section)

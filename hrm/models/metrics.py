@@ -22,7 +22,7 @@ class RunningMeans:
     """Means of training metrics since the last `take`, summed on the model's device without waiting for it.
 
     Losses are means over all sequences of the batches, or over `loss_count`; other metrics over `count`, which
-    for a puzzle model are the sequences that halted, as the official trainer has it (its `train_batch`).
+    for a puzzle model are the sequences that halted, as the official trainer has it (its `get_train_batch`).
 
     Args:
         batch_size: sequences of each step.

@@ -11,7 +11,7 @@ from hrm.config.train_config import TrainConfig
 from hrm.models.counting import Counts
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.puzzle.counting import count
-from hrm.system.units import in_bytes, percent, scaled
+from hrm.system.units import format_bytes, format_percent, format_scaled
 
 
 def estimate(config: PuzzleHRMConfig) -> int:
@@ -54,11 +54,11 @@ def model_text(model: PuzzleHRMConfig) -> str:
 def parameter_rows(model: PuzzleHRMConfig, counts: Counts) -> list[tuple[str, str, str]]:
     """Parameters by kind, and what the size guide says of them."""
     guess, preset = estimate(model), claimed(model)
-    verdict = f"exact is {percent(preset.claim_error(counts.params))}" if preset else ""
+    verdict = f"exact is {format_percent(preset.claim_error(counts.params))}" if preset else ""
     return [
         ("trainable", f"{counts.trainable_params:,}", ""),
         ("puzzle embedding", f"{counts.puzzle_embedding_params:,}", ""),
-        ("both (what a budget bounds)", f"{counts.params:,}", scaled(counts.params)),
+        ("both (what a budget bounds)", f"{counts.params:,}", format_scaled(counts.params)),
         ("buffers (initial states)", f"{counts.buffers:,}", ""),
         ("the size guide's estimate", f"{guess:,}", f"{guess - counts.params:+,}"),
         ("the size guide's claim", str(preset.claim) if preset else "none", verdict),
@@ -68,7 +68,7 @@ def parameter_rows(model: PuzzleHRMConfig, counts: Counts) -> list[tuple[str, st
 def flops_rows(model: PuzzleHRMConfig, counts: Counts, train: TrainConfig) -> list[tuple[str, str, str]]:
     """FLOPs of a training step and of an evaluation."""
     flops = {"training step": counts.flops_per_step, "evaluation": counts.eval_flops_per_batch}
-    return [(name, f"{n:,}", scaled(n)) for name, n in flops.items()]
+    return [(name, f"{n:,}", format_scaled(n)) for name, n in flops.items()]
 
 
 def presets_text(presets: Sequence[Preset]) -> str:
@@ -80,12 +80,12 @@ def presets_text(presets: Sequence[Preset]) -> str:
         counts = count(model, batch_size)
         source = claimed(model)
         claim = str(source.claim) if source else "-"
-        error = percent(source.claim_error(counts.params)) if source else "-"
+        error = format_percent(source.claim_error(counts.params)) if source else "-"
         shape = f"{model.hidden_size}/{model.num_heads}/{model.H_layers}+{model.L_layers}"
         cycles = f"{model.H_cycles}x{model.L_cycles}"
         rows.append((counts.params, counts.flops_per_step, (
             preset.name, shape, cycles, claim, f"{counts.params:,}", error, f"{estimate(model):,}",
-            scaled(counts.flops_per_step), in_bytes(counts.total_bytes),
+            format_scaled(counts.flops_per_step), format_bytes(counts.total_bytes),
         )))  # fmt: skip
     head = ("preset", "H/heads/layers", "cycles", "claimed", "exact", "off by", "guide's estimate",
             "FLOPs a step", "training bytes")  # fmt: skip

@@ -13,7 +13,7 @@ from hrm.config.train_config import TrainConfig
 from hrm.models.counting import Counts
 from hrm.models.text.config import TextHRMConfig
 from hrm.models.text.counting import count, fewest_training_flops
-from hrm.system.units import in_bytes, percent, scaled
+from hrm.system.units import format_bytes, format_percent, format_scaled
 
 C4_TOKENS = 156e9
 """Tokens of allenai/c4, English (arXiv 2104.08758, table 1). They are spaCy's, of which a word is one: T5's pieces
@@ -96,7 +96,7 @@ def parameter_rows(model: TextHRMConfig, counts: Counts) -> list[tuple[str, str,
     return [
         ("embedding and head", f"{embedding:,}", ""),
         ("layers and last norm", f"{counts.params - embedding:,}", ""),
-        ("both (what a budget bounds)", f"{counts.params:,}", scaled(counts.params)),
+        ("both (what a budget bounds)", f"{counts.params:,}", format_scaled(counts.params)),
         (
             "the document's claim",
             str(claimed.claim) if claimed else "none",
@@ -113,7 +113,7 @@ def flops_rows(model: TextHRMConfig, counts: Counts, train: TrainConfig) -> list
         "training step, all halt at once": least,
         "evaluation, some token at step T": counts.eval_flops_per_batch,
     }
-    return [(name, f"{n:,}", scaled(n)) for name, n in flops.items()]
+    return [(name, f"{n:,}", format_scaled(n)) for name, n in flops.items()]
 
 
 def presets_text(presets: Sequence[Preset]) -> str:
@@ -129,7 +129,7 @@ def presets_text(presets: Sequence[Preset]) -> str:
     notes = (
         "FLOPs and bytes: an optimizer step of the preset's own batches on full steps T, bfloat16 forward; bytes",
         "as autograd keeps them on a CPU, on one GPU about the same",
-        f"hours: the documented epochs over the documented share of C4 ({scaled(C4_TOKENS)} tokens, as arXiv "
+        f"hours: the documented epochs over the documented share of C4 ({format_scaled(C4_TOKENS)} tokens, as arXiv "
         "2104.08758 counts), counted FLOPs, all tokens halting at once to",
         f"none, {DEVICE_FLOPS_PER_SECOND / 1e12:.0f} TFLOP/s at {UTILISATION:.0%} utilisation (assumed)",
     )
@@ -152,8 +152,8 @@ def _shape_row(preset: Preset, counts: Counts) -> tuple[str, ...]:
     return (
         preset.name, f"{model.n_embd}/{model.n_head}/{model.n_layers}",
         f"{model.halt_max_steps}/{model.effective_period}", str(model.seq_len), str(model.vocab_size),
-        preset.claim or "-", f"{counts.params:,}", _off_by(preset, counts.params), scaled(on_bytes),
-        scaled(counts.flops_per_step), in_bytes(counts.total_bytes), f"{vram} GB" if vram else "-",
+        preset.claim or "-", f"{counts.params:,}", _off_by(preset, counts.params), format_scaled(on_bytes),
+        format_scaled(counts.flops_per_step), format_bytes(counts.total_bytes), f"{vram} GB" if vram else "-",
         memory_verdict(counts.total_bytes, vram) if vram else "-",
     )  # fmt: skip
 
@@ -164,7 +164,7 @@ def _time_row(preset: Preset) -> tuple[str, ...] | None:
     if documented is None or time is None:
         return None
     hours = f"{time.least_hours:,.3g} to {time.most_hours:,.3g}"
-    return preset.name, scaled(time.tokens), str(documented.training_hours), hours, time.verdict
+    return preset.name, format_scaled(time.tokens), str(documented.training_hours), hours, time.verdict
 
 
 def _weighing(model: TextHRMConfig) -> tuple[int, ...]:
@@ -173,4 +173,4 @@ def _weighing(model: TextHRMConfig) -> tuple[int, ...]:
 
 
 def _off_by(preset: Preset, params: int) -> str:
-    return percent(preset.claim_error(params)) if preset.claim else "-"
+    return format_percent(preset.claim_error(params)) if preset.claim else "-"
