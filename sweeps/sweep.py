@@ -257,7 +257,7 @@ def _concluding(out: Path, metadata: SweepMetadata, plan: Scheduler, session: Se
         setting.write(dataclasses.replace(metadata, notes=[*plan.notes, *notes]), out)
         write_best(out)
         write_pareto(out)
-        print(report.write(out))
+        print(report.write_report(out))
         summary.write(session, status)
 
 
