@@ -145,6 +145,11 @@ def parse_dotlist(items: Iterable[str]) -> dict[str, Any]:
     return values
 
 
+def is_import_path(text: str) -> bool:
+    """Check whether a text reads like an import path `package.module:Name`."""
+    return re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", text) is not None
+
+
 def import_object(path: str, where: str, kind: type[T]) -> T:
     """Import an object by its path `package.module:Name`.
 
@@ -157,16 +162,15 @@ def import_object(path: str, where: str, kind: type[T]) -> T:
         ImportPathError: the path is malformed, the module cannot be imported, or the object is missing or of
             another kind.
     """
-    module_name, _, name = path.partition(":")
-    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", path):
+    if not is_import_path(path):
         raise ImportPathError(where, path, "must read package.module:Name")
     if os.getcwd() not in sys.path:  # an installed command has its own folder there, not the current one
         sys.path.append(os.getcwd())
+    module_name, _, name = path.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), name)
-    except (
-        Exception
-    ) as error:  # the module is the user's: whatever it raises is to be shown, not our traceback
+    except Exception as error:
+        # The module is the user's: show what it raises instead of a traceback through our code.
         raise ImportPathError(where, path, f"cannot be imported: {type(error).__name__}: {error}") from error
     if not isinstance(found, kind):
         raise ImportPathError(where, path, f"must be of type {kind.__name__}, not {type(found).__name__}")
