@@ -85,7 +85,7 @@ class TrialCheckpoint:
         import torch
 
         with contextlib.suppress(OSError):
-            self._folder.write(TRAINED, partial(torch.save, trainer.weights()))
+            self._folder.write(TRAINED, partial(torch.save, trainer.export_weights()))
 
     def _save(self, trainer: Trainer, validations: list[Validation]) -> None:
         start = time.monotonic()

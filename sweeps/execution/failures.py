@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hrm.system.machine import oom_kills, resident_bytes
+from hrm.system.machine import count_oom_kills, get_resident_bytes
 from sweeps.events import OUT_OF_MEMORY
 
 LOST = "WorkerDied: the worker process was killed, crashed or lost its machine"
@@ -32,10 +32,10 @@ class WorkerFailures:
 
     Args:
         are_local: whether the workers are on this machine, started by this process; of others only Ray knows.
-        count_kills: as `hrm.system.machine.oom_kills`.
+        count_kills: as `hrm.system.machine.count_oom_kills`.
     """
 
-    def __init__(self, are_local: bool, count_kills: Callable[[], int | None] = oom_kills) -> None:
+    def __init__(self, are_local: bool, count_kills: Callable[[], int | None] = count_oom_kills) -> None:
         self._are_local, self._count_kills = are_local, count_kills
         self._num_explained = 0
         self._jobs: dict[int, _WatchedJob] = {}
@@ -53,7 +53,7 @@ class WorkerFailures:
         """Note what the processes hold; what one takes between its last sample and its death is not known."""
         for job in self._jobs.values():
             process = job.get_process()
-            held = None if process is None else resident_bytes(process)
+            held = None if process is None else get_resident_bytes(process)
             if held is not None:
                 job.max_held = max(held, job.max_held or 0)
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from hrm.config.command_line import run_cli
 from sweeps import report
 from sweeps.analysis.sweep_folder import SweepFolder
-from sweeps.callbacks.wandb.report import write_wandb_report
 from sweeps.errors import OutputError
 from sweeps.results.metadata import METADATA
-from sweeps.results.tables import TRIALS
+from sweeps.results.tables import TRIALS, complete_trials
 
 
 def main(arguments: list[str]) -> None:
@@ -24,6 +23,9 @@ def main(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
     for out in options.folders:
         check_is_sweep(out)
+        complete_trials(out)
+    from sweeps.callbacks.wandb.report import write_wandb_report
+
     for out in options.folders:
         folder = SweepFolder.read(out)
         print(report.write_report(out, folder))

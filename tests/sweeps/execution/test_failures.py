@@ -117,7 +117,7 @@ def test_the_most_that_was_seen_is_told() -> None:
     failures.watch(1, unknown)
     taken = b"1" * 2**26
     failures.sample_memory()
-    seen = machine.resident_bytes()
+    seen = machine.get_resident_bytes()
     del taken
     failures.sample_memory()
     kernel.kills = 5
