@@ -33,7 +33,7 @@ from sweeps.scheduler.event_log import (
 from sweeps.scheduler.phases.baseline import num_baseline_trials
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.stopping import Clock
-from sweeps.search.storage import JOURNAL, cut_back
+from sweeps.search.storage import JOURNAL, repair_journal
 from sweeps.space.candidates import Candidates
 
 LIMITS = (
@@ -151,7 +151,7 @@ def restore(
         isinstance(event, Revived) or (isinstance(event, Started) and event.kind == "search")
         for event in events
     )
-    cut_back(out / JOURNAL, asked)
+    repair_journal(out / JOURNAL, asked)
     start = with_limits(config, first.limits)
     plan = Scheduler(start, candidates, out / JOURNAL, first.slots, first.memory_bytes, clock)
     past = recall(plan, config, events)

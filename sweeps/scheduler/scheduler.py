@@ -180,7 +180,7 @@ class Scheduler:
 
     def recall_revival(self, number: int) -> Job:
         """The pruned job that was revived before the sweep was stopped."""
-        self._search.recall_revival(number)
+        self._search.revive(number)
         return self._revived(number)
 
     def settle(self) -> None:
@@ -258,7 +258,11 @@ class Scheduler:
 
     def _may_search(self) -> bool:
         """Whether a search trial can start now; notices the end of the search."""
-        if self._search_over or not self._search.study.ready() or self._limits.must_wait():
+        if (
+            self._search_over
+            or not self._search.study.is_ready(self._search.num_trials)
+            or self._limits.must_wait()
+        ):
             return False
         if any(number not in self.outcomes for number in self._search.revivals):
             return False  # a limit would look back on what depends on the speed of workers
@@ -266,7 +270,7 @@ class Scheduler:
             self._search_over = True
         elif limit := self._limits.search_over():
             self._end_search(limit)
-        elif self._search.study.exhausted():
+        elif self._search.study.is_exhausted(self._search.num_trials):
             self._end_search("it had tried every distinct configuration within the budget.")
         return not self._search_over
 

@@ -116,7 +116,7 @@ def decisions(plan: Scheduler) -> list[tuple[Any, ...]]:
 
 def study_of(plan: Scheduler) -> optuna.Study:
     """Optuna's own view of the search."""
-    return plan._search.study._study
+    return plan._search.study.optuna_study
 
 
 def search_jobs(plan: Scheduler) -> list[int]:

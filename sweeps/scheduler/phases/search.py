@@ -51,21 +51,19 @@ class SearchTrials:
 
     def next_job(self) -> Job:
         """A job of a new trial; call only when the study is `ready` and not `exhausted`."""
-        trial, candidate = self.study.ask(self._next_number)
-        return self._job(trial, candidate)
+        trial = self.num_trials
+        return self._job(trial, self.study.ask(trial, self._next_number))
 
     def recall_job(self) -> Job | None:
         """The next job that was made before the journal was opened again; None behind the last."""
-        candidate = self.study.recall(self._num_trials)
-        return None if candidate is None else self._job(self._num_trials, candidate)
+        return self.next_job() if self.num_trials < self.study.num_trials else None
 
     def revive(self, number: int) -> None:
         """Goes on with a pruned job, in the study as a trial of its own."""
-        self._revived(number, self.study.revive(self.trial_numbers[number]))
-
-    def recall_revival(self, number: int) -> None:
-        """A revival that was made before the journal was opened again."""
-        self._revived(number, self._num_trials)
+        trial = self.num_trials
+        self.study.resume_trial(trial, self.trial_numbers[number])
+        self.trial_numbers[number] = trial
+        self.revivals.append(number)
 
     def best_looking_first(self, reports: Mapping[int, Sequence[Report]]) -> list[int]:
         """Pruned jobs in the order in which they should be revived.
@@ -100,10 +98,10 @@ class SearchTrials:
 
     def settle(self, reports: Mapping[int, Sequence[Report]], outcomes: Mapping[int, Outcome]) -> None:
         """Writes into the study what it lacks of the recalled jobs."""
-        for number, trial in self.trial_numbers.items():
-            ended = outcomes.get(number)
-            told = None if ended is None else self._ended(number, ended, reports[number])
-            self.study.settle(trial, self._curve(number, reports[number]), told)
+        for number in self.trial_numbers:
+            self.report(number, reports[number])
+            if number in outcomes:
+                self.end(number, outcomes[number], reports[number])
 
     def extend(self, config: SweepConfig, first_number: int) -> None:
         """Goes on under a configuration that differs in its limits only, its jobs numbered anew."""
@@ -111,13 +109,9 @@ class SearchTrials:
         self.study.extend(config)
 
     @property
-    def _num_trials(self) -> int:
+    def num_trials(self) -> int:
         """Of the study, as far as it has been made or recalled."""
         return len(self) + len(self.revivals)
-
-    def _revived(self, number: int, trial: int) -> None:
-        self.trial_numbers[number] = trial
-        self.revivals.append(number)
 
     def _job(self, trial: int, candidate: Candidate) -> Job:
         number = self._next_number
