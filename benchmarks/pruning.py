@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.replays import Replay, half_interval, paired_p
 from benchmarks.stored_curves import Cell
-from sweeps.analysis.statistics import holm
+from sweeps.analysis.statistics import adjust_p_values
 
 REPLAY = Replay("pruning_table", {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
 """Sudoku 6x6."""
@@ -63,11 +63,12 @@ class Run:
 def replay(policy: Mapping[str, Any], budget: float, seed: int) -> Run:
     """One sweep."""
     plan = REPLAY.simulate({**policy, "sampler": {"name": "random"}}, budget, seed)
-    cells = {number: REPLAY.table.cell(job.params) for number, job in plan.jobs.items()}
-    outcomes = plan.outcomes.items()
-    done = [cells[number] for number, outcome in outcomes if outcome.status == "completed"]
-    pruned = [cells[number] for number, one in outcomes if one.status == "pruned" and one.error is None]
-    spent = sum(outcome.reports[-1].train_flops for _, outcome in outcomes if outcome.reports)
+    trials = plan.state.trials.values()
+    cells = {trial.number: REPLAY.table.cell(trial.job.params) for trial in trials}
+    done = [cells[trial.number] for trial in trials if trial.is_completed]
+    ended = [trial.ended for trial in trials if trial.ended and trial.is_pruned]
+    pruned = [cells[event.number] for event in ended if event.error is None]
+    spent = sum(trial.train_flops for trial in trials)
     return judge(seed, list(cells.values()), done, pruned, spent / REPLAY.table.run_flops)
 
 
@@ -111,7 +112,7 @@ def rows(found: Mapping[str, Sequence[Run]]) -> list[str]:
     plain = [run.regret for run in found[REFERENCE]]
     gaps = {name: np.subtract([run.regret for run in runs], plain) for name, runs in found.items()}
     others = [name for name in found if name != REFERENCE]
-    corrected = dict(zip(others, holm([paired_p(gaps[name]) for name in others]), strict=True))
+    corrected = dict(zip(others, adjust_p_values([paired_p(gaps[name]) for name in others]), strict=True))
     lines = []
     for name, runs in sorted(found.items(), key=lambda item: fmean(run.regret for run in item[1])):
         regrets = [run.regret for run in runs]

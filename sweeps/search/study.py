@@ -58,12 +58,10 @@ class SweepStudy:
     """
 
     def __init__(self, config: SweepConfig, candidates: Candidates, journal: Path | None, slots: int) -> None:
-        self.objectives = Objectives.of(config, candidates)
+        self.objectives = self.check(config, candidates)
         self._config = config
         self._candidates = candidates
         self._slots = slots
-        build_sampler(config, candidates, 0)
-        build_pruner(config.pruner, config.train.num_reports)
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # the terminal belongs to our own progress
         backend: BaseJournalBackend = JournalFileBackend(str(journal)) if journal else MemoryBackend()
         self._storage = SnapshotStorage(backend, self._lag)
@@ -78,6 +76,17 @@ class SweepStudy:
             if name not in self.optuna_study.user_attrs:
                 self.optuna_study.set_user_attr(name, value)
 
+    @staticmethod
+    def check(config: SweepConfig, candidates: Candidates) -> Objectives:
+        """Check sampler and pruner before there is a study, and return the objectives.
+
+        Raises:
+            UserError: an unknown sampler, pruner, objective or option.
+        """
+        build_sampler(config, candidates, 0)
+        build_pruner(config.pruner, config.train.num_reports)
+        return Objectives.of(config, candidates)
+
     def extend(self, config: SweepConfig) -> None:
         """Continue under a configuration that differs in its limits only."""
         self._config = config
@@ -88,10 +97,17 @@ class SweepStudy:
         """Trials in the journal."""
         return len(self._trials())
 
+    def has_trial(self, number: int) -> bool:
+        """Return whether the journal has trial `number`."""
+        try:
+            self._trial_id(number)
+        except KeyError:  # as Optuna documents it
+            return False
+        return True
+
     def is_ready(self, number: int) -> bool:
         """Return whether trial `number` may be asked for: it is stored, or all trials that it must see have ended."""
-        trials = self._trials()
-        return number < len(trials) or is_complete_history(trials, number, self._storage.lag)
+        return self.has_trial(number) or is_complete_history(self._trials(), number, self._storage.lag)
 
     def is_exhausted(self, number: int) -> bool:
         """Return whether no feasible configuration is left for trial `number`; call only when it `is_ready`.
@@ -99,7 +115,7 @@ class SweepStudy:
         In a space that is not enumerated: whether the draws that the trial would make find no new configuration.
         A stored trial had one.
         """
-        if number < self.num_trials:
+        if self.has_trial(number):
             return False
         rng = np.random.default_rng(suggestion_seed(self._config.seed, number))
         return self._candidates.sample(rng, self._exhausted_keys(number)) is None
@@ -113,7 +129,7 @@ class SweepStudy:
             number: at most the number of trials in the journal.
             job: the sweep's number of the job that will train it.
         """
-        if number < self.num_trials:
+        if self.has_trial(number):
             return self._candidate(self._trial(number).params)
         sampler = build_sampler(self._config, self._candidates, number, self._exhausted_keys(number))
         self.optuna_study.sampler = sampler
@@ -133,7 +149,7 @@ class SweepStudy:
         Idempotent: a stored trial is left as it is.
         """
         trial = self._trial(pruned)
-        if number < self.num_trials:
+        if self.has_trial(number):
             assert self._trial(number).user_attrs[RESUMED] == pruned
             return
         attributes = {name: value for name, value in trial.user_attrs.items() if name != ERROR}
