@@ -166,7 +166,7 @@ def told(plan: Scheduler) -> list[Any]:
 
     def timeless(outcome: Outcome) -> Outcome:
         reports = [dataclasses.replace(one, train_seconds=0.0, eval_seconds=0.0) for one in outcome.reports]
-        return dataclasses.replace(outcome, reports=tuple(reports))
+        return outcome._replace(reports=tuple(reports))
 
     return [(job, timeless(outcome), trial) for job, outcome, trial in decisions(plan)]
 
