@@ -46,7 +46,7 @@ class RunLength:
             return step >= self.train.steps
         return train_flops + self.most_flops_per_step > self.train.max_flops
 
-    def next_report(self, reports_made: int, step: int, train_flops: int) -> int:
+    def get_next_validation(self, reports_made: int, step: int, train_flops: int) -> int:
         """The index of the report to make next; reports that have been passed are left out."""
         num_reports = self.train.num_reports
         if self.train.max_flops is None:

@@ -56,7 +56,7 @@ class Puzzles(Dataset):
     def __init__(self, num_valid: int = 400, num_test: int = 1000) -> None:
         self.valid, self.test = _split(num_valid), _split(num_test)
 
-    def train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
+    def get_train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
         raise AssertionError("curves are made up here, nothing is trained")
 
 
