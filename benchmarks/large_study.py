@@ -2,8 +2,8 @@
 
     python benchmarks/large_study.py [--sizes 100 1000 10000] [--asks 100] [--spaces shapes widths] [--out FOLDER]
 
-Two simulated workers make learning curves by formula on a fake clock; everything else is what a sweep does: the
-scheduler, the trial runner, and event log and journal on disk. Half of the points of each space do not fit the budget:
+Two simulated workers make learning curves by formula on a fake clock; scheduler and trial runner are a sweep's,
+event log and journal are on disk. Half of the points of each space do not fit the budget:
 
 - `shapes`: those of `depth_vs_width` over a continuous learning rate; shapes are enumerated;
 - `widths`: numbers of layers and a continuous feed-forward expansion; shapes are not, so TPE has constraint feedback.

@@ -101,7 +101,7 @@ def find_best_arm(arms: Sequence[Arm], metadata: SweepMetadata) -> Arm | None:
     By the validation split: what the test split decided could not be measured on it.
     """
     scored = [(mean, arm) for arm in arms if (mean := arm.mean("objective")) is not None]
-    return min(scored, key=lambda pair: metadata.goal.best_first(pair[0]))[1] if scored else None
+    return min(scored, key=lambda pair: metadata.goal.get_sort_key(pair[0]))[1] if scored else None
 
 
 def _but_seed(row: dict[str, Any]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class SweepFolder:
     def rank(self, rows: Iterable[Row]) -> list[Row]:
         """Completed rows that have an objective, best first."""
         scored = [row for row in rows if row["status"] == "completed" and row["objective"] is not None]
-        return sorted(scored, key=lambda row: self.metadata.goal.best_first(row["objective"]))
+        return sorted(scored, key=lambda row: self.metadata.goal.get_sort_key(row["objective"]))
 
     def read_config(self, row: Row) -> dict[str, Any]:
         """The resolved run configuration of a row."""

@@ -81,7 +81,7 @@ class Standing:
         assert trial.ended is not None
         self.running.pop(trial.number, None)
         self.ended[trial.ended.status] += 1
-        value = self._goal.value(trial.validations)
+        value = self._goal.compute_value(trial.validations)
         comparable = trial.is_completed and trial.job.kind != "confirm"
         if value is not None and comparable and (self.best is None or self._better(value, self.best[0])):
             self.best = (value, trial.job)
@@ -96,7 +96,7 @@ class Standing:
         return (time.monotonic() - self.started) * max(self.num_planned - done, 0) / done_now
 
     def _better(self, value: float, other: float) -> bool:
-        return self._goal.best_first(value) < self._goal.best_first(other)
+        return self._goal.get_sort_key(value) < self._goal.get_sort_key(other)
 
     def describe(self, job: Job, value: float | None) -> str:
         """Objective, size and values of a job, in a line."""

@@ -160,7 +160,7 @@ class Tables(Callback):
             "inner_over_width": getattr(model, kind.lattice.inner_width) / getattr(model, kind.lattice.width),
             "flops_per_step": job.flops_per_step,
             "steps_planned": job.run.train.steps,
-            "objective": self._goals.first.value(reports),
+            "objective": self._goals.first.compute_value(reports),
             "seed": job.run.seed,
             "architecture": architecture(job.run),
             "config": json.dumps(job.run.to_dict()),
@@ -176,7 +176,7 @@ class Tables(Callback):
             row["eval_flops"] = round(counts.eval_flops_per_batch / job.run.train.batch_size * sequences)
         if self._goals.several:
             columns = [OBJECTIVE_PREFIX + name for name in self._goals.names]
-            reached = self._goals.values(job.run, reports) or [None] * len(columns)
+            reached = self._goals.compute_values(job.run, reports) or [None] * len(columns)
             row |= dict(zip(columns, reached, strict=True))
         values = space_values(job, metadata.value_names)
         return row | {PARAMETER_PREFIX + name: value for name, value in values.items()}
@@ -189,7 +189,7 @@ class Tables(Callback):
                 "index": report.index,
                 "step": report.step,
                 "fraction": job.fraction_done(report),
-                "objective": self._goals.first.value(reports[: i + 1]),
+                "objective": self._goals.first.compute_value(reports[: i + 1]),
                 **_spent(report),
                 **unread,
                 **report.metrics,

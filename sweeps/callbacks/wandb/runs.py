@@ -119,7 +119,7 @@ class WandbRuns(Callback):
             for name in ("step", "train_flops", "train_seconds", "eval_seconds")
         }
         fraction = opened.job.fraction_done(validation)
-        objective = self._session.metadata.goal.value(opened.validations)
+        objective = self._session.metadata.goal.compute_value(opened.validations)
         row = {**spent, "fraction": fraction, "objective": objective, **validation.metrics}
         known = {key: value for key, value in row.items() if value is not None}
         opened.run.log(known, step=validation.index, commit=True)
