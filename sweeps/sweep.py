@@ -42,7 +42,6 @@ from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.objectives import METRIC_DIRECTIONS, metrics
 from sweeps.search.pruners import WILCOXON
 from sweeps.space.candidates import Candidates
-from sweeps.space.constraints import MEMORY
 
 if TYPE_CHECKING:
     from sweeps.execution.ray_tune import Connection
@@ -125,7 +124,7 @@ def _carry_out(
     command: Sequence[str] = (),
 ) -> None:
     """The sweep in `out` from where it stands, which is nowhere in a new folder."""
-    shares = share(config, ray.machines, candidates.largest(MEMORY))
+    shares = share(config, ray.machines, candidates.max_memory_bytes)
     # Slots decide what a decision sees: another machine must find them in the configuration.
     config = dataclasses.replace(config, max_concurrent=shares.slots)
     plan, past, ledger = restore(out, config, candidates, shares.slots, shares.memory_bytes, stopwatch())
@@ -161,7 +160,7 @@ def _candidates(config: SweepConfig) -> Candidates:
     # A plan in memory refuses what the real one would refuse after the folder is made.
     plan = Scheduler(config, candidates, None, slots=1)
     if config.baseline.presets and not plan.presets:
-        reasons = "; ".join(f"{place.name} {place.misfit}" for place in plan.left_out)
+        reasons = "; ".join(f"{place.name} {place.violation}" for place in plan.left_out)
         raise BudgetError(
             "baseline.presets", config.baseline.presets, f"none of them can be trained here: {reasons}",
             "Name another preset, raise the budget, or leave baseline.presets out",
@@ -225,7 +224,7 @@ def _check_machine(config: SweepConfig, candidates: Candidates) -> Machine:
     from hrm.system.device import resolve_device
 
     resolve_device(config.device)
-    shares = share(config, [machine], candidates.largest(MEMORY))
+    shares = share(config, [machine], candidates.max_memory_bytes)
     # Ray counts processors to keep trials apart; slots beyond them are the user's wish.
     num_cpus = max(machine.num_cpus, shares.slots * shares.cpus_per_trial)
     return dataclasses.replace(machine, num_cpus=num_cpus)

@@ -79,6 +79,9 @@ def read_field_docs(cls: type) -> dict[str, str]:
 
 
 def _own_field_docs(cls: type) -> dict[str, str]:
+    fields = dataclasses.fields(cls)
+    if fields and all("help" in field.metadata for field in fields):
+        return {field.name: field.metadata["help"] for field in fields}
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
     assert isinstance(definition, ast.ClassDef)
     docs = {}

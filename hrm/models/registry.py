@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 from hrm.config.errors import UnknownNameError
-from hrm.config.lattice import Lattice
+from hrm.config.validation import Rule
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,11 @@ class Family:
             two configs exactly when they build the same model, and `unrolled_layers`, how many they pass.
         model_class: name of the `hrm.models.base.Model` in the family's `model.py`.
         count: config, batch size and training config to `hrm.models.counting.Counts`, exact, in microseconds.
-        count_arrays: the same over arrays: field name to value or array, to a dict of arrays.
-        lattice: validity and identity over arrays.
+        rules: what a valid config keeps to; its constructor checks the same.
+        width: the field that makes a model strictly larger as it grows, whatever the other fields.
+        inner_width: the config's property that holds the inner width of its feed-forward layers.
+        non_parametric_fields: fields that change no parameter count.
+        cost_only_fields: fields that change what training costs, and not which model is built.
         metrics: what an evaluation measures; `blank_accuracy` only where the task has blank cells.
         adaptive: whether the data decide what a step costs, up to `Counts.flops_per_step`. Runs of such a
             family are held to equal compute by `train.max_flops`.
@@ -33,9 +36,12 @@ class Family:
     config_class: type
     model_class: str
     count: Callable[..., Any]
-    count_arrays: Callable[..., Any]
-    lattice: Lattice
+    rules: Sequence[Rule]
+    width: str
+    inner_width: str
+    non_parametric_fields: frozenset[str]
     metrics: tuple[str, ...]
+    cost_only_fields: tuple[str, ...] = ()
     adaptive: bool = False
 
     def __reduce__(self) -> tuple[Callable[[str], Family], tuple[str]]:

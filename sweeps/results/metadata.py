@@ -135,7 +135,7 @@ def describe(
         for name, preset in plan.presets.items()
     ]
     entries += [
-        PresetEntry(name=place.name, params=place.num_params, left_out=place.misfit)
+        PresetEntry(name=place.name, params=place.num_params, left_out=place.violation)
         for place in plan.left_out
     ]
     return SweepMetadata(

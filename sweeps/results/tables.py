@@ -152,7 +152,7 @@ class Tables(Callback):
             "trainable_params": counts.trainable_params,
             "puzzle_embedding_params": counts.puzzle_embedding_params,
             "fullness": metadata.budget.fullness(job.num_params),
-            "inner_over_width": getattr(model, kind.lattice.inner_width) / getattr(model, kind.lattice.width),
+            "inner_over_width": getattr(model, kind.inner_width) / getattr(model, kind.width),
             "flops_per_step": job.flops_per_step,
             "steps_planned": job.run.train.steps,
             "objective": self._goals.first.value(outcome.reports),

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from hrm.config.lattice import Lattice
 from hrm.models.registry import Family
 from hrm.models.text.config import RULES, TextHRMConfig
-from hrm.models.text.counting import count, count_arrays
+from hrm.models.text.counting import count
 
 FAMILY = Family(
     name="text",
     config_class=TextHRMConfig,
     model_class="TextHRM",
     count=count,
-    count_arrays=count_arrays,
-    lattice=Lattice(
-        config_class=TextHRMConfig,
-        rules=RULES,
-        width="n_embd",
-        inner_width="inner_size",
-        weightless=frozenset(
-            ("n_head", "halt_max_steps", "h_update_period", "halt_bias_init", "halt_epsilon",
-             "ponder_loss_weight", "q_loss_weight", "dropout", "rms_norm_eps", "rope_theta", "forward_dtype",
-             "gradient_checkpointing", "seq_len")
-        ),
+    rules=RULES,
+    width="n_embd",
+    inner_width="inner_size",
+    non_parametric_fields=frozenset(
+        "n_head halt_max_steps h_update_period halt_bias_init halt_epsilon ponder_loss_weight q_loss_weight "
+        "dropout rms_norm_eps rope_theta forward_dtype gradient_checkpointing seq_len".split()
     ),
+    cost_only_fields=("gradient_checkpointing",),
     metrics=("loss", "perplexity", "bits_per_byte", "accuracy", "steps"),
     adaptive=True,
-)  # fmt: skip
+)
