@@ -23,7 +23,7 @@ from hrm.config.presets import load_preset
 from hrm.config.run_config import RunConfig
 from hrm.data.registry import open_task
 from hrm.training.trainer import Trainer
-from sweeps.analysis.statistics import ALPHA, TEST_NAME, detectable, estimate, welch
+from sweeps.analysis.statistics import ALPHA, TEST_NAME, compute_difference, detectable, estimate
 from sweeps.space.space import load_space
 
 METRICS = ("exact_accuracy", "blank_accuracy")
@@ -97,12 +97,12 @@ def halvings(values: Sequence[float]) -> list[tuple[list[float], list[float]]]:
 
 
 def told_apart(a: Sequence[float], b: Sequence[float], resolution: float) -> bool:
-    found = welch(a, b, resolution)
+    found = compute_difference(a, b, resolution)
     return found is not None and found.p_value < ALPHA
 
 
 def line(metric: str, arms: str, a: Sequence[float], b: Sequence[float], resolution: float) -> str:
-    found = welch(a, b, resolution)
+    found = compute_difference(a, b, resolution)
     assert found is not None, "two runs or more"
     means = f"{np.mean(a):.3f}, {np.mean(b):.3f}"
     verdict = "yes" if found.p_value < ALPHA else "no"

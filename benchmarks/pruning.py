@@ -29,8 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.replays import Replay, half_interval, paired_p
 from benchmarks.stored_curves import Cell
-from sweeps.analysis.statistics import holm
-from sweeps.config import PruningConfig
+from sweeps.analysis.statistics import adjust_p_values
 
 REPLAY = Replay("pruning_table", {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
 """Sudoku 6x6."""
@@ -38,23 +37,12 @@ REFERENCE = "hyperband"
 POLICIES: dict[str, dict[str, Any]] = {
     "none": {"pruner": {"name": "none"}},
     REFERENCE: {"pruner": {"name": "hyperband"}},
-    "hyperband, fidelity=steps": {
-        "pruner": {"name": REFERENCE},
-        "pruning": PruningConfig(fidelity="steps"),
-    },
-    "hyperband, within=depth": {
-        "pruner": {"name": REFERENCE},
-        "pruning": PruningConfig(within="depth"),
-    },
     "hyperband, min_resource=4": {"pruner": {"name": "hyperband", "min_resource": 4}},
     "patient (hyperband)": {"pruner": {"name": "patient"}},
     "successive_halving": {"pruner": {"name": "successive_halving"}},
     "successive_halving, min_resource=4": {"pruner": {"name": "successive_halving", "min_resource": 4}},
     "median": {"pruner": {"name": "median"}},
-    "median, within=depth": {"pruner": {"name": "median"}, "pruning": PruningConfig(within="depth")},
-    "median, fidelity=steps": {"pruner": {"name": "median"}, "pruning": PruningConfig(fidelity="steps")},
     "percentile": {"pruner": {"name": "percentile"}},
-    "extrapolation": {"pruner": {"name": "extrapolation"}},
 }
 FIRST_ALL = {"all for 2 tenths, then the best": 2, "all for 5 tenths, then the best": 5}
 """Reports after which only the best go on."""
@@ -123,7 +111,7 @@ def rows(found: Mapping[str, Sequence[Run]]) -> list[str]:
     plain = [run.regret for run in found[REFERENCE]]
     gaps = {name: np.subtract([run.regret for run in runs], plain) for name, runs in found.items()}
     others = [name for name in found if name != REFERENCE]
-    corrected = dict(zip(others, holm([paired_p(gaps[name]) for name in others]), strict=True))
+    corrected = dict(zip(others, adjust_p_values([paired_p(gaps[name]) for name in others]), strict=True))
     lines = []
     for name, runs in sorted(found.items(), key=lambda item: fmean(run.regret for run in item[1])):
         regrets = [run.regret for run in runs]

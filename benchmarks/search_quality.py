@@ -40,7 +40,7 @@ from benchmarks.graph_table import Graphs, budgeted
 from benchmarks.replays import ROUNDING, Replay, half_interval, paired_p
 from benchmarks.stock_policies import Step
 from benchmarks.stored_curves import Cell
-from sweeps.analysis.statistics import holm
+from sweeps.analysis.statistics import adjust_p_values
 from sweeps.report.format import p_value
 
 REPLAY = Replay("search_table", {"vocab_size": 258, "seq_len": 64})
@@ -172,7 +172,7 @@ def rows(found: Mapping[str, np.ndarray]) -> list[str]:
     shown = sorted({max(FIRST, runs // 4), max(FIRST, runs // 2), runs})
     target = found[RANDOM].mean(axis=0)[-1]
     gaps = {name: (one - found[OURS]).mean(axis=1) for name, one in found.items() if name != OURS}
-    corrected = dict(zip(gaps, holm([paired_p(gap) for gap in gaps.values()]), strict=True))
+    corrected = dict(zip(gaps, adjust_p_values([paired_p(gap) for gap in gaps.values()]), strict=True))
     lines = [
         f"| policy | {' | '.join(f'after {budget} runs' for budget in shown)} | anytime | minus ours | p "
         f"| runs to {RANDOM}'s last |",

@@ -9,9 +9,6 @@ import numpy as np
 
 from sweeps.events import Job, Report
 
-BATCHES = 8
-"""Of a validation, which all say the same."""
-
 
 @dataclass(frozen=True)
 class SyntheticCurves:
@@ -42,9 +39,6 @@ class SyntheticCurves:
         accuracy = self.ceiling(job) * (1 - math.exp(-3 * fraction)) + self._error(job, index)
         scores = {"blank_accuracy": accuracy, "exact_accuracy": accuracy**2, "loss": 1 - accuracy}
         splits = ["valid", *(["test"] if job.read_test and index == train.num_reports else [])]
-        batches: list[dict[str, float | None]] = [
-            {f"valid/{name}": score for name, score in scores.items()}
-        ] * BATCHES
         step = train.report_steps()[index - 1]
         return Report(
             index=index,
@@ -53,7 +47,6 @@ class SyntheticCurves:
             train_seconds=9 * fraction,
             eval_seconds=fraction,
             metrics={f"{split}/{name}": score for split in splits for name, score in scores.items()},
-            batches=batches if job.tell_batches else None,
         )
 
     def _best(self) -> tuple[float, float, float]:

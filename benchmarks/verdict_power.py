@@ -19,7 +19,14 @@ import numpy as np
 from scipy import stats
 
 from sweeps.analysis.comparison import read_arms
-from sweeps.analysis.statistics import ALPHA, TEST_NAME, Estimate, detectable, holm, welch
+from sweeps.analysis.statistics import (
+    ALPHA,
+    TEST_NAME,
+    Estimate,
+    adjust_p_values,
+    compute_difference,
+    detectable,
+)
 from sweeps.results import metadata as setting
 from sweeps.results.tables import read_trials
 
@@ -77,13 +84,15 @@ def told_apart(scores: np.ndarray) -> list[bool]:
         scores: [arms, seeds]; the last arm is the baseline.
     """
     *finalists, baseline = scores.tolist()
-    found = [welch(finalist, baseline, 1 / NUM_PUZZLES) for finalist in finalists]
-    return [p < ALPHA for p in holm([difference.p_value for difference in found if difference])]
+    found = [compute_difference(finalist, baseline, 1 / NUM_PUZZLES) for finalist in finalists]
+    return [p < ALPHA for p in adjust_p_values([difference.p_value for difference in found if difference])]
 
 
 def told_apart_in_pairs(scores: np.ndarray) -> list[bool]:
     """What a t-test paired by seed would have decided."""
-    return [p < ALPHA for p in holm(stats.ttest_rel(scores[:-1], scores[-1:], axis=1).pvalue.tolist())]
+    return [
+        p < ALPHA for p in adjust_p_values(stats.ttest_rel(scores[:-1], scores[-1:], axis=1).pvalue.tolist())
+    ]
 
 
 def draw_scores(
@@ -126,7 +135,7 @@ def detectable_difference(seeds: int, spread: float) -> float:
 def measured_spread(out: Path) -> float:
     """Pooled standard deviation of single runs in a sweep's confirmed arms, in the verdict's first metric."""
     metadata = setting.read(out)
-    arms = [arm.values_of(metadata.goal.test_metric) for arm in read_arms(read_trials(out), metadata.budget)]
+    arms = [arm.get_scores(metadata.goal.test_metric) for arm in read_arms(read_trials(out), metadata.budget)]
     spread = [(np.var(scores, ddof=1), len(scores) - 1) for scores in arms if len(scores) > 1]
     return float(np.sqrt(np.average([v for v, _ in spread], weights=[n for _, n in spread])))
 

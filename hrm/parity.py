@@ -233,7 +233,7 @@ def hold_training(file: GoldenFile) -> Iterator[Group]:
         )
     model = file.model()
     loss_errors, rate_errors, weights = [], [], []
-    carry, optimizers = model.initial_carry(file.batch(0)), model.optimizers(rules)
+    carry, optimizers = model.initial_carry(file.batch(0)), model.build_optimizers(rules)
     for step in range(1, rules.steps + 1):
         carry, loss, rate = _train_step(model, optimizers, carry, file.batch(step - 1), step, rules)
         loss_errors.append((relative_error(loss, losses[step - 1]), f"step {step}"))
@@ -325,7 +325,7 @@ def _hold_segments(file: GoldenFile, num_segments: int) -> Iterator[Group]:
     for i in range(num_segments):
         model.zero_grad()
         carry, outputs = model.forward_segment(carry, file.batch(i))
-        loss, metrics = model.loss(carry, outputs)
+        loss, metrics = model.compute_loss(carry, outputs)
         golden = file.under(f"train{i}/")
         for key in SEGMENT_KEYS:
             file.array(f"train{i}/{key}")
@@ -340,10 +340,10 @@ def _hold_segments(file: GoldenFile, num_segments: int) -> Iterator[Group]:
 
 def _hold_evaluation(file: GoldenFile, golden: dict[str, Tensor]) -> Iterator[Group]:
     model, batch = file.model(), file.batch(0)
-    outputs = model.evaluation_outputs(batch)
+    outputs = model.evaluate_outputs(batch)
     carry = model.initial_carry(batch) | {"data": batch}
     carry["steps"] = carry["steps"] + file.config.halt_max_steps
-    _, metrics = model.loss(carry, outputs)
+    _, metrics = model.compute_loss(carry, outputs)
     ours = outputs | _official(metrics) | {"segments": torch.tensor(file.config.halt_max_steps)}
     yield from _compare(file, "eval", ours, golden)
 

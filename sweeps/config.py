@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, make_dataclass
 from typing import Any
 
@@ -12,8 +12,6 @@ from sweeps.space.constraints import CONSTRAINTS, MEASURED
 
 EQUAL = ("flops", "steps")
 WANDB_MODES = ("disabled", "offline", "online")
-FIDELITIES = ("fraction", "steps", "flops", "seconds")
-COMPARED = ("all", "depth")
 AUTO = "auto"
 """As many as processors and memory allow."""
 
@@ -70,17 +68,6 @@ class StopConfig:
     """Training FLOPs of search and baselines, pruned and failed trials counted: `1e15`, `500T` or `2.5P`."""
     no_improvement: int | None = None
     """Search trials without a better best."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PruningConfig:
-    """Which trials a pruner compares, and where in their runs; the rest is `pruner`'s."""
-
-    fidelity: str = "fraction"
-    """Trials are compared at the same `fraction` of each one's own run, or after the same `steps`, training
-    `flops` or training `seconds`. Seconds need `deterministic=false`."""
-    within: str = "all"
-    """`all`, or `depth`: a trial only with those that unroll about as many layers, by powers of two."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +153,6 @@ class SweepConfig:
     sampler: dict[str, Any] = field(default_factory=lambda: {"name": "tpe"})
     """`name` and that sampler's options."""
     pruner: dict[str, Any] = field(default_factory=lambda: {"name": "successive_halving"})
-    pruning: PruningConfig = field(default_factory=PruningConfig)
     stop: StopConfig = field(default_factory=StopConfig)
     baseline: BaselineConfig = field(default_factory=BaselineConfig)
     confirm: ConfirmConfig = field(default_factory=ConfirmConfig)
@@ -206,13 +192,6 @@ class SweepConfig:
         _require(
             "train.equal", self.train.equal, self.train.equal in EQUAL, f"must be one of: {', '.join(EQUAL)}"
         )
-        for name, allowed in (("fidelity", FIDELITIES), ("within", COMPARED)):
-            given = getattr(self.pruning, name)
-            _require(f"pruning.{name}", given, given in allowed, f"must be one of: {', '.join(allowed)}")
-        _require("pruning.fidelity", self.pruning.fidelity,
-                 self.pruning.fidelity != "seconds" or not self.deterministic,
-                 "needs deterministic=false, for decisions then depend on the machine's speed",
-                 )  # fmt: skip
         _require("wandb.mode", self.wandb.mode, self.wandb.mode in WANDB_MODES,
                  f"must be one of: {', '.join(WANDB_MODES)}")  # fmt: skip
         _require(
@@ -231,6 +210,28 @@ class SweepConfig:
         _require("max_failures", self.max_failures, self.max_failures >= 0, "must be 0 or more")
         _require(
             "checkpoint_seconds", self.checkpoint_seconds, self.checkpoint_seconds >= 0, "must be 0 or more"
+        )
+
+
+def drop_removed_options(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored configuration's values without the removed section `pruning` if it has its defaults."""
+    removed = ("pruning", {"fidelity": "fraction", "within": "all"})
+    return {name: value for name, value in stored.items() if (name, value) != removed}
+
+
+def refuse_removed_options(values: Mapping[str, Any]) -> None:
+    """Check that no option of earlier versions is given.
+
+    Raises:
+        ConfigError: one is; the message names what to use instead.
+    """
+    if "pruning" in values:
+        raise ConfigError(
+            "pruning",
+            values["pruning"],
+            "pruning.fidelity and pruning.within were removed: trials are compared with all others, at the same "
+            "fraction of each one's own run",
+            "Use train.equal=steps to compare at equal steps, pruner.min_resource=N to spare slow starters",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -41,8 +42,6 @@ class Job:
     read_test: bool = False
     """Evaluate the test split after the last step."""
     may_prune: bool = False
-    tell_batches: bool = False
-    """Tell with each report the validation of every batch."""
     measure_latency: bool = False
     """Tell with each report how long the device takes for one sequence, as `valid/latency`, in seconds."""
     revived: tuple[Report, ...] = ()
@@ -72,10 +71,13 @@ class Report:
     """Seconds inside evaluations so far."""
     metrics: dict[str, float | None]
     """`train/...` and `valid/...`; on the last report of a `read_test` job also `test/...`."""
-    batches: list[dict[str, float | None]] | None = None
-    """`valid/...` of each validation batch, of a `tell_batches` job."""
     answers: dict[str, Any] | None = None
     """On the last report of a `keep_model` job, see `sweeps.execution.trial`."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Report:
+        """Return the report that was stored as plain values; earlier versions also stored `batches`."""
+        return cls(**{name: value for name, value in values.items() if name != "batches"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,14 +40,11 @@ from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.stopping import stopwatch
 from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.objectives import METRIC_DIRECTIONS, metrics
-from sweeps.search.pruners import WILCOXON
 from sweeps.space.candidates import Candidates
 
 if TYPE_CHECKING:
     from sweeps.execution.ray_tune import Connection
 
-LEAST_BATCHES = 5
-"""Fewest pairs of which a one-sided signed-rank test can say p < 0.05."""
 DASHBOARD = "http://127.0.0.1:8080/"
 """Where `make dashboard` shows a study unless it is given another PORT."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -108,7 +105,6 @@ def _prepared(config: SweepConfig, candidates: Candidates) -> Iterator[tuple[Dat
     with DataProgress() as show:
         dataset = open_task(_task(config), show)
     _check_objective(config, dataset)
-    _check_batches(config, dataset)
     from sweeps.execution import ray_tune as ray_bridge
 
     with ray_bridge.connect(config.ray.address, machine, storage) as ray:
@@ -187,18 +183,6 @@ def _check_objective(config: SweepConfig, dataset: Dataset) -> None:
         raise ConfigError("objective", asked[0], rule, "Use objective=valid/cell_accuracy_auc")
 
 
-def _check_batches(config: SweepConfig, dataset: Dataset) -> None:
-    """A signed-rank test on few pairs can never find a difference."""
-    puzzles, size = len(dataset.valid), config.train.eval_batch_size
-    num = -(-puzzles // size)
-    if config.pruner["name"] == WILCOXON and num < LEAST_BATCHES:
-        raise ConfigError(
-            "pruner", WILCOXON,
-            f"compares at least {LEAST_BATCHES} validation batches; {puzzles} sequences by {size} are {num}",
-            f"Give train.eval_batch_size={max(1, puzzles // 8)}",
-        )  # fmt: skip
-
-
 def _storage(config: SweepConfig) -> Storage | None:
     """The storage that sweeps share, if any.
 
@@ -272,7 +256,7 @@ def _concluding(out: Path, metadata: SweepMetadata, plan: Scheduler, session: Se
         setting.write(dataclasses.replace(metadata, notes=[*plan.notes, *notes]), out)
         write_best(out)
         write_pareto(out)
-        print(report.write(out))
+        print(report.write_report(out))
         summary.write(session, status)
 
 

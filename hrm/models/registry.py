@@ -18,8 +18,8 @@ class Family:
 
     Args:
         name: as `family=` spells it.
-        config_class: flat frozen dataclass of the architecture, with the properties `architecture`, equal for
-            two configs exactly when they build the same model, and `unrolled_layers`, how many they pass.
+        config_class: flat frozen dataclass of the architecture, with the property `architecture`, equal for
+            two configs exactly when they build the same model.
         model_class: name of the `hrm.models.base.Model` in the family's `model.py`.
         count: config, batch size and training config to `hrm.models.counting.Counts`, exact, in microseconds.
         rules: what a valid config keeps to; its constructor checks the same.

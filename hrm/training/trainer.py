@@ -20,7 +20,7 @@ from torch import Tensor
 from hrm.config.run_config import RunConfig
 from hrm.data.base import Batch, Dataset, Split
 from hrm.models.base import Carry, Model, SegmentAnswer
-from hrm.models.metrics import Metrics, RunningMeans, totals
+from hrm.models.metrics import Metrics, RunningMeans, sum_batches
 from hrm.models.registry import get_family
 from hrm.system.device import cpu_threads, moved, new_tensors_on_cpu, on_device, resolve_device, synchronize
 from hrm.system.files import write_atomically
@@ -50,8 +50,6 @@ class ReportValues:
     """Seconds inside evaluations so far."""
     metrics: Metrics
     """`train/...`: means since the last report; `valid/...`: the whole validation split."""
-    batches: list[Metrics]
-    """`valid/...` of each batch of `train.eval_batch_size` of that split."""
 
 
 class Trainer:
@@ -93,7 +91,7 @@ class Trainer:
         with cpu_threads(config.threads):
             self.model = self._initial_model().to(self.device)
         self.model.train()
-        self.optimizers = self.model.optimizers(train)
+        self.optimizers = self.model.build_optimizers(train)
         self.ema = EMA(self.model, train.ema) if train.ema > 0 else None
         self.carry: Carry = None
         self._exploration = torch.Generator(self.device)
@@ -158,7 +156,7 @@ class Trainer:
         assert not self.finished
         index = self.length.next_report(self.reports_made, self.step, self.train_flops)
         train = self._train_until(lambda: self.length.is_due(index, self.step, self.train_flops), on_step)
-        valid, batches = self._evaluate(self.dataset.valid)
+        valid = self.evaluate(self.dataset.valid)
         self.reports_made = index
         return ReportValues(
             index=index,
@@ -167,7 +165,6 @@ class Trainer:
             train_seconds=self.train_seconds,
             eval_seconds=self.eval_seconds,
             metrics=_named("train", train) | _named("valid", valid),
-            batches=[_named("valid", batch) for batch in batches],
         )
 
     def evaluate(self, split: Split) -> Metrics:
@@ -181,10 +178,6 @@ class Trainer:
         Raises:
             Diverged: the loss is not finite.
         """
-        return self._evaluate(split)[0]
-
-    def _evaluate(self, split: Split) -> tuple[Metrics, list[Metrics]]:
-        """Of the whole split, and of each of its batches."""
         start = time.perf_counter()
         size = self.config.train.eval_batch_size
         sums = []
@@ -193,12 +186,12 @@ class Trainer:
                 batch = on_device(split.batch(first, size), self.device)
                 sums.append(self.model.evaluate_batch(batch, split.blank_token))
                 self.eval_flops += self._spent(self._eval_flops(len(batch["inputs"])))
-            means = self.model.metrics(totals(sums))
+            means = self.model.compute_metrics(sum_batches(sums))
         self.eval_seconds += time.perf_counter() - start
         loss = means.get("loss")
         if loss is not None and not math.isfinite(loss):
             raise Diverged(self.step, f"evaluation loss is {loss}")
-        return means, [self.model.metrics(totals([one])) for one in sums]
+        return means
 
     def latency(self, split: Split, repeats: int = 5) -> float:
         """Seconds in which the device evaluates one sequence alone: the median of `repeats`, after a first one."""
@@ -212,11 +205,11 @@ class Trainer:
                 seconds.append(time.perf_counter() - start)
         return statistics.median(seconds[1:])
 
-    def segment_answers(self, split: Split, num: int) -> list[SegmentAnswer]:
+    def answer_segments(self, split: Split, num: int) -> list[SegmentAnswer]:
         """What the model, with the weights that evaluations use, answers to the first `num` examples of a split
         after each segment; empty for a model that does not answer so."""
         with cpu_threads(self.config.threads), self._evaluation_weights():
-            return self.model.segment_answers(on_device(split.batch(0, num), self.device))
+            return self.model.answer_segments(on_device(split.batch(0, num), self.device))
 
     def evaluation_state(self) -> dict[str, Tensor]:
         """The model's `state_dict` that evaluations use: averaged where `train.ema` is on. Copies."""
@@ -230,7 +223,7 @@ class Trainer:
     def weights(self) -> dict[str, Tensor]:
         """What the model has learned: `evaluation_state` on the CPU, under the names of the family's reference
         implementation."""
-        named = self.model.official_names(self.evaluation_state())
+        named = self.model.rename_to_official(self.evaluation_state())
         return {name: tensor.cpu() for name, tensor in named.items()}
 
     def save_weights(self, path: Path) -> None:
@@ -295,7 +288,7 @@ class Trainer:
         train = self.config.train
         at = self.length.schedule_step(self.step, self.train_flops)
         batches = [on_device(batch, self.device) for batch in self._train_batches()]
-        weight = sum(self.model.loss_weight(batch) for batch in batches)
+        weight = sum(self.model.get_loss_weight(batch) for batch in batches)
         for batch in batches:
             if self.carry is None:
                 self.carry = self.model.initial_carry(batch)

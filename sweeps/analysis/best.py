@@ -13,7 +13,7 @@ import pyarrow as pa
 from hrm.config.run_config import PROVENANCE
 from hrm.config.schema import write_yaml
 from hrm.system.files import write_atomically
-from sweeps.analysis.comparison import Arm, best_arm, read_arms
+from sweeps.analysis.comparison import Arm, find_best_arm, read_arms
 from sweeps.execution.checkpoints import weights_path
 from sweeps.results import metadata as setting
 from sweeps.results.metadata import SweepMetadata
@@ -68,14 +68,14 @@ def _number_of(trials: pa.Table, config: dict[str, Any]) -> int | None:
 
 def _confirmed(trials: pa.Table, metadata: SweepMetadata) -> tuple[dict[str, Any], dict[str, Any]] | None:
     arms = read_arms(trials, metadata.budget)
-    best = best_arm(arms, metadata)
+    best = find_best_arm(arms, metadata)
     if best is None:
         return None
     names = ["objective", *sorted(name for name in best.scores if name.startswith("test/"))]
     return best.config, {
         "what": _what(best, arms),
         "arm": best.name,
-        "n": len(best.values_of("objective")),
+        "n": len(best.get_scores("objective")),
         "means": {name: best.mean(name) for name in names if best.mean(name) is not None},
         "seeds": sorted(best.scores["objective"]),
     }

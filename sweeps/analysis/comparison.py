@@ -15,12 +15,12 @@ from sweeps.analysis.statistics import (
     ALPHA,
     Difference,
     Estimate,
+    adjust_p_values,
+    compute_difference,
     detectable,
     effect_size,
     estimate,
-    holm,
     seeds_to_settle,
-    welch,
 )
 from sweeps.results.metadata import SweepMetadata
 from sweeps.results.schema import PARAMETER_PREFIX, metric_columns, objective_columns
@@ -67,12 +67,12 @@ class Arm:
         """Its name, and whether it is a preset."""
         return f"{self.name} (preset)" if self.kind == "preset" else self.name
 
-    def values_of(self, metric: str) -> list[float]:
+    def get_scores(self, metric: str) -> list[float]:
         """Scores in the order of their seeds."""
         return [score for _, score in sorted(self.scores.get(metric, {}).items())]
 
     def mean(self, metric: str) -> float | None:
-        scores = self.values_of(metric)
+        scores = self.get_scores(metric)
         return math.fsum(scores) / len(scores) if scores else None
 
 
@@ -95,7 +95,7 @@ def read_arms(trials: pa.Table, budget: Budget) -> list[Arm]:
     return sorted(arms, key=lambda arm: arm.is_baseline)
 
 
-def best_arm(arms: Sequence[Arm], metadata: SweepMetadata) -> Arm | None:
+def find_best_arm(arms: Sequence[Arm], metadata: SweepMetadata) -> Arm | None:
     """The arm with the best mean of the search's objective over its fresh seeds.
 
     By the validation split: what the test split decided could not be measured on it.
@@ -195,7 +195,7 @@ class Comparison:
     @property
     def counts(self) -> tuple[int, int]:
         """Completed runs of finalist and baseline."""
-        return len(self.finalist.values_of(self.metric)), len(self.baseline.values_of(self.metric))
+        return len(self.finalist.get_scores(self.metric)), len(self.baseline.get_scores(self.metric))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +213,7 @@ class Comparisons:
     best_preset: Arm | None
     """The best of the presets, likewise."""
 
-    def of(self, arm: Arm, metric: str) -> list[Comparison]:
+    def select(self, arm: Arm, metric: str) -> list[Comparison]:
         """This finalist's comparisons in a metric."""
         return [entry for entry in self.all if entry.finalist.name == arm.name and entry.metric == metric]
 
@@ -230,13 +230,13 @@ def compare(trials: pa.Table, metadata: SweepMetadata) -> Comparisons:
         arms=arms,
         metrics=metrics,
         all=found,
-        best=best_arm(arms, metadata),
-        best_finalist=best_arm([arm for arm in arms if arm.kind == "finalist"], metadata),
-        best_preset=best_arm([arm for arm in arms if arm.kind == "preset"], metadata),
+        best=find_best_arm(arms, metadata),
+        best_finalist=find_best_arm([arm for arm in arms if arm.kind == "finalist"], metadata),
+        best_preset=find_best_arm([arm for arm in arms if arm.kind == "preset"], metadata),
     )
 
 
-def score_resolution(metric: str, metadata: SweepMetadata) -> float:
+def get_score_resolution(metric: str, metadata: SweepMetadata) -> float:
     """The spread that no arm is credited to be below: of an accuracy one example, of a loss its rounding."""
     measured = metadata.goal.metric if metric == "objective" else metric
     if not measured.endswith("accuracy"):
@@ -246,14 +246,16 @@ def score_resolution(metric: str, metadata: SweepMetadata) -> float:
 
 def _compare_metric(metric: str, arms: Sequence[Arm], metadata: SweepMetadata) -> list[Comparison]:
     pairs = [(a, b) for a in arms if not a.is_baseline for b in arms if b.is_baseline]
-    resolution = score_resolution(metric, metadata)
-    differences = [welch(a.values_of(metric), b.values_of(metric), resolution) for a, b in pairs]
+    resolution = get_score_resolution(metric, metadata)
+    differences = [
+        compute_difference(a.get_scores(metric), b.get_scores(metric), resolution) for a, b in pairs
+    ]
     tested = [difference for difference in differences if difference is not None]
-    adjusted = iter(holm([difference.p_value for difference in tested]))
+    adjusted = iter(adjust_p_values([difference.p_value for difference in tested]))
     comparisons = []
     for pair, difference in zip(pairs, differences, strict=True):
         p_adjusted = None if difference is None else next(adjusted)
-        a, b = (estimate(arm.values_of(metric), resolution) for arm in pair)
+        a, b = (estimate(arm.get_scores(metric), resolution) for arm in pair)
         comparison = Comparison(
             metric=metric,
             finalist=pair[0],

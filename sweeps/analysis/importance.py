@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sweeps.analysis.statistics import ALPHA, Estimate, estimate, holm
+from sweeps.analysis.statistics import ALPHA, Estimate, adjust_p_values, estimate
 from sweeps.results.schema import PARAMETER_PREFIX
 from sweeps.search.objectives import Direction
 
@@ -161,7 +161,7 @@ def effects(evidence: Evidence, names: Sequence[str]) -> list[Effect]:
     varied = {name: levels for name, levels in grouped.items() if len(levels) > 1}
     testable = {name for name, levels in varied.items() if _can_be_tested(evidence, levels)}
     tested = {name: _permutation_test(evidence, varied[name]) for name in varied if name in testable}
-    adjusted = dict(zip(tested, holm([p for _, p in tested.values()])))
+    adjusted = dict(zip(tested, adjust_p_values([p for _, p in tested.values()])))
     return [
         Effect(
             name=name,

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from hrm.models.registry import get_family
-from sweeps.analysis.comparison import Arm, score_resolution
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.comparison import Arm, get_score_resolution
+from sweeps.analysis.sweep_folder import SweepFolder
 
 DRAWS = 2000
 LEVEL = 0.95
@@ -166,7 +166,7 @@ class Point:
         return {ERROR: np.maximum(errors, self.least_error), **shapes}
 
 
-def read(folder: Folder, name: str = "") -> Point | None:
+def read(folder: SweepFolder, name: str = "") -> Point | None:
     """A sweep's point, by that name; None where no find has two completed confirmations."""
     metadata = folder.metadata
     metric, maximizes = metadata.goal.test_metric, metadata.goal.direction == "maximize"
@@ -184,7 +184,7 @@ def read(folder: Folder, name: str = "") -> Point | None:
         finds=finds,
         best=ranked[0],
         maximizes=maximizes,
-        least_error=score_resolution(metric, metadata),
+        least_error=get_score_resolution(metric, metadata),
         most_error=1.0 if maximizes else math.inf,
         error_name=f"1 - {metric}" if maximizes else metric,
         presets={preset.name: preset.params for preset in metadata.presets if preset.params is not None},

@@ -64,7 +64,7 @@ def estimate(scores: Sequence[float], resolution: float) -> Estimate | None:
     return Estimate(n=n, mean=mean, sd=sd, half_width=half_width)
 
 
-def welch(a: Sequence[float], b: Sequence[float], resolution: float) -> Difference | None:
+def compute_difference(a: Sequence[float], b: Sequence[float], resolution: float) -> Difference | None:
     """Mean of `a` minus mean of `b`, without assuming equal spreads; None when either has fewer than two.
 
     Args:
@@ -90,7 +90,7 @@ def welch(a: Sequence[float], b: Sequence[float], resolution: float) -> Differen
     )
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def adjust_p_values(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p-values, in the given order: below `ALPHA` where the pair is told apart."""
     adjusted = [0.0] * len(p_values)
     largest = 0.0

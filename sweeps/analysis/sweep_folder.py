@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Folder:
+class SweepFolder:
     metadata: SweepMetadata
     trials: list[Row]
     """Rows of `trials.parquet`."""
@@ -35,7 +35,7 @@ class Folder:
     _configs: dict[int, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
-    def read(cls, out: Path) -> Folder:
+    def read(cls, out: Path) -> SweepFolder:
         metadata, trials = setting.read(out), read_trials(out)
         curves: dict[int, list[Row]] = {}
         for row in read_curves(out).to_pylist():
@@ -73,7 +73,7 @@ class Folder:
     @property
     def width_field(self) -> str:
         """The field of the model's width in this sweep's family."""
-        name = self.config(self.trials[0])["family"] if self.trials else "puzzle"
+        name = self.read_config(self.trials[0])["family"] if self.trials else "puzzle"
         return get_family(name).width
 
     @property
@@ -81,19 +81,19 @@ class Folder:
         """What `best.yaml` holds: the best confirmed arm's configuration, else the best search trial's."""
         if self.comparisons.best:
             return self.comparisons.best.config
-        ranked = self.ranked(self.of("search"))
-        return self.config(ranked[0]) if ranked else None
+        ranked = self.rank(self.select("search"))
+        return self.read_config(ranked[0]) if ranked else None
 
-    def of(self, kind: str, status: str | None = None) -> list[Row]:
+    def select(self, kind: str, status: str | None = None) -> list[Row]:
         """Trials of a kind, and of a status when given."""
         return [row for row in self.trials if row["kind"] == kind and status in (None, row["status"])]
 
-    def ranked(self, rows: Iterable[Row]) -> list[Row]:
+    def rank(self, rows: Iterable[Row]) -> list[Row]:
         """Completed rows that have an objective, best first."""
         scored = [row for row in rows if row["status"] == "completed" and row["objective"] is not None]
         return sorted(scored, key=lambda row: self.metadata.goal.best_first(row["objective"]))
 
-    def config(self, row: Row) -> dict[str, Any]:
+    def read_config(self, row: Row) -> dict[str, Any]:
         """The resolved run configuration of a row."""
         number = row["number"]
         if number not in self._configs:

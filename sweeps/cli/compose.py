@@ -15,9 +15,9 @@ from hrm.config.run_config import ALIASES, DEFAULT_TASK, DEVICES
 from hrm.config.schema import build_config
 from hrm.data.registry import TASKS, task_kind
 from hrm.models.registry import get_family
-from sweeps.config import SweepConfig
+from sweeps.config import SweepConfig, refuse_removed_options
 from sweeps.search.objectives import canonical, parse
-from sweeps.search.pruners import PRUNERS
+from sweeps.search.pruners import PRUNERS, check_not_removed
 from sweeps.search.samplers import SAMPLERS
 from sweeps.space.space import NAMED, SPACES_FOLDER, find_spaces, load_space
 
@@ -68,6 +68,8 @@ class Groups:
             return self._choose_space(given)
         if group == "task":
             return self._choose_task(given)
+        if group == "pruner":
+            check_not_removed(group, given)
         known = SAMPLERS if group == "sampler" else PRUNERS
         if given not in known:
             raise UnknownNameError.among(group, given, known)
@@ -172,6 +174,7 @@ def sweep_config(values: Mapping[str, Any]) -> SweepConfig:
     Raises:
         UserError: an unknown key or name, or a value that breaks its rule.
     """
+    refuse_removed_options(values)
     hints = get_type_hints(SweepConfig)
     merged = dict(values)
     for alias, section in ALIASES.items():

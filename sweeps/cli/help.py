@@ -110,7 +110,6 @@ This page is made by `python -m sweeps.cli.help > docs/options.md`.
 _MORE = {
     "budget": "budgets.md",
     "stop": "budgets.md",
-    "pruning": "pruning.md",
     "resources": "cluster.md",
     "ray": "cluster.md",
     "wandb": "wandb.md",
@@ -120,8 +119,8 @@ _SAMPLERS = """\
 The default is `{default}`. All propose only what keeps the budget and is new: [how good they are](search-quality.md),
 [how they learn the budget](budgets.md)."""
 _PRUNERS = """\
-The default is `{default}`. A mark is a report, 1 to `train.num_reports`, or an amount of another
-[`pruning.fidelity`](pruning.md); [which of them finds most](pruning.md#which-pruner-finds-most)."""
+The default is `{default}`. Trials are compared at the same report, 1 to `train.num_reports`; more on
+[pruning](pruning.md), and [which pruner finds most](pruning.md#which-pruner-finds-most)."""
 _ARGUMENT = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from hrm.config.errors import ConfigError
 from hrm.config.schema import parse_dotlist, read_yaml
 from sweeps.cli.compose import SHORTHANDS, alone, sweep_config
-from sweeps.config import SweepConfig
+from sweeps.config import SweepConfig, drop_removed_options
 from sweeps.errors import OutputError
 from sweeps.results import output_dir as output
 from sweeps.scheduler import event_log as ledger
@@ -77,7 +77,7 @@ def _stored(out: Path) -> SweepConfig:
     if not (out / output.CONFIG).is_file():
         given = "no such folder" if not out.exists() else "no sweep in it"
         raise OutputError("resume", str(out), f"must be the folder of a sweep ({given})")
-    config = sweep_config(read_yaml(out / output.CONFIG))
+    config = sweep_config(drop_removed_options(read_yaml(out / output.CONFIG)))
     # The ledger is written before the configuration.
     sessions = [event for event in ledger.read(out / ledger.FILE_NAME) if isinstance(event, ledger.Session)]
     return extension.with_limits(config, sessions[-1].limits) if sessions else config

@@ -63,7 +63,7 @@ class Checkpoint:
             trainer.load_state_dict(state["trainer"])
         except (CheckpointError, OSError):
             return None
-        return trainer, [Report(**values) for values in state["reports"]]
+        return trainer, [Report.from_dict(values) for values in state["reports"]]
 
     def save_if_due(self, trainer: Trainer, reports: list[Report], step: int) -> None:
         """Saves between two training steps, not too often; `step` is the trainer's."""

@@ -34,7 +34,7 @@ def collect(trainer: Trainer) -> dict[str, Any] | None:
         `confidence` (the probability of each token, to three digits) and `halting` (the chance of stopping).
     """
     split = trainer.dataset.valid
-    segments = trainer.segment_answers(split, NUM_EXAMPLES)
+    segments = trainer.answer_segments(split, NUM_EXAMPLES)
     if not segments:
         return None
     return {
@@ -130,7 +130,6 @@ def _train(
             train_seconds=trainer.train_seconds,
             eval_seconds=trainer.eval_seconds,
             metrics=metrics,
-            batches=values.batches if job.tell_batches else None,
             answers=shown,
         )
         reports.append(report)

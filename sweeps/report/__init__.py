@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from hrm.system.files import write_text_atomically
 
 if TYPE_CHECKING:
-    from sweeps.analysis.sweep_folder import Folder
+    from sweeps.analysis.sweep_folder import SweepFolder
 
 PAGE = "report.html"
 MARKDOWN = "report.md"
 
 
-def write(out: Path, folder: Folder | None = None) -> str:
+def write_report(out: Path, folder: SweepFolder | None = None) -> str:
     """Writes the figures and the report; returns the few lines that a terminal should end with.
 
     Args:
@@ -30,12 +30,12 @@ def write(out: Path, folder: Folder | None = None) -> str:
     from sweeps.report.sections import examples as solving
     from sweeps.results import output_dir as output
 
-    folder = folder or reader.Folder.read(out)
-    with output.reporting(out), figures.drawn(folder, out / "figures") as charts:
+    folder = folder or reader.SweepFolder.read(out)
+    with output.reporting(out), figures.draw_charts(folder, out / "figures") as charts:
         shown = solving.solving(folder)
         if shown is not None and animation.fits(shown):
             animation.write(shown, out / "figures" / animation.FILE_NAME)
-        said = content.report(folder, charts)
-        write_text_atomically(out / MARKDOWN, markdown.document(said))
-        write_text_atomically(out / PAGE, document.document(said))
-    return "\n".join(wording.closing(folder, out))
+        said = content.build_report(folder, charts)
+        write_text_atomically(out / MARKDOWN, markdown.render_markdown(said))
+        write_text_atomically(out / PAGE, document.render_page(said))
+    return "\n".join(wording.format_closing_lines(folder, out))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hrm.config.command_line import run_cli
 from sweeps import report
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.callbacks.wandb import report as wandb_report
 from sweeps.errors import OutputError
 from sweeps.results import metadata as setting
@@ -25,8 +25,8 @@ def main(arguments: list[str]) -> None:
     for out in options.folders:
         check_is_sweep(out)
     for out in options.folders:
-        folder = Folder.read(out)
-        print(report.write(out, folder))
+        folder = SweepFolder.read(out)
+        print(report.write_report(out, folder))
         wandb_report.write(out, folder)
     if len(options.folders) > 1:
         from sweeps.report import scaling

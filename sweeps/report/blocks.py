@@ -74,16 +74,16 @@ class Report:
     sections: Sequence[Section] = field(default_factory=list)
 
 
-def document(report: Report) -> str:
+def render_markdown(report: Report) -> str:
     """The whole report."""
     parts = [f"# {report.title}", report.opening]
     for section in report.sections:
         parts.append(f"## {section.title}")
-        parts += texts(section.blocks)
+        parts += render_blocks(section.blocks)
     return "\n\n".join(parts) + "\n"
 
 
-def texts(blocks: Iterable[Block]) -> Iterator[str]:
+def render_blocks(blocks: Iterable[Block]) -> Iterator[str]:
     """The blocks' paragraphs."""
     for block in blocks:
         yield from _render(block)
@@ -111,4 +111,4 @@ def _render(block: Block) -> Iterator[str]:
         yield f"![{Path(block.file).stem}](figures/{block.file})"
         yield f"*{block.caption}*"
     elif isinstance(block, Widget):
-        yield from texts(block.instead)
+        yield from render_blocks(block.instead)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report import format as wording
 from sweeps.report.blocks import Report
 from sweeps.report.charts.chart import Chart
@@ -14,22 +14,22 @@ from sweeps.report.sections import pareto, search, verdict
 from sweeps.report.sections import provenance as origin
 
 
-def report(folder: Folder, charts: Mapping[str, Chart]) -> Report:
+def build_report(folder: SweepFolder, charts: Mapping[str, Chart]) -> Report:
     """The report of one sweep."""
     metadata = folder.metadata
     budget = "no limit" if metadata.max_params is None else f"{metadata.max_params:,} parameters"
     budget = ", ".join([budget, *(f"`{bound}`" for bound in metadata.other_bounds)])
     sections = [
-        verdict.verdict(folder, charts),
+        verdict.build_verdict(folder, charts),
         pareto.pareto(folder, charts),
         search.shapes(folder, charts),
         segments.segments(folder),
         knobs.knobs(folder, charts),
         search.search(folder, charts),
-        search.compute(folder, charts),
-        search.ended(folder),
+        search.build_compute(folder, charts),
+        search.build_outcomes(folder),
         origin.presets_left_out(folder),
-        verdict.how_to_read(folder),
+        verdict.build_reading_guide(folder),
         origin.provenance(folder),
         origin.again(folder),
     ]

@@ -9,11 +9,11 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from hrm.system.machine import available_cpus
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.charts import comparison, importance, pareto, progress, saving, shape
 from sweeps.report.charts.chart import Chart
 
-FIGURES: dict[str, Callable[[Folder], Chart | None]] = {
+FIGURES: dict[str, Callable[[SweepFolder], Chart | None]] = {
     "confirmed": comparison.build_confirmed,
     "front": pareto.build_front,
     "shape": shape.build_shape,
@@ -33,13 +33,13 @@ MANY_TRIALS = 300
 """From here on, figures are drawn by processes of their own, which take a second to start."""
 
 
-def charts(folder: Folder) -> dict[str, Chart]:
+def build_charts(folder: SweepFolder) -> dict[str, Chart]:
     """Every figure that the sweep has data for."""
     return dict(_found(folder))
 
 
 @contextmanager
-def drawn(folder: Folder, out: Path) -> Iterator[dict[str, Chart]]:
+def draw_charts(folder: SweepFolder, out: Path) -> Iterator[dict[str, Chart]]:
     """The same; they are drawn while the block runs, and lie in `out` when it has ended."""
     out.mkdir(exist_ok=True)
     found, drawings = {}, []
@@ -59,7 +59,7 @@ def write(charts: Mapping[str, Chart], out: Path) -> None:
         saving.save(chart, name, out)
 
 
-def _found(folder: Folder) -> Iterator[tuple[str, Chart]]:
+def _found(folder: SweepFolder) -> Iterator[tuple[str, Chart]]:
     for name, chart in FIGURES.items():
         if (made := chart(folder)) is not None:
             yield name, made

@@ -10,9 +10,9 @@ from typing import Any
 from hrm.config.errors import UnknownNameError
 from hrm.config.run_config import qualify
 from hrm.system.units import in_flops
-from sweeps.analysis.comparison import Arm, Comparison, score_resolution
+from sweeps.analysis.comparison import Arm, Comparison, get_score_resolution
 from sweeps.analysis.statistics import MAX_SEEDS, Estimate, estimate
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.results.tables import short
 
 NONE = "–"
@@ -26,7 +26,7 @@ def signed(value: float) -> str:
     return f"{value:+.3f}"
 
 
-def plus_minus(mean: float | None, half_width: float | None) -> str:
+def format_interval(mean: float | None, half_width: float | None) -> str:
     """`0.873 ± 0.021`; without an interval the mean alone."""
     return score(mean) if half_width is None else f"{score(mean)} ± {half_width:.3f}"
 
@@ -65,7 +65,7 @@ def assignments(values: Mapping[str, Any]) -> str:
     return " ".join(f"{name}={short(value)}" for name, value in values.items() if value is not None)
 
 
-def headline(folder: Folder) -> list[str]:
+def describe_verdict(folder: SweepFolder) -> list[str]:
     """The verdict in sentences, the first of which stands alone."""
     metadata, found = folder.metadata, folder.comparisons
     if not metadata.supports_verdict:
@@ -76,14 +76,14 @@ def headline(folder: Folder) -> list[str]:
     finalist = found.best_finalist
     if finalist is None:
         return ["No verdict: no searched configuration was confirmed on fresh seeds."]
-    sentences = [_sentence(folder, pair) for pair in found.of(finalist, found.metrics[0])]
+    sentences = [_sentence(folder, pair) for pair in found.select(finalist, found.metrics[0])]
     if metadata.goals.several:
         others = [
             pair for pair in found.all if pair.metric == found.metrics[0] and pair.finalist is not finalist
         ]
         sentences += [_sentence(folder, pair) for pair in others]
     for metric in found.metrics[1:]:
-        sentences += [_short_sentence(pair) for pair in found.of(finalist, metric)]
+        sentences += [_short_sentence(pair) for pair in found.select(finalist, metric)]
     if not sentences:
         sentences = [f"No verdict: there is no confirmed baseline to hold {finalist.name} against."]
     if found.best and found.best.is_baseline:
@@ -103,9 +103,9 @@ def _baseline(arm: Arm) -> str:
     return f"the preset {arm.name} itself" if arm.kind == "preset" else f"the best of {arm.name}"
 
 
-def confirmed(folder: Folder, arm: Arm, metric: str) -> Estimate | None:
+def confirmed(folder: SweepFolder, arm: Arm, metric: str) -> Estimate | None:
     """An arm's mean and interval in a metric."""
-    return estimate(arm.values_of(metric), score_resolution(metric, folder.metadata))
+    return estimate(arm.get_scores(metric), get_score_resolution(metric, folder.metadata))
 
 
 def same_architecture_note(comparison: Comparison) -> str | None:
@@ -144,7 +144,7 @@ def failure_note(arm: Arm) -> str | None:
     return f"{len(arm.failures)} of {planned} confirmation runs of {arm.name} failed ({reasons})."
 
 
-def failures(folder: Folder) -> list[str]:
+def failures(folder: SweepFolder) -> list[str]:
     """Each reason of failed runs, the most frequent first, with the file of one traceback."""
     numbers: dict[str, list[int]] = {}
     for row in folder.trials:
@@ -157,12 +157,12 @@ def failures(folder: Folder) -> list[str]:
     return lines
 
 
-def closing(folder: Folder, out: Path) -> list[str]:
+def format_closing_lines(folder: SweepFolder, out: Path) -> list[str]:
     """The lines that a terminal ends with."""
     shown = Path(os.path.relpath(out)) if out.resolve().is_relative_to(Path.cwd()) else out
     lines = [
         "",
-        *headline(folder),
+        *describe_verdict(folder),
         *folder.metadata.notes,
         f"Report: {shown / 'report.html'}, as text {shown / 'report.md'}",
     ]
@@ -171,7 +171,7 @@ def closing(folder: Folder, out: Path) -> list[str]:
     return lines
 
 
-def arm_values(folder: Folder, arm: Arm) -> str:
+def arm_values(folder: SweepFolder, arm: Arm) -> str:
     return assignments({name: arm.values.get(name) for name in folder.metadata.value_names})
 
 
@@ -181,7 +181,7 @@ def seeds_to_settle(pair: Comparison) -> str:
     return f"more than {MAX_SEEDS:,} seeds" if needed is None else f"{needed} seeds"
 
 
-def _sentence(folder: Folder, pair: Comparison) -> str:
+def _sentence(folder: SweepFolder, pair: Comparison) -> str:
     finalist, baseline = pair.finalist, pair.baseline
     n, m = pair.counts
     if pair.verdict == "not enough evidence":
@@ -210,7 +210,7 @@ def _short_sentence(pair: Comparison) -> str:
 def _means(pair: Comparison) -> str:
     a, b = pair.estimates
     assert a is not None and b is not None
-    return f"{plus_minus(a.mean, a.half_width)} against {plus_minus(b.mean, b.half_width)}"
+    return f"{format_interval(a.mean, a.half_width)} against {format_interval(b.mean, b.half_width)}"
 
 
 def _is_training_value(name: Any) -> bool:

@@ -21,7 +21,7 @@ LONG = 26
 _NUMBER = re.compile(r"[<+-]?\s?[\d,.]+(e[+-]?\d+)?%?( (iso|± [\d.]+))?( [kMGTPE]?FLOPs| s| min)?|–")
 
 
-def document(report: Report) -> str:
+def render_page(report: Report) -> str:
     """The whole page."""
     data: dict[str, Any] = {}
     sections = "\n".join(_section(section, data) for section in report.sections)

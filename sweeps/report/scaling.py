@@ -10,12 +10,12 @@ from pathlib import Path
 from hrm.system.files import write_text_atomically
 from sweeps.analysis.scaling import AXES, Fit, Interval, Point, read, study
 from sweeps.analysis.statistics import estimate
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.blocks import Block, Figure, Items, Report, Section, Table, Text
 from sweeps.report.charts import comparison as beside_chart
 from sweeps.report.charts.chart import Chart
 from sweeps.report.charts.scaling import chart
-from sweeps.report.format import NONE, count, flops, plus_minus
+from sweeps.report.format import NONE, count, flops, format_interval
 from sweeps.report.sections.side_by_side import side_by_side
 
 PAGE, MARKDOWN = "scaling.html", "scaling.md"
@@ -32,11 +32,11 @@ def write(folders: Sequence[Path]) -> str:
     from sweeps.report import page as document
 
     out = above(folders)
-    read_folders = [Folder.read(folder) for folder in folders]
+    read_folders = [SweepFolder.read(folder) for folder in folders]
     said, charts = build(read_folders)
     figures.write(charts, out / "figures")
-    write_text_atomically(out / MARKDOWN, markdown.document(said))
-    write_text_atomically(out / PAGE, document.document(said))
+    write_text_atomically(out / MARKDOWN, markdown.render_markdown(said))
+    write_text_atomically(out / PAGE, document.render_page(said))
     return f"Together: {os.path.relpath(out / MARKDOWN)}"
 
 
@@ -47,7 +47,7 @@ def above(folders: Sequence[Path]) -> Path:
     return common.parent if common in resolved else common
 
 
-def build(folders: Sequence[Folder]) -> tuple[Report, dict[str, Chart]]:
+def build(folders: Sequence[SweepFolder]) -> tuple[Report, dict[str, Chart]]:
     """The report and its figures by name."""
     opening = f"{len(folders)} sweeps: " + "; ".join(
         dict.fromkeys(folder.metadata.question for folder in folders)
@@ -85,7 +85,7 @@ def _figures_of(section: Section) -> dict[str, Chart]:
     return {block.name: block.chart for block in section.blocks if isinstance(block, Figure)}
 
 
-def _differ(folders: Sequence[Folder]) -> str:
+def _differ(folders: Sequence[SweepFolder]) -> str:
     """Why the sweeps cannot be held against each other; empty where they can."""
     for name, values in {
         "task": {folder.metadata.task for folder in folders},
@@ -169,7 +169,7 @@ def _sweeps(points: Sequence[Point], asked: int) -> Section | None:
         assert mean is not None
         rows.append([
             point.label, best.name, count(best.axes[AXES[0]]), flops(best.axes[AXES[1]]),
-            plus_minus(mean.mean, mean.half_width), str(mean.n),
+            format_interval(mean.mean, mean.half_width), str(mean.n),
             *(f"{best.shape[name]:g}" if name in best.shape else NONE for name in shapes),
         ])  # fmt: skip
     header = ["sweep", "best find", *AXES, points[0].error_name, "n", *shapes]

@@ -113,7 +113,7 @@ def read(path: Path) -> Iterator[Event]:
         values = json.loads(line)
         kind = _KINDS[values.pop("event")]
         if kind is Reported:
-            values["report"] = Report(**values["report"])
+            values["report"] = Report.from_dict(values["report"])
         yield kind(**values)
 
 

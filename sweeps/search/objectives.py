@@ -78,6 +78,11 @@ class Objective:
             return None
         return math.fsum(numbers) / len(numbers)
 
+    def curve(self, reports: Sequence[Report]) -> dict[int, float]:
+        """Return the objective after each report, by the report's index; reports without a value are left out."""
+        values = ((report.index, self.value(reports[:i])) for i, report in enumerate(reports, 1))
+        return {index: value for index, value in values if value is not None}
+
     def best_first(self, value: float) -> float:
         """A sort key: the better of two values has the smaller one."""
         return -value if self.direction == "maximize" else value
@@ -163,6 +168,16 @@ class Objectives:
         values = [one.value(run) if isinstance(one, Cost) else one.value(reports) for one in self.each]
         known = tuple(value for value in values if value is not None)
         return known if len(known) == len(values) else None
+
+    def curve(self, run: RunConfig, reports: Sequence[Report]) -> dict[int, list[float]]:
+        """Return the objectives after each report at which all of them are known, by the report's index."""
+        indices = [report.index for report in reports]
+        curves = [
+            one.curve(reports) if isinstance(one, Objective) else dict.fromkeys(indices, one.value(run))
+            for one in self.each
+        ]
+        known = [index for index in curves[0] if all(index in curve for curve in curves)]
+        return {index: [curve[index] for curve in curves] for index in known}
 
     def point(self, values: Sequence[float]) -> Point:
         """The values as a point for `sweeps.search.pareto_front`."""

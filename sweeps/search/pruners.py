@@ -1,14 +1,14 @@
-"""The pruners: Optuna's own and one more, with their resource counted in marks. To add one: a function and a line.
+"""The pruners, all of them Optuna's. To add one: a function and a line in `PRUNERS`.
 
-A mark is a report, 1 to `num_reports`, at equal fractions of a trial's own length; under another `pruning.fidelity`
-it is an amount, of which a whole run has about as many (see `sweeps.search.rungs`).
+A trial's step in the study is the index of its report, 1 to `train.num_reports`, at equal fractions of its own run;
+so pruners compare trials at the same fraction of their runs.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import (
@@ -23,96 +23,98 @@ from optuna.pruners import (
 )
 
 from hrm.config.errors import ConfigError, UnknownNameError
-from sweeps.search.batch_wilcoxon import BatchWilcoxonPruner
-from sweeps.search.extrapolation import ExtrapolationPruner
 from sweeps.search.named_options import at_least, call_named
 
-WILCOXON = "wilcoxon"
-"""The pruner that is told the objective of every validation batch."""
-UNWRAPPED = ("patient", "threshold", WILCOXON, "none")
-"""What `patient` does not wrap: itself, what needs options, what is told batches, and what stops nothing."""
+UNWRAPPED = ("patient", "threshold", "none")
+"""What `patient` does not wrap: itself, what needs options, what stops nothing."""
+REMOVED = {"extrapolation": "patient", "wilcoxon": "median"}
+"""Pruners that were removed, and which one to use instead."""
 
 
-class Length(NamedTuple):
-    """How long runs are, in marks."""
-
-    num_reports: int
-    """Marks of a whole run."""
-    is_most: bool = True
-    """Whether no run has more."""
-
-    def first(self, option: str, given: int | None, least: int = 1) -> int:
-        """The mark at which a pruner compares trials first: the one given for an option, or the `grace`.
-
-        Raises:
-            ConfigError: see `check`; or it is below `least`.
-        """
-        if given is None:
-            return max(least, grace(self.num_reports))
-        at_least(f"pruner.{option}", given, least)
-        self.check(option, given, given)
-        return given
-
-    def check(self, option: str, given: int, mark: int) -> None:
-        """Makes sure that trials are compared at a mark, the first for which an option provides.
-
-        Raises:
-            ConfigError: no run goes on from there, so that none would ever be pruned.
-        """
-        if self.is_most and mark >= self.num_reports:
-            rule = f"nothing would be pruned before mark {mark}, and runs end at mark {self.num_reports}"
-            raise ConfigError(f"pruner.{option}", given, rule, "Give less, or more train.num_reports")
-
-
-def build_pruner(section: Mapping[str, Any], length: Length) -> BasePruner:
-    """The pruner of a config section.
+def build_pruner(section: Mapping[str, Any], num_reports: int) -> BasePruner:
+    """Build the pruner of a config section.
 
     Args:
         section: `name` and that pruner's options.
-        length: how long the sweep's runs are.
+        num_reports: reports of a whole run.
 
     Raises:
         UnknownNameError: no such pruner or option.
-        ConfigError: an option is out of range.
+        ConfigError: an option is out of range, or the pruner was removed.
     """
+    check_not_removed("pruner", section.get("name"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return call_named(PRUNERS, section, "pruner", length)
+        return call_named(PRUNERS, section, "pruner", num_reports)
 
 
-def grace(num_reports: int) -> int:
-    """The first report at which a trial may be pruned unless told otherwise: a fifth of a run, rounded up.
+def check_not_removed(where: str, name: object) -> None:
+    """Check that a pruner is not one of earlier versions.
 
-    Before it lies the warm-up (a tenth by default), and deep recurrence starts slowly.
+    Raises:
+        ConfigError: it was removed; the message names the one to use instead.
+    """
+    if str(name) in REMOVED:
+        raise ConfigError(where, name, "was removed", f"Use {where}={REMOVED[str(name)]} instead")
+
+
+def grace_period(num_reports: int) -> int:
+    """Return the first report at which a trial may be pruned by default: a fifth of a run, rounded up.
+
+    The learning-rate warm-up (a tenth of a run by default) lies before it, and deep recurrence starts slowly.
     """
     return -(-num_reports // 5)
 
 
+def _first_step(num_reports: int, option: str, given: int | None, least: int = 1) -> int:
+    """Return the step at which a pruner compares trials first: the given one, or the grace period.
+
+    Raises:
+        ConfigError: it is below `least`, or no run trains beyond it.
+    """
+    if given is None:
+        return max(least, grace_period(num_reports))
+    at_least(f"pruner.{option}", given, least)
+    _check_step(num_reports, option, given, given)
+    return given
+
+
+def _check_step(num_reports: int, option: str, given: int, step: int) -> None:
+    """Check that a step, the first at which an option lets a pruner stop trials, comes before the end of a run.
+
+    Raises:
+        ConfigError: it does not, so no trial would ever be pruned.
+    """
+    if step >= num_reports:
+        rule = f"nothing would be pruned before report {step}, and runs end at report {num_reports}"
+        raise ConfigError(f"pruner.{option}", given, rule, "Give less, or more train.num_reports")
+
+
 def hyperband(
-    length: Length, *, min_resource: int | None = None, reduction_factor: int = 3, bootstrap_count: int = 0
+    num_reports: int, *, min_resource: int | None = None, reduction_factor: int = 3, bootstrap_count: int = 0
 ) -> BasePruner:
     """Brackets of successive halving with different patience (Li et al., arXiv 1603.06560).
 
     Halving that is wary of slow starters: part of the trials is first looked at later.
 
     Args:
-        min_resource: the mark of the first rung; null is a fifth of the marks, rounded up. A later one
-            spares late bloomers.
+        min_resource: the report of the first rung; null is a fifth of a run's reports, rounded up. A later
+            one spares late bloomers.
         reduction_factor: one of so many trials at a rung goes on, to a rung so many times as far.
         bootstrap_count: with at most so many trials at a rung, all are stopped there.
     """
-    first = length.first("min_resource", min_resource)
+    first = _first_step(num_reports, "min_resource", min_resource)
     at_least("pruner.reduction_factor", reduction_factor, 2)
     return HyperbandPruner(
         min_resource=first,
-        max_resource=max(first, length.num_reports),
+        max_resource=max(first, num_reports),
         reduction_factor=reduction_factor,
         bootstrap_count=bootstrap_count,
     )
 
 
 def successive_halving(
-    length: Length,
+    num_reports: int,
     *,
     min_resource: int | None = None,
     reduction_factor: int = 3,
@@ -124,17 +126,19 @@ def successive_halving(
     Where compute is short and early ranks tell much: tries the most for its compute, and loses slow starters.
 
     Args:
-        min_resource: the mark of the first rung; null is a fifth of the marks, rounded up. A later one
-            spares late bloomers.
+        min_resource: the report of the first rung; null is a fifth of a run's reports, rounded up. A later
+            one spares late bloomers.
         reduction_factor: one of so many trials at a rung goes on, to a rung so many times as far.
         min_early_stopping_rate: rungs that are left out at the start.
         bootstrap_count: with at most so many trials at a rung, all are stopped there.
     """
-    first = length.first("min_resource", min_resource)
+    first = _first_step(num_reports, "min_resource", min_resource)
     at_least("pruner.reduction_factor", reduction_factor, 2)
     if min_early_stopping_rate > 0:
-        power = min(min_early_stopping_rate, length.num_reports)  # beyond the last mark in any case
-        length.check("min_early_stopping_rate", min_early_stopping_rate, first * reduction_factor**power)
+        power = min(min_early_stopping_rate, num_reports)  # beyond the last report in any case
+        _check_step(
+            num_reports, "min_early_stopping_rate", min_early_stopping_rate, first * reduction_factor**power
+        )
     return SuccessiveHalvingPruner(
         min_resource=first,
         reduction_factor=reduction_factor,
@@ -144,7 +148,7 @@ def successive_halving(
 
 
 def median(
-    length: Length,
+    num_reports: int,
     *,
     n_startup_trials: int = 5,
     n_warmup_steps: int | None = None,
@@ -157,20 +161,20 @@ def median(
 
     Args:
         n_startup_trials: completed trials before any is stopped.
-        n_warmup_steps: the first mark at which one may be stopped; null is a fifth of the marks, rounded up.
-        interval_steps: marks from one look to the next.
-        n_min_trials: trials that must have been at the mark.
+        n_warmup_steps: the first report at which one may be stopped; null is a fifth of a run's, rounded up.
+        interval_steps: reports from one look to the next.
+        n_min_trials: trials that must have made the same report.
     """
     return MedianPruner(
         n_startup_trials=n_startup_trials,
-        n_warmup_steps=length.first("n_warmup_steps", n_warmup_steps, 0),
+        n_warmup_steps=_first_step(num_reports, "n_warmup_steps", n_warmup_steps, 0),
         interval_steps=interval_steps,
         n_min_trials=n_min_trials,
     )
 
 
 def percentile(
-    length: Length,
+    num_reports: int,
     *,
     percentile: float = 25.0,
     n_startup_trials: int = 5,
@@ -185,21 +189,21 @@ def percentile(
     Args:
         percentile: 50 is the median; 25 keeps the best quarter.
         n_startup_trials: completed trials before any is stopped.
-        n_warmup_steps: the first mark at which one may be stopped; null is a fifth of the marks, rounded up.
-        interval_steps: marks from one look to the next.
-        n_min_trials: trials that must have been at the mark.
+        n_warmup_steps: the first report at which one may be stopped; null is a fifth of a run's, rounded up.
+        interval_steps: reports from one look to the next.
+        n_min_trials: trials that must have made the same report.
     """
     return PercentilePruner(
         percentile,
         n_startup_trials=n_startup_trials,
-        n_warmup_steps=length.first("n_warmup_steps", n_warmup_steps, 0),
+        n_warmup_steps=_first_step(num_reports, "n_warmup_steps", n_warmup_steps, 0),
         interval_steps=interval_steps,
         n_min_trials=n_min_trials,
     )
 
 
 def threshold(
-    length: Length,
+    num_reports: int,
     *,
     lower: float | None = None,
     upper: float | None = None,
@@ -213,79 +217,42 @@ def threshold(
     Args:
         lower: null is no bound; one of the two must be given.
         upper: likewise.
-        n_warmup_steps: the first mark at which one may be stopped; null is a fifth of the marks, rounded up.
-        interval_steps: marks from one look to the next.
+        n_warmup_steps: the first report at which one may be stopped; null is a fifth of a run's, rounded up.
+        interval_steps: reports from one look to the next.
     """
     if lower is None and upper is None:
         raise ConfigError("pruner", {"name": "threshold"}, "needs pruner.lower, pruner.upper or both")
     return ThresholdPruner(
         lower=lower,
         upper=upper,
-        n_warmup_steps=length.first("n_warmup_steps", n_warmup_steps, 0),
+        n_warmup_steps=_first_step(num_reports, "n_warmup_steps", n_warmup_steps, 0),
         interval_steps=interval_steps,
     )
 
 
 def patient(
-    length: Length, *, wrapped: str | None = "hyperband", patience: int = 1, min_delta: float = 0.0
+    num_reports: int, *, wrapped: str | None = "hyperband", patience: int = 1, min_delta: float = 0.0
 ) -> BasePruner:
     """Stops a trial that another pruner would stop and that does not improve; null: any that does not.
 
     Where no curve that still rises may be cut; stops little.
 
     Args:
-        wrapped: the other pruner, by name, with its defaults: one that compares marks; null is none.
-        patience: the best of so many last marks, and one more, is held against the best before.
+        wrapped: the other pruner, by name, with its defaults: one that compares trials; null is none.
+        patience: the best of so many last reports, and one more, is held against the best before.
         min_delta: by how much it must lie behind.
     """
+    check_not_removed("pruner.wrapped", wrapped)
     known = [name for name in PRUNERS if name not in UNWRAPPED]
     if wrapped is not None and wrapped not in known:
         raise UnknownNameError.among("pruner.wrapped", wrapped, known)
     if patience > 1:  # the default is nobody's wish, and stops nothing in the shortest runs
-        length.check("patience", patience, patience + 2)
-    inner = None if wrapped is None else build_pruner({"name": wrapped}, length)
+        _check_step(num_reports, "patience", patience, patience + 2)
+    inner = None if wrapped is None else build_pruner({"name": wrapped}, num_reports)
     return PatientPruner(inner, patience=patience, min_delta=min_delta)
 
 
-def extrapolation(
-    length: Length, *, n_startup_trials: int = 4, first_mark: int | None = None, margin: float = 1.0
-) -> BasePruner:
-    """Stops a trial whose learning curve, drawn out to its end, stays behind the best.
-
-    Where curves are smooth and cross late. It did not help on this project's own curves.
-
-    Args:
-        n_startup_trials: completed trials before any is stopped, at least 2.
-        first_mark: where one may be stopped first, at least 2; null is a fifth of the marks, rounded up.
-        margin: standard errors by which the predicted end must lie behind the best, 0 or more.
-    """
-    at_least("pruner.n_startup_trials", n_startup_trials, 2)
-    at_least("pruner.margin", margin, 0)
-    first = length.first("first_mark", first_mark, 2)
-    return ExtrapolationPruner(n_startup_trials, first, margin)
-
-
-def wilcoxon(
-    length: Length,
-    *,
-    p_threshold: float = 0.1,
-    num_startup_batches: int = 2,
-    first_report: int | None = None,
-) -> BasePruner:
-    """Stops a trial that is worse than the best on the same validation batches (a signed-rank test).
-
-    Where differences are small beside those between puzzles; needs at least 5 validation batches.
-
-    Args:
-        p_threshold: stops below it; every report tests anew, so it is no error rate of the run.
-        num_startup_batches: fewest batches to be compared.
-        first_report: the first that is tested; null is a fifth of the marks, rounded up.
-    """
-    first = length.first("first_report", first_report)
-    return BatchWilcoxonPruner(p_threshold, num_startup_batches, first)
-
-
-def none(length: Length) -> BasePruner:
+def none(num_reports: int) -> BasePruner:
     """Trains every trial to its end.
 
     Where every curve is wanted whole, such as for a table or a scaling law.
@@ -300,7 +267,5 @@ PRUNERS: dict[str, Callable[..., BasePruner]] = {
     "percentile": percentile,
     "threshold": threshold,
     "patient": patient,
-    "extrapolation": extrapolation,
-    WILCOXON: wilcoxon,
     "none": none,
 }

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.config import SweepConfig
 from sweeps.events import Status
-from sweeps.search.comparable_trials import is_comparable, of_first_objective, write_marks
+from sweeps.search.comparable_trials import is_comparable, show_first_objective, write_values
 from sweeps.search.constrained_sampler import (
     KEY,
     REJECTED,
@@ -30,7 +30,6 @@ from sweeps.search.constrained_sampler import (
 )
 from sweeps.search.objectives import Objectives
 from sweeps.search.pruners import build_pruner
-from sweeps.search.rungs import length
 from sweeps.search.samplers import SAMPLERS, build_sampler
 from sweeps.search.seeds import suggestion_seed
 from sweeps.search.storage import MemoryBackend, Show, SnapshotStorage
@@ -41,8 +40,6 @@ STATES = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed
 
 ERROR = "error"
 """User attribute of a trial: why it failed, or which limit ended it."""
-DEPTH = "unrolled_layers"
-"""User attribute of a trial: the layers that its model passes one after the other."""
 REVIVED = "revived"
 """User attribute of the trial that stands for a pruned one from where that goes on: its number."""
 RUNG = "completed_rung_"
@@ -157,7 +154,7 @@ class SweepStudy:
         """Writes down what the journal lacks of a recalled trial.
 
         Args:
-            values: the objectives by mark (see `sweeps.search.rungs`).
+            values: the objectives by step.
             ended: status, values and error, as `tell` takes them; None for a trial that goes on.
         """
         if self._storage.get_trial(self._trial(number)._trial_id).state.is_finished():
@@ -167,15 +164,15 @@ class SweepStudy:
             self.tell(number, *ended)
 
     def report(self, number: int, values: Mapping[int, Sequence[float]]) -> None:
-        """Tells the objectives by mark (see `sweeps.search.rungs`); what was told before stands."""
+        """Tells the objectives by step, the index of a report; what was told before stands."""
         trial = self._trial(number)
         stored = self._storage.get_trial(trial._trial_id)
         if self.objectives.several:
-            write_marks(self._storage, stored, values)
+            write_values(self._storage, stored, values)
             return
-        for mark, (value,) in values.items():
-            if mark not in stored.intermediate_values:
-                trial.report(value, mark)
+        for step, (value,) in values.items():
+            if step not in stored.intermediate_values:
+                trial.report(value, step)
 
     def should_prune(self, number: int) -> bool:
         """The pruner's answer after the latest report."""
@@ -212,8 +209,6 @@ class SweepStudy:
         def show(other: FrozenTrial) -> FrozenTrial | None:
             if other.number == trial.number:
                 return trial
-            if self._config.pruning.within != "all" and _depth_class(other) != _depth_class(trial):
-                return None
             if self.objectives.several and not is_comparable(other, trial, self.objectives):
                 return None
             return self._as_pruned(other)
@@ -222,7 +217,7 @@ class SweepStudy:
 
     def _as_pruned(self, trial: FrozenTrial) -> FrozenTrial:
         """The trial as a pruner takes it."""
-        return of_first_objective(trial) if self.objectives.several else trial
+        return show_first_objective(trial) if self.objectives.several else trial
 
     def _candidate(self, trial: optuna.Trial) -> Candidate:
         candidate = self._candidates.candidate(trial.params)
@@ -230,7 +225,7 @@ class SweepStudy:
         return candidate
 
     def _pruner(self) -> optuna.pruners.BasePruner:
-        return build_pruner(self._config.pruner, length(self._config))
+        return build_pruner(self._config.pruner, self._config.train.num_reports)
 
     def _trial(self, number: int) -> optuna.Trial:
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
@@ -253,13 +248,8 @@ def _looks_back(config: SweepConfig) -> bool:
     )
 
 
-def _depth_class(trial: FrozenTrial) -> int:
-    depth: int = trial.user_attrs[DEPTH]
-    return depth.bit_length()
-
-
 def _before_decision(trial: FrozenTrial) -> FrozenTrial:
-    """The trial as it was before it was decided on at its latest mark.
+    """The trial as it was before it was decided on at its latest report.
 
     A rung is written while a pruner decides; a kill in between must not let the trial pass it.
     """
@@ -292,5 +282,4 @@ def _trial_attributes(job: int, candidate: Candidate) -> dict[str, Any]:
         "architecture": candidate.architecture,
         "values": json.dumps(candidate.values, default=str),
         "steps": candidate.run.train.steps,
-        DEPTH: candidate.run.model.unrolled_layers,
     }

@@ -17,7 +17,7 @@ def test_every_configuration_has_three_whole_curves() -> None:
             assert 0.99 * REPLAY.table.run_flops < reports[-1].train_flops <= REPLAY.table.run_flops
 
 
-@pytest.mark.parametrize("name", ["none", "hyperband", "extrapolation"])
+@pytest.mark.parametrize("name", ["none", "hyperband", "patient (hyperband)"])
 def test_a_policy_spends_its_budget_and_decides_alike_again(name: str) -> None:
     run = replay(POLICIES[name], 6, seed=3)
     assert 6 <= run.flops < 6.1, "it ends at the first report at which all is spent"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from hrm.models.base import Model, TensorBatch
-from hrm.models.layers import Casting
+from hrm.models.layers import CastableLayer
 from hrm.models.puzzle.config import LOSS_TYPES, POS_ENCODINGS, PuzzleHRMConfig
 from hrm.models.registry import Family, get_family
 from hrm.models.text.config import LEAST_WIDTH, TextHRMConfig
@@ -168,10 +168,10 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(num_threads)
 
 
-def lent_weights(model: nn.Module) -> list[Tensor]:
-    """What the layers of a model compute with, inside `cast_once`."""
-    layers = (layer for layer in model.modules() if isinstance(layer, Casting))
-    return [weight for layer in layers for weight in layer._lent.values()]
+def get_weight_copies(model: nn.Module) -> list[Tensor]:
+    """What the layers of a model compute with, inside `cast_weights`."""
+    layers = (layer for layer in model.modules() if isinstance(layer, CastableLayer))
+    return [weight for layer in layers for weight in layer._copies.values()]
 
 
 def kept_bytes(model: Model, batch: TensorBatch) -> int:
@@ -180,7 +180,7 @@ def kept_bytes(model: Model, batch: TensorBatch) -> int:
     saved: dict[int, Tensor] = {}
 
     def pack(tensor: Tensor) -> Tensor:
-        cast = {lent.untyped_storage().data_ptr() for lent in lent_weights(model)}
+        cast = {lent.untyped_storage().data_ptr() for lent in get_weight_copies(model)}
         if tensor.untyped_storage().data_ptr() not in apart | cast:
             saved[tensor.untyped_storage().data_ptr()] = tensor
         return tensor

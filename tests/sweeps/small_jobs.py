@@ -21,7 +21,7 @@ def small_job(number: int, **changes: Any) -> Job:
     """Four reports of two steps each. Dotted names change its run, for example `{"train.lr": 1e30}`."""
     of_job = {
         name: changes.pop(name)
-        for name in ("read_test", "keep_model", "kind", "may_prune", "tell_batches", "measure_latency")
+        for name in ("read_test", "keep_model", "kind", "may_prune", "measure_latency")
         if name in changes
     }
     task = changes.pop("task", TASK)

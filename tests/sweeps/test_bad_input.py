@@ -60,6 +60,18 @@ def refused(*arguments: str) -> str:
         ([SPACE, "task=sudoku5"], ["task", "'sudoku5'", "sudoku4", "Did you mean"]),
         ([SPACE, "sampler=tpee"], ["sampler", "'tpee'", "Did you mean 'tpe'?"]),
         ([SPACE, "pruner=medain"], ["pruner", "'medain'", "Did you mean 'median'?"]),
+        ([SPACE, "pruner=wilcoxon"], ["pruner: given 'wilcoxon'; was removed. Use pruner=median"]),
+        ([SPACE, "pruner.name=wilcoxon"], ["pruner: given 'wilcoxon'; was removed. Use pruner=median"]),
+        ([SPACE, "pruner=extrapolation"], ["pruner: given 'extrapolation'; was removed. Use pruner=patient"]),
+        (
+            [SPACE, "pruner=patient", "pruner.wrapped=extrapolation"],
+            ["pruner.wrapped: given 'extrapolation'; was removed"],
+        ),
+        (
+            [SPACE, "pruning.fidelity=steps"],
+            ["pruning.fidelity and", "were removed", "Use train.equal=steps"],
+        ),
+        ([SPACE, "pruning.within=all"], ["pruning.within were removed", "pruner.min_resource=N to spare"]),
         (
             [SPACE, "baseline.presets=[tiny_dmo]"],
             ["preset", "tiny_dmo", "Did you mean 'tiny_demo'?"],
@@ -140,7 +152,7 @@ def refused(*arguments: str) -> str:
         ([SPACE, "pruner.reduction_factor=1"], ["pruner.reduction_factor: given 1", "at least 2"]),
         (
             [SPACE, "train.num_reports=4", "pruner.min_resource=50"],
-            ["pruner.min_resource: given 50", "runs end at mark 4"],
+            ["pruner.min_resource: given 50", "runs end at report 4"],
         ),
         ([SPACE, "model.halt_max_steps=0"], ["model.halt_max_steps: given 0", "at least 1"]),
         ([SPACE, "model.halt_max_steps=few"], ["model.halt_max_steps: given 'few'", "whole number"]),
@@ -295,10 +307,3 @@ def test_the_program_itself(argument: str, part: str) -> None:
     assert message.startswith("error: ")
     assert part.replace("' cannot", "'; cannot") in message
     assert not Path("outputs").exists()
-
-
-def test_too_few_validation_batches_for_a_signed_rank_test_are_refused() -> None:
-    ended = call(SPACE, "pruner=wilcoxon", "task=sudoku4")
-    assert ended.code == 2
-    assert "compares at least 5 validation batches" in ended.err.splitlines()[-1]
-    assert "Give train.eval_batch_size=" in ended.err.splitlines()[-1]

@@ -8,7 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from hrm.config.schema import read_yaml, write_yaml
 from sweeps.cli.resume import read
 from sweeps.config import StopConfig
 from sweeps.results import output_dir as output
@@ -34,6 +36,33 @@ def test_it_goes_on_with_the_stored_configuration(here: Path) -> None:
     config = read(["resume=found"])
     assert (config.seed, config.num_trials, config.out) == (3, 4, str(here / "found"))
     assert read(["resume=found", "space=mine.yaml", "task=sudoku4", "sampler=grid", "seed=3"]) == config
+
+
+def test_a_configuration_with_removed_options_at_their_defaults_goes_on(here: Path) -> None:
+    config = read(["resume=found"])
+    stored = here / "found" / "config.yaml"
+    stored.write_text(stored.read_text() + "pruning: {fidelity: fraction, within: all}\n")
+    assert read(["resume=found"]) == config
+
+
+@pytest.mark.parametrize(
+    ("removed", "instead"),
+    [
+        ("pruning: {fidelity: steps, within: all}", "train.equal=steps"),
+        ("pruning: {fidelity: fraction, within: depth}", "pruner.min_resource=N"),
+        ("pruner: {name: wilcoxon, p_threshold: 0.1}", "Use pruner=median"),
+        ("pruner: {name: extrapolation, margin: 1.0}", "Use pruner=patient"),
+    ],
+)
+def test_a_stored_option_that_was_removed_is_refused_once(here: Path, removed: str, instead: str) -> None:
+    stored = here / "found" / "config.yaml"
+    values = read_yaml(stored) | yaml.safe_load(removed)
+    write_yaml(values, stored)
+    before = contents(here / "found")
+    ended = call("resume=found")
+    assert ended.code == 2
+    assert "removed" in ended.err and instead in ended.err and len(ended.err.splitlines()) == 1
+    assert contents(here / "found") == before
 
 
 def test_limits_grow_and_the_way_of_running_changes(here: Path) -> None:

@@ -1,8 +1,8 @@
-"""Checkpoints of the official trainer: its names to ours and back.
+"""The names of weights in checkpoints of the official trainer, and reading such checkpoints.
 
 Our network has the official names. The official trainer saves them as `_orig_mod.model.inner.<name>`
 (compiled model, loss head, ACT wrapper; without `_orig_mod.` under DISABLE_COMPILE), ours saves
-`inner.<name>`. An official checkpoint holds `H_init`, `L_init` and `puzzle_emb.weights` too, no optimizers.
+`inner.<name>`. An official checkpoint also holds `H_init`, `L_init` and `puzzle_emb.weights`, but no optimizers.
 """
 
 from __future__ import annotations
@@ -20,23 +20,21 @@ from hrm.config.errors import CheckpointError
 if TYPE_CHECKING:  # the model's module imports this one
     from hrm.models.puzzle.model import PuzzleHRM
 
-OFFICIAL_PREFIX = "_orig_mod.model.inner."
-OUR_PREFIX = "inner."
 _WRAPPERS = ("_orig_mod", "module", "model", "inner")
 
 
 def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Official names, under whichever wrappers, to those of `PuzzleHRM.state_dict`."""
-    return {OUR_PREFIX + _bare(name): tensor for name, tensor in state.items()}
+    """Rename official weights, under whichever wrappers, to the names of `PuzzleHRM.state_dict`."""
+    return {f"inner.{_strip_wrappers(name)}": tensor for name, tensor in state.items()}
 
 
 def to_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names of `PuzzleHRM.state_dict` to those that the official trainer saves and evaluates."""
-    return {OFFICIAL_PREFIX + _bare(name): tensor for name, tensor in state.items()}
+    """Rename weights of `PuzzleHRM.state_dict` to the names that the official trainer saves and evaluates."""
+    return {f"_orig_mod.model.inner.{_strip_wrappers(name)}": tensor for name, tensor in state.items()}
 
 
 def load_official(model: PuzzleHRM, state: Mapping[str, Tensor], where: str = "checkpoint") -> None:
-    """Copies an official state, under whichever wrappers, into the model.
+    """Copy official weights, under whichever wrappers, into the model.
 
     Raises:
         CheckpointError: a tensor is missing, unknown, or of another shape than the model's.
@@ -47,17 +45,17 @@ def load_official(model: PuzzleHRM, state: Mapping[str, Tensor], where: str = "c
         ("has unknown", theirs.keys() - ours.keys()),
     ):
         if names:
-            listed = ", ".join(sorted(_bare(name) for name in names))
+            listed = ", ".join(sorted(map(_strip_wrappers, names)))
             raise CheckpointError(where, f"{fault} {listed}", "must hold the tensors of the model's config")
     for name, tensor in theirs.items():
         if tensor.shape != ours[name].shape:
             rule = f"must have the shape {list(ours[name].shape)} that the model's config asks for"
-            raise CheckpointError(f"{where}: {_bare(name)}", list(tensor.shape), rule)
+            raise CheckpointError(f"{where}: {_strip_wrappers(name)}", list(tensor.shape), rule)
     model.load_state_dict(theirs)
 
 
 def read_official(model: PuzzleHRM, path: Path) -> None:
-    """Loads a checkpoint file of the official trainer into the model.
+    """Load weights from a file: a checkpoint of the official trainer, or our `weights.pt` or `best.pt`.
 
     Raises:
         CheckpointError: the file is missing or no checkpoint, or does not fit the model.
@@ -72,11 +70,6 @@ def read_official(model: PuzzleHRM, path: Path) -> None:
     load_official(model, state, str(path))
 
 
-def write_official(model: PuzzleHRM, path: Path) -> None:
-    """Writes the model as the official trainer does."""
-    torch.save(to_official(model.state_dict()), path)
-
-
-def _bare(name: str) -> str:
+def _strip_wrappers(name: str) -> str:
     head, _, rest = name.partition(".")
-    return _bare(rest) if head in _WRAPPERS else name
+    return _strip_wrappers(rest) if head in _WRAPPERS else name

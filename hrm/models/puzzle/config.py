@@ -89,12 +89,6 @@ class PuzzleHRMConfig:
         return min(period, self.num_L_steps)
 
     @property
-    def unrolled_layers(self) -> int:
-        """Layers that a segment passes one after the other."""
-        H_updates = -(-self.num_L_steps // self.effective_period)
-        return self.num_L_steps * self.L_layers + H_updates * self.H_layers
-
-    @property
     def puzzle_embedding_size(self) -> int:
         """Numbers in one puzzle's embedding, `puzzle_emb_ndim` with its default filled in."""
         return self.hidden_size if self.puzzle_emb_ndim is None else self.puzzle_emb_ndim

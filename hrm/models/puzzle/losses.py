@@ -1,4 +1,7 @@
-"""The losses of a puzzle HRM's cells: cross entropies over stablemax and softmax."""
+"""Cross entropies and accuracies of a puzzle HRM's cells.
+
+Shapes: B sequences, S cells, V vocabulary.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,10 @@ TokenLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 def stablemax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy of s(x) / sum(s(x)); s(x) = x + 1 for x >= 0, 1 / (1 - x) below (arXiv 2501.04697).
+    """Return the cross entropy of s(x) / sum(s(x)); s(x) = x + 1 for x >= 0, 1 / (1 - x) below (arXiv 2501.04697).
 
-    The official code needs float64 here; this does not.
-
-    Arguments and result as `hrm.models.layers.softmax_cross_entropy`.
+    The official code needs float64 here; this does not. Arguments and result as in
+    `hrm.models.layers.softmax_cross_entropy`.
     """
     # Each branch sees only its own side of 0: else the gradient of 1 / (1 - x) at x = 1, which `where`
     # multiplies by 0, is infinite and gives NaN.
@@ -40,7 +42,7 @@ TOKEN_LOSSES: dict[str, TokenLoss] = {
 
 @dataclass(frozen=True)
 class Correctness:
-    """The right cells of a batch.
+    """Which cells of a batch are right.
 
     Args:
         labelled: cells that have a label, bool [B, S].
@@ -52,8 +54,8 @@ class Correctness:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, logits: Tensor, labels: Tensor) -> Correctness:
-        """From logits [B, S, V] and labels [B, S]."""
+    def compare(cls, logits: Tensor, labels: Tensor) -> Correctness:
+        """Compare logits [B, S, V] with labels [B, S]."""
         labelled = labels != IGNORED_LABEL
         return cls(labelled, labelled & (logits.argmax(-1) == labels))
 
@@ -67,27 +69,30 @@ class Correctness:
         """Sequences without a wrong cell, bool [B]."""
         return self.right.sum(-1) == self.num_labels
 
-    def accuracy(self, cells: Tensor | None = None) -> Tensor:
-        """Share of right cells of each sequence [B], among `cells` (bool [B, S]) if given; 1 of none."""
-        if cells is None:
-            num_right, num_cells = self.right.sum(-1), self.num_labels
-        else:
-            num_right, num_cells = (self.right & cells).sum(-1), (self.labelled & cells).sum(-1)
+    def measure_accuracy(self, cells: Tensor | None = None) -> Tensor:
+        """Return the share of right cells of each sequence [B], among `cells` (bool [B, S]) if given.
+
+        It is 1 for a sequence without such cells.
+        """
+        right, counted = self.right, self.labelled
+        if cells is not None:
+            right, counted = right & cells, counted & cells
+        num_right, num_cells = right.sum(-1), counted.sum(-1)
         return torch.where(num_cells > 0, num_right / num_cells, 1)
 
 
 @torch.no_grad()
-def answer_metrics(correct: Correctness, q_halt: Tensor, counted: Tensor) -> dict[str, Tensor]:
-    """Sums over the sequences `counted` (bool [B]) that have labels.
+def sum_answer_metrics(correct: Correctness, q_halt: Tensor, counted: Tensor) -> dict[str, Tensor]:
+    """Return sums over the sequences `counted` (bool [B]) that have labels.
 
-    `count`, `cell_accuracy`, `exact_accuracy`, and `q_halt_accuracy`: the halting logit [B] is positive or 0
-    exactly when the answer is exact.
+    They are `count`, `cell_accuracy`, `exact_accuracy` and `q_halt_accuracy`: the halting logit [B] is positive
+    or 0 exactly when the answer is exact.
     """
     counted = counted & (correct.num_labels > 0)
     exact = correct.exact
     return {
         "count": counted.sum(),
-        "cell_accuracy": torch.where(counted, correct.accuracy(), 0).sum(),
+        "cell_accuracy": torch.where(counted, correct.measure_accuracy(), 0).sum(),
         "exact_accuracy": (counted & exact).sum(),
         "q_halt_accuracy": (counted & ((q_halt >= 0) == exact)).sum(),
     }

@@ -1,34 +1,35 @@
-"""The recurrent network of one segment: embeddings, H and L modules, heads. No halting here (see `model`)."""
+"""The recurrent network of one segment: embeddings, H and L modules, heads. Halting is in `model.py`.
+
+Shapes: B sequences, P puzzle positions followed by S cells, H width, V vocabulary.
+"""
 
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hrm.models.layers import (
-    FIRST_Q_VALUE,
+    INITIAL_Q_LOGIT,
     AffineHead,
     Embedding,
     Linear,
     RotaryEmbedding,
     Rotation,
+    SelfAttention,
     SwiGLU,
-    cast_once,
-    h_update_schedule,
-    rotate,
-    truncated_normal,
+    draw_truncated_normal,
+    plan_h_updates,
 )
 from hrm.models.puzzle.config import PuzzleHRMConfig
 
 
 class PuzzleEmbedding(nn.Module):
-    """A table of one row a puzzle, zero at first. Only the rows in a batch get a gradient.
+    """A table with one row for each puzzle, zero at first. Only the rows in a batch get a gradient.
 
-    The table may be far larger than the model, so a batch's rows are copied to a leaf of their own:
+    The table may be far larger than the model, so the rows of a batch are copied to a leaf of their own:
     `local_weights` [B, ndim] with its `.grad`, and `local_ids` [B], both of the last lookup under autograd.
     """
 
@@ -41,40 +42,29 @@ class PuzzleEmbedding(nn.Module):
         self.local_ids: Tensor | None = None
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Rows [B, ndim], float32, of the puzzle identifiers [B]."""
+        """Return the rows [B, ndim], float32, of the puzzle identifiers [B]."""
         rows = self.weights[ids]
         if torch.is_grad_enabled():
             self.local_ids, self.local_weights = ids, rows.requires_grad_()
         return rows
 
 
-class Attention(nn.Module):
+class Attention(SelfAttention):
     """Multi-head self-attention over all positions, not causal."""
 
-    def __init__(self, config: PuzzleHRMConfig) -> None:
-        super().__init__()
-        self.num_heads, self.head_size = config.num_heads, config.head_size
-        self.qkv_proj = Linear(config.hidden_size, 3 * config.hidden_size)
-        self.o_proj = Linear(config.hidden_size, config.hidden_size)
-
     def forward(self, x: Tensor, rotation: Rotation | None) -> Tensor:
-        qkv = self.qkv_proj(x).unflatten(-1, (3 * self.num_heads, self.head_size))
-        query_key, value = qkv.split((2 * self.num_heads, self.num_heads), dim=2)
-        if rotation is not None:
-            query_key = rotate(query_key, rotation)
         # On a CPU the backward of fused attention is ten times slower in bfloat16 than in float32.
         dtype = torch.float32 if x.device.type == "cpu" and torch.is_grad_enabled() else x.dtype
-        query, key = query_key.to(dtype).transpose(1, 2).chunk(2, dim=1)
-        mixed = F.scaled_dot_product_attention(query, key, value.to(dtype).transpose(1, 2))
-        return self.o_proj(mixed.transpose(1, 2).flatten(2).to(x.dtype))
+        query, key, value = self.project(x, rotation, dtype)
+        return self.merge_heads(F.scaled_dot_product_attention(query, key, value), x.dtype)
 
 
 class Block(nn.Module):
-    """Attention, then SwiGLU, each added to its input and normalised after (post-norm)."""
+    """Attention, then SwiGLU, each added to its input and normalized after (post-norm)."""
 
     def __init__(self, config: PuzzleHRMConfig) -> None:
         super().__init__()
-        self.self_attn = Attention(config)
+        self.self_attn = Attention(config.hidden_size, config.num_heads)
         self.mlp = SwiGLU(config.hidden_size, config.inner_size)
         self.shape, self.eps = (config.hidden_size,), config.rms_norm_eps
 
@@ -98,13 +88,14 @@ class ReasoningModule(nn.Module):
 
 
 State = tuple[Tensor, Tensor]
-"""z_H and z_L, each [B, P + S, H] in the type of the forward pass: P puzzle positions, then S cells."""
+"""z_H and z_L, each [B, P + S, H] in the type of the forward pass."""
 
 
 class InnerHRM(nn.Module):
     """The network under ACT; its `state_dict` has the official names.
 
-    `H_init` and `L_init` are buffers: drawn once, never trained.
+    Call its methods inside `cast_weights(inner, inner.dtype)`, so that the weights have the type of the forward
+    pass. `H_init` and `L_init` are buffers: drawn once, never trained.
     """
 
     H_init: Tensor
@@ -114,12 +105,13 @@ class InnerHRM(nn.Module):
         super().__init__()
         self.config = config
         self.dtype: torch.dtype = getattr(torch, config.forward_dtype)
-        self.schedule = h_update_schedule(config.num_L_steps, config.effective_period)
+        self.schedule = plan_h_updates(config.num_L_steps, config.effective_period)
         num_positions = config.puzzle_emb_len + config.seq_len
 
+        # The order in which weights are drawn decides what a seed means: keep it.
         self.embed_tokens = Embedding(config.vocab_size, config.hidden_size)
         self.lm_head = Linear(config.hidden_size, config.vocab_size)
-        self.q_head = AffineHead(config.hidden_size, 2, FIRST_Q_VALUE)
+        self.q_head = AffineHead(config.hidden_size, 2, INITIAL_Q_LOGIT)
         self.puzzle_emb: PuzzleEmbedding | None = None
         if config.puzzle_embedding_size > 0:
             self.puzzle_emb = PuzzleEmbedding(config.num_puzzle_identifiers, config.puzzle_embedding_size)
@@ -131,38 +123,34 @@ class InnerHRM(nn.Module):
             self.embed_pos = Embedding(num_positions, config.hidden_size)
         self.H_level = ReasoningModule(config, config.H_layers)
         self.L_level = ReasoningModule(config, config.L_layers)
-        self.register_buffer("H_init", truncated_normal(config.hidden_size, std=1).to(self.dtype))
-        self.register_buffer("L_init", truncated_normal(config.hidden_size, std=1).to(self.dtype))
-
-    def cast_weights(self) -> AbstractContextManager[None]:
-        """Needed around all that follows: lends the weights in the type of the forward pass."""
-        return cast_once(self, self.dtype)
+        self.register_buffer("H_init", draw_truncated_normal(config.hidden_size, std=1).to(self.dtype))
+        self.register_buffer("L_init", draw_truncated_normal(config.hidden_size, std=1).to(self.dtype))
 
     def embed(self, inputs: Tensor, puzzle_identifiers: Tensor) -> Tensor:
-        """Tokens [B, S] and puzzle identifiers [B] to embeddings [B, P + S, H]."""
+        """Return the embeddings [B, P + S, H] of tokens [B, S] and puzzle identifiers [B]."""
         config = self.config
         embedding = self.embed_tokens(inputs)
         if self.puzzle_emb is not None:
             rows = self.puzzle_emb(puzzle_identifiers).to(self.dtype)
             padding = config.puzzle_emb_len * config.hidden_size - config.puzzle_embedding_size
-            rows = F.pad(rows, (0, padding)).view(-1, config.puzzle_emb_len, config.hidden_size)
+            rows = F.pad(rows, (0, padding)).view(-1, config.puzzle_emb_len, config.hidden_size)  # [B, P, H]
             embedding = torch.cat((rows, embedding), dim=1)
         if self.embed_pos is not None:
-            # Halves the variance of the sum of two embeddings.
-            embedding = math.sqrt(0.5) * (embedding + self.embed_pos.lent("embedding_weight"))
+            # Halve the variance of the sum of two embeddings.
+            embedding = math.sqrt(0.5) * (embedding + self.embed_pos.get_weight("embedding_weight"))
         return math.sqrt(config.hidden_size) * embedding
 
     def reset(self, state: State, where: Tensor) -> State:
-        """The state with the sequences `where` (bool [B]) set to the initial one."""
+        """Return the state with the sequences `where` (bool [B]) set to the initial one."""
         z_H, z_L = state
         where = where.view(-1, 1, 1)
         return torch.where(where, self.H_init, z_H), torch.where(where, self.L_init, z_L)
 
     def run_segment(self, state: State, embedding: Tensor, gradient_L_steps: int = 0) -> State:
-        """One segment: N L-steps, each seeing z_H and the input; H updates on its schedule, seeing z_L.
+        """Run one segment: N L-steps, each seeing z_H and the input; H updates on schedule, each seeing z_L.
 
         Args:
-            state: where the last segment ended, or the initial state.
+            state: the state after the last segment, or the initial one.
             embedding: from `embed`.
             gradient_L_steps: autograd records the last that many L-steps and the H updates among them.
         """
@@ -176,11 +164,11 @@ class InnerHRM(nn.Module):
                     z_H = self.H_level(z_H, z_L, rotation)
         return z_H, z_L
 
-    def logits(self, z_H: Tensor) -> Tensor:
-        """Logits of the cells, [B, S, V]."""
+    def compute_logits(self, z_H: Tensor) -> Tensor:
+        """Return the logits of the cells, [B, S, V]."""
         return self.lm_head(z_H[:, self.config.puzzle_emb_len :])
 
-    def q_logits(self, z_H: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of halting and of continuing, float32 [B] each, read at the first position."""
-        halt, proceed = self.q_head(z_H[:, 0]).unbind(-1)
-        return halt, proceed
+    def compute_q_logits(self, z_H: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits of halting and of continuing, float32 [B] each, read at the first position."""
+        q_halt, q_continue = self.q_head(z_H[:, 0]).unbind(-1)
+        return q_halt, q_continue

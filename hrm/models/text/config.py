@@ -75,11 +75,6 @@ class TextHRMConfig:
         return -(-self.halt_max_steps // self.effective_period)
 
     @property
-    def unrolled_layers(self) -> int:
-        """Blocks that a token passes one after the other where it goes on to the end."""
-        return self.n_layers * (self.halt_max_steps + self.num_H_updates)
-
-    @property
     def architecture(self) -> dict[str, object]:
         """What makes two configurations one model: the period only through min(p, T)."""
         return dict(zip(_IDENTITY, _get_identity(self), strict=True))

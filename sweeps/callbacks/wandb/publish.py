@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hrm.system.files import write_text_atomically
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.callbacks.wandb import report
 from sweeps.callbacks.wandb import session as run_folders
 from sweeps.callbacks.wandb.session import logged_in, one_line, run_id
@@ -78,7 +78,7 @@ def _sync(out: Path, folders: list[Path], *options: str) -> None:
 
 
 def _save(out: Path) -> str:
-    folder = Folder.read(out)
+    folder = SweepFolder.read(out)
     built = report.build(folder, report.destination(out))
     built.id = report.published(out).get("id", "")
 
@@ -122,7 +122,7 @@ def asked(out: Path, failure: str, call: Callable[[], T]) -> T:
     )
 
 
-def _remember(out: Path, folder: Folder, built: Any) -> None:
+def _remember(out: Path, folder: SweepFolder, built: Any) -> None:
     path = report.write(out, folder)
     saved = json.loads(path.read_text()) | {"id": built.id, "url": built.url}
     write_text_atomically(path, json.dumps(saved, indent=1) + "\n")
@@ -137,8 +137,8 @@ def register(out: Path) -> str:
     Raises:
         PublishError: the server does not take it.
     """
-    folder, saved = Folder.read(out), report.published(out)
-    runs = [run_id(folder.metadata, row["number"]) for row in folder.of("search")]
+    folder, saved = SweepFolder.read(out), report.published(out)
+    runs = [run_id(folder.metadata, row["number"]) for row in folder.select("search")]
     known = saved.get("sweep")
     if known is None or known["runs"] != runs:
         sweep = asked(out, "the search could not be registered", lambda: _register(out, folder, runs))
@@ -148,11 +148,12 @@ def register(out: Path) -> str:
     return f"{saved['url'].rpartition('/reports/')[0]}/sweeps/{known['id']}"
 
 
-def description(folder: Folder) -> dict[str, Any]:
+def description(folder: SweepFolder) -> dict[str, Any]:
     """The search as W&B describes one: its goal, and the values that its trials have tried."""
     metadata = folder.metadata
     columns = {
-        name: [row[PARAMETER_PREFIX + name] for row in folder.of("search")] for name in metadata.parameters
+        name: [row[PARAMETER_PREFIX + name] for row in folder.select("search")]
+        for name in metadata.parameters
     }
     tried = {name: {"values": list(dict.fromkeys(values))} for name, values in columns.items()}
     return {
@@ -163,7 +164,7 @@ def description(folder: Folder) -> dict[str, Any]:
     }
 
 
-def _register(out: Path, folder: Folder, runs: list[str]) -> str:
+def _register(out: Path, folder: SweepFolder, runs: list[str]) -> str:
     import wandb
 
     config = report.destination(out)

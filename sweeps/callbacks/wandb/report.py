@@ -9,7 +9,7 @@ from typing import Any
 
 from hrm.config.schema import read_yaml
 from hrm.system.files import write_text_atomically
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.callbacks.wandb.session import BEST_SO_FAR, SUMMARY, run_id
 from sweeps.config import WandbConfig
 from sweeps.report import blocks as markdown
@@ -26,7 +26,7 @@ WIDE, HALF = 24, 12
 """Of a panel, in columns of W&B's grid."""
 
 
-def write(out: Path, folder: Folder) -> Path:
+def write(out: Path, folder: SweepFolder) -> Path:
     """Saves the Report as W&B would get it, beside the tables; keeps the address that publishing gave it.
 
     Args:
@@ -61,11 +61,11 @@ def destination(out: Path) -> WandbConfig:
     return WandbConfig(**read_yaml(path)["wandb"]) if path.exists() else WandbConfig()
 
 
-def build(folder: Folder, config: WandbConfig) -> Any:
+def build(folder: SweepFolder, config: WandbConfig) -> Any:
     """A `wandb_workspaces.reports.v2.Report`."""
     import wandb_workspaces.reports.v2 as wr
 
-    lead, *_ = wording.headline(folder)
+    lead, *_ = wording.describe_verdict(folder)
     return wr.Report(
         project=config.project,
         # Without one, the library asks the server whose key this is.
@@ -74,8 +74,8 @@ def build(folder: Folder, config: WandbConfig) -> Any:
         description=lead,
         width="fluid",
         blocks=[
-            _said(verdict.verdict(folder, {})),
-            _said(verdict.how_to_read(folder)),
+            _said(verdict.build_verdict(folder, {})),
+            _said(verdict.build_reading_guide(folder)),
             wr.H2("The search"),
             _search(folder),
             wr.H2("Best so far"),
@@ -93,10 +93,10 @@ def build(folder: Folder, config: WandbConfig) -> Any:
 def _said(section: Section) -> Any:
     import wandb_workspaces.reports.v2 as wr
 
-    return wr.MarkdownBlock("\n\n".join([f"## {section.title}", *markdown.texts(section.blocks)]))
+    return wr.MarkdownBlock("\n\n".join([f"## {section.title}", *markdown.render_blocks(section.blocks)]))
 
 
-def _search(folder: Folder) -> Any:
+def _search(folder: SweepFolder) -> Any:
     """Parallel coordinates, importance, and the trials over time."""
     import wandb_workspaces.reports.v2 as wr
 
@@ -128,7 +128,7 @@ def _search(folder: Folder) -> Any:
     return wr.PanelGrid(runsets=[_runset(folder, "search", ["search"])], panels=panels)
 
 
-def _best_so_far(folder: Folder) -> Any:
+def _best_so_far(folder: SweepFolder) -> Any:
     import wandb_workspaces.reports.v2 as wr
 
     line = wr.LinePlot(
@@ -140,7 +140,7 @@ def _best_so_far(folder: Folder) -> Any:
     return wr.PanelGrid(runsets=[_runset(folder, "the sweep", [SUMMARY])], panels=[line])
 
 
-def _sizes(folder: Folder) -> Any:
+def _sizes(folder: SweepFolder) -> Any:
     """Accuracy against parameters and against FLOPs."""
     import wandb_workspaces.reports.v2 as wr
 
@@ -161,7 +161,7 @@ def _sizes(folder: Folder) -> Any:
     return wr.PanelGrid(runsets=[runset], panels=panels)
 
 
-def _curves(folder: Folder) -> Any:
+def _curves(folder: SweepFolder) -> Any:
     import wandb_workspaces.reports.v2 as wr
 
     panels: list[Any] = [
@@ -177,7 +177,7 @@ def _curves(folder: Folder) -> Any:
     return wr.PanelGrid(runsets=[runset], panels=panels)
 
 
-def _confirmed(folder: Folder) -> Any:
+def _confirmed(folder: SweepFolder) -> Any:
     import wandb_workspaces.reports.v2 as wr
 
     metrics = folder.comparisons.metrics
@@ -197,14 +197,16 @@ def _confirmed(folder: Folder) -> Any:
     return wr.PanelGrid(runsets=[runset], panels=[*panels, comparer])
 
 
-def _runset(folder: Folder, name: str, kinds: Sequence[str], colours: bool = False) -> Any:
+def _runset(folder: SweepFolder, name: str, kinds: Sequence[str], colours: bool = False) -> Any:
     """The sweep's runs of these kinds; coloured: arms as in the figures, presets black, the rest light blue."""
     import wandb_workspaces.reports.v2 as wr
 
     listed = ", ".join(f"'{kind}'" for kind in kinds)
     settings = {}
     if colours:
-        own = dict.fromkeys((row["arm"] for row in folder.of("baseline")), "ink") | arms.colours(folder)
+        own = dict.fromkeys(
+            (row["arm"] for row in folder.select("baseline")), "ink"
+        ) | arms.choose_arm_colours(folder)
         for row in folder.trials:
             if row["kind"] in kinds:
                 colour = own.get(row["arm"], "sky")
@@ -213,8 +215,8 @@ def _runset(folder: Folder, name: str, kinds: Sequence[str], colours: bool = Fal
     return wr.Runset(name=name, filters=filters, run_settings=settings)
 
 
-def _is_spread(folder: Folder, name: str) -> bool:
+def _is_spread(folder: SweepFolder, name: str) -> bool:
     """Whether a value is one that a logarithmic axis suits: positive, over more than a decade."""
-    values = [row[f"p.{name}"] for row in folder.of("search")]
+    values = [row[f"p.{name}"] for row in folder.select("search")]
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     return len(numbers) == len(values) > 0 and min(numbers) > 0 and max(numbers) >= 10 * min(numbers)

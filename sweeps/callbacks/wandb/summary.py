@@ -8,7 +8,7 @@ from typing import Any
 
 from sweeps.analysis.best import FILE_NAME as BEST
 from sweeps.analysis.best import WEIGHTS
-from sweeps.analysis.sweep_folder import Folder, Row
+from sweeps.analysis.sweep_folder import Row, SweepFolder
 from sweeps.callbacks.wandb import report
 from sweeps.callbacks.wandb.session import BEST_SO_FAR, SUMMARY, Session, one_line, tags
 from sweeps.report import format as wording
@@ -31,7 +31,7 @@ def write(session: Session, status: str) -> None:
     import wandb
 
     try:
-        folder = Folder.read(session.out)
+        folder = SweepFolder.read(session.out)
         run = session.open(
             SUMMARY, SUMMARY, SUMMARY, tags(folder.metadata, SUMMARY, status), _config(session.out, folder)
         )
@@ -49,10 +49,10 @@ def write(session: Session, status: str) -> None:
         session.give_up(f"has no summary: {one_line(error)}")
 
 
-def best_so_far(folder: Folder) -> Iterator[Row]:
+def best_so_far(folder: SweepFolder) -> Iterator[Row]:
     """The search, a row a trial in the order of starting: its compute up to there and the best found."""
     goal, best, spent = folder.metadata.goal, None, 0
-    for row in folder.of("search"):
+    for row in folder.select("search"):
         spent += row["train_flops"] or 0
         value = row["objective"]
         if row["status"] == "completed" and value is not None:
@@ -61,7 +61,7 @@ def best_so_far(folder: Folder) -> Iterator[Row]:
         yield {name: value for name, value in known.items() if value is not None}
 
 
-def _config(out: Path, folder: Folder) -> dict[str, Any]:
+def _config(out: Path, folder: SweepFolder) -> dict[str, Any]:
     from hrm.config.schema import read_yaml
 
     metadata = folder.metadata
@@ -77,10 +77,10 @@ def _config(out: Path, folder: Folder) -> dict[str, Any]:
     }
 
 
-def _figures(folder: Folder) -> dict[str, Any]:
+def _figures(folder: SweepFolder) -> dict[str, Any]:
     """The verdict in words, how the runs ended, and each confirmed arm's means."""
     found = folder.comparisons
-    figures: dict[str, Any] = {"verdict": " ".join(wording.headline(folder))}
+    figures: dict[str, Any] = {"verdict": " ".join(wording.describe_verdict(folder))}
     for status in ("completed", "pruned", "failed"):
         figures[f"runs/{status}"] = sum(row["status"] == status for row in folder.trials)
     figures["train_flops"] = sum(row["train_flops"] or 0 for row in folder.trials)
@@ -93,7 +93,7 @@ def _figures(folder: Folder) -> dict[str, Any]:
     return figures
 
 
-def _artifacts(out: Path, folder: Folder) -> Iterator[Any]:
+def _artifacts(out: Path, folder: SweepFolder) -> Iterator[Any]:
     import wandb
 
     name = folder.metadata.unique_name

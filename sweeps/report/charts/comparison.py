@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sweeps.analysis.comparison import Arm
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report import format as wording
 from sweeps.report.charts import style
 from sweeps.report.charts import style as arms
 from sweeps.report.charts.chart import Axis, Chart, Layer, Panel, Points
-from sweeps.report.format import count, plus_minus
+from sweeps.report.format import count, format_interval
 
 
-def build_confirmed(folder: Folder) -> Chart | None:
+def build_confirmed(folder: SweepFolder) -> Chart | None:
     """A panel a metric, a line an arm; None when nothing was confirmed."""
     found = folder.comparisons
-    metrics = [metric for metric in found.metrics if any(arm.values_of(metric) for arm in found.arms)]
+    metrics = [metric for metric in found.metrics if any(arm.get_scores(metric) for arm in found.arms)]
     if not metrics:
         return None
     names = [f"{arm.name}\n{arm.params:,}" for arm in found.arms]
@@ -30,15 +30,15 @@ def build_confirmed(folder: Folder) -> Chart | None:
     )
 
 
-def _panel(folder: Folder, metric: str, names: list[str]) -> Panel:
-    layers, colours = [], arms.colours(folder)
+def _panel(folder: SweepFolder, metric: str, names: list[str]) -> Panel:
+    layers, colours = [], arms.choose_arm_colours(folder)
     for line, arm in enumerate(folder.comparisons.arms):
-        scores = arm.values_of(metric)
+        scores = arm.get_scores(metric)
         mean = wording.confirmed(folder, arm, metric)
         if mean is None:
             continue
         colour = colours[arm.name]
-        told = f"{arm.name}: {plus_minus(mean.mean, mean.half_width)}, n = {mean.n}"
+        told = f"{arm.name}: {format_interval(mean.mean, mean.half_width)}, n = {mean.n}"
         error = [] if mean.half_width is None else [mean.half_width]
         dots = Points(x=scores, y=[line + 0.24] * len(scores), colour=colour, size=4.5, hollow=True)
         layers += [dots, Points(x=[mean.mean], y=[line], colour=colour, mark="square", size=7,
@@ -46,12 +46,12 @@ def _panel(folder: Folder, metric: str, names: list[str]) -> Panel:
     return Panel(x=Axis(label=style.metric_label(metric)), y=Axis(label="", names=names), layers=layers)
 
 
-def name(index: int, folder: Folder) -> str:
+def name(index: int, folder: SweepFolder) -> str:
     """What the sweep is called here: its space, and its place in the command."""
     return f"{index + 1}. {folder.metadata.name}"
 
 
-def build_side_by_side(folders: Sequence[Folder]) -> Chart | None:
+def build_side_by_side(folders: Sequence[SweepFolder]) -> Chart | None:
     """Mean and interval of each sweep's best find and best preset; None where they cannot share an axis."""
     metrics = {folder.comparisons.metrics[0] for folder in folders}
     data = {folder.metadata.data_fingerprint for folder in folders}
@@ -80,7 +80,7 @@ def build_side_by_side(folders: Sequence[Folder]) -> Chart | None:
     )
 
 
-def _marks(folder: Folder, arm: Arm | None, metric: str, line: float, legend: str) -> list[Layer]:
+def _marks(folder: SweepFolder, arm: Arm | None, metric: str, line: float, legend: str) -> list[Layer]:
     mean = wording.confirmed(folder, arm, metric) if arm else None
     if arm is None or mean is None:
         return []
@@ -88,5 +88,5 @@ def _marks(folder: Folder, arm: Arm | None, metric: str, line: float, legend: st
     return [
         Points(name=legend, x=[mean.mean], y=[line], colour="ink" if preset else "vermilion", size=7,
                mark="diamond" if preset else "square", x_error=[] if mean.half_width is None else [mean.half_width],
-               notes=[f"{arm.name}: {plus_minus(mean.mean, mean.half_width)}, n = {mean.n}"])
+               notes=[f"{arm.name}: {format_interval(mean.mean, mean.half_width)}, n = {mean.n}"])
     ]  # fmt: skip

@@ -10,10 +10,10 @@ from typing import Any
 
 from sweeps.analysis.importance import MAX_LEVELS, METHODS, Effect, Level
 from sweeps.analysis.statistics import Estimate
-from sweeps.analysis.sweep_folder import Folder, Row
+from sweeps.analysis.sweep_folder import Row, SweepFolder
 from sweeps.report.charts import style
 from sweeps.report.charts.chart import Axis, Bars, Chart, Layer, Lines, Panel, Points, Scale
-from sweeps.report.format import count, percent, plus_minus, score
+from sweeps.report.format import count, format_interval, percent, score
 from sweeps.results.schema import PARAMETER_PREFIX
 from sweeps.results.tables import short
 
@@ -22,7 +22,7 @@ MIN_RUNS = 3
 METHOD_COLOURS = ("blue", "orange")
 
 
-def main_effects(folder: Folder) -> Chart | None:
+def main_effects(folder: SweepFolder) -> Chart | None:
     """A panel a dimension: every trial, and the mean of each value; None where none varies."""
     evidence = folder.evidence
     if evidence is None or not folder.effects:
@@ -38,7 +38,7 @@ def main_effects(folder: Folder) -> Chart | None:
     )
 
 
-def _panel(folder: Folder, effect: Effect) -> Panel:
+def _panel(folder: SweepFolder, effect: Effect) -> Panel:
     evidence = folder.evidence
     assert evidence is not None
     words = any(isinstance(value, str | bool) for level in effect.levels for value in level.values)
@@ -68,11 +68,11 @@ def _bar(mean: Estimate) -> float:
 
 
 def _told(effect: Effect, level: Level) -> str:
-    mean = plus_minus(level.score.mean, level.score.half_width)
+    mean = format_interval(level.score.mean, level.score.half_width)
     return f"{effect.name}={level.label}: {mean}, n = {level.score.n}"
 
 
-def importance(folder: Folder) -> Chart | None:
+def importance(folder: SweepFolder) -> Chart | None:
     """Bars of both methods; None where too few trials tell."""
     found, evidence = folder.importances, folder.evidence
     if found is None or evidence is None:
@@ -125,9 +125,9 @@ class Dimension:
         return [float(names.index(str(value)) if names else value) for value in self.values]
 
 
-def dimensions(folder: Folder) -> tuple[list[Row], list[Dimension]]:
+def dimensions(folder: SweepFolder) -> tuple[list[Row], list[Dimension]]:
     """The search trials that have an objective, and the dimensions in which they differ; the objective last."""
-    rows = [row for row in folder.of("search") if row["objective"] is not None]
+    rows = [row for row in folder.select("search") if row["objective"] is not None]
     found = []
     for name in folder.metadata.value_names:
         values = [row[PARAMETER_PREFIX + name] for row in rows]
@@ -141,7 +141,7 @@ def dimensions(folder: Folder) -> tuple[list[Row], list[Dimension]]:
     return rows, [*found, Dimension(name, scores, [score(value) for value in scores])]
 
 
-def widget(folder: Folder) -> dict[str, Any] | None:
+def widget(folder: SweepFolder) -> dict[str, Any] | None:
     """What the page's script draws; None without two trials to tell apart."""
     rows, axes = dimensions(folder)
     if len(rows) < 2 or len(axes) < 2:
@@ -160,7 +160,7 @@ def widget(folder: Folder) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def build_parallel_coordinates(folder: Folder) -> Chart | None:
+def build_parallel_coordinates(folder: SweepFolder) -> Chart | None:
     """The same on paper, each axis from its lowest to its highest value."""
     rows, axes = dimensions(folder)
     if len(rows) < 2 or len(axes) < 2:

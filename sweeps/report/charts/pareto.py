@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sweeps.analysis.sweep_folder import Folder, Row
+from sweeps.analysis.sweep_folder import Row, SweepFolder
 from sweeps.report.charts import style
 from sweeps.report.charts import style as arms
 from sweeps.report.charts.chart import Axis, Chart, Layer, Lines, Panel, Points
@@ -14,13 +14,13 @@ from sweeps.report.format import flops, score
 from sweeps.results.schema import OBJECTIVE_PREFIX
 
 
-def build_front(folder: Folder) -> Chart | None:
+def build_front(folder: SweepFolder) -> Chart | None:
     """Every completed trial, those on the front marked, and the presets; None with one objective."""
     found = folder.pareto
     if found is None:
         return None
     on_front = {number for one in found.front for number in one.numbers}
-    trials = folder.ranked(folder.of("search"))
+    trials = folder.rank(folder.select("search"))
     members = [row for row in trials if row["number"] in on_front]
     return Chart(
         title=f"Pareto front of {' and '.join(found.objectives)}, {folder.metadata.task}",
@@ -41,8 +41,8 @@ def build_front(folder: Folder) -> Chart | None:
     )
 
 
-def _presets(folder: Folder, name: str) -> list[Layer]:
-    baselines = folder.ranked(folder.of("baseline"))
+def _presets(folder: SweepFolder, name: str) -> list[Layer]:
+    baselines = folder.rank(folder.select("baseline"))
     return [
         _front_points(folder, [row for row in baselines if row["arm"] == preset], name,
                 legend=f"{preset}, one seed each", mark=mark, colour="ink", hollow=True)
@@ -50,7 +50,7 @@ def _presets(folder: Folder, name: str) -> list[Layer]:
     ]  # fmt: skip
 
 
-def _front_points(folder: Folder, rows: Sequence[Row], name: str, legend: str, **look: Any) -> Points:
+def _front_points(folder: SweepFolder, rows: Sequence[Row], name: str, legend: str, **look: Any) -> Points:
     return Points(
         name=legend,
         x=[row[OBJECTIVE_PREFIX + name] for row in rows],
@@ -64,10 +64,10 @@ Spot = tuple[float, float, str]
 """Cost, score, and what a reader is told."""
 
 
-def by_params(folder: Folder) -> Chart | None:
+def by_params(folder: SweepFolder) -> Chart | None:
     """Objective over parameters, with the trials that no smaller one beats; None without a completed trial."""
-    trials = folder.ranked(folder.of("search"))
-    baselines = folder.ranked(folder.of("baseline"))
+    trials = folder.rank(folder.select("search"))
+    baselines = folder.rank(folder.select("baseline"))
     if not trials:
         return None
     front = front_of(folder, [_spot(folder, row) for row in [*trials, *baselines]])
@@ -89,10 +89,10 @@ def by_params(folder: Folder) -> Chart | None:
     )
 
 
-def by_flops(folder: Folder) -> Chart | None:
+def by_flops(folder: SweepFolder) -> Chart | None:
     """The metric at every report over the training FLOPs spent until then, and the best for each amount."""
     metric = folder.metadata.goal.metric
-    kinds = {kind: _curves(folder, folder.of(kind)) for kind in ("search", "baseline")}
+    kinds = {kind: _curves(folder, folder.select(kind)) for kind in ("search", "baseline")}
     spots = [spot for curves in kinds.values() for curve in curves for spot in curve]
     if not spots:
         return None
@@ -116,7 +116,7 @@ def by_flops(folder: Folder) -> Chart | None:
     )  # fmt: skip
 
 
-def front_of(folder: Folder, spots: Sequence[Spot]) -> list[Spot]:
+def front_of(folder: SweepFolder, spots: Sequence[Spot]) -> list[Spot]:
     """The spots that no other beats at the same cost or less, by cost."""
     goal = folder.metadata.goal
     found: list[Spot] = []
@@ -126,11 +126,11 @@ def front_of(folder: Folder, spots: Sequence[Spot]) -> list[Spot]:
     return found
 
 
-def _spot(folder: Folder, row: Row) -> Spot:
+def _spot(folder: SweepFolder, row: Row) -> Spot:
     return float(row["params"]), row["objective"], told(folder, row)
 
 
-def _points(folder: Folder, rows: Sequence[Row], name: str) -> Points:
+def _points(folder: SweepFolder, rows: Sequence[Row], name: str) -> Points:
     spots = [_spot(folder, row) for row in rows]
     return Points(name=name, x=[s[0] for s in spots], y=[s[1] for s in spots], notes=[s[2] for s in spots],
                   colour="sky")  # fmt: skip
@@ -142,7 +142,7 @@ def _front_line(front: Sequence[Spot], end: float) -> Lines:
     return Lines(name="Pareto front", lines=[line], colour="vermilion", width=1.8, steps=True)
 
 
-def _curves(folder: Folder, rows: Sequence[Row]) -> list[list[Spot]]:
+def _curves(folder: SweepFolder, rows: Sequence[Row]) -> list[list[Spot]]:
     metric = folder.metadata.goal.metric
     return [
         [

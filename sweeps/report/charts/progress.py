@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sweeps.analysis.sweep_folder import Folder, Row
+from sweeps.analysis.sweep_folder import Row, SweepFolder
 from sweeps.report.charts import style
 from sweeps.report.charts import style as arms
 from sweeps.report.charts.chart import Axis, Bars, Chart, Layer, Lines, Mark, Panel, Points, Rule
@@ -14,14 +14,14 @@ from sweeps.report.format import flops, score
 MARKS: dict[str, Mark] = {"completed": "circle", "pruned": "cross", "failed": "down"}
 
 
-def build_best_so_far(folder: Folder) -> Chart | None:
+def build_best_so_far(folder: SweepFolder) -> Chart | None:
     """Best objective against training FLOPs, in the order of starting; None without a completed trial."""
     goal = folder.metadata.goal
     best: float | None = None
     spent = 0
     steps: list[tuple[float, float]] = []
     dots: dict[str, list[tuple[float, float, str]]] = {}
-    for row in folder.of("search"):
+    for row in folder.select("search"):
         spent += row["train_flops"] or 0
         value = row["objective"]
         if value is None:
@@ -41,7 +41,7 @@ def build_best_so_far(folder: Folder) -> Chart | None:
     ]  # fmt: skip
     line = ([x for x, _ in steps], [y for _, y in steps])
     layers.append(Lines(name="best completed so far", lines=[line], width=2, steps=True))
-    for row in folder.ranked(folder.of("baseline"))[:1]:
+    for row in folder.rank(folder.select("baseline"))[:1]:
         layers.append(Rule(name=f"{row['arm']} at its best", y=row["objective"]))
     x = Axis(label="training FLOPs of the search so far (TFLOPs)")
     return Chart(
@@ -57,12 +57,12 @@ ENDS: dict[str, tuple[Mark, str]] = {"pruned": ("cross", " (×)"), "failed": ("d
 Curve = tuple[list[float], list[float]]
 
 
-def build_learning_curves(folder: Folder) -> Chart | None:
+def build_learning_curves(folder: SweepFolder) -> Chart | None:
     """The objective's metric at each report; None where no report holds one."""
     layers: list[Layer] = []
     for status in ("pruned", "failed", "completed"):
         layers += _ended(folder, status)
-    presets = [curve for row in folder.of("baseline") if (curve := _curve(folder, row))]
+    presets = [curve for row in folder.select("baseline") if (curve := _curve(folder, row))]
     if presets:
         layers.append(Lines(name="preset", lines=presets, colour="ink", width=1.3, dashed=True))
     if not layers:
@@ -81,14 +81,14 @@ def build_learning_curves(folder: Folder) -> Chart | None:
     )
 
 
-def _curve(folder: Folder, row: Row) -> Curve | None:
+def _curve(folder: SweepFolder, row: Row) -> Curve | None:
     metric = folder.metadata.goal.metric
     points = [point for point in folder.curves.get(row["number"], []) if point.get(metric) is not None]
     return ([point["fraction"] for point in points], [point[metric] for point in points]) if points else None
 
 
-def _ended(folder: Folder, status: str) -> list[Layer]:
-    found = [(row, curve) for row in folder.of("search", status) if (curve := _curve(folder, row))]
+def _ended(folder: SweepFolder, status: str) -> list[Layer]:
+    found = [(row, curve) for row in folder.select("search", status) if (curve := _curve(folder, row))]
     if not found:
         return []
     mark, sign = ENDS.get(status, ("circle", ""))
@@ -103,13 +103,13 @@ def _notes(found: Sequence[tuple[Row, Curve]]) -> list[str]:
     return [f"{row['arm']}, {row['status']}: {score(y[-1])}" for row, (_, y) in found]
 
 
-def _best(folder: Folder) -> list[Layer]:
+def _best(folder: SweepFolder) -> list[Layer]:
     layers: list[Layer] = []
-    for row in folder.ranked(folder.of("search"))[:1]:
+    for row in folder.rank(folder.select("search"))[:1]:
         curve = _curve(folder, row)
         if curve:
             name = f"best of the search: {row['arm']}"
-            colour = arms.colours(folder).get(row["arm"], "blue")
+            colour = arms.choose_arm_colours(folder).get(row["arm"], "blue")
             layers.append(Lines(name=name, lines=[curve], colour=colour, width=2.4))
             layers.append(Points(x=curve[0], y=curve[1], colour=colour, size=4))
     return layers
@@ -124,9 +124,9 @@ GROUPS = {
 }
 
 
-def build_compute(folder: Folder) -> Chart | None:
+def build_compute(folder: SweepFolder) -> Chart | None:
     """Training and evaluation FLOPs of each group; None where nothing was spent."""
-    rows = {name: found for name, which in GROUPS.items() if (found := folder.of(*which))}
+    rows = {name: found for name, which in GROUPS.items() if (found := folder.select(*which))}
     if not rows:
         return None
     spent = {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hrm.models.registry import get_family
-from sweeps.analysis.sweep_folder import Folder, Row
+from sweeps.analysis.sweep_folder import Row, SweepFolder
 from sweeps.report.charts import style
 from sweeps.report.charts import style as arms
 from sweeps.report.charts.chart import Axis, Chart, Layer, Lines, Panel, Points, Rule, Scale
@@ -36,14 +36,14 @@ class Quantity:
     log: bool = False
 
 
-def build_shape(folder: Folder) -> Chart | None:
+def build_shape(folder: SweepFolder) -> Chart | None:
     """One panel a dimension, side by side; None without a completed search trial."""
-    trials = folder.ranked(folder.of("search"))
+    trials = folder.rank(folder.select("search"))
     if not trials:
         return None
     quantities = _dimensions(folder, trials)[:MAX_PANELS]
     colour = _colour(folder, trials)
-    shades = [colour.of(folder.config(row)) for row in trials]
+    shades = [colour.of(folder.read_config(row)) for row in trials]
     scale = Scale(label=colour.label, low=min(shades), high=max(shades), log=colour.log)
     return Chart(
         title=f"{folder.metadata.task}, {len(trials)} completed search trials, one seed each",
@@ -55,30 +55,32 @@ def build_shape(folder: Folder) -> Chart | None:
     )
 
 
-def told(folder: Folder, row: Row) -> str:
+def told(folder: SweepFolder, row: Row) -> str:
     """What a reader who points at a trial is told."""
     names = folder.metadata.value_names
     values = [f"{name}={short(row[PARAMETER_PREFIX + name])}" for name in names]
     return f"{row['arm']}: {score(row['objective'])}, {count(row['params'])} parameters, {' '.join(values)}"
 
 
-def _caption(folder: Folder, quantities: Sequence[Quantity], colour: Quantity) -> str:
+def _caption(folder: SweepFolder, quantities: Sequence[Quantity], colour: Quantity) -> str:
     labels = " and ".join(quantity.label for quantity in quantities)
     text = f"Objective against {labels}; colour is {colour.label}."
     if folder.metadata.max_params is not None:
         text += f" Every shape stays within {folder.metadata.max_params:,} parameters."
     if folder.comparisons.arms:
         text += " Large marks with bars are the confirmed arms: mean and 95% interval over fresh seeds."
-    pruned = len(folder.of("search", "pruned"))
+    pruned = len(folder.select("search", "pruned"))
     return text + (f" {pruned} pruned trials are not shown." if pruned else "")
 
 
-def _panel(folder: Folder, quantity: Quantity, trials: Sequence[Row], shades: Sequence[float]) -> Panel:
-    baselines = folder.ranked(folder.of("baseline"))
-    place = _placing(quantity, [quantity.of(folder.config(row)) for row in [*trials, *folder.of("baseline")]])
+def _panel(folder: SweepFolder, quantity: Quantity, trials: Sequence[Row], shades: Sequence[float]) -> Panel:
+    baselines = folder.rank(folder.select("baseline"))
+    place = _placing(
+        quantity, [quantity.of(folder.read_config(row)) for row in [*trials, *folder.select("baseline")]]
+    )
     layers: list[Layer] = [
         Points(
-            x=[place.of(quantity.of(folder.config(row))) for row in trials],
+            x=[place.of(quantity.of(folder.read_config(row))) for row in trials],
             y=[row["objective"] for row in trials],
             shades=shades,
             notes=[told(folder, row) for row in trials],
@@ -89,7 +91,7 @@ def _panel(folder: Folder, quantity: Quantity, trials: Sequence[Row], shades: Se
         rows = [row for row in baselines if row["arm"] == name]
         layers.append(Points(
             name=f"{name}, one seed each, n = {len(rows)}", mark=mark, colour="ink", hollow=True,
-            x=[place.of(quantity.of(folder.config(row))) for row in rows],
+            x=[place.of(quantity.of(folder.read_config(row))) for row in rows],
             y=[row["objective"] for row in rows], notes=[told(folder, row) for row in rows],
         ))  # fmt: skip
     if baselines:
@@ -120,11 +122,11 @@ def _placing(quantity: Quantity, values: Sequence[Any]) -> Placing:
     return Placing(Axis(label=quantity.label, log=quantity.log, ticks=ticks, whole=whole))
 
 
-def _dimensions(folder: Folder, trials: Sequence[Row]) -> list[Quantity]:
+def _dimensions(folder: SweepFolder, trials: Sequence[Row]) -> list[Quantity]:
     """What the space varies, the learning rate last; depth and cycles as one number each."""
     varied = [name for name in folder.metadata.parameters if _varies(trials, name)]
     found = []
-    if {"H_layers", "L_layers"} <= set(folder.config(trials[0])["model"]) and set(varied) & {
+    if {"H_layers", "L_layers"} <= set(folder.read_config(trials[0])["model"]) and set(varied) & {
         "H_layers",
         "L_layers",
     }:
@@ -135,11 +137,11 @@ def _dimensions(folder: Folder, trials: Sequence[Row]) -> list[Quantity]:
     return [*found, _named(LEARNING_RATE)]
 
 
-def _colour(folder: Folder, trials: Sequence[Row]) -> Quantity:
+def _colour(folder: SweepFolder, trials: Sequence[Row]) -> Quantity:
     """Width where it varies, else the learning rate."""
     name = folder.width_field
     width = Quantity(f"width ({name})", lambda config: config["model"][name])
-    varies = len({width.of(folder.config(row)) for row in trials}) > 1
+    varies = len({width.of(folder.read_config(row)) for row in trials}) > 1
     return width if varies else _named(LEARNING_RATE)
 
 
@@ -171,27 +173,28 @@ WIDTH_STEP = 4
 """Of the widths at which the budget's edge is sought."""
 
 
-def build_width_depth(folder: Folder) -> Chart | None:
+def build_width_depth(folder: SweepFolder) -> Chart | None:
     """Layers over width; None where the search tried one shape only, or nothing completed."""
-    rows = [row for row in folder.of("search") if row["status"] != "failed"]
-    trials = folder.ranked(rows)
+    rows = [row for row in folder.select("search") if row["status"] != "failed"]
+    trials = folder.rank(rows)
     if not trials or len({_place(folder, row) for row in rows}) < 2:
         return None
     values = [row["objective"] for row in trials]
     pruned = [row for row in rows if row["status"] == "pruned"]
-    layers: list[Layer] = _edge(folder, [_place(folder, row) for row in [*rows, *folder.of("baseline")]])
+    layers: list[Layer] = _edge(folder, [_place(folder, row) for row in [*rows, *folder.select("baseline")]])
     if pruned:
         layers.append(_marks(folder, pruned, name="pruned", mark="cross", colour="grey", size=5))
     layers.append(_marks(folder, trials[::-1], shades=values[::-1], size=11, mark="square"))
     for name, mark in arms.preset_marks(folder).items():
-        own = [row for row in folder.ranked(folder.of("baseline")) if row["arm"] == name][:1]
+        own = [row for row in folder.rank(folder.select("baseline")) if row["arm"] == name][:1]
         if own:
             layers.append(_marks(folder, own, name=name, mark=mark, colour="ink", hollow=True, size=10))
     best = folder.comparisons.best
     if best and not best.is_baseline:
         x, y = _of(folder, best.config)
+        best_colour = arms.choose_arm_colours(folder)[best.name]
         layers.append(Points(name=f"best confirmed: {best.name}", x=[x], y=[y], hollow=True, size=15,
-                             colour=arms.colours(folder)[best.name], mark="circle", notes=[best.name]))  # fmt: skip
+                             colour=best_colour, mark="circle", notes=[best.name]))  # fmt: skip
     return Chart(
         title=f"Width and depth, {folder.metadata.task}",
         caption=f"Layers over width ({folder.width_field}); squares are completed trials of one seed each, colour is "
@@ -208,18 +211,18 @@ def build_width_depth(folder: Folder) -> Chart | None:
     )
 
 
-def _marks(folder: Folder, rows: list[Row], **look: Any) -> Points:
+def _marks(folder: SweepFolder, rows: list[Row], **look: Any) -> Points:
     places = [_place(folder, row) for row in rows]
     notes = [told(folder, row) if row["status"] == "completed" else f"{row['arm']}, pruned: {score(row['objective'])}"
              for row in rows]  # fmt: skip
     return Points(x=[x for x, _ in places], y=[y for _, y in places], notes=notes, **look)
 
 
-def _place(folder: Folder, row: Row) -> tuple[float, float]:
-    return _of(folder, folder.config(row))
+def _place(folder: SweepFolder, row: Row) -> tuple[float, float]:
+    return _of(folder, folder.read_config(row))
 
 
-def _of(folder: Folder, config: dict[str, Any]) -> tuple[float, float]:
+def _of(folder: SweepFolder, config: dict[str, Any]) -> tuple[float, float]:
     model = config["model"]
     return float(model[folder.width_field]), float(sum(model[name] for name in _layer_fields(model)))
 
@@ -228,10 +231,10 @@ def _layer_fields(model: dict[str, Any]) -> list[str]:
     return [name for name in model if name.endswith("layers")]
 
 
-def _edge(folder: Folder, places: list[tuple[float, float]]) -> list[Layer]:
+def _edge(folder: SweepFolder, places: list[tuple[float, float]]) -> list[Layer]:
     """The budget's edge over the depths that were tried, exact, for the best trial's other values."""
     budget = folder.metadata.max_params
-    config = folder.config(folder.ranked(folder.of("search"))[0])
+    config = folder.read_config(folder.rank(folder.select("search"))[0])
     model, fields = config["model"], _layer_fields(config["model"])
     if budget is None or not fields:
         return []

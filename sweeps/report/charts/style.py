@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sweeps.analysis.comparison import Arm
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report import format as wording
 from sweeps.report.charts.chart import Layer, Mark, Points
 from sweeps.results.schema import metric_unit
@@ -55,13 +55,13 @@ def metric_label(name: str) -> str:
 PRESET_MARKS: tuple[Mark, ...] = ("diamond", "triangle", "down", "square", "circle")
 
 
-def preset_marks(folder: Folder) -> dict[str, Mark]:
+def preset_marks(folder: SweepFolder) -> dict[str, Mark]:
     """A mark of its own for every preset that was trained."""
-    names = dict.fromkeys(row["arm"] for row in folder.of("baseline"))
+    names = dict.fromkeys(row["arm"] for row in folder.select("baseline"))
     return {name: PRESET_MARKS[i % len(PRESET_MARKS)] for i, name in enumerate(names)}
 
 
-def colours(folder: Folder) -> dict[str, str]:
+def choose_arm_colours(folder: SweepFolder) -> dict[str, str]:
     """Of every confirmed arm by its name: a colour of its own, black for what finalists are held against."""
     return {
         arm.name: "ink" if arm.is_baseline else ARM_COLOURS[i % len(ARM_COLOURS)]
@@ -69,9 +69,9 @@ def colours(folder: Folder) -> dict[str, str]:
     }
 
 
-def confirmed(folder: Folder, place: Callable[[Arm], float]) -> list[Layer]:
+def confirmed(folder: SweepFolder, place: Callable[[Arm], float]) -> list[Layer]:
     """The arms' means of the objective with their intervals, each where `place` says on the x axis."""
-    marks, own, layers = preset_marks(folder), colours(folder), list[Layer]()
+    marks, own, layers = preset_marks(folder), choose_arm_colours(folder), list[Layer]()
     for arm in folder.comparisons.arms:
         mean = wording.confirmed(folder, arm, "objective")
         if mean is not None:

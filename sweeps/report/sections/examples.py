@@ -15,7 +15,7 @@ from PIL import ImageDraw, ImageFont
 from hrm.data.base import IGNORED_LABEL
 from hrm.data.sudoku.grid import GRIDS
 from hrm.system.files import write_atomically
-from sweeps.analysis.sweep_folder import Folder, Row
+from sweeps.analysis.sweep_folder import Row, SweepFolder
 from sweeps.report.blocks import Block, Image, Section, Text, Widget
 from sweeps.report.charts.style import COLOURS
 
@@ -48,7 +48,7 @@ class Grid:
         return str(token - self.offset)
 
 
-def solving(folder: Folder) -> dict[str, Any] | None:
+def solving(folder: SweepFolder) -> dict[str, Any] | None:
     """What the page's script shows: puzzles, and for each the answers of finalist and preset after each segment.
 
     None where no model was asked, or where only one was.
@@ -56,7 +56,7 @@ def solving(folder: Folder) -> dict[str, Any] | None:
     rows = [row for row in _chosen(folder) if row["number"] in folder.answers]
     if len(rows) < 2:
         return None
-    grid = Grid.of(folder.config(rows[0])["model"])
+    grid = Grid.of(folder.read_config(rows[0])["model"])
     first = folder.answers[rows[0]["number"]]
     return {
         "columns": grid.columns,
@@ -73,11 +73,11 @@ def solving(folder: Folder) -> dict[str, Any] | None:
     }
 
 
-def _chosen(folder: Folder) -> list[Row]:
+def _chosen(folder: SweepFolder) -> list[Row]:
     """The first completed confirmations of the leading finalist and of the best preset."""
     arms = (folder.comparisons.best_finalist, folder.comparisons.best_preset)
     names = [arm.name for arm in arms if arm is not None]
-    return [row for name in names for row in folder.of("confirm", "completed") if row["arm"] == name]
+    return [row for name in names for row in folder.select("confirm", "completed") if row["arm"] == name]
 
 
 def _puzzle(grid: Grid, blank: int | None, answers: Sequence[tuple[Row, dict[str, Any]]]) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _font(size: int) -> Any:
     return ImageFont.load_default(size)
 
 
-def segments(folder: Folder) -> Section | None:
+def segments(folder: SweepFolder) -> Section | None:
     """The puzzles to step through; None where no two models were asked."""
     data = solving(folder)
     if data is None:

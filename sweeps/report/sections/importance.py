@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sweeps.analysis.importance import MIN_TRIALS, TEST_NAME, Effect, Evidence
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.blocks import Block, Figure, Items, Section, Text
 from sweeps.report.charts.chart import Chart
-from sweeps.report.format import p_value, plus_minus
+from sweeps.report.format import format_interval, p_value
 
 
-def knobs(folder: Folder, charts: Mapping[str, Chart]) -> Section | None:
+def knobs(folder: SweepFolder, charts: Mapping[str, Chart]) -> Section | None:
     """The answer for each searched dimension, with the figures that it rests on; None where none varies."""
     evidence = folder.evidence
     if evidence is None or not folder.effects:
@@ -39,7 +39,7 @@ def lead(effects: list[Effect], evidence: Evidence) -> str:
     return f"{listed} {verb} among {len(evidence.rows)} trials{when}."
 
 
-def sentence(folder: Folder, effect: Effect) -> str:
+def sentence(folder: SweepFolder, effect: Effect) -> str:
     """What the rows say of one dimension, and no more."""
     if effect.answer == "too few trials" or effect.explained is None:
         return f"`{effect.name}`: too few trials to tell."
@@ -53,7 +53,7 @@ def sentence(folder: Folder, effect: Effect) -> str:
     goal = folder.metadata.goal
     ranked = sorted(effect.levels, key=lambda level: goal.best_first(level.score.mean))
     best, worst = (
-        f"{level.label} ({plus_minus(level.score.mean, level.score.half_width)}, n = {level.score.n})"
+        f"{level.label} ({format_interval(level.score.mean, level.score.half_width)}, n = {level.score.n})"
         for level in (ranked[0], ranked[-1])
     )
     return (
@@ -66,7 +66,7 @@ def _by_share(effects: list[Effect]) -> list[Effect]:
     return sorted(effects, key=lambda effect: -(effect.explained or 0))
 
 
-def _basis(folder: Folder, evidence: Evidence) -> str:
+def _basis(folder: SweepFolder, evidence: Evidence) -> str:
     end = "at its end" if evidence.fraction >= 0.995 else f"after {evidence.fraction:.0%} of the training"
     text = (
         f"Judged by `{folder.metadata.objective}` {end}, the last report that all {len(evidence.rows)} trials "

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from sweeps.analysis.comparison import Arm, Comparison
 from sweeps.analysis.pareto import Pareto, Standing
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report import format as wording
 from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text
 from sweeps.report.charts.chart import Chart
-from sweeps.report.format import NONE, assignments, count, plus_minus, score
+from sweeps.report.format import NONE, assignments, count, format_interval, score
 from sweeps.results.schema import OBJECTIVE_PREFIX, PARAMETER_PREFIX
 from sweeps.search.objectives import LATENCY
 
@@ -20,7 +20,7 @@ LATENCY_NOTE = (
 )
 
 
-def pareto(folder: Folder, charts: Mapping[str, Chart]) -> Section | None:
+def pareto(folder: SweepFolder, charts: Mapping[str, Chart]) -> Section | None:
     """The front and what is known of its members; None where one objective was asked for."""
     found = folder.pareto
     if found is None:
@@ -76,7 +76,7 @@ def place(found: Pareto, preset: Standing) -> str:
     return f"{preset.name} ({values}) is dominated by {', '.join(on_front)}, one seed each."
 
 
-def confirmed(folder: Folder, pair: Comparison) -> str:
+def confirmed(folder: SweepFolder, pair: Comparison) -> str:
     """What a finalist is worth beside a baseline: the tested metric, then the costs."""
     costs = [
         f"{name} {count(mine)} against {count(theirs)} ({(mine - theirs) / theirs:+.1%})"
@@ -111,11 +111,11 @@ def _text(name: str, value: float) -> str:
 
 
 def _cost(arm: Arm, name: str) -> float | None:
-    values = arm.values_of(OBJECTIVE_PREFIX + name)
+    values = arm.get_scores(OBJECTIVE_PREFIX + name)
     return values[0] if values else None
 
 
-def _front_table(folder: Folder, found: Pareto) -> Table:
+def _front_table(folder: SweepFolder, found: Pareto) -> Table:
     names, arms = folder.metadata.value_names, {arm.name: arm for arm in folder.comparisons.arms}
     metric = folder.comparisons.metrics[0]
     rows_of = {row["number"]: row for row in folder.trials}
@@ -123,7 +123,7 @@ def _front_table(folder: Folder, found: Pareto) -> Table:
     rows = []
     for one in found.front:
         mean = wording.confirmed(folder, arms[one.name], metric) if one.name in arms else None
-        tested = f"{plus_minus(mean.mean, mean.half_width)}, n = {mean.n}" if mean else NONE
+        tested = f"{format_interval(mean.mean, mean.half_width)}, n = {mean.n}" if mean else NONE
         rows.append([
             one.name,
             *texts(found, one.values),

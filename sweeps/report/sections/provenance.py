@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hrm.config.run_config import RunConfig
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.blocks import Block, Code, Items, Section, Table, Text
 from sweeps.report.format import count
 
@@ -105,7 +105,7 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def presets_left_out(folder: Folder) -> Section | None:
+def presets_left_out(folder: SweepFolder) -> Section | None:
     """Presets that were not trained, with the reason."""
     rows = [
         [preset.name, count(preset.params), preset.left_out]
@@ -115,7 +115,7 @@ def presets_left_out(folder: Folder) -> Section | None:
     return Section("Presets left out", [Table(["preset", "parameters", "reason"], rows)]) if rows else None
 
 
-def provenance(folder: Folder) -> Section:
+def provenance(folder: SweepFolder) -> Section:
     """Code, versions, machine, space and data."""
     metadata, found = folder.metadata, folder.metadata.provenance
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items() if version)
@@ -130,7 +130,7 @@ def provenance(folder: Folder) -> Section:
     return Section("Where this comes from", [Items(lines)])
 
 
-def machine(folder: Folder) -> str:
+def machine(folder: SweepFolder) -> str:
     """`Intel Xeon, 2 cores, no GPU`."""
     hardware = folder.metadata.provenance.hardware
     if not hardware:
@@ -139,7 +139,7 @@ def machine(folder: Folder) -> str:
     return f"{hardware['cpu']}, {hardware['cores']} cores, {gpus}"
 
 
-def again(folder: Folder) -> Section:
+def again(folder: SweepFolder) -> Section:
     """The commands that repeat the sweep and train its winner."""
     command = shlex.join(["python", "run_sweep.py", *folder.metadata.command])
     blocks: list[Block] = [Text("The same sweep:"), Code(command)]

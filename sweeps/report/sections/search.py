@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sweeps.analysis.sweep_folder import Folder, Row
+from sweeps.analysis.sweep_folder import Row, SweepFolder
 from sweeps.report import format as wording
 from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text, Widget
 from sweeps.report.charts import importance as parallel
@@ -18,16 +18,16 @@ STATUSES = ("completed", "pruned", "failed")
 KINDS = ("search", "baseline", "random", "confirm")
 
 
-def shapes(folder: Folder, charts: Mapping[str, Chart]) -> Section | None:
+def shapes(folder: SweepFolder, charts: Mapping[str, Chart]) -> Section | None:
     """Accuracy by shape and size."""
     names = ("shape", "pareto_params", "pareto_flops", "width_depth")
     figures = [Figure(name, charts[name]) for name in names if name in charts]
     return Section("Shape and size", figures) if figures else None
 
 
-def search(folder: Folder, charts: Mapping[str, Chart]) -> Section:
+def search(folder: SweepFolder, charts: Mapping[str, Chart]) -> Section:
     """The best trials of the search, and its course."""
-    ranked = folder.ranked(folder.of("search"))
+    ranked = folder.rank(folder.select("search"))
     best = ranked[:NUM_BEST]
     figures: list[Block] = []
     data = parallel.widget(folder)
@@ -40,8 +40,8 @@ def search(folder: Folder, charts: Mapping[str, Chart]) -> Section:
     return Section("Search", [Text(lead), _best_table(folder, best), *figures])
 
 
-def _best_table(folder: Folder, best: Sequence[Row]) -> Table:
-    twins = {row["architecture"]: row["arm"] for row in folder.of("baseline")}
+def _best_table(folder: SweepFolder, best: Sequence[Row]) -> Table:
+    twins = {row["architecture"]: row["arm"] for row in folder.select("baseline")}
     names = folder.metadata.value_names
     objective = folder.metadata.objective
     header = ["trial", objective, "parameters", "full", "inner/width", *names, "architecture of"]
@@ -60,12 +60,14 @@ def _best_table(folder: Folder, best: Sequence[Row]) -> Table:
     return Table(header, rows)
 
 
-def ended(folder: Folder) -> Section:
+def build_outcomes(folder: SweepFolder) -> Section:
     """How many runs completed, were pruned or failed, and why."""
-    rows = [[kind, *(str(len(folder.of(kind, status))) for status in STATUSES)] for kind in _kinds(folder)]
+    rows = [
+        [kind, *(str(len(folder.select(kind, status))) for status in STATUSES)] for kind in _kinds(folder)
+    ]
     blocks: list[Block] = [Table(["", *STATUSES], rows)]
     revived = [f"{row['arm']} (from report {row['revived_at']}, {row['status']})"
-               for row in folder.of("search") if row.get("revived_at")]  # fmt: skip
+               for row in folder.select("search") if row.get("revived_at")]  # fmt: skip
     if revived:
         told = "Pruned, and revived when the search had ended to go on from where they stood"
         blocks.append(Text(f"{told}: {', '.join(revived)}. Each is one run, its compute counted once."))
@@ -75,9 +77,9 @@ def ended(folder: Folder) -> Section:
     return Section("How the runs ended", blocks)
 
 
-def compute(folder: Folder, charts: Mapping[str, Chart]) -> Section:
+def build_compute(folder: SweepFolder, charts: Mapping[str, Chart]) -> Section:
     """Where compute went."""
-    rows = [_spent_row(kind, folder.of(kind)) for kind in _kinds(folder)]
+    rows = [_spent_row(kind, folder.select(kind)) for kind in _kinds(folder)]
     rows.append(_spent_row("all", folder.trials))
     header = ["", "runs", "training", "evaluation", "inside training", "inside evaluation"]
     note = "FLOPs of matrix products, pruned and failed runs included up to their last report."
@@ -85,9 +87,9 @@ def compute(folder: Folder, charts: Mapping[str, Chart]) -> Section:
     return Section("Compute spent", [*figures, Table(header, rows), Text(note)])
 
 
-def _kinds(folder: Folder) -> list[str]:
+def _kinds(folder: SweepFolder) -> list[str]:
     """Of the jobs; random search is named only where there was one."""
-    return [kind for kind in KINDS if kind != "random" or folder.of(kind)]
+    return [kind for kind in KINDS if kind != "random" or folder.select(kind)]
 
 
 def _spent_row(name: str, rows: Sequence[Row]) -> list[str]:

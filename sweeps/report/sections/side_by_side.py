@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sweeps.analysis.comparison import Arm, Verdict
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report import format as wording
 from sweeps.report.blocks import Block, Figure, Section, Table, Text
 from sweeps.report.charts import comparison as figure
-from sweeps.report.format import NONE, count, flops, plus_minus
+from sweeps.report.format import NONE, count, flops, format_interval
 from sweeps.report.sections.provenance import machine
 
 
-def side_by_side(folders: Sequence[Folder]) -> Section:
+def side_by_side(folders: Sequence[SweepFolder]) -> Section:
     """A row a sweep, and where they have a metric in common a figure of finds and presets."""
     rows = [_row(i, folder) for i, folder in enumerate(folders)]
     header = ["sweep", "task", "budget", "seed", "metric", "best find", "best preset", "verdict"]
@@ -29,7 +29,7 @@ def side_by_side(folders: Sequence[Folder]) -> Section:
     return Section("Side by side", blocks)
 
 
-def _row(index: int, folder: Folder) -> list[str]:
+def _row(index: int, folder: SweepFolder) -> list[str]:
     metadata, found = folder.metadata, folder.comparisons
     metric = found.metrics[0]
     provenance = metadata.provenance
@@ -49,13 +49,13 @@ def _row(index: int, folder: Folder) -> list[str]:
     ]
 
 
-def _verdict(folder: Folder) -> Verdict:
+def _verdict(folder: SweepFolder) -> Verdict:
     """Of the best find against the best preset."""
     found = folder.comparisons
     leader, preset = found.best_finalist, found.best_preset
     if leader is None or preset is None:
         return "no verdict"
-    pairs = [pair for pair in found.of(leader, found.metrics[0]) if pair.baseline.name == preset.name]
+    pairs = [pair for pair in found.select(leader, found.metrics[0]) if pair.baseline.name == preset.name]
     return pairs[0].verdict if pairs else "no verdict"
 
 
@@ -65,16 +65,16 @@ def _tally(verdicts: Sequence[Verdict]) -> str:
     return f"The best find against the best preset: {', '.join(counts)} of {len(verdicts)} sweeps."
 
 
-def _seed(folder: Folder) -> str:
+def _seed(folder: SweepFolder) -> str:
     """The sweep's own: its search trials run on it."""
-    search = folder.of("search")
+    search = folder.select("search")
     return str(search[0]["seed"]) if search else NONE
 
 
-def _said(folder: Folder, arm: Arm | None, metric: str) -> str:
+def _said(folder: SweepFolder, arm: Arm | None, metric: str) -> str:
     mean = wording.confirmed(folder, arm, metric) if arm else None
     return (
         NONE
         if arm is None or mean is None
-        else f"{arm.name}: {plus_minus(mean.mean, mean.half_width)}, n = {mean.n}"
+        else f"{arm.name}: {format_interval(mean.mean, mean.half_width)}, n = {mean.n}"
     )

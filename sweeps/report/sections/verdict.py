@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sweeps.analysis.comparison import Arm, Comparison
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report import format as wording
 from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text
 from sweeps.report.charts.chart import Chart
-from sweeps.report.format import NONE, count, flops, p_value, percent, plus_minus, score, signed
+from sweeps.report.format import NONE, count, flops, format_interval, p_value, percent, score, signed
 from sweeps.space.constraints import ISO_PARAMETER
 
 RANDOM = (
@@ -19,10 +19,10 @@ RANDOM = (
 )
 
 
-def verdict(folder: Folder, charts: Mapping[str, Chart]) -> Section:
+def build_verdict(folder: SweepFolder, charts: Mapping[str, Chart]) -> Section:
     """The conclusion first, then the arms and the tests that it rests on."""
     found = folder.comparisons
-    lead, *rest = wording.headline(folder)
+    lead, *rest = wording.describe_verdict(folder)
     blocks: list[Block] = [Text(f"**{lead}**"), *(Text(text) for text in [*rest, *folder.metadata.notes])]
     if found.arms:
         blocks.append(_arms_table(folder, found.arms))
@@ -39,7 +39,7 @@ def verdict(folder: Folder, charts: Mapping[str, Chart]) -> Section:
     return Section("Verdict", blocks)
 
 
-def how_to_read(folder: Folder) -> Section:
+def build_reading_guide(folder: SweepFolder) -> Section:
     """What the words of the report mean."""
     metadata = folder.metadata
     return Section("How to read this", [Items([
@@ -59,7 +59,7 @@ def how_to_read(folder: Folder) -> Section:
     ])])  # fmt: skip
 
 
-def _arms_table(folder: Folder, arms: Sequence[Arm]) -> Table:
+def _arms_table(folder: SweepFolder, arms: Sequence[Arm]) -> Table:
     metrics = folder.comparisons.metrics
     header = [
         "arm",
@@ -76,8 +76,8 @@ def _arms_table(folder: Folder, arms: Sequence[Arm]) -> Table:
         means = [wording.confirmed(folder, arm, metric) for metric in (*metrics, "objective")]
         rows.append([
             arm.title,
-            *(plus_minus(mean.mean, mean.half_width) if mean else NONE for mean in means),
-            str(len(arm.values_of("objective"))),
+            *(format_interval(mean.mean, mean.half_width) if mean else NONE for mean in means),
+            str(len(arm.get_scores("objective"))),
             count(arm.params),
             percent(arm.fullness) + (" iso" if arm.iso_parameter else ""),
             flops(arm.train_flops),

@@ -1,7 +1,7 @@
 """Which pruned trials go on once the search has ended: those that looked best where they were stopped.
 
-Pruned trials were stopped at different marks (see `sweeps.search.rungs`). Values at different marks say nothing of
-each other, so two trials are compared at the last mark that both have reached. A trial's rank is the number of others
+Pruned trials were stopped at different reports. Values at different reports say nothing of each other, so two trials
+are compared at the last report that both have made. A trial's rank is the number of others
 that it beats so, not its value or its share of those that got as far: these are the better trials, and a trial that
 was stopped late would be held to more than one that was stopped early.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from sweeps.search.pareto_front import Point
 
 Curves = Mapping[int, Mapping[int, Point]]
-"""Of each trial, by job number: its objectives by mark, as a point in which less is better."""
+"""Of each trial, by job number: its objectives by step, as a point in which less is better."""
 
 
 def best_looking_first(curves: Curves) -> list[int]:
@@ -27,12 +27,12 @@ def best_looking_first(curves: Curves) -> list[int]:
     numbers = sorted(number for number, curve in curves.items() if curve)
     if not numbers:
         return []
-    marks = sorted({mark for number in numbers for mark in curves[number]})
-    places = {mark: place for place, mark in enumerate(marks)}
-    points = np.full((len(numbers), len(marks), len(next(iter(curves[numbers[0]].values())))), np.nan)
+    steps = sorted({step for number in numbers for step in curves[number]})
+    places = {step: place for place, step in enumerate(steps)}
+    points = np.full((len(numbers), len(steps), len(next(iter(curves[numbers[0]].values())))), np.nan)
     for row, number in enumerate(numbers):
-        for mark, point in curves[number].items():
-            points[row, places[mark]] = point
+        for step, point in curves[number].items():
+            points[row, places[step]] = point
     last = np.array([places[max(curves[number])] for number in numbers])
     wins = [_num_beaten(points, last, row) for row in range(len(numbers))]
     order = sorted(range(len(numbers)), key=lambda row: (-wins[row], -last[row], numbers[row]))
@@ -40,11 +40,11 @@ def best_looking_first(curves: Curves) -> list[int]:
 
 
 def _num_beaten(points: np.ndarray, last: np.ndarray, row: int) -> int:
-    """How many of the others a trial beats; a mark that one of two has no value at decides nothing.
+    """How many of the others a trial beats; a step at which one of two has no value decides nothing.
 
     Args:
-        points: float [trials, marks, objectives], NaN where there is no value.
-        last: int [trials], the place of each one's last mark.
+        points: float [trials, steps, objectives], NaN where there is no value.
+        last: int [trials], the place of each one's last step.
     """
     common = np.minimum(last, last[row])
     mine, theirs = points[row, common], points[np.arange(len(last)), common]

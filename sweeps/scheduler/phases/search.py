@@ -10,9 +10,6 @@ from pathlib import Path
 from sweeps.config import SweepConfig
 from sweeps.events import Job, Outcome, Report, Status
 from sweeps.scheduler.phases.resume_pruned import best_looking_first
-from sweeps.search.objectives import Objective
-from sweeps.search.pruners import WILCOXON
-from sweeps.search.rungs import marks
 from sweeps.search.seeds import replicate_seed
 from sweeps.search.study import SweepStudy
 from sweeps.space.candidates import Candidate, Candidates
@@ -48,13 +45,6 @@ class SearchTrials:
         """Jobs of each configuration, by its key."""
         self._config = config
         self._next_number = first_number
-        self._first_completed: Report | None = None
-        """The end of the first job that was completed."""
-        self._marks = {
-            one.name: marks(config, candidates, one, lambda: self._first_completed)
-            for one in self.study.objectives.each
-            if isinstance(one, Objective)
-        }
 
     def __len__(self) -> int:
         return len(self.trial_numbers)
@@ -86,7 +76,7 @@ class SearchTrials:
         point = self.study.objectives.point
         return best_looking_first(
             {
-                number: {mark: point(values) for mark, values in self._marked(number, told).items()}
+                number: {step: point(values) for step, values in self._curve(number, told).items()}
                 for number, told in reports.items()
             }
         )
@@ -97,7 +87,7 @@ class SearchTrials:
         Args:
             reports: all so far.
         """
-        self.study.report(self.trial_numbers[number], self._marked(number, reports))
+        self.study.report(self.trial_numbers[number], self._curve(number, reports))
 
     def should_prune(self, number: int, reports: Sequence[Report]) -> bool:
         """The pruner's answer after a job's last report."""
@@ -106,18 +96,14 @@ class SearchTrials:
 
     def end(self, number: int, outcome: Outcome, reports: Sequence[Report]) -> None:
         """Ends a job's trial."""
-        self._note_completed(outcome, reports)
         self.study.tell(self.trial_numbers[number], *self._ended(number, outcome, reports))
 
     def settle(self, reports: Mapping[int, Sequence[Report]], outcomes: Mapping[int, Outcome]) -> None:
         """Writes into the study what it lacks of the recalled jobs."""
-        for number, outcome in outcomes.items():
-            if number in self.trial_numbers:
-                self._note_completed(outcome, reports[number])
         for number, trial in self.trial_numbers.items():
             ended = outcomes.get(number)
             told = None if ended is None else self._ended(number, ended, reports[number])
-            self.study.settle(trial, self._marked(number, reports[number]), told)
+            self.study.settle(trial, self._curve(number, reports[number]), told)
 
     def extend(self, config: SweepConfig, first_number: int) -> None:
         """Goes on under a configuration that differs in its limits only, its jobs numbered anew."""
@@ -148,25 +134,13 @@ class SearchTrials:
             num_params=candidate.num_params,
             flops_per_step=candidate.flops_per_step,
             may_prune=self._config.pruner["name"] != "none",
-            tell_batches=self._config.pruner["name"] == WILCOXON,
         )
-
-    def _note_completed(self, outcome: Outcome, reports: Sequence[Report]) -> None:
-        if outcome.status == "completed" and self._first_completed is None:
-            self._first_completed = reports[-1]
 
     def _values(self, number: int, reports: Sequence[Report]) -> tuple[float, ...] | None:
         return self.study.objectives.values(self.candidates[number].run, reports)
 
-    def _marked(self, number: int, reports: Sequence[Report]) -> dict[int, list[float]]:
-        """The objectives at every mark where all of them are known; what is counted is the same everywhere."""
-        run, each = self.candidates[number].run, self.study.objectives.each
-        curves = {name: marked(reports) for name, marked in self._marks.items()}
-        known = [mark for mark in curves[each[0].name] if all(mark in curve for curve in curves.values())]
-        return {
-            mark: [curves[one.name][mark] if isinstance(one, Objective) else one.value(run) for one in each]
-            for mark in known
-        }
+    def _curve(self, number: int, reports: Sequence[Report]) -> dict[int, list[float]]:
+        return self.study.objectives.curve(self.candidates[number].run, reports)
 
     def _ended(
         self, number: int, outcome: Outcome, reports: Sequence[Report]

@@ -18,9 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from hrm.config.errors import ConfigError, UnknownNameError
 from hrm.config.train_config import TrainConfig
 from hrm.models.base import Model, TensorBatch
-from hrm.models.layers import cast_once
+from hrm.models.layers import cast_weights
 from hrm.training.optimizers import SparseSignSGD
-from tests.hrm.family_cases import CASES, FamilyCase, kept_bytes, lent_weights, one_thread
+from tests.hrm.family_cases import CASES, FamilyCase, get_weight_copies, kept_bytes, one_thread
 
 in_every_family = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 batch_sizes = st.integers(1, 3)
@@ -39,7 +39,7 @@ def num_bytes(tensors: Iterable[Tensor]) -> int:
 
 def train_step(model: Model, batch: TensorBatch) -> None:
     _, loss, _ = model.train_segment(model.initial_carry(batch), batch)
-    (loss / model.loss_weight(batch)).backward()
+    (loss / model.get_loss_weight(batch)).backward()
 
 
 @in_every_family
@@ -92,7 +92,7 @@ def test_weight_gradient_and_optimizer_bytes_equal_the_tensors(case: FamilyCase,
     config = dataclasses.replace(data.draw(case.configs), **case.every_part_trains)
     batch_size, train = data.draw(batch_sizes), TrainConfig(ema=data.draw(emas))
     counts, model = case.family.count(config, batch_size, train), case.family.build(config)
-    optimizers = model.optimizers(train)
+    optimizers = model.build_optimizers(train)
     train_step(model, case.random_batch(config, batch_size))
     for optimizer in optimizers:
         optimizer.step()
@@ -105,9 +105,9 @@ def test_weight_gradient_and_optimizer_bytes_equal_the_tensors(case: FamilyCase,
         if isinstance(value, Tensor) and value.ndim
     ]  # fmt: skip
     cast_copy = 0
-    with cast_once(model, getattr(torch, config.forward_dtype)):
+    with cast_weights(model, getattr(torch, config.forward_dtype)):
         if config.forward_dtype != "float32":
-            cast_copy = num_bytes(lent_weights(model))
+            cast_copy = num_bytes(get_weight_copies(model))
 
     assert counts.weight_bytes == num_bytes([*parameters, *model.buffers()]) + cast_copy
     assert counts.gradient_bytes == num_bytes(gradients)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hrm.models.metrics import RunningMeans, means_over_count, totals
+from hrm.models.metrics import RunningMeans, average_by_count, sum_batches
 
 
 def _sums(**values: float) -> dict[str, torch.Tensor]:
@@ -44,10 +44,10 @@ def test_a_state_goes_on() -> None:
 
 
 def test_batches_of_unequal_size_weigh_by_their_sequences() -> None:
-    means = means_over_count(totals([_sums(count=3, loss=3.0), _sums(count=1, loss=5.0)]))
+    means = average_by_count(sum_batches([_sums(count=3, loss=3.0), _sums(count=1, loss=5.0)]))
     assert means == {"loss": pytest.approx(2.0)}
 
 
 def test_no_sequences_at_all() -> None:
-    assert means_over_count(totals([])) == {}
-    assert means_over_count(totals([_sums(count=0, loss=0.0)])) == {"loss": None}
+    assert average_by_count(sum_batches([])) == {}
+    assert average_by_count(sum_batches([_sums(count=0, loss=0.0)])) == {"loss": None}

@@ -37,7 +37,7 @@ def test_nothing_is_made_on_the_cpu(name: str, fields: dict[str, Any]) -> None:
         if name == "puzzle":
             batch["puzzle_identifiers"] = torch.zeros(4, dtype=torch.int32)
     optimizers, means, ema, watch = (
-        model.optimizers(train),
+        model.build_optimizers(train),
         RunningMeans(4),
         EMA(model, 0.9),
         FiniteWatch(model),
@@ -46,7 +46,7 @@ def test_nothing_is_made_on_the_cpu(name: str, fields: dict[str, Any]) -> None:
     for step in (1, 2):
         carry, loss, metrics = model.train_segment(carry, batch)
         watch.see(loss.detach(), step)
-        (loss / model.loss_weight(batch)).backward()
+        (loss / model.get_loss_weight(batch)).backward()
         means.add(metrics)
         for optimizer in optimizers:
             optimizer.step()
@@ -54,7 +54,7 @@ def test_nothing_is_made_on_the_cpu(name: str, fields: dict[str, Any]) -> None:
         ema.update()
     with ema.applied():
         made = {"loss": loss, "watch": watch.bad_step, **model.evaluate_batch(batch, 1)}
-        for number, answer in enumerate(model.segment_answers(batch)):
+        for number, answer in enumerate(model.answer_segments(batch)):
             made |= {f"{number} {key}": value for key, value in vars(answer).items()}
     made |= {key: value for key, value in [*metrics.items(), *carry.items()] if key != "data"}
     assert {key: value.device.type for key, value in made.items()} == dict.fromkeys(made, "meta")

@@ -14,7 +14,7 @@ from hrm.training.trainer import ReportValues
 def _report(step: int, exact: float | None) -> ReportValues:
     metrics = {"train/loss": 1.23456, "valid/exact_accuracy": exact, "valid/blank_accuracy": 0.5}
     return ReportValues(
-        index=1, step=step, train_flops=1, train_seconds=1.0, eval_seconds=1.0, metrics=metrics, batches=[]
+        index=1, step=step, train_flops=1, train_seconds=1.0, eval_seconds=1.0, metrics=metrics
     )
 
 

@@ -43,7 +43,7 @@ def test_a_step_is_the_official_one(
     torch.manual_seed(config.seed)
     model = get_family("puzzle").build(trainer.config.model)
     exploration = torch.Generator().manual_seed(stream_seed(config.seed, "exploration"))
-    optimizers = model.optimizers(train)
+    optimizers = model.build_optimizers(train)
     carry = None
     for step in range(1, 10):
         batch = {

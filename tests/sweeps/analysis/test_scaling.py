@@ -15,7 +15,7 @@ import pytest
 from hrm.config.command_line import run_cli
 from sweeps.analysis.comparison import compare
 from sweeps.analysis.scaling import Fit, read, study
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.config import BaselineConfig, ConfirmConfig
 from sweeps.report import blocks as markdown
 from sweeps.report.__main__ import main
@@ -36,7 +36,7 @@ def sweep(
     flops: int | None = None,
     seed: int = 0,
     **of_context: Any,
-) -> Folder:
+) -> SweepFolder:
     """A sweep with a good find of this error and depth, a poor one, and a preset."""
     rng = np.random.default_rng([seed, params])
     scores = {
@@ -55,20 +55,22 @@ def sweep(
         params=dict.fromkeys(scores, params),
         train_flops=dict.fromkeys(scores, 10**6 * params if flops is None else flops),
     )  # fmt: skip
-    return Folder(metadata=setting, trials=table.to_pylist(), curves={}, comparisons=compare(table, setting))
+    return SweepFolder(
+        metadata=setting, trials=table.to_pylist(), curves={}, comparisons=compare(table, setting)
+    )
 
 
 def law(params: int) -> float:
     return 0.4 * (params / BUDGETS[0]) ** -0.3
 
 
-def fits(folders: list[Folder]) -> dict[tuple[str, str], Fit]:
+def fits(folders: list[SweepFolder]) -> dict[tuple[str, str], Fit]:
     points = [point for folder in folders if (point := read(folder)) is not None]
     return {(fit.quantity, fit.axis): fit for fit in study(points)}
 
 
-def text(folders: list[Folder]) -> str:
-    return markdown.document(build(folders)[0])
+def text(folders: list[SweepFolder]) -> str:
+    return markdown.render_markdown(build(folders)[0])
 
 
 def test_a_planted_law_is_found_tested_and_extrapolated() -> None:
@@ -118,7 +120,7 @@ def test_noise_has_no_trend() -> None:
          "The sweeps differ in their task (sudoku6, sudoku9): no law joins their scores."),
     ],
 )  # fmt: skip
-def test_what_cannot_be_fitted_is_said(make: Callable[[], list[Folder]], said: str) -> None:
+def test_what_cannot_be_fitted_is_said(make: Callable[[], list[SweepFolder]], said: str) -> None:
     assert said in text(make())
 
 

@@ -12,12 +12,12 @@ from sweeps.analysis.statistics import (
     ALPHA,
     MAX_SEEDS,
     Estimate,
+    adjust_p_values,
+    compute_difference,
     detectable,
     effect_size,
     estimate,
-    holm,
     seeds_to_settle,
-    welch,
 )
 
 RESOLUTION = 1e-3
@@ -50,7 +50,7 @@ def test_one_run_has_no_interval_and_none_no_estimate() -> None:
 @settings(deadline=None)
 @given(scores, scores)
 def test_welch_is_scipys(a: list[float], b: list[float]) -> None:
-    found = welch(a, b, RESOLUTION)
+    found = compute_difference(a, b, RESOLUTION)
     assert found is not None
     if spread_out(a) and spread_out(b):
         wanted = stats.ttest_ind(a, b, equal_var=False)
@@ -64,7 +64,7 @@ def test_welch_is_scipys(a: list[float], b: list[float]) -> None:
 @settings(deadline=None)
 @given(scores, scores)
 def test_welch_is_antisymmetric(a: list[float], b: list[float]) -> None:
-    forward, backward = welch(a, b, RESOLUTION), welch(b, a, RESOLUTION)
+    forward, backward = compute_difference(a, b, RESOLUTION), compute_difference(b, a, RESOLUTION)
     assert forward is not None and backward is not None
     assert forward.mean == pytest.approx(-backward.mean)
     assert forward.p_value == pytest.approx(backward.p_value)
@@ -73,32 +73,32 @@ def test_welch_is_antisymmetric(a: list[float], b: list[float]) -> None:
 @settings(deadline=None)
 @given(scores)
 def test_an_arm_does_not_differ_from_itself(values: list[float]) -> None:
-    found = welch(values, values, RESOLUTION)
+    found = compute_difference(values, values, RESOLUTION)
     assert found is not None and found.mean == 0 and found.p_value == 1
 
 
 def test_equal_scores_do_not_make_one_puzzle_a_certainty() -> None:
-    one_puzzle = welch([0.001] * 3, [0.0] * 3, RESOLUTION)
+    one_puzzle = compute_difference([0.001] * 3, [0.0] * 3, RESOLUTION)
     assert one_puzzle is not None and one_puzzle.p_value > 0.2
-    a_hundred = welch([0.1] * 3, [0.0] * 3, RESOLUTION)
+    a_hundred = compute_difference([0.1] * 3, [0.0] * 3, RESOLUTION)
     assert a_hundred is not None and a_hundred.p_value < 1e-6
 
 
 @pytest.mark.parametrize(("a", "b"), [([0.5], [0.4, 0.6]), ([0.4, 0.6], []), ([], [])])
 def test_fewer_than_two_runs_are_no_test(a: list[float], b: list[float]) -> None:
-    assert welch(a, b, RESOLUTION) is None
+    assert compute_difference(a, b, RESOLUTION) is None
 
 
 def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-    assert holm([]) == []
+    assert adjust_p_values([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert adjust_p_values([0.9, 0.8]) == [1.0, 1.0]
+    assert adjust_p_values([]) == []
 
 
 @settings(deadline=None)
 @given(p_values)
 def test_holm_lies_between_none_and_bonferroni_and_keeps_the_order(values: list[float]) -> None:
-    adjusted = holm(values)
+    adjusted = adjust_p_values(values)
     for p, q in zip(values, adjusted):
         assert p <= q <= min(1.0, p * len(values)) + 1e-12
     ranked = [adjusted[i] for i in np.argsort(values, kind="stable")]

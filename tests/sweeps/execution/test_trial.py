@@ -56,16 +56,6 @@ def test_the_test_split_is_read_once_at_the_end_and_only_when_asked() -> None:
     assert {name for name in last.metrics if name.startswith("test/")} >= {"test/exact_accuracy", "test/loss"}
 
 
-def test_batches_are_told_when_asked_for_and_make_up_the_whole() -> None:
-    small_batches = {"train.eval_batch_size": 4}
-    assert all(report.batches is None for report in reports_of(0, **small_batches))
-    for report in reports_of(0, tell_batches=True, **small_batches):
-        assert report.batches is not None and len(report.batches) == 4
-        for name in ("valid/loss", "valid/exact_accuracy"):
-            mean = sum(batch[name] or 0.0 for batch in report.batches) / 4
-            assert mean == pytest.approx(report.metrics[name], abs=1e-6)
-
-
 def test_the_same_job_gives_the_same_numbers_bit_for_bit() -> None:
     first, _, second = reports_of(3), reports_of(4), reports_of(3)
     assert [report.metrics for report in first] == [report.metrics for report in second]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sweeps import report
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report import content, figures
 from sweeps.report import format as wording
 from sweeps.report import page as document
@@ -26,7 +26,7 @@ needs_browser = pytest.mark.skipif(chromium.find() is None, reason=chromium.NO_B
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = run_sweep(tmp_path_factory.mktemp("sweep"))
-    report.write(folder)
+    report.write_report(folder)
     return folder
 
 
@@ -48,7 +48,7 @@ def test_the_page_needs_nothing_beside_it(out: Path) -> None:
 
 def test_the_conclusion_comes_first(out: Path) -> None:
     page = (out / "report.html").read_text()
-    lead = wording.headline(Folder.read(out))[0]
+    lead = wording.describe_verdict(SweepFolder.read(out))[0]
     first = re.search(r"<h2[^>]*>(.*?)</h2>\s*<p>(.*?)</p>", page, re.DOTALL)
     assert first and first[1] == "Verdict"
     assert re.sub(r"<.*?>", "", first[2]).replace("&amp;", "&") == lead
@@ -93,8 +93,8 @@ def test_the_keyboard_goes_from_mark_to_mark(out: Path, browser: Browser) -> Non
     browser.evaluate("document.querySelector('[data-name=shape] .plot').focus()")
     browser.press("ArrowRight")
     told = browser.evaluate("document.querySelector('[data-name=shape] .bubble').textContent")
-    best = Folder.read(out)
-    assert told.startswith(best.ranked(best.of("search"))[0]["arm"])
+    best = SweepFolder.read(out)
+    assert told.startswith(best.rank(best.select("search"))[0]["arm"])
     browser.press("Escape")
     assert browser.evaluate("document.querySelector('[data-name=shape] .bubble').hidden")
     browser.open(out / "report.html")
@@ -112,8 +112,10 @@ def brushed(browser: Browser) -> tuple[int, int]:
 @needs_browser
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_brush_selects_trials(out: Path, browser: Browser, width: int) -> None:
-    folder = Folder.read(out)
-    values = {row["arm"]: row["p.H_layers"] for row in folder.of("search") if row["objective"] is not None}
+    folder = SweepFolder.read(out)
+    values = {
+        row["arm"]: row["p.H_layers"] for row in folder.select("search") if row["objective"] is not None
+    }
     browser.open(out / "report.html", width)
     assert brushed(browser) == (len(values), len(values))
     browser.evaluate(
@@ -174,14 +176,14 @@ def test_puzzles_are_stepped_through(out: Path, browser: Browser) -> None:
 def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = run_sweep(tmp_path_factory.mktemp("thousand"))
     multiply(folder, 1000)
-    found = Folder.read(folder)
-    page = document.document(content.report(found, figures.charts(found)))
+    found = SweepFolder.read(folder)
+    page = document.render_page(content.build_report(found, figures.build_charts(found)))
     (folder / "report.html").write_text(page, encoding="utf-8")
     return folder
 
 
 def test_a_page_of_a_thousand_trials_is_light(thousand: Path) -> None:
-    assert len(Folder.read(thousand).of("search")) == 1000
+    assert len(SweepFolder.read(thousand).select("search")) == 1000
     assert (thousand / "report.html").stat().st_size < 8e6
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sweeps.analysis.pareto import FILE_NAME, write_pareto
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.config import BudgetConfig, ConfirmConfig
 from sweeps.report import blocks as markdown
 from sweeps.report import content, figures
@@ -29,8 +29,8 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @cache
-def folder(out: Path) -> Folder:
-    return Folder.read(out)
+def folder(out: Path) -> SweepFolder:
+    return SweepFolder.read(out)
 
 
 def test_the_table_holds_every_objective(out: Path) -> None:
@@ -42,7 +42,7 @@ def test_the_table_holds_every_objective(out: Path) -> None:
 
 def test_the_result_names_the_front_and_its_reference_point(out: Path) -> None:
     found: dict[str, Any] = json.loads((out / FILE_NAME).read_text())
-    rows = {row["arm"]: row for row in folder(out).of("search", "completed")}
+    rows = {row["arm"]: row for row in folder(out).select("search", "completed")}
     points = {arm: (-row["objective"], row["params"]) for arm, row in rows.items()}
     expected = [arm for arm in points if not any(dominates(other, points[arm]) for other in points.values())]
     assert [one["name"] for one in found["front"]] == expected
@@ -61,7 +61,7 @@ def test_the_report_says_front_volume_places_and_what_is_confirmed(out: Path) ->
     found = folder(out)
     pareto = found.pareto
     assert pareto is not None
-    text = markdown.document(content.report(found, figures.charts(found)))
+    text = markdown.render_markdown(content.build_report(found, figures.build_charts(found)))
     section = text.split("## Pareto front")[1].split("\n## ")[0]
     assert (
         f"{len(pareto.front)} of {pareto.num_configurations} completed configurations are on the front"
@@ -83,7 +83,7 @@ def test_the_report_says_front_volume_places_and_what_is_confirmed(out: Path) ->
 
 
 def test_the_figure_marks_the_front(out: Path) -> None:
-    chart = figures.charts(folder(out))["front"]
+    chart = figures.build_charts(folder(out))["front"]
     [panel] = chart.panels
     layers = {layer.name: layer for layer in panel.layers}
     pareto = folder(out).pareto
@@ -96,6 +96,6 @@ def test_the_figure_marks_the_front(out: Path) -> None:
 def test_one_objective_has_no_front(tmp_path: Path) -> None:
     alone = run_sweep(tmp_path / "one", num_trials=3)
     assert write_pareto(alone) is None and not (alone / FILE_NAME).exists()
-    found = Folder.read(alone)
-    assert found.pareto is None and "front" not in figures.charts(found)
+    found = SweepFolder.read(alone)
+    assert found.pareto is None and "front" not in figures.build_charts(found)
     assert not [name for name in found.trials[0] if name.startswith(OBJECTIVE_PREFIX)]

@@ -16,7 +16,7 @@ from hrm.config.run_config import load_run_config
 from hrm.config.schema import read_yaml
 from sweeps import report
 from sweeps.analysis.best import write_best
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.config import BudgetConfig, ConfirmConfig, SweepTrainConfig
 from sweeps.events import Job
 from sweeps.report import blocks as markdown
@@ -24,7 +24,7 @@ from sweeps.report import content, figures
 from sweeps.report import format as wording
 from sweeps.report.charts import drawing
 from sweeps.report.charts.chart import Lines, Points
-from sweeps.report.format import flops, headline, percent
+from sweeps.report.format import describe_verdict, flops, percent
 from sweeps.results import metadata as setting
 from sweeps.results.schema import TRIAL_COLUMNS, table
 from sweeps.results.tables import read_trials
@@ -48,15 +48,15 @@ def failing(job: Job, fraction: float) -> float:
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = run_sweep(tmp_path_factory.mktemp("sweep"), failing)
     write_best(folder)
-    report.write(folder)
+    report.write_report(folder)
     return folder
 
 
 def said(folder: Path) -> tuple[str, str]:
     """The closing lines and `report.md`, without drawing the figures."""
-    found = Folder.read(folder)
-    text = markdown.document(content.report(found, figures.charts(found)))
-    return "\n".join(wording.closing(found, folder)), text
+    found = SweepFolder.read(folder)
+    text = markdown.render_markdown(content.build_report(found, figures.build_charts(found)))
+    return "\n".join(wording.format_closing_lines(found, folder)), text
 
 
 def section(text: str, title: str) -> str:
@@ -86,7 +86,7 @@ def test_sections(out: Path) -> None:
 
 
 def test_the_verdict_table_is_the_comparison(out: Path) -> None:
-    folder, text = Folder.read(out), section((out / "report.md").read_text(), "Verdict")
+    folder, text = SweepFolder.read(out), section((out / "report.md").read_text(), "Verdict")
     rows = cells(text)
     arms = folder.comparisons.arms
     assert [row[0] for row in rows[:3]] == [arms[0].name, arms[1].name, "tiny_demo (preset)"]
@@ -138,7 +138,7 @@ def test_the_report_is_a_pure_function_of_the_folder_whoever_draws_it(
     shutil.rmtree(moved / "figures")
     for name in ("report.md", "report.html"):
         (moved / name).unlink()
-    report.write(moved)
+    report.write_report(moved)
     assert _faces(moved) == before
 
 
@@ -167,7 +167,7 @@ def test_a_sweep_that_still_runs_has_a_report(
         run_sweep(tmp_path, cut_off)
     ended = read_trials(tmp_path).to_pylist()
     assert bool(ended) == (stop_at > 2)
-    report.write(tmp_path)
+    report.write_report(tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert says in section(text, "Verdict")
     counted = cells(section(text, "How the runs ended"))
@@ -176,10 +176,10 @@ def test_a_sweep_that_still_runs_has_a_report(
 
 
 def test_an_arm_has_one_colour_in_every_figure(out: Path) -> None:
-    found = Folder.read(out)
+    found = SweepFolder.read(out)
     layers = [
         (name, layer)
-        for name, chart in figures.charts(found).items()
+        for name, chart in figures.build_charts(found).items()
         for panel in chart.panels
         for layer in panel.layers
         if isinstance(layer, Points | Lines)
@@ -216,7 +216,7 @@ def test_the_closing_lines_say_verdict_and_paths(out: Path) -> None:
 
 
 def test_best_yaml_is_the_best_arm_and_says_so(out: Path) -> None:
-    best = Folder.read(out).comparisons.best
+    best = SweepFolder.read(out).comparisons.best
     assert best is not None
     run, written = load_run_config(out / "best.yaml"), read_yaml(out / "best.yaml")["sweep"]
     assert run.to_dict() == best.config
@@ -261,7 +261,7 @@ def test_a_sweep_in_which_everything_fails_still_reports(tmp_path: Path) -> None
 
     run_sweep(tmp_path, fail, num_trials=4)
     assert write_best(tmp_path) is None
-    assert "No verdict" in report.write(tmp_path)
+    assert "No verdict" in report.write_report(tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert "- failed 7 time(s): MemoryError: out of memory (see `errors/0.txt`)" in text
     assert "No search trial was completed." in text
@@ -302,7 +302,7 @@ def test_other_spaces_and_objectives_are_drawn(tmp_path: Path, name: str, object
     space = {"name": name, "question": "What helps?", **OTHER_SPACES[name]}
     run_sweep(tmp_path, space=space, objective=objective, num_trials=8, train=SweepTrainConfig(steps=200),
               budget=BudgetConfig(), pruner={"name": "none"})  # fmt: skip
-    charts = figures.charts(Folder.read(tmp_path))
+    charts = figures.build_charts(SweepFolder.read(tmp_path))
     assert set(NAMES) - set(charts) <= {"width_depth"}
     for chart in charts.values():
         assert drawing.figure(chart).axes
@@ -313,8 +313,10 @@ def _headline(arms: dict, **changes: object) -> list[str]:
     from sweeps.analysis.comparison import compare
 
     table, given = trials(arms, **changes), metadata()  # type: ignore[arg-type]
-    folder = Folder(metadata=given, trials=table.to_pylist(), curves={}, comparisons=compare(table, given))
-    return headline(folder)
+    folder = SweepFolder(
+        metadata=given, trials=table.to_pylist(), curves={}, comparisons=compare(table, given)
+    )
+    return describe_verdict(folder)
 
 
 GOOD, POOR = [0.90, 0.91, 0.92], [0.70, 0.71, 0.72]

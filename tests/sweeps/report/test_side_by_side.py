@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.blocks import Figure, Table, Text
 from sweeps.report.sections.side_by_side import side_by_side
 from tests.sweeps.synthetic_sweep import run_sweep
 
 
 def test_budgets_and_seeds(tmp_path: Path) -> None:
-    first = Folder.read(run_sweep(tmp_path / "a", num_trials=6))
-    second = Folder.read(run_sweep(tmp_path / "b", num_trials=6, seed=3))
+    first = SweepFolder.read(run_sweep(tmp_path / "a", num_trials=6))
+    second = SweepFolder.read(run_sweep(tmp_path / "b", num_trials=6, seed=3))
     table, tally, figure = side_by_side([first, second]).blocks
     assert isinstance(table, Table) and isinstance(tally, Text) and isinstance(figure, Figure)
     rows = [dict(zip(table.header, row)) for row in table.rows]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.sections import examples as animation
 from sweeps.report.sections.examples import Grid, solving
 from tests.sweeps.synthetic_sweep import run_sweep
@@ -14,8 +14,8 @@ from tests.sweeps.synthetic_sweep import run_sweep
 
 def test_the_winner_and_a_preset_are_shown(tmp_path: Path) -> None:
     out = run_sweep(tmp_path, num_trials=6)
-    folder = Folder.read(out)
-    confirmed = [row["number"] for row in folder.of("confirm")]
+    folder = SweepFolder.read(out)
+    confirmed = [row["number"] for row in folder.select("confirm")]
     assert sorted(folder.answers) == confirmed[:3], "the first seed of each arm"
     shown = solving(folder)
     assert shown is not None
@@ -38,7 +38,7 @@ def test_nothing_is_shown_where_nobody_was_asked(tmp_path: Path) -> None:
     out = run_sweep(tmp_path, num_trials=6)
     for path in (out / "answers").iterdir():
         path.unlink()
-    assert solving(Folder.read(out)) is None
+    assert solving(SweepFolder.read(out)) is None
 
 
 def test_layouts() -> None:

@@ -36,7 +36,9 @@ def test_every_metric_of_a_model_has_a_unit(case: FamilyCase, data: st.DataObjec
     config = data.draw(case.configs)
     model, batch = case.family.build(config), case.random_batch(config, 2)
     trained = model.train_segment(model.initial_carry(batch), batch)[2]
-    evaluated = model.metrics({name: float(value) for name, value in model.evaluate_batch(batch, 1).items()})
+    evaluated = model.compute_metrics(
+        {name: float(value) for name, value in model.evaluate_batch(batch, 1).items()}
+    )
     names = {*trained, *evaluated, *case.family.metrics} - {COUNT, LOSS_COUNT}
     assert {name for name in names if not metric_unit(f"train/{name}")} == set()
 

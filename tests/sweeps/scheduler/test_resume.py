@@ -17,12 +17,12 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from sweeps.analysis.statistics import TEST_NAME
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.config import BaselineConfig, ConfirmConfig, StopConfig, SweepConfig, SweepTrainConfig
 from sweeps.errors import OutputError
 from sweeps.events import Job
 from sweeps.report.blocks import Table
-from sweeps.report.sections.search import compute
+from sweeps.report.sections.search import build_compute
 from sweeps.results import metadata as setting
 from sweeps.results.tables import Tables, read_curves, read_trials
 from sweeps.scheduler.event_log import FILE_NAME, Started, read
@@ -137,8 +137,8 @@ def test_killed_at_any_write_it_ends_as_if_it_had_not_been(
 
 def spent(out: Path) -> list[Sequence[str]]:
     """Runs and FLOPs of the report's table of compute, without the seconds."""
-    folder = Folder.read(out)
-    [table] = [block for block in compute(folder, {}).blocks if isinstance(block, Table)]
+    folder = SweepFolder.read(out)
+    [table] = [block for block in build_compute(folder, {}).blocks if isinstance(block, Table)]
     return [row[:4] for row in table.rows]
 
 

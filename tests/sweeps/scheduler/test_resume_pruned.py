@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks.simulator import FakeClock, Simulator
 from benchmarks.synthetic_curves import SyntheticCurves
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.config import ConfirmConfig, StopConfig, SweepConfig
 from sweeps.report.sections import search as section
 from sweeps.results.tables import read_trials
@@ -229,9 +229,9 @@ def test_killed_at_any_write_revived_trials_lose_nothing(
 
 
 def test_the_report_names_them_and_counts_their_compute_once(calm: Path) -> None:
-    folder = Folder.read(calm)
-    rows = [row for row in folder.of("search") if row["revived_at"]]
-    told = str(section.ended(folder))
+    folder = SweepFolder.read(calm)
+    rows = [row for row in folder.select("search") if row["revived_at"]]
+    told = str(section.build_outcomes(folder))
     assert all(f"{row['arm']} (from report {row['revived_at']}, completed)" in told for row in rows)
     [search] = [line for line in spent(calm) if line[0] == "search"]
     assert search[1] == "10"

@@ -13,17 +13,13 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from hrm.config.errors import UnknownNameError
-from hrm.models.puzzle.config import PuzzleHRMConfig
-from hrm.models.text.config import TextHRMConfig
-from sweeps.config import PruningConfig, StopConfig
-from sweeps.search.batch_wilcoxon import mark
+from sweeps.config import StopConfig
 from sweeps.search.constrained_sampler import KEY, ConstrainedSampler
-from sweeps.search.pruners import PRUNERS, WILCOXON, Length, build_pruner
+from sweeps.search.pruners import PRUNERS, build_pruner
 from sweeps.search.samplers import SAMPLERS, build_sampler
 from sweeps.search.seeds import suggestion_seed
 from sweeps.search.study import SweepStudy, study_name
-from sweeps.space.candidates import Candidates
-from tests.sweeps.search_cases import MODEL_FIELDS, PRUNER_SECTIONS, TINY_SPACE, candidates_of, sweep_config
+from tests.sweeps.search_cases import PRUNER_SECTIONS, TINY_SPACE, candidates_of, sweep_config
 
 NUM_REPORTS = 5
 PAIRS = [*((sampler, "hyperband") for sampler in SAMPLERS), *(("random", pruner) for pruner in PRUNERS)]
@@ -40,16 +36,10 @@ def value_at(params: dict[str, Any], index: int) -> float:
     return index / NUM_REPORTS * (1 / params["H_layers"] + 0.01 * params["L_layers"] + params["lr"])
 
 
-def told(pruner: str, params: dict[str, Any], index: int) -> dict[int, list[float]]:
-    """What a pruner hears at a report."""
-    marks = [mark(index, batch) for batch in range(8)] if pruner == WILCOXON else [index]
-    return {at: [value_at(params, index)] for at in marks}
-
-
 def train(study: SweepStudy, number: int, params: dict[str, Any]) -> int:
     """Trains trial `number` until it ends or is pruned; returns the last report's index."""
     for index in range(1, NUM_REPORTS + 1):
-        study.report(number, told(study._config.pruner["name"], params, index))
+        study.report(number, {index: [value_at(params, index)]})
         if index < NUM_REPORTS and study.should_prune(number):
             study.tell(number, "pruned")
             return index
@@ -74,7 +64,7 @@ def plain_optuna(num_trials: int, sampler: str, pruner: str) -> list[tuple[dict[
     study = optuna.create_study(
         study_name=study_name(config),
         direction="maximize",
-        pruner=build_pruner(config.pruner, Length(NUM_REPORTS)),
+        pruner=build_pruner(config.pruner, NUM_REPORTS),
     )
     ended = []
     for number in range(num_trials):
@@ -85,8 +75,7 @@ def plain_optuna(num_trials: int, sampler: str, pruner: str) -> list[tuple[dict[
         assert candidate is not None
         trial.set_user_attr(KEY, candidate.key)
         for index in range(1, NUM_REPORTS + 1):
-            for at, [value] in told(pruner, trial.params, index).items():
-                trial.report(value, at)
+            trial.report(value_at(trial.params, index), index)
             if index < NUM_REPORTS and trial.should_prune():
                 study.tell(trial, state=TrialState.PRUNED)
                 break
@@ -209,37 +198,6 @@ def test_a_bad_search_is_refused_before_anything_is_written(
     with pytest.raises(UnknownNameError, match=where):
         make_study(tmp_path / "journal", **overrides)
     assert not list(tmp_path.iterdir())
-
-
-def test_within_depth_a_trial_is_compared_with_its_like_only() -> None:
-    """A slow model is stopped for a shallow one's lead, or not."""
-    space = TINY_SPACE | {"name": "cyclic", "parameters": {"H_cycles": [1, 4], "lr": [1e-3, 3e-3]}}
-    space["fixed"] = {name: value for name, value in TINY_SPACE["fixed"].items() if name != "H_cycles"}
-    space["fixed"]["H_layers"] = 2
-    median = {"name": "median", "n_startup_trials": 1, "n_warmup_steps": 0}
-    stopped = {}
-    for within in ("all", "depth"):
-        config = sweep_config(
-            space=space, pruner=median, pruning=PruningConfig(within=within), deterministic=False
-        )
-        study = SweepStudy(config, Candidates(config, MODEL_FIELDS), None, slots=4)
-        depths = [study.ask(job)[1].run.model.unrolled_layers for job in range(4)]
-        assert sorted(depths) == [4, 4, 16, 16]
-        other = next(number for number, depth in enumerate(depths) if depth != depths[0])
-        twin = next(number for number, depth in enumerate(depths) if number and depth == depths[0])
-        study.report(0, {1: [0.9]})
-        study.tell(0, "completed", [0.9])
-        for number in (twin, other):
-            study.report(number, {1: [0.1]})
-        stopped[within] = [study.should_prune(number) for number in (twin, other)]
-    assert stopped == {"all": [True, True], "depth": [True, False]}
-
-
-def test_layers_unrolled_are_those_that_a_segment_passes() -> None:
-    config = PuzzleHRMConfig(H_layers=2, L_layers=3, H_cycles=2, L_cycles=3)
-    assert config.unrolled_layers == 2 * 3 * 3 + 2 * 2
-    assert dataclasses.replace(config, h_update_period=4).unrolled_layers == 6 * 3 + 2 * 2
-    assert TextHRMConfig(n_layers=2, halt_max_steps=5, h_update_period=2).unrolled_layers == 2 * (5 + 3)
 
 
 def test_a_kill_while_a_pruner_decides_lets_no_trial_pass_its_rung(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hrm.models.puzzle.config import PuzzleHRMConfig
-from hrm.models.puzzle.model import continue_target, halting, refill
+from hrm.models.puzzle.model import compute_continue_target, decide_halting, refill
 
 Q_HALT = torch.tensor([1.0, -1.0, 1.0, -1.0])
 Q_CONTINUE = torch.tensor([0.0, -2.0, 2.0, 0.0])
@@ -16,7 +16,7 @@ def halted(steps: int, q_halt: torch.Tensor = Q_HALT, **fields: Any) -> list[boo
     config = PuzzleHRMConfig(**({"halt_max_steps": 4, "halt_exploration_prob": 0.0} | fields))
     counts = torch.full(q_halt.shape, steps, dtype=torch.int32)
     generator = torch.Generator().manual_seed(0)
-    return halting(q_halt, Q_CONTINUE.repeat(len(q_halt) // 4), counts, config, generator).tolist()
+    return decide_halting(q_halt, Q_CONTINUE.repeat(len(q_halt) // 4), counts, config, generator).tolist()
 
 
 def test_halts_when_halting_is_worth_more() -> None:
@@ -65,7 +65,7 @@ def test_only_halted_slots_take_new_data() -> None:
 
 def test_target_of_continuing_is_the_best_next_choice() -> None:
     last = torch.tensor([False, False, True, True])
-    target = continue_target(Q_HALT, Q_CONTINUE, last)
+    target = compute_continue_target(Q_HALT, Q_CONTINUE, last)
     torch.testing.assert_close(
         target,
         torch.tensor([1.0, -1.0, 1.0, -1.0]).where(last, torch.tensor([1.0, -1.0, 2.0, 0.0])).sigmoid(),

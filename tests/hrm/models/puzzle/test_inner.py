@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrm.models.layers import h_update_schedule
+from hrm.models.layers import plan_h_updates
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.puzzle.recurrent_network import InnerHRM
 from tests.hrm.models.puzzle.conftest import small_config
@@ -25,18 +25,18 @@ def order(schedule: tuple[bool, ...]) -> str:
 @given(st.integers(1, 6), st.integers(1, 6))
 def test_default_period_is_the_official_order(H_cycles: int, L_cycles: int) -> None:
     config = small_config(H_cycles=H_cycles, L_cycles=L_cycles)
-    assert order(h_update_schedule(config.num_L_steps, config.effective_period)) == official_order(
+    assert order(plan_h_updates(config.num_L_steps, config.effective_period)) == official_order(
         H_cycles, L_cycles
     )
 
 
 @given(st.integers(1, 40), st.integers(1, 50))
 def test_schedule_updates_every_period_and_at_the_end(num_L_steps: int, period: int) -> None:
-    schedule = h_update_schedule(num_L_steps, period)
+    schedule = plan_h_updates(num_L_steps, period)
     assert len(schedule) == num_L_steps
     assert sum(schedule) == math.ceil(num_L_steps / period)
     assert schedule[-1]
-    assert h_update_schedule(num_L_steps, min(period, num_L_steps)) == schedule
+    assert plan_h_updates(num_L_steps, min(period, num_L_steps)) == schedule
 
 
 class Trace:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hrm.models import layers
-from hrm.models.layers import RotaryEmbedding, SwiGLU, rotate, truncated_normal
+from hrm.models.layers import RotaryEmbedding, SwiGLU, draw_truncated_normal, rotate
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.puzzle.recurrent_network import Attention, Block, InnerHRM
 
@@ -18,16 +18,16 @@ CONFIG = PuzzleHRMConfig(hidden_size=16, num_heads=2, mlp_multiple=4, expansion=
 @pytest.mark.parametrize("std", [1.0, 0.3, 48**-0.5, 1e-3])
 def test_truncated_normal_is_torch_s_to_the_bit(shape: tuple[int, ...], std: float) -> None:
     torch.manual_seed(3)
-    ours, after = truncated_normal(*shape, std=std), torch.rand(1)
+    ours, after = draw_truncated_normal(*shape, std=std), torch.rand(1)
     torch.manual_seed(3)
-    wide = std / layers._CUT_STD
+    wide = std / layers._TRUNCATED_STD
     torchs = torch.nn.init.trunc_normal_(torch.empty(shape), std=wide, a=-2 * wide, b=2 * wide)
     assert torch.equal(ours, torchs) and torch.equal(after, torch.rand(1))
 
 
 def test_truncated_normal_has_the_deviation_asked_for() -> None:
     torch.manual_seed(0)
-    draws = truncated_normal(400, 500, std=0.3)
+    draws = draw_truncated_normal(400, 500, std=0.3)
     assert draws.std().item() == pytest.approx(0.3, rel=0.01)
     assert draws.mean().abs().item() < 0.003
     # Cut at two deviations of the normal that was cut, whose own deviation is 0.8796 of that.
@@ -70,7 +70,7 @@ def naive_attention(attention: Attention, x: Tensor, rotation: tuple[Tensor, Ten
 
 
 def test_attention_is_its_formula_with_and_without_autograd() -> None:
-    attention, rotation = Attention(CONFIG), RotaryEmbedding(8, 7, 10000.0)()
+    attention, rotation = Attention(CONFIG.hidden_size, CONFIG.num_heads), RotaryEmbedding(8, 7, 10000.0)()
     x = torch.randn(2, 7, 16)
     expected = naive_attention(attention, x, rotation)
     torch.testing.assert_close(attention(x, rotation), expected)

@@ -29,7 +29,7 @@ def random_batch(seed: int = 0, size: int = 5) -> TensorBatch:
 
 
 def train(model: PuzzleHRM, steps: int, rules: TrainConfig | None = None) -> list[float]:
-    optimizers = model.optimizers(rules or TrainConfig(lr=1e-2))
+    optimizers = model.build_optimizers(rules or TrainConfig(lr=1e-2))
     carry, losses = model.initial_carry(random_batch()), []
     for step in range(steps):
         batch = random_batch(step % 2)
@@ -96,12 +96,12 @@ def test_initial_states_are_never_trained() -> None:
 
 def test_optimizers_come_in_their_order_with_their_peaks() -> None:
     rules = TrainConfig(lr=0.3, puzzle_emb_lr=0.2, weight_decay=0.4, puzzle_emb_weight_decay=0.5, beta1=0.6)
-    sparse, dense = small_model().optimizers(rules)
+    sparse, dense = small_model().build_optimizers(rules)
     assert isinstance(sparse, SparseSignSGD) and isinstance(dense, AdamATan2)
     assert (sparse.param_groups[0]["peak_lr"], sparse.param_groups[0]["weight_decay"]) == (0.2, 0.5)
     assert (dense.param_groups[0]["peak_lr"], dense.param_groups[0]["weight_decay"]) == (0.3, 0.4)
     assert dense.param_groups[0]["betas"] == (0.6, 0.95)
-    assert [type(o) for o in small_model(puzzle_emb_ndim=0).optimizers(rules)] == [AdamATan2]
+    assert [type(o) for o in small_model(puzzle_emb_ndim=0).build_optimizers(rules)] == [AdamATan2]
 
 
 class CallCount:
@@ -172,7 +172,7 @@ def test_evaluation_equals_segments_without_halting() -> None:
     for _ in range(3):
         carry, outputs = model.forward_segment(carry, batch)
         carry["halted"] = torch.zeros(5, dtype=torch.bool)
-    evaluated = model.evaluation_outputs(batch)
+    evaluated = model.evaluate_outputs(batch)
     for name, values in evaluated.items():
         torch.testing.assert_close(values, outputs[name], rtol=1e-4, atol=1e-5)
 
@@ -182,7 +182,7 @@ def test_evaluation_metrics_are_sums_over_sequences() -> None:
     batch["labels"][0, :4] = IGNORED_LABEL
     batch["labels"][3] = IGNORED_LABEL
     train(model, 20)
-    logits = model.evaluation_outputs(batch)["logits"]
+    logits = model.evaluate_outputs(batch)["logits"]
     answers, labels, inputs = logits.argmax(-1).tolist(), batch["labels"].tolist(), batch["inputs"].tolist()
     cells, blanks, exact = [], [], []
     for answer, label, given in zip(answers[:3], labels[:3], inputs[:3]):

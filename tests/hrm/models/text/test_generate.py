@@ -53,7 +53,9 @@ def test_chances_keep_to_top_k_and_top_p(
     logits: list[int], temperature: float, top_k: int | None, top_p: float
 ) -> None:
     given_logits = torch.tensor([logits]).float()
-    chances = Sampling(temperature=temperature, top_k=top_k, top_p=top_p).chances(given_logits)[0]
+    chances = Sampling(temperature=temperature, top_k=top_k, top_p=top_p).compute_probabilities(given_logits)[
+        0
+    ]
     plain = (given_logits[0] / temperature).softmax(-1)
     ranked = sorted(range(len(logits)), key=lambda i: -plain[i].item())
     kept = ranked[: top_k or len(logits)]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hrm.models.text.halting import CONTINUE, HALT, Halting, ponder_loss, q_loss
+from hrm.models.text.halting import CONTINUE, HALT, HaltingState, compute_ponder_loss, compute_q_loss
 from hrm.models.text.layers import Dropout
 from hrm.models.text.model import TextHRM
 from tests.hrm.models.text.conftest import lively_model, random_batch, small_config, small_model
@@ -43,10 +43,10 @@ def test_halting_draws_nothing_at_random() -> None:
 
 def halting_of(
     logits: list[float], values: list[tuple[float, float]], **overrides: Any
-) -> tuple[Halting, Tensor]:
+) -> tuple[HaltingState, Tensor]:
     """One token through H updates with these halting logits and Q values; state k is k everywhere."""
     config = small_config(halt_max_steps=len(logits) + 1, h_update_period=1, **overrides)
-    halting = Halting(config, torch.zeros(1, 1, 2))
+    halting = HaltingState(config, torch.zeros(1, 1, 2))
     for k in range(1, len(logits) + 2):
         state = torch.full((1, 1, 2), float(k))
         logit = logits[k - 1] if k <= len(logits) else 0.0
@@ -85,10 +85,10 @@ def test_q_values_move_the_share_by_their_difference_as_chances() -> None:
 
 def test_halted_tokens_keep_their_last_state() -> None:
     config = small_config(halt_max_steps=3, h_update_period=1)
-    halting = Halting(config, torch.zeros(1, 2, 4))
+    halting = HaltingState(config, torch.zeros(1, 2, 4))
     only_first = torch.tensor([[[9.0], [-9.0]]])
     halting.update(1, torch.ones(1, 2, 4), lambda _: only_first, lambda _: torch.zeros(1, 2, 2))
-    kept = halting.keep(torch.full((1, 2, 4), 1.0), torch.full((1, 2, 4), 2.0))
+    kept = halting.keep_halted(torch.full((1, 2, 4), 1.0), torch.full((1, 2, 4), 2.0))
     assert kept[0, 0].tolist() == [1.0] * 4 and kept[0, 1].tolist() == [2.0] * 4
 
 
@@ -101,7 +101,7 @@ def gradients(model: TextHRM, loss: Tensor) -> dict[str, Tensor]:
 def test_the_ponder_term_has_a_gradient_and_it_shortens() -> None:
     model = small_model()
     _, traces = model(random_batch(model.config)["inputs"])
-    ponder = ponder_loss(traces, model.config)
+    ponder = compute_ponder_loss(traces, model.config)
     assert (ponder > 0).all() and (ponder <= 1).all()
     found = gradients(model, ponder.mean())
     for i in range(model.config.n_layers):
@@ -135,7 +135,9 @@ def test_q_targets_are_the_chance_of_the_right_token_and_the_best_next_value() -
     bce = torch.nn.functional.binary_cross_entropy_with_logits
     went_on = bce(torch.tensor(2.0), torch.tensor(0.5).sigmoid())
     halted = bce(torch.tensor(0.5), torch.exp(-torch.tensor(0.7)))
-    assert q_loss([halting.trace], nats, config).item() == pytest.approx((went_on + halted).item() / 3)
+    assert compute_q_loss([halting.trace], nats, config).item() == pytest.approx(
+        (went_on + halted).item() / 3
+    )
 
 
 def test_dropout_draws_from_the_given_generator_and_is_off_in_evaluation() -> None:

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from hrm.config.presets import load_preset
 from hrm.data.base import IGNORED_LABEL
-from hrm.models.layers import h_update_schedule
+from hrm.models.layers import plan_h_updates
 from hrm.models.text.config import TextHRMConfig
-from hrm.models.text.layers import Cache, normalised
+from hrm.models.text.layers import KeyValueCache, normalize
 from hrm.models.text.model import EMBEDDING_STD, TextHRM
 from tests.hrm.models.text.conftest import lively_model, random_batch, small_config, small_model
 
@@ -65,7 +65,7 @@ def test_left_and_right_padding_change_no_logit(seed: int, num_pads: int) -> Non
 def test_a_cached_decode_equals_the_full_forward(seed: int, first: int) -> None:
     model = lively_model(seed, halt_epsilon=0.3)
     inputs = random_batch(model.config, 2)["inputs"]
-    cache = Cache()
+    cache = KeyValueCache()
     with torch.no_grad():
         parts = [model(inputs[:, :first], cache=cache)[0]]
         parts += [model(inputs[:, t : t + 1], cache=cache)[0] for t in range(first, inputs.shape[1])]
@@ -78,7 +78,7 @@ def test_a_cached_decode_equals_the_full_forward(seed: int, first: int) -> None:
 def test_the_first_loss_is_that_of_knowing_nothing(vocab_size: int, width: int) -> None:
     model = small_model(vocab_size=vocab_size, n_embd=width, n_head=2, seq_len=32)
     sums = model.evaluate_batch(random_batch(model.config, 4))
-    loss = model.metrics({name: float(value) for name, value in sums.items()})["loss"]
+    loss = model.compute_metrics({name: float(value) for name, value in sums.items()})["loss"]
     assert loss == pytest.approx(math.log(vocab_size), rel=0.05)
 
 
@@ -116,7 +116,7 @@ def test_every_step_sees_the_input_again_whatever_the_blocks_make(made: float) -
     )
     inputs = random_batch(model.config, 1)["inputs"]
     logits_of(model, inputs)
-    given = normalised(model.embed_tokens(inputs) / EMBEDDING_STD, model.config)
+    given = normalize(model.embed_tokens(inputs) / EMBEDDING_STD, model.config)
     two_states = 2.0 if made else 0.0
     for at_step, expected in zip(seen, (3 * given, given + two_states, given + two_states), strict=True):
         torch.testing.assert_close(at_step, expected, **CLOSE)
@@ -136,7 +136,7 @@ def test_every_step_sees_the_input_again_whatever_the_blocks_make(made: float) -
 def test_H_updates_after_every_pth_step_and_the_last_in_each_layer(
     steps: int, period: int, updates: list[int]
 ) -> None:
-    assert [t for t, is_one in enumerate(h_update_schedule(steps, period), 1) if is_one] == updates
+    assert [t for t, is_one in enumerate(plan_h_updates(steps, period), 1) if is_one] == updates
     model = small_model(halt_max_steps=steps, h_update_period=period, n_layers=3)
     calls: list[str] = []
     for layer in model.layers:
@@ -161,7 +161,7 @@ def test_ignored_labels_count_nowhere() -> None:
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     for name, value in expected_metrics.items():
         assert metrics[name].item() == pytest.approx(value.item(), rel=1e-5), name
-    assert int(model.loss_weight(padded)) == 2 * model.config.seq_len
+    assert int(model.get_loss_weight(padded)) == 2 * model.config.seq_len
     evaluated, expected_sums = model.evaluate_batch(padded), model.evaluate_batch(whole)
     for name, value in expected_sums.items():
         assert evaluated[name].item() == pytest.approx(value.item(), rel=1e-5), name
@@ -175,21 +175,23 @@ def test_the_validation_loss_is_the_language_loss_alone() -> None:
         sums = {name: float(value) for name, value in model.evaluate_batch(batch).items()}
         logits = logits_of(model, batch["inputs"])
         nats = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch["labels"].flatten().long())
-        assert model.metrics(sums)["loss"] == pytest.approx(nats.item(), rel=1e-5)
+        assert model.compute_metrics(sums)["loss"] == pytest.approx(nats.item(), rel=1e-5)
         losses.append(sums["loss"])
     assert losses[0] == losses[1]
 
 
 def test_perplexity_and_bits_per_byte_are_ratios_of_sums() -> None:
     model = small_model()
-    metrics = model.metrics({"count": 10.0, "loss": 20.0, "accuracy": 5.0, "steps": 40.0, "bytes": 25.0})
+    metrics = model.compute_metrics(
+        {"count": 10.0, "loss": 20.0, "accuracy": 5.0, "steps": 40.0, "bytes": 25.0}
+    )
     assert metrics["loss"] == 2
     assert metrics["perplexity"] == pytest.approx(math.e**2)
     assert metrics["bits_per_byte"] == pytest.approx(20 / math.log(2) / 25)
     assert "bytes" not in metrics and metrics["accuracy"] == 0.5
-    assert "bits_per_byte" not in model.metrics({"count": 10.0, "loss": 20.0})
-    assert model.metrics({"count": 1.0, "loss": 1e5})["perplexity"] == math.inf
-    assert model.metrics({}) == {}
+    assert "bits_per_byte" not in model.compute_metrics({"count": 10.0, "loss": 20.0})
+    assert model.compute_metrics({"count": 1.0, "loss": 1e5})["perplexity"] == math.inf
+    assert model.compute_metrics({}) == {}
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

@@ -201,4 +201,4 @@ def test_a_puzzle_model_does_not_accumulate() -> None:
 
     model = get_family("puzzle").build(PuzzleHRMConfig(hidden_size=8, num_heads=1, mlp_multiple=8))
     with pytest.raises(ConfigError, match="train.accumulation: given 2; must be 1 for a puzzle HRM"):
-        model.optimizers(TrainConfig(accumulation=2))
+        model.build_optimizers(TrainConfig(accumulation=2))

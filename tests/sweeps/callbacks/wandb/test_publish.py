@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from hrm.config.command_line import run_cli
-from sweeps.analysis.sweep_folder import Folder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.callbacks.wandb import report
 from sweeps.callbacks.wandb.publish import publish
 from sweeps.callbacks.wandb.session import run_id
@@ -36,9 +36,9 @@ def panels(spec: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_the_report_is_saved_beside_the_tables_without_a_login(sweep: Path) -> None:
-    saved = json.loads(report.write(sweep, Folder.read(sweep)).read_text())
+    saved = json.loads(report.write(sweep, SweepFolder.read(sweep)).read_text())
     blocks = [block for block in saved["spec"]["blocks"] if block["type"] != "paragraph"]
-    assert saved["project"] == "hrm-sweeps" and saved["title"] == Folder.read(sweep).metadata.question
+    assert saved["project"] == "hrm-sweeps" and saved["title"] == SweepFolder.read(sweep).metadata.question
     assert blocks[0]["content"].startswith("## Verdict\n\n**"), "the verdict comes first"
     kinds = [panel["viewType"] for panel in panels(saved["spec"])]
     assert kinds == [
@@ -48,7 +48,7 @@ def test_the_report_is_saved_beside_the_tables_without_a_login(sweep: Path) -> N
     ]  # fmt: skip
     coordinates, _, over_time, *_ = (panel["config"] for panel in panels(saved["spec"]))
     assert [column["accessor"] for column in coordinates["columns"]] == [
-        *(f"config:p.value.{name}" for name in Folder.read(sweep).metadata.value_names), "summary:objective",
+        *(f"config:p.value.{name}" for name in SweepFolder.read(sweep).metadata.value_names), "summary:objective",
     ]  # fmt: skip
     assert over_time["xAxis"] == "run:createdAt" and over_time["showMaxYAxisLine"] is True
 
@@ -75,12 +75,12 @@ def test_the_search_can_fill_a_sweep_s_page(
     assert f"W&B Sweep: {server.url}/{ENTITY}/hrm-sweeps/sweeps/sweep0\n" in capsys.readouterr().out
     ((_, registered),) = server.sweeps.items()
     assert (registered["entityName"], registered["projectName"]) == (ENTITY, "hrm-sweeps")
-    folder = Folder.read(sweep)
-    runs = [run_id(folder.metadata, row["number"]) for row in folder.of("search")]
+    folder = SweepFolder.read(sweep)
+    runs = [run_id(folder.metadata, row["number"]) for row in folder.select("search")]
     assert all(run in registered["priorRunsFilters"] for run in runs)
     config = yaml.safe_load(registered["config"])
     assert config["metric"] == {"name": "objective", "goal": "maximize"}
-    tried = list(dict.fromkeys(row["p.H_layers"] for row in folder.of("search")))
+    tried = list(dict.fromkeys(row["p.H_layers"] for row in folder.select("search")))
     assert config["parameters"]["p"]["parameters"]["H_layers"]["values"] == tried
     assert report.published(sweep)["sweep"] == {"id": "sweep0", "runs": runs}
     assert not server.unknown
@@ -127,7 +127,7 @@ def test_what_a_dead_server_left_unsent_is_sent_later(
 
 
 def test_an_entity_is_not_asked_for_twice(sweep: Path) -> None:
-    built = report.build(Folder.read(sweep), WandbConfig(entity="team", project="mine"))
+    built = report.build(SweepFolder.read(sweep), WandbConfig(entity="team", project="mine"))
     assert (built.entity, built.project) == ("team", "mine")
 
 
