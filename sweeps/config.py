@@ -192,6 +192,11 @@ class SweepConfig:
         _require(
             "train.equal", self.train.equal, self.train.equal in EQUAL, f"must be one of: {', '.join(EQUAL)}"
         )
+        for name in MEASURED:
+            for option in (f"max_{name}", f"min_{name}"):
+                given = getattr(self.budget, option)
+                rule = "needs deterministic=false, for a measurement depends on the machine"
+                _require(f"budget.{option}", given, given is None or not self.deterministic, rule)
         _require("wandb.mode", self.wandb.mode, self.wandb.mode in WANDB_MODES,
                  f"must be one of: {', '.join(WANDB_MODES)}")  # fmt: skip
         _require(

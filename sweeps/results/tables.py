@@ -151,7 +151,7 @@ class Tables(Callback):
             "params": job.num_params,
             "trainable_params": counts.trainable_params,
             "puzzle_embedding_params": counts.puzzle_embedding_params,
-            "fullness": metadata.budget.fullness(job.num_params),
+            "fullness": metadata.budget.used_share(job.num_params),
             "inner_over_width": getattr(model, kind.inner_width) / getattr(model, kind.width),
             "flops_per_step": job.flops_per_step,
             "steps_planned": job.run.train.steps,

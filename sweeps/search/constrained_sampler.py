@@ -36,7 +36,7 @@ class InfeasibleProposal(NamedTuple):
 
     params: dict[str, Any]
     excess: float
-    """See `Candidates.excess`."""
+    """See `Candidates.violation`."""
 
 
 ConstraintFeedback = Callable[[list[FrozenTrial], list[InfeasibleProposal]], list[FrozenTrial]]
@@ -125,7 +125,7 @@ def _as_completed(
     shown = _infeasible(candidates, rejected, TrialState.COMPLETE, mean) + [copy.copy(one) for one in trials]
     for trial in shown[len(rejected) :]:
         if trial.state == TrialState.COMPLETE:
-            trial.system_attrs = {**trial.system_attrs, CONSTRAINT: candidates.excess(trial.params)}
+            trial.system_attrs = {**trial.system_attrs, CONSTRAINT: candidates.violation(trial.params)}
     return shown
 
 
@@ -206,7 +206,7 @@ class ConstrainedSampler(BaseSampler):
         for params in self._proposals(study, trial, search_space):
             candidate = self._candidates.candidate(params)
             if candidate is None and self._lesson is not None:
-                self.rejected.append(InfeasibleProposal(params, self._candidates.excess(params)))
+                self.rejected.append(InfeasibleProposal(params, self._candidates.violation(params)))
             if candidate is not None and candidate.key not in closed:
                 return params
             first = first or params
@@ -234,7 +234,7 @@ class ConstrainedSampler(BaseSampler):
             for name, space in searched.items():
                 if name not in params:
                     params[name] = self._inner.sample_independent(study, trial, name, space)
-            yield self._candidates.on_grid(fixed | params)
+            yield self._candidates.to_grid(fixed | params)
 
     def _fallback(
         self, proposal: dict[str, Any] | None, rng: np.random.Generator, closed: Collection[str]

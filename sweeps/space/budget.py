@@ -58,7 +58,7 @@ class Budget:
     """All bounds of a sweep, the upper ones first.
 
     Example:
-        >>> budget = Budget((Bound(PARAMS, "max", 1000),))
+        >>> budget = Budget.of(max_params=1000)
         >>> budget.describe_violations({"params": 1200})
         'exceeds budget.max_params=1,000'
         >>> budget.is_iso_parameter(951), budget.is_iso_parameter(950)
@@ -77,6 +77,28 @@ class Budget:
         """Those that a trial checks on its device before its first step."""
         return [bound for bound in self.bounds if bound.constraint.measured]
 
+    @classmethod
+    def of(cls, **bounds: float | None) -> Budget:
+        """Return the budget with bounds as options spell them, such as `max_params`; None is no bound."""
+        named = [
+            Bound(CONSTRAINTS[name.partition("_")[2]], name.partition("_")[0], value)
+            for name, value in bounds.items()
+            if value is not None
+        ]
+        return cls(tuple(sorted(named, key=lambda bound: bound.side == "min")))
+
+    @property
+    def max_params(self) -> int | None:
+        """The largest number of parameters; None is any."""
+        most = self.get("max", PARAMS)
+        return None if most is None else int(most)
+
+    @property
+    def min_params(self) -> int | None:
+        """The smallest number of parameters; None is any."""
+        least = self.get("min", PARAMS)
+        return None if least is None else int(least)
+
     def get(self, side: str, constraint: Constraint) -> float | None:
         """Return the `max` or `min` bound of a constraint; None where it has none."""
         values = (one.value for one in self.bounds if (one.side, one.constraint) == (side, constraint))
@@ -93,13 +115,12 @@ class Budget:
 
     def used_share(self, num_params: int) -> float | None:
         """Return the share of `max_params` that a model uses; None without that bound."""
-        most = self.get("max", PARAMS)
-        return None if most is None else num_params / most
+        return None if self.max_params is None else num_params / self.max_params
 
     def is_iso_parameter(self, num_params: int) -> bool:
         """Check whether a model is near enough to `max_params` to be compared as equal in parameters."""
-        most = self.get("max", PARAMS)
-        return most is not None and ISO_PARAMETER * int(most) < num_params <= most
+        most = self.max_params
+        return most is not None and ISO_PARAMETER * most < num_params <= most
 
 
 def resolve_budget(config: BudgetConfig, preset_costs: Callable[[str], Costs]) -> Budget:
@@ -118,17 +139,17 @@ def resolve_budget(config: BudgetConfig, preset_costs: Callable[[str], Costs]) -
         ['budget.max_params=500,000', 'budget.min_params=400,000']
     """
     bounds = [bound for one in CONSTRAINTS.values() for bound in _read_bounds(config, one, preset_costs)]
-    return Budget(tuple(sorted(bounds, key=lambda bound: bound.side == "min")))
+    return Budget.of(**dict(bounds))
 
 
 def _read_bounds(
     config: BudgetConfig, constraint: Constraint, preset_costs: Callable[[str], Costs]
-) -> Iterator[Bound]:
+) -> Iterator[tuple[str, float]]:
     upper, lower = (f"{side}_{constraint.name}" for side in ("max", "min"))
     given = getattr(config, upper)
     most = None if given is None else read_cost(given, constraint, preset_costs, f"budget.{upper}")
     if most is not None:
-        yield Bound(constraint, "max", most)
+        yield upper, most
     given = getattr(config, lower)
     if given is None:
         return
@@ -141,12 +162,10 @@ def _read_bounds(
         least = int((share * int(most)).to_integral_value(ROUND_CEILING))
     if most is not None and least > most:
         raise BudgetError(where, given, f"{least:,} is above budget.{upper}={most:,}")
-    yield Bound(constraint, "min", least)
+    yield lower, least
 
 
-def read_cost(
-    given: Any, constraint: Constraint, preset_costs: Callable[[str], Costs], where: str
-) -> float:
+def read_cost(given: Any, constraint: Constraint, preset_costs: Callable[[str], Costs], where: str) -> float:
     """Return a cost as a user writes it: a number, or a preset's name for that preset's own cost.
 
     Raises:

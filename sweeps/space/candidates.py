@@ -178,7 +178,7 @@ class Candidates:
         return self.sample(rng, exclude)
 
     def all(self) -> Sequence[Candidate] | None:
-        """Return every distinct feasible candidate in enumeration order, built when looked at; None: not enumerated."""
+        """Return every distinct feasible candidate, built when looked at; None where not enumerated."""
         return None if self.num_feasible_trials is None else self._everything()
 
     def each_shape(self) -> Iterator[Candidate]:

@@ -44,7 +44,7 @@ def get_point(parameters: Mapping[str, Parameter], index: int) -> dict[str, Any]
         {'H_layers': 2, 'ema': 0.9}
     """
     values = {}
-    for name, parameter in reversed(parameters.items()):
+    for name, parameter in reversed(list(parameters.items())):
         grid = _grid(parameter)
         index, place = divmod(index, len(grid))
         values[name] = grid[place]
@@ -79,18 +79,17 @@ def enumerate_shapes(checker: FeasibilityChecker, parameters: Mapping[str, Param
     feasible: list[int] = []
     distinct: dict[tuple[Any, ...], tuple[int, Costs]] = {}
     known: dict[tuple[Any, ...], Costs | None] = {}
-    architectures = set()
+    architectures: dict[tuple[Any, ...], int] = {}
     for index, values in enumerate(itertools.product(*grids)):
         point = resolver.resolve(dict(zip(parameters, values)))
         if point is None:
             continue
-        architecture = tuple(point.model.architecture.values())
-        trial = (architecture, *(point.values[name] for name in resolver.own_training))
-        alike = (trial, *(point.values[name] for name in checker.cost_only_fields))
+        architecture = architectures.setdefault(tuple(point.model.architecture.values()), len(architectures))
+        trial = (architecture, *point.own_training)
+        alike = (*trial, *[point.values[name] for name in checker.cost_only_fields])
         if alike not in known:
             counted = checker.count(point)
             known[alike] = counted if checker.is_feasible(counted) else None
-        architectures.add(architecture)
         costs = known[alike]
         if costs is not None:
             feasible.append(index)
@@ -123,7 +122,9 @@ def all_points(parameters: Mapping[str, Parameter]) -> Iterator[dict[str, Any]]:
 def probe_points(parameters: Mapping[str, Parameter]) -> Iterator[dict[str, Any]]:
     """Yield a look at a space that is not enumerated: corners of its ranges, then points drawn from them."""
     ends = [
-        [min(parameter.extremes()), max(parameter.extremes())] if parameter.is_numeric else parameter.extremes()
+        [min(parameter.extremes()), max(parameter.extremes())]
+        if parameter.is_numeric
+        else parameter.extremes()
         for parameter in parameters.values()
     ]
     for values in itertools.islice(itertools.product(*ends), MOST_CORNERS):

@@ -77,14 +77,14 @@ def _find_unreachable_minimum(
             continue
         name, noun = bound.constraint.name, bound.constraint.noun
         above = [costs[name] for costs in points if costs[name] > most]
-        beyond = f", the next have {about}{min(above):,}" if above else ""
+        beyond = f"the next has {about}{min(above):,}, " if above else ""
         least = min(costs[name] for costs in narrowest)
         within = " and ".join(map(str, uppers)) or f"budget.max_{name}=null"
         return BudgetError(
             bound.option,
             bound.value,
-            f"the models of {where} within {within} have at most {about}{most:,} {noun}{beyond}, and none has "
-            f"fewer than {about}{least:,}",
+            f"within {within}, no model of {where} has more than {about}{most:,} {noun} "
+            f"({beyond}the smallest has {about}{least:,})",
             f"Lower {bound.option}, or change budget.max_{name}.",
         )
     return None
@@ -100,12 +100,13 @@ def _find_clash(
         others = [other for other in bounds if other is not bound]
         nearest = _nearest(points, bound, others)
         if nearest is not None:
-            extent = "at least" if bound.side == "max" else "at most"
+            extent = "fewer" if bound.side == "max" else "more"
             within = " and ".join(map(str, others))
             return BudgetError(
                 bound.option,
                 bound.value,
-                f"the models of {where} within {within} have {extent} {about}{nearest:,} {bound.constraint.noun}",
+                f"within {within}, no model of {where} has {extent} than {about}{nearest:,} "
+                f"{bound.constraint.noun}",
                 f"{'Raise' if bound.side == 'max' else 'Lower'} it to {nearest:,}, or change the others.",
             )
     together = ", ".join(map(str, bounds))

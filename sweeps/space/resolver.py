@@ -56,6 +56,8 @@ class Resolved(NamedTuple):
     """A config of the family."""
     train: TrainConfig
     """With the sweep's own `steps`."""
+    own_training: tuple[Any, ...]
+    """The values of the training fields in which points may differ."""
     values: Values
     """All fields and constants by name."""
 
@@ -100,17 +102,30 @@ class Resolver:
         self._check_readable()
         self._get_model_fields = itemgetter(*defaults)
         self._model_fields = tuple(defaults)
-        self.own_training = [
+        # Most rules are about one field, and of a field that no point changes one check is enough.
+        own = {*space.parameters, *space.derived, space.filled}
+        rules_of_all = [rule for rule in family.rules if rule.is_about_one_field and rule.field not in own]
+        base_model = construct_unvalidated(family.config_class, {name: self.base[name] for name in defaults})
+        self._is_base_valid = keeps_rules(base_model, rules_of_all)
+        self._own_rules = [rule for rule in family.rules if rule not in rules_of_all]
+        self._own_training = [
             name for name in (*space.parameters, *space.derived) if space.fields.section(name) == "train"
         ]
-        """Training fields in which points may differ."""
         self._build_train_once = lru_cache(TRAININGS_KEPT)(self._build_train)
         self.width_step = int(space.constants["head_size"])
         self._solver: WidthSolver | None = None
         if space.filled:
             read = {name for one in self._after.values() for name in one.names if name in self.base}
             self._solver = WidthSolver(
-                family, train, budget, self.width_step, self.base, defaults, self._after, read, self._derive_after
+                family,
+                train,
+                budget,
+                self.width_step,
+                self.base,
+                defaults,
+                self._after,
+                read,
+                self._derive_after,
             )
 
     def convert(self, params: Mapping[str, Any]) -> Values:
@@ -127,12 +142,13 @@ class Resolver:
         values = self.compute_values(params, multiple)
         if values is None:
             return None
-        train = self._build_train_once(*[values[name] for name in self.own_training])
+        own_training = tuple([values[name] for name in self._own_training])
+        train = self._build_train_once(*own_training)
         fields = dict(zip(self._model_fields, self._get_model_fields(values), strict=True))
         model = construct_unvalidated(self._family.config_class, fields)
-        if train is None or not keeps_rules(model, self._family.rules):
+        if train is None or not self._is_base_valid or not keeps_rules(model, self._own_rules):
             return None
-        return Resolved(model, train, values)
+        return Resolved(model, train, own_training, values)
 
     def compute_values(self, params: Mapping[str, Any], multiple: int | None = None) -> Values | None:
         """Return the values of all fields; None where one is not what its field takes, or no width fits."""
@@ -171,8 +187,8 @@ class Resolver:
         return True
 
     def _build_train(self, *own: Any) -> TrainConfig | None:
-        """Return the training rules with these values of `own_training`; None where they break a rule."""
-        values = self.base | dict(zip(self.own_training, own, strict=True))
+        """Return the training rules with these values of `_own_training`; None where they break a rule."""
+        values = self.base | dict(zip(self._own_training, own, strict=True))
         try:
             return TrainConfig(**{name: values[name] for name in TRAINING_FIELDS})
         except ConfigError:

@@ -15,8 +15,20 @@ FAMILY = Family(
     width="hidden_size",
     inner_width="inner_size",
     non_parametric_fields=frozenset(
-        "num_heads H_cycles L_cycles h_update_period rms_norm_eps rope_theta loss_type halt_max_steps "
-        "halt_exploration_prob q_continue gradient_L_steps forward_dtype".split()
+        {
+            "num_heads",
+            "H_cycles",
+            "L_cycles",
+            "h_update_period",
+            "rms_norm_eps",
+            "rope_theta",
+            "loss_type",
+            "halt_max_steps",
+            "halt_exploration_prob",
+            "q_continue",
+            "gradient_L_steps",
+            "forward_dtype",
+        }
     ),
     metrics=("loss", "exact_accuracy", "cell_accuracy", "blank_accuracy", "q_halt_accuracy"),
 )

@@ -15,8 +15,21 @@ FAMILY = Family(
     width="n_embd",
     inner_width="inner_size",
     non_parametric_fields=frozenset(
-        "n_head halt_max_steps h_update_period halt_bias_init halt_epsilon ponder_loss_weight q_loss_weight "
-        "dropout rms_norm_eps rope_theta forward_dtype gradient_checkpointing seq_len".split()
+        {
+            "n_head",
+            "halt_max_steps",
+            "h_update_period",
+            "halt_bias_init",
+            "halt_epsilon",
+            "ponder_loss_weight",
+            "q_loss_weight",
+            "dropout",
+            "rms_norm_eps",
+            "rope_theta",
+            "forward_dtype",
+            "gradient_checkpointing",
+            "seq_len",
+        }
     ),
     cost_only_fields=("gradient_checkpointing",),
     metrics=("loss", "perplexity", "bits_per_byte", "accuracy", "steps"),
