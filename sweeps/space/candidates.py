@@ -61,6 +61,7 @@ class Candidates:
     """
 
     def __init__(self, config: SweepConfig, model_fields: Mapping[str, int]) -> None:
+        self._made_from = config, dict(model_fields)
         self.space = Space.parse(config.space, config.family)
         self._family = get_family(config.family)
         self._builder = CandidateBuilder(config, model_fields)
@@ -79,6 +80,10 @@ class Candidates:
         )
         self.shapes = self._find_shapes()
         """The feasible models, enumerated; None where a range is continuous or the space too large."""
+
+    def __reduce__(self) -> tuple[type[Candidates], tuple[SweepConfig, dict[str, int]]]:
+        """Pickle what they are made from: rules and expressions are code, which pickle does not take."""
+        return Candidates, self._made_from
 
     @property
     def family(self) -> str:
