@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from hrm.config.presets import list_presets, load_preset
+from hrm.models.count_table import estimate_by_size_guide
 from hrm.models.puzzle.config import PuzzleHRMConfig
-from hrm.models.puzzle.count_table import estimate
 from hrm.models.puzzle.counting import count
 from hrm.size_guide.parts import YES, Section, Verdict, always, counts, model, table, within_tolerance
 from hrm.system.units import percent, scaled
@@ -18,7 +18,7 @@ EXPANSIONS = (1, 2, 3, 4)
 
 def estimator() -> Section:
     """The guide's formula and its `approx_params`."""
-    tried = [count(config).params - estimate(config) for config in _grid()]
+    tried = [count(config).params - estimate_by_size_guide(config) for config in _grid()]
     (shortfall,) = set(tried)
     grid = f"every even width to {GRID_WIDTHS[-1]:,}, expansions {EXPANSIONS[0]} to {EXPANSIONS[-1]}"
     off_path = list(_off_its_path())
@@ -63,7 +63,7 @@ def _off_its_path() -> Iterator[tuple[str, int, int]]:
     }
     for what, fields in changes.items():
         config = model("tiny_demo", **fields)
-        yield what, count(config).params, estimate(config)
+        yield what, count(config).params, estimate_by_size_guide(config)
 
 
 def _estimator_verdict(shortfall: int, errors: list[float]) -> Verdict:
@@ -97,21 +97,21 @@ def presets() -> Section:
         map(load_preset, list_presets("puzzle")), key=lambda preset: counts(preset.name).params
     ):
         config, exact, off = model(preset.name), counts(preset.name), ""
-        if preset.claim:
-            error = preset.claim_error(exact.params)
+        if preset.reported_params:
+            error = preset.compare_params(exact.params)
             off = percent(error)
-            claimed = f"{preset.place}: {preset.claim}"
+            claimed = f"{preset.source}: {preset.reported_params}"
             verdicts.append(Verdict(claimed, f"{exact.params:,} ({off})", within_tolerance(error)))
         rows.append((
             f"`{preset.name}`",
             f"{config.hidden_size}/{config.num_heads}/{config.H_layers}+{config.L_layers}",
-            f"{config.H_cycles}×{config.L_cycles}", preset.claim or "", f"{exact.trainable_params:,}",
+            f"{config.H_cycles}×{config.L_cycles}", preset.reported_params or "", f"{exact.trainable_params:,}",
             f"{exact.params:,}", off, scaled(_formula(config)),
         ))  # fmt: skip
     head = ("preset", "H/heads/layers", "cycles", "claimed", "trainable", "with puzzle embedding", "off by",
             "12H² formula")  # fmt: skip
     tiny, custom, medium = (counts(name).params for name in ("tiny_demo", "small_custom", "medium"))
-    claim = load_preset("small_custom").claim
+    claim = load_preset("small_custom").reported_params
     smaller = (
         f'with a layer less in each module, as in the guide\'s "Medium" command, it has {scaled(medium)}'
     )

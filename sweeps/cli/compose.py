@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 from hydra.core.config_store import ConfigStore
 
 from hrm.config.errors import ConfigError, UnknownNameError, UserError
-from hrm.config.run_config import ALIASES, DEFAULT_TASK, DEVICES
+from hrm.config.run_config import ALIASES, DEFAULT_TASK, DEVICES, check_task_fits
 from hrm.config.schema import build_config
 from hrm.data.registry import TASKS, task_kind
 from hrm.models.registry import get_family
@@ -253,10 +253,7 @@ def _check(config: SweepConfig) -> None:
         raise ConfigError("device", config.device, f"must be one of: {', '.join(DEVICES)}")
     task = task_kind(str(config.task["name"]))
     build_config(task.config_class, config.task, "task")
-    if task.family != config.family:
-        raise ConfigError(
-            "task", config.task["name"], f"fits the {task.family} family, not family={config.family}"
-        )
+    check_task_fits(str(config.task["name"]), kind)
 
 
 def _unknown(key: str, values: Mapping[str, Any]) -> UnknownNameError:

@@ -18,7 +18,7 @@ from hrm.data.base import Batch, Dataset, Split
 from sweeps.analysis.statistics import TEST_NAME
 from sweeps.callbacks.base import Callback
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
-from sweeps.events import Job, Report
+from sweeps.events import Job, Validation
 from sweeps.results import metadata as setting
 from sweeps.results.metadata import SweepMetadata
 from sweeps.results.schema import CURVE_COLUMNS, TRIAL_COLUMNS, table
@@ -132,7 +132,7 @@ def drive(dispatcher: TrialRunner, curve: Curve) -> None:
     Simulator(dispatcher, lambda job, index: make_report(job, index, curve), slots=2).run()
 
 
-def make_report(job: Job, index: int, curve: Curve = plausible) -> Report:
+def make_report(job: Job, index: int, curve: Curve = plausible) -> Validation:
     """The job's report at an index, from 1."""
     step = job.run.train.report_steps()[index - 1]
     blank = curve(job, step / job.run.train.steps)
@@ -143,7 +143,7 @@ def make_report(job: Job, index: int, curve: Curve = plausible) -> Report:
     flops = job.flops_per_step * step
     last = index == job.run.train.num_reports
     answers = made_up_answers(job) if last and job.keep_model else None
-    return Report(index=index, step=step, train_flops=flops, train_seconds=flops / 2e10,
+    return Validation(index=index, step=step, train_flops=flops, train_seconds=flops / 2e10,
                   eval_seconds=0.1 * index, metrics=metrics, answers=answers)  # fmt: skip
 
 

@@ -8,8 +8,9 @@ from hrm.models.registry import Family
 
 FAMILY = Family(
     name="puzzle",
+    tasks="puzzle",
     config_class=PuzzleHRMConfig,
-    model_class="PuzzleHRM",
+    model_class="hrm.models.puzzle.model:PuzzleHRM",
     count=count,
     rules=RULES,
     width="hidden_size",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from hrm.models.registry import Family
 from hrm.models.text.config import RULES, TextHRMConfig
-from hrm.models.text.counting import count
+from hrm.models.text.counting import count, fewest_training_flops
 
 FAMILY = Family(
     name="text",
+    tasks="text",
     config_class=TextHRMConfig,
-    model_class="TextHRM",
+    model_class="hrm.models.text.model:TextHRM",
     count=count,
     rules=RULES,
     width="n_embd",
@@ -33,5 +34,5 @@ FAMILY = Family(
     ),
     cost_only_fields=("gradient_checkpointing",),
     metrics=("loss", "perplexity", "bits_per_byte", "accuracy", "steps"),
-    adaptive=True,
+    min_flops_per_step=fewest_training_flops,
 )
