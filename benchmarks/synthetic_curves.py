@@ -39,7 +39,7 @@ class SyntheticCurves:
         accuracy = self.ceiling(job) * (1 - math.exp(-3 * fraction)) + self._error(job, index)
         scores = {"blank_accuracy": accuracy, "exact_accuracy": accuracy**2, "loss": 1 - accuracy}
         splits = ["valid", *(["test"] if job.read_test and index == train.num_reports else [])]
-        step = train.report_steps()[index - 1]
+        step = train.list_report_steps()[index - 1]
         return Validation(
             index=index,
             step=step,

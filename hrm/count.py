@@ -11,7 +11,7 @@ from hrm.config.presets import Preset, list_presets, load_preset
 from hrm.config.run_config import RunConfig, merge_overrides, qualify
 from hrm.config.schema import parse_dotlist
 from hrm.config.train_config import TrainConfig
-from hrm.data.registry import task_kind
+from hrm.data.registry import get_task_kind
 from hrm.models.count_table import format_counts, format_presets
 from hrm.models.registry import list_families
 
@@ -80,7 +80,7 @@ def _select_counted(preset: Preset) -> dict[str, Any]:
 
 
 def _read_task_sizes(config: RunConfig) -> dict[str, Any]:
-    fields = task_kind(config.task.name).counted_fields(config.task)
+    fields = get_task_kind(config.task.name).counted_fields(config.task)
     if fields is None:
         rule = "has sizes that only its data decide"
         hint = "Give vocab_size=, seq_len= and num_puzzle_identifiers= instead."
@@ -88,5 +88,10 @@ def _read_task_sizes(config: RunConfig) -> dict[str, Any]:
     return {f"model.{name}": value for name, value in fields.items()}
 
 
+def run_program() -> int:
+    """Run the command line of this process and return its exit code."""
+    return run_cli(main)
+
+
 if __name__ == "__main__":
-    sys.exit(run_cli(main))
+    sys.exit(run_program())

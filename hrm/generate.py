@@ -98,7 +98,7 @@ def continue_prompt(trainer: Trainer, config: GenerateConfig) -> str:
         rule = f"has {len(start) - 1} tokens, and the context of {context} holds the start and one more"
         raise ConfigError("prompt", config.prompt, rule, "Shorten it")
     model: Any = trainer.model
-    model.load_state_dict(trainer.evaluation_state())
+    model.load_state_dict(trainer.get_evaluation_weights())
     model.eval()
     generator = torch.Generator(trainer.device)
     generator.manual_seed(config.seed)

@@ -36,7 +36,7 @@ from hrm.models.base import TensorBatch
 from hrm.models.puzzle.checkpoint_names import load_official
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.puzzle.model import Outputs, PuzzleHRM
-from hrm.training.optimizers import learning_rate
+from hrm.training.optimizers import compute_lr
 
 ABOVE_A_BOUND = 1
 
@@ -306,9 +306,7 @@ def _compare_training(file: GoldenFile, recorded: dict[str, Any]) -> Iterator[Gr
         loss.backward()
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                rate = learning_rate(
-                    group["peak_lr"], step, train.steps, train.warmup_steps, train.lr_min_ratio
-                )
+                rate = compute_lr(group["peak_lr"], step, train.steps, train.warmup_steps, train.lr_min_ratio)
                 group["lr"] = rate
             optimizer.step()
             optimizer.zero_grad()

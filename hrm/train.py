@@ -76,5 +76,10 @@ def main(arguments: list[str]) -> int:
     return run_command(arguments)
 
 
+def run_program() -> int:
+    """Run the command line of this process and return its exit code."""
+    return run_cli(main)
+
+
 if __name__ == "__main__":
-    sys.exit(run_cli(main))
+    sys.exit(run_program())

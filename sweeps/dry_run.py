@@ -8,7 +8,7 @@ from typing import Any
 
 from hrm.config.presets import list_presets
 from hrm.models.registry import get_family
-from hrm.system.units import in_flops, scaled
+from hrm.system.units import format_flops, format_scaled
 from sweeps.analysis.statistics import TEST_NAME
 from sweeps.config import SweepConfig
 from sweeps.quantities import TRAINING_FLOPS, parse_count
@@ -84,7 +84,7 @@ def _bounds(candidates: Candidates, config: SweepConfig) -> list[str]:
     if flops_budget.flops is None:
         return lines + _line("compute of a trial", f"the same {flops_budget.steps:,} steps for all")
     reference = f"what {config.train.reference} spends in {flops_budget.steps:,} steps"
-    return lines + _line("compute of a trial", f"{in_flops(flops_budget.flops)}: {reference}")
+    return lines + _line("compute of a trial", f"{format_flops(flops_budget.flops)}: {reference}")
 
 
 def _counts(candidates: Candidates) -> list[str]:
@@ -97,7 +97,11 @@ def _counts(candidates: Candidates) -> list[str]:
     lines += _line("distinct feasible trials", _count(candidates.num_feasible_trials))
     sizes = [int(size) for size in shapes.costs[PARAMS.name]]
     for name, costs in shapes.costs.items():
-        shown = _range(sizes) if name == PARAMS.name else f"{scaled(min(costs))} to {scaled(max(costs))}"
+        shown = (
+            _range(sizes)
+            if name == PARAMS.name
+            else f"{format_scaled(min(costs))} to {format_scaled(max(costs))}"
+        )
         lines += _line(CONSTRAINTS[name].noun, shown)
     flops = [int(flops) for flops in shapes.costs[FLOPS_PER_STEP.name]]
     lines += _line(
@@ -134,7 +138,7 @@ def _shape_facts(candidates: Candidates, one: Candidate) -> list[str]:
         f"{one.num_params:,}",
         "" if full is None else f"{full:.1%}",
         f"{one.inner_over_width:.2f}",
-        scaled(one.flops_per_step),
+        format_scaled(one.flops_per_step),
         f"{one.run.train.steps:,}",
         "yes" if candidates.budget.is_iso_parameter(one.num_params) else "no",
     ]
@@ -145,7 +149,7 @@ def _presets(candidates: Candidates, verdicts: Mapping[str, str | None]) -> list
     for name in list_presets(candidates.family):
         place = candidates.fit_preset(name)
         counts = [f"{count:,}" if count is not None else "" for count in (place.num_params, place.steps)]
-        flops = scaled(place.flops_per_step) if place.flops_per_step is not None else ""
+        flops = format_scaled(place.flops_per_step) if place.flops_per_step is not None else ""
         verdict = verdicts.get(name) or place.violation or "fits, but baseline.presets leaves it out"
         rows.append([name, *counts, flops, verdict])
     return _table(rows)
@@ -171,7 +175,7 @@ def _runs(candidates: Candidates, config: SweepConfig, presets: list[str]) -> li
     total = search + baselines + confirmations + (search if is_random else 0)
     lines += _line("runs in all", f"{'about ' if is_random else ''}{total:,}")
     if candidates.flops_budget.flops is not None:
-        lines += _line("training compute", f"at most {in_flops(total * candidates.flops_budget.flops)}")
+        lines += _line("training compute", f"at most {format_flops(total * candidates.flops_budget.flops)}")
     if confirmations:
         lines += _line("verdict by", TEST_NAME)
     return lines + _limits(config)
@@ -182,7 +186,7 @@ def _limits(config: SweepConfig) -> list[str]:
     said = [f"{stop.trials:,} search and baseline trials"] if stop.trials is not None else []
     if stop.flops is not None:
         flops = parse_count(stop.flops, TRAINING_FLOPS, "stop.flops")
-        said.append(f"{in_flops(flops)} of search and baseline training")
+        said.append(f"{format_flops(flops)} of search and baseline training")
     if stop.no_improvement is not None:
         said.append(f"{stop.no_improvement:,} search trials without a better best")
     if stop.hours is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hrm.config.errors import ConfigError
 from hrm.config.schema import build_config
 from hrm.data.base import Dataset
-from hrm.data.registry import open_task, task_kind
+from hrm.data.registry import get_task_kind, open_task
 from hrm.models.registry import get_family
 from hrm.training.progress import DataProgress
 from sweeps import report
@@ -101,7 +101,7 @@ def resume(config: SweepConfig, out: Path) -> Path:
 def _find_candidates(config: SweepConfig) -> Candidates:
     """Return the space within its budget, after all checks that need no machine."""
     task = _read_task(config)
-    fields = task_kind(task.name).counted_fields(task)
+    fields = get_task_kind(task.name).counted_fields(task)
     candidates = Candidates(config, open_task(task).model_fields if fields is None else fields)
     check_decisions(config, candidates)
     presets, left_out = choose_presets(config.baseline.presets, candidates, None)
@@ -197,7 +197,7 @@ def _open_storage(config: SweepConfig) -> Storage | None:
 
 
 def _read_task(config: SweepConfig) -> Any:
-    return build_config(task_kind(config.task["name"]).config_class, config.task, "task")
+    return build_config(get_task_kind(config.task["name"]).config_class, config.task, "task")
 
 
 def _check_machine(config: SweepConfig, candidates: Candidates) -> Machine:

@@ -15,7 +15,7 @@ from hrm.config.train_config import TrainConfig
 from hrm.models.counting import Counts
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.registry import Family, get_family
-from hrm.system.units import in_bytes, percent, scaled
+from hrm.system.units import format_bytes, format_percent, format_scaled
 
 C4_TOKENS = 156e9
 """Tokens of allenai/c4, English (arXiv 2104.08758, table 1). They are spaCy's, where a word is one token: T5 makes
@@ -44,10 +44,11 @@ def format_counts(label: str, config: RunConfig) -> str:
     sections = {
         "Parameters": _list_parameters(family, config.model, counts),
         f"FLOPs, batch of {train.batch_size}{accumulated}": [
-            (name, f"{flops:,}", scaled(flops)) for name, flops in _list_flops(family, config, counts).items()
+            (name, f"{flops:,}", format_scaled(flops))
+            for name, flops in _list_flops(family, config, counts).items()
         ],
         f"Bytes of training on a CPU, batch of {train.batch_size}, {config.model.forward_dtype} forward": [
-            (name, f"{size:,}", in_bytes(size)) for name, size in memory.items()
+            (name, f"{size:,}", format_bytes(size)) for name, size in memory.items()
         ],
     }
     blocks = [f"{title}\n{align_columns(rows)}" for title, rows in sections.items()]
@@ -64,14 +65,14 @@ def _list_parameters(family: Family, model: Any, counts: Counts) -> list[tuple[s
     rows = [("trainable", f"{counts.trainable_params:,}", "")]
     if counts.puzzle_embedding_params:
         rows.append(("puzzle embedding", f"{counts.puzzle_embedding_params:,}", ""))
-    rows.append(("total (what a budget bounds)", f"{counts.params:,}", scaled(counts.params)))
+    rows.append(("total (what a budget bounds)", f"{counts.params:,}", format_scaled(counts.params)))
     if counts.buffers:
         rows.append(("buffers (initial states)", f"{counts.buffers:,}", ""))
     if isinstance(model, PuzzleHRMConfig):
         estimate = estimate_by_size_guide(model)
         rows.append(("the size guide's estimate", f"{estimate:,}", f"{estimate - counts.params:+,}"))
     if preset := find_preset_with_params(family, counts.params):
-        error = percent(preset.compare_params(counts.params))
+        error = format_percent(preset.compare_params(counts.params))
         rows.append((f"reported for {preset.name}", str(preset.reported_params), f"exact is {error}"))
     return rows
 
@@ -135,8 +136,8 @@ def format_presets(family_name: str) -> str:
     if any(time for _, time in times):
         parts += [
             _format_table([_make_time_row(preset, time) for preset, time in times if time]),
-            f"hours: the documented epochs over the documented share of C4 ({scaled(C4_TOKENS)} tokens, as arXiv\n"
-            "2104.08758 counts), counted FLOPs, at least and at most, "
+            "hours: the documented epochs over the documented share of C4 "
+            f"({format_scaled(C4_TOKENS)} tokens, as arXiv\n2104.08758 counts), counted FLOPs, at least and at most, "
             f"{DEVICE_FLOPS_PER_SECOND / 1e12:.0f} TFLOP/s at {UTILIZATION:.0%} utilization (assumed)",
         ]
     return "\n\n".join(parts)
@@ -156,9 +157,9 @@ def _make_preset_row(
         **{name: format_value(getattr(model, name)) for name in varied},
         "reported": str(reported.reported_params) if reported else "-",
         "exact": f"{counts.params:,}",
-        "error": percent(reported.compare_params(counts.params)) if reported else "-",
-        "FLOPs a step": scaled(counts.flops_per_step),
-        "training bytes": in_bytes(counts.total_bytes),
+        "error": format_percent(reported.compare_params(counts.params)) if reported else "-",
+        "FLOPs a step": format_scaled(counts.flops_per_step),
+        "training bytes": format_bytes(counts.total_bytes),
         "reported VRAM": f"{vram} GB" if vram else "-",
         "enough": judge_memory(counts.total_bytes, vram) if vram else "-",
     }
@@ -167,7 +168,7 @@ def _make_preset_row(
 def _make_time_row(preset: Preset, time: TrainingTime) -> TableRow:
     return {
         "preset": preset.name,
-        "tokens": scaled(time.tokens),
+        "tokens": format_scaled(time.tokens),
         "reported hours": time.reported,
         f"hours on {DEVICE}": f"{time.min_hours:,.3g} to {time.max_hours:,.3g}",
         "plausible": time.verdict,

@@ -81,8 +81,15 @@ def _folder_part(argument: str) -> str:
 _ASSIGNMENT = re.compile(r"(?P<prefix>\+{0,2})(?P<key>[^+~=\s][^=\s]*)=(?P<value>.*)", re.DOTALL)
 
 
+def run_program() -> int:
+    """Run the command line of this process and return its exit code."""
+    from hrm.config.command_line import run_cli
+
+    return run_cli(main)
+
+
 def main(arguments: list[str]) -> int:
-    """Runs the sweeps that the command line asks for, or prints what Hydra's flags ask for.
+    """Run the sweeps that the command line asks for, or prints what Hydra's flags ask for.
 
     Returns:
         The exit code.

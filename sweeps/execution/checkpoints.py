@@ -97,7 +97,7 @@ class Checkpoint:
         import torch
 
         with contextlib.suppress(OSError):
-            self._folder.write(TRAINED, partial(torch.save, trainer.weights()))
+            self._folder.write(TRAINED, partial(torch.save, trainer.export_weights()))
 
 
 class Checkpoints(Callback):

@@ -14,7 +14,7 @@ from hrm.config.errors import UserError
 from hrm.data.base import Dataset
 from hrm.data.registry import open_task
 from hrm.models.registry import get_family
-from hrm.system.device import held_bytes, is_out_of_memory, resolve_device
+from hrm.system.device import get_allocated_bytes, is_out_of_memory, resolve_device
 from hrm.training.divergence import Diverged
 from hrm.training.trainer import Trainer
 from sweeps.events import OUT_OF_MEMORY, Ended, Job, Validation
@@ -113,12 +113,12 @@ def _train(
             checkpoint.save_if_due(trainer, reports, step)
 
     while not trainer.finished:
-        values = trainer.next_report(between_steps)
+        values = trainer.train_to_next_validation(between_steps)
         if ahead is not None:
             ahead.wait()
         metrics = dict(values.metrics)
         if job.measure_latency:
-            metrics[LATENCY.metric] = trainer.latency(dataset.valid)
+            metrics[LATENCY.metric] = trainer.measure_latency(dataset.valid)
         if trainer.finished and job.read_test:
             test = trainer.evaluate(dataset.test)
             metrics |= {f"test/{name}": value for name, value in test.items()}
@@ -150,7 +150,7 @@ def _open(task: Any) -> Dataset:
 def _failure(job: Job, error: Exception) -> Ended:
     reason, held = describe(error), None
     if is_out_of_memory(error):
-        held = held_bytes(resolve_device(job.run.device))
+        held = get_allocated_bytes(resolve_device(job.run.device))
         predicted = get_family(job.run.family).count(job.run.model, job.run.train.batch_size, job.run.train)
         reason += f" (predicted {predicted.total_bytes:,} bytes, held {held:,} when no more could be had)"
     return Ended(

@@ -69,5 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def run_program() -> int:
+    """Run the command line of this process and return its exit code."""
+    return run_cli(main)
+
+
 if __name__ == "__main__":
-    sys.exit(run_cli(main))
+    sys.exit(run_program())

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 
-from hrm.system.machine import available_cpus
+from hrm.system.machine import count_cpus
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.charts import comparison, importance, pareto, progress, saving, shape
 from sweeps.report.charts.chart import Chart
@@ -68,4 +68,4 @@ def _found(folder: SweepFolder) -> Iterator[tuple[str, Chart]]:
 def _drawers(num_trials: int) -> Executor:
     if num_trials < MANY_TRIALS:
         return ThreadPoolExecutor(1)
-    return ProcessPoolExecutor(available_cpus(), get_context("spawn"))
+    return ProcessPoolExecutor(count_cpus(), get_context("spawn"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from hrm.config.errors import UnknownNameError
 from hrm.config.run_config import qualify
-from hrm.system.units import in_flops
+from hrm.system.units import format_flops
 from sweeps.analysis.comparison import Arm, Comparison, get_score_resolution
 from sweeps.analysis.statistics import MAX_SEEDS, Estimate, estimate
 from sweeps.analysis.sweep_folder import SweepFolder
@@ -51,7 +51,7 @@ def ratio(value: float | None) -> str:
 
 
 def flops(value: float | None) -> str:
-    return NONE if value is None else in_flops(value)
+    return NONE if value is None else format_flops(value)
 
 
 def seconds(value: float | None) -> str:

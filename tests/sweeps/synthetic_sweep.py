@@ -56,7 +56,7 @@ class Puzzles(Dataset):
     def __init__(self, num_valid: int = 400, num_test: int = 1000) -> None:
         self.valid, self.test = _split(num_valid), _split(num_test)
 
-    def train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
+    def get_train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
         raise AssertionError("curves are made up here, nothing is trained")
 
 
@@ -134,7 +134,7 @@ def drive(dispatcher: TrialRunner, curve: Curve) -> None:
 
 def make_report(job: Job, index: int, curve: Curve = plausible) -> Validation:
     """The job's report at an index, from 1."""
-    step = job.run.train.report_steps()[index - 1]
+    step = job.run.train.list_report_steps()[index - 1]
     blank = curve(job, step / job.run.train.steps)
     metrics: dict[str, float | None] = {"train/loss": 2.5 * (1 - blank), "train/lm_loss": None}
     metrics |= {"valid/" + name: value for name, value in _scores(blank).items()}

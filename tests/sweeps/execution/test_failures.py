@@ -117,7 +117,7 @@ def test_the_most_that_was_seen_is_told() -> None:
     deaths.began(1, unknown)
     taken = b"1" * 2**26
     deaths.look()
-    seen = machine.resident_bytes()
+    seen = machine.get_resident_bytes()
     del taken
     deaths.look()
     kernel.kills = 5

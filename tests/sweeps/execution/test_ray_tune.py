@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrm.data.registry import open_task, task_kind
+from hrm.data.registry import get_task_kind, open_task
 from sweeps.callbacks.base import Callback
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
 from sweeps.errors import ResourceError
@@ -156,7 +156,7 @@ CONFIG = SweepConfig(
 
 
 def make_plan() -> Scheduler:
-    task = task_kind(TASK["name"]).config_class(**TASK)
+    task = get_task_kind(TASK["name"]).config_class(**TASK)
     candidates = Candidates(CONFIG, open_task(task).model_fields)
     return Scheduler(CONFIG, candidates, None, SHARES.slots)
 
@@ -166,7 +166,7 @@ def told(plan: Scheduler) -> list[Any]:
 
     def timeless(outcome: Outcome) -> Outcome:
         reports = [dataclasses.replace(one, train_seconds=0.0, eval_seconds=0.0) for one in outcome.reports]
-        return dataclasses.replace(outcome, reports=tuple(reports))
+        return outcome._replace(reports=tuple(reports))
 
     return [(job, timeless(outcome), trial) for job, outcome, trial in decisions(plan)]
 
@@ -228,14 +228,14 @@ def test_data_that_come_along_lie_once_on_a_machine(ray: Any) -> None:
     """Whoever asks Ray's object store for them reads the same bytes there, and cannot change them."""
     from sweeps.execution import ray_tune as ray_bridge
 
-    dataset = open_task(task_kind(TASK["name"]).config_class(**TASK))
+    dataset = open_task(get_task_kind(TASK["name"]).config_class(**TASK))
     stored = ray_bridge.stored(dataset)
     first, second = (ray_bridge.ray.get(stored).dataset for _ in range(2))
     for split in ("valid", "test"):
         arrays = [getattr(one, split).inputs for one in (first, second)]
         assert np.shares_memory(*arrays) and not any(array.flags.writeable for array in arrays)
-    for name, array in dataset.train_batch(3, 8, 0).items():
-        assert (first.train_batch(3, 8, 0)[name] == array).all()
+    for name, array in dataset.get_train_batch(3, 8, 0).items():
+        assert (first.get_train_batch(3, 8, 0)[name] == array).all()
 
 
 @pytest.mark.parametrize(

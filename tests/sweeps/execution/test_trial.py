@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from hrm.system.machine import resident_bytes
+from hrm.system.machine import get_resident_bytes
 from hrm.training.checkpoint import load
 from hrm.training.divergence import Diverged
 from sweeps.cli.compose import sweep_config
@@ -70,7 +70,7 @@ def test_latency_is_measured_when_asked_and_changes_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("fault", "reason", "place"),
     [
-        (DIVERGES, "Diverged: ", "in next_report"),
+        (DIVERGES, "Diverged: ", "in train_to_next_validation"),
         (RAISES, "DataError: task=/nowhere/at/all", "in open_task"),
         (NEEDS_TOO_MUCH_MEMORY, "OutOfMemory: ", "in __init__"),
     ],
@@ -207,7 +207,7 @@ def test_of_a_sweep_the_model_that_is_too_large_is_a_row_with_both_counts(tmp_pa
             "budget": {"max_params": "1G"}, "baseline": {"presets": []}, "confirm": {"finalists": 0},
         }
     )  # fmt: skip
-    held, more = resident_bytes() or 0, 2**28
+    held, more = get_resident_bytes() or 0, 2**28
     with address_space(more):
         by_turns(config, tmp_path)
     rows = {row["p.hidden_size"]: row for row in read_trials(tmp_path).to_pylist()}
