@@ -42,7 +42,6 @@ from sweeps.scheduler.stopping import start_clock
 from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.objectives import METRIC_DIRECTIONS, metrics
 from sweeps.space.candidates import Candidates
-from sweeps.space.constraints import MEMORY
 
 if TYPE_CHECKING:
     from sweeps.execution.ray_tune import Connection
@@ -107,7 +106,7 @@ def _find_candidates(config: SweepConfig) -> Candidates:
     check_decisions(config, candidates)
     presets, left_out = choose_presets(config.baseline.presets, candidates, None)
     if config.baseline.presets and not presets:
-        reasons = "; ".join(f"{place.name} {place.misfit}" for place in left_out)
+        reasons = "; ".join(f"{place.name} {place.violation}" for place in left_out)
         rule = f"none of them can be trained here: {reasons}"
         hint = "Name another preset, raise the budget, or leave baseline.presets out"
         raise BudgetError("baseline.presets", config.baseline.presets, rule, hint)
@@ -139,7 +138,7 @@ def _execute(
     command: Sequence[str] = (),
 ) -> None:
     """Run the sweep in `out` from where it stands: from the start in a new folder."""
-    allocation = share(config, ray.machines, candidates.largest(MEMORY))
+    allocation = share(config, ray.machines, candidates.max_memory_bytes)
     # The number of slots decides what a decision may know: another machine must find it in the configuration.
     config = dataclasses.replace(config, max_concurrent=allocation.slots)
     scheduler, log = restore(
@@ -209,7 +208,7 @@ def _check_machine(config: SweepConfig, candidates: Candidates) -> Machine:
     from hrm.system.device import resolve_device
 
     resolve_device(config.device)
-    allocation = share(config, [machine], candidates.largest(MEMORY))
+    allocation = share(config, [machine], candidates.max_memory_bytes)
     # Ray counts processors to keep trials apart; slots beyond them are the user's wish.
     num_cpus = max(machine.num_cpus, allocation.slots * allocation.cpus_per_trial)
     return dataclasses.replace(machine, num_cpus=num_cpus)

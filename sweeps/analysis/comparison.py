@@ -25,7 +25,7 @@ from sweeps.analysis.statistics import (
 from sweeps.results.metadata import SweepMetadata
 from sweeps.results.schema import PARAMETER_PREFIX, metric_columns, objective_columns
 from sweeps.search.objectives import METRIC_DIRECTIONS
-from sweeps.space.constraints import Budget
+from sweeps.space.budget import Budget
 
 ArmKind = Literal["finalist", "preset", "random"]
 _BY_JOB: dict[str, ArmKind] = {"search": "finalist", "baseline": "preset", "random": "random"}
@@ -116,7 +116,7 @@ def _arm(name: str, runs: list[dict[str, Any]], kind: ArmKind, metrics: list[str
         name=name,
         kind=kind,
         params=first["params"],
-        fullness=budget.fullness(first["params"]),
+        fullness=budget.used_share(first["params"]),
         iso_parameter=budget.is_iso_parameter(first["params"]),
         inner_over_width=first["inner_over_width"],
         train_flops=sum(flops) / len(flops) if flops else None,

@@ -74,7 +74,7 @@ class SweepFolder:
     def width_field(self) -> str:
         """The field of the model's width in this sweep's family."""
         name = self.read_config(self.trials[0])["family"] if self.trials else "puzzle"
-        return get_family(name).lattice.width
+        return get_family(name).width
 
     @property
     def best_config(self) -> dict[str, Any] | None:

@@ -19,7 +19,8 @@ from sweeps.errors import OutputError
 from sweeps.results.provenance import Provenance
 from sweeps.results.schema import SCHEMA_VERSION
 from sweeps.search.objectives import Objective, Objectives, parse
-from sweeps.space.constraints import PARAMS, Budget
+from sweeps.space.budget import Budget
+from sweeps.space.constraints import PARAMS
 from sweeps.space.space import space_hash
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class SweepMetadata:
 
     @property
     def budget(self) -> Budget:
-        return Budget(self.max_params, self.min_params)
+        return Budget.of(max_params=self.max_params, min_params=self.min_params)
 
     @property
     def goal(self) -> Objective:
@@ -129,13 +130,13 @@ def describe(
         command: arguments of `run_sweep.py` that start the same sweep again.
         test_name: the statistical test that will decide.
     """
-    space = candidates.space
+    space, budget = candidates.space, candidates.budget
     entries = [
         PresetEntry(name=name, params=preset.num_params, left_out=None)
         for name, preset in scheduler.presets.items()
     ]
     entries += [
-        PresetEntry(name=place.name, params=place.num_params, left_out=place.misfit)
+        PresetEntry(name=place.name, params=place.num_params, left_out=place.violation)
         for place in scheduler.left_out
     ]
     return SweepMetadata(
@@ -151,9 +152,9 @@ def describe(
         data_fingerprint=dataset.fingerprint,
         num_valid=len(dataset.valid),
         num_test=len(dataset.test),
-        max_params=candidates.budget.max_params,
-        min_params=candidates.budget.min_params,
-        other_bounds=[str(bound) for bound in candidates.budget.bounds if bound.measure is not PARAMS],
+        max_params=budget.max_params,
+        min_params=budget.min_params,
+        other_bounds=[str(bound) for bound in budget.bounds if bound.constraint is not PARAMS],
         parameters=list(space.parameters),
         derived=[*([space.filled] if space.filled else []), *space.derived],
         space_hash=space_hash(config.space),

@@ -83,7 +83,7 @@ def test_the_journal_keeps_what_was_rejected_and_goes_on_as_if_never_closed(
     assert rejections(reopened) == rejections(uncut) != []
     for rejection in rejections(uncut):
         assert candidates.candidate(rejection.params) is None
-        assert rejection.violation == candidates.excess(rejection.params) > 0
+        assert rejection.violation == candidates.violation(rejection.params) > 0
 
 
 def test_teaching_spares_rejections(monkeypatch: pytest.MonkeyPatch) -> None:
