@@ -23,7 +23,7 @@ from sweeps.analysis.statistics import (
     seeds_to_settle,
 )
 from sweeps.results.metadata import SweepMetadata
-from sweeps.results.schema import PARAMETER_PREFIX, metric_columns, objective_columns
+from sweeps.results.schema import PARAMETER_PREFIX, select_metrics, select_objectives
 from sweeps.search.objectives import METRIC_DIRECTIONS
 from sweeps.space.budget import Budget
 
@@ -79,7 +79,7 @@ class Arm:
 def read_arms(trials: pa.Table, budget: Budget) -> list[Arm]:
     """The arms that have confirmation runs, finalists first, in the order of their first runs."""
     rows = trials.to_pylist()
-    metrics = ["objective", *metric_columns(trials), *objective_columns(trials.column_names)]
+    metrics = ["objective", *select_metrics(trials.column_names), *select_objectives(trials.column_names)]
     kinds = {row["arm"]: _BY_JOB[row["kind"]] for row in rows if row["kind"] in _BY_JOB}
     confirmations: dict[str, list[dict[str, Any]]] = {}
     for row in rows:

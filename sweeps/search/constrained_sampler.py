@@ -120,7 +120,7 @@ class ConstrainedSampler(BaseSampler):
             for name, space in searched.items():
                 if name not in params:
                     params[name] = self._inner.sample_independent(study, trial, name, space)
-            yield self._candidates.on_grid(fixed | params)
+            yield self._candidates.to_grid(fixed | params)
 
     def _choose_instead(self, proposal: dict[str, Any] | None) -> Candidate:
         """Return the nearest candidate to a proposal, or any where there is none."""

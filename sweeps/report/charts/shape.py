@@ -15,7 +15,7 @@ from sweeps.report.charts.chart import Axis, Chart, Layer, Lines, Panel, Points,
 from sweeps.report.charts.style import metric_label
 from sweeps.report.format import count, score
 from sweeps.results.schema import PARAMETER_PREFIX
-from sweeps.results.tables import short
+from sweeps.results.tables import format_short
 
 MAX_PANELS = 4
 MAX_TICKS = 6
@@ -57,7 +57,7 @@ def build_shape(folder: SweepFolder) -> Chart | None:
 def told(folder: SweepFolder, row: Row) -> str:
     """What a reader who points at a trial is told."""
     names = folder.metadata.value_names
-    values = [f"{name}={short(row[PARAMETER_PREFIX + name])}" for name in names]
+    values = [f"{name}={format_short(row[PARAMETER_PREFIX + name])}" for name in names]
     return f"{row['arm']}: {score(row['objective'])}, {count(row['params'])} parameters, {' '.join(values)}"
 
 
