@@ -36,7 +36,7 @@ from hrm.models.base import TensorBatch
 from hrm.models.puzzle.checkpoint_names import load_official
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.puzzle.model import Outputs, PuzzleHRM
-from hrm.training.optimizers import compute_lr
+from hrm.training.optimizers import step_optimizers
 
 ABOVE_A_BOUND = 1
 
@@ -304,13 +304,9 @@ def _compare_training(file: GoldenFile, recorded: dict[str, Any]) -> Iterator[Gr
         carry, loss, _ = model.train_segment(carry, batch)
         loss = loss / len(batch["inputs"])
         loss.backward()
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                rate = compute_lr(group["peak_lr"], step, train.steps, train.warmup_steps, train.lr_min_ratio)
-                group["lr"] = rate
-            optimizer.step()
-            optimizer.zero_grad()
+        step_optimizers(optimizers, train, step)
         # The last optimizer is AdamATan2, whose learning rate was recorded.
+        rate = optimizers[-1].param_groups[0]["lr"]
         ours = {"loss": loss, "lr": torch.tensor(rate, dtype=torch.float64)}
         for key, value in ours.items():
             errors[key].append((_measure_error(value, golden[key][step - 1]), f"step {step}"))
