@@ -27,7 +27,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from hrm.data.registry import open_task
 from sweeps.analysis.statistics import TEST_NAME
-from sweeps.cli.compose import sweep_config
+from sweeps.cli.compose import build_sweep_config
 from sweeps.config import SweepConfig
 from sweeps.events import Ended, Resumed, Started, Validated, Validation
 from sweeps.execution import trial
@@ -145,7 +145,7 @@ def uninterrupted(space: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
     values = yaml.safe_load(SPACE)
     run = values.pop("run")
-    config = sweep_config(
+    config = build_sweep_config(
         {
             **run, "space": {"name": "mine", **values}, "sampler": {"name": "tpe"},
             "resources": {"cpus_per_trial": 1},

@@ -18,7 +18,7 @@ import torch
 from hrm.system.machine import get_resident_bytes
 from hrm.training.checkpoint import load
 from hrm.training.divergence import Diverged
-from sweeps.cli.compose import sweep_config
+from sweeps.cli.compose import build_sweep_config
 from sweeps.errors import SpaceError
 from sweeps.events import Ended, Validation
 from sweeps.execution import checkpoints, trial
@@ -195,7 +195,7 @@ def address_space(more: int) -> Iterator[None]:
 def test_of_a_sweep_the_model_that_is_too_large_is_a_row_with_both_counts(tmp_path: Path) -> None:
     """A real allocation fails while the model is built; the sweep goes on, and does not try it again."""
     fixed = {name: MODEL[name] for name in ("H_layers", "L_layers", "H_cycles", "L_cycles", "mlp_multiple")}
-    config = sweep_config(
+    config = build_sweep_config(
         {
             "space": {
                 "name": "widths", "question": "How wide?", "fixed": fixed | {"num_heads": 2},
