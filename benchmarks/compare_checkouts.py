@@ -72,7 +72,10 @@ EVENTS = {
 }
 """Events after which a process can be killed: what a line of a sweep's logs has that tells of one."""
 
-MOST_SECONDS = 600.0
+VICTIMS = {"workers": r"ray::(?!IDLE|\w*Agent)", "raylet": r"\S*/raylet "}
+"""How the command lines of a driver's processes begin that can be killed without it."""
+
+MOST_SECONDS = 900.0
 POLL_SECONDS = 0.002
 
 Place = tuple[float, float, str]
@@ -91,7 +94,7 @@ class Entry:
     run: str
     resume: tuple[str, ...] = ()
     faults: tuple[tuple[str, str], ...] = ()
-    """Victims (`driver` or `workers`) and the events after which they are killed, in order."""
+    """Victims (`driver`, or one of `VICTIMS`) and the events after which they are killed, in order."""
     same_as: str | None = None
     """The entry that must have the same result, in each checkout."""
 
@@ -223,7 +226,7 @@ def wait_for_event(process: subprocess.Popen[bytes], out: Path, event: str, seen
 
 
 def kill(process: subprocess.Popen[bytes], victim: str) -> None:
-    """Kill the driver with all that it has started, or its busy workers; the driver then goes on."""
+    """Kill the stopped driver with all that it has started; or some of its processes, and let it go on."""
     below = list_descendants(process.pid)
     if victim == "driver":
         for pid in (process.pid, *below):
@@ -235,10 +238,10 @@ def kill(process: subprocess.Popen[bytes], victim: str) -> None:
         }:
             shutil.rmtree(folder, ignore_errors=True)
         return
-    workers = [pid for pid, args in below.items() if args.startswith("ray::") and "IDLE" not in args]
-    if not workers:
-        raise RunError("no worker was there to be killed")
-    for pid in workers:
+    chosen = [pid for pid, args in below.items() if re.match(VICTIMS[victim], args)]
+    if not chosen:
+        raise RunError(f"there were no {victim} to be killed")
+    for pid in chosen:
         send(pid, signal.SIGKILL)
     os.kill(process.pid, signal.SIGCONT)
 
