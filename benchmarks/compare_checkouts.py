@@ -1,13 +1,14 @@
-"""Compares two checkouts of this repository on a matrix of short sweeps, to the last bit.
+"""Compare two checkouts of this repository on a matrix of short sweeps, to the last bit.
 
     python benchmarks/compare_checkouts.py OLD NEW [--keep DIR] [--only NAME ...] [--python PATH]
 
-Each checkout runs the sweeps of `compare_checkouts.yaml` by its own `run_sweep.py`, and only the files in a sweep's
-folder are compared: rows, curves, prunings and what the folder's notes say. So the code may be moved and renamed
-freely between the two. Prints a line per entry of the matrix and exits with 1 if anything differs.
+Each checkout runs the commands of `compare_checkouts.yaml` with its own `run_sweep.py`, and only files in the folders
+of sweeps are compared: rows, curves, prunings, the winner, and the numbers in notes. So code may be moved and renamed
+freely between the two. Prints a line per command and exits with 1 if anything differs; all differences of a command
+are in `DIR/<new label>/<name>.diff`.
 
-Under `--keep`, results that are complete are used again: of the same commit, or of the same `--old-label` and
-`--new-label`. A checkout with uncommitted changes and no label is run again each time.
+Finished results under `--keep` are used again for the same commit, or the same `--label`. A checkout with uncommitted
+changes and without a label is run again each time.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,48 +39,29 @@ import yaml
 MATRIX = Path(__file__).with_suffix(".yaml")
 
 RENAMED: dict[str, str] = {}
-"""Columns and keys, by their dotted name in an old checkout: their name in a new one."""
+"""Columns and keys that a new checkout names differently: old dotted name to new one."""
 
 REWORDED: dict[str, str] = {}
-"""Texts in columns such as `error`: a regular expression, and what stands in its place in a new checkout."""
+"""Texts of columns such as `error` that a new checkout words differently: old regular expression to new text."""
 
-LEFT_OUT = {
-    # Times.
-    "seconds", "train_seconds", "eval_seconds", "started_at", "valid/latency", "test/latency", "observed_bytes",
-    # Provenance.
-    "commit", "dirty", "versions", "hardware", "provenance", "command", "schema_version",
-    # Sentences.
-    "question", "what",
-}  # fmt: skip
-"""Columns and keys that are not compared, with all that is below them."""
+TIMES = "seconds train_seconds eval_seconds started_at valid/latency test/latency observed_bytes"
+PROVENANCE = "commit dirty versions hardware provenance command schema_version"
+SENTENCES = "question what"
+LEFT_OUT = {*TIMES.split(), *PROVENANCE.split(), *SENTENCES.split()}
+"""Columns and keys that are not compared, nor what is below them. `observed_bytes` is what a process held."""
 
-FACTS_OF_TEXT = {"notes", "left_out", "other_bounds", "test_name"}
-"""Sentences that may be reworded: only the numbers and the options that they name are compared."""
+ONLY_NUMBERS = {"notes", "left_out", "other_bounds", "test_name"}
+"""Sentences that may be reworded: the numbers and options in them are compared."""
 
+TRIALS, CURVES, OTHERS = "trials.parquet", "curves", ("sweep.json", "best.yaml", "pareto.json")
 JSON_COLUMNS = {"config", "architecture"}
-TRIALS, CURVES = "trials.parquet", "curves"
-OTHER_FILES = ("sweep.json", "best.yaml", "pareto.json")
 
-EVENT_FILES = ("*.jsonl", "*.journal")
-EVENTS = {
-    "suggestion": r'"op_code": ?4\b',
-    "start": r'"started".*"search"',
-    "report": r'"reported"',
-    "pruned": r'"ended".*"pruned"',
-    "completed": r'"ended".*"completed"',
-    "revival": r'"(revived|resumed)"',
-    "confirmation": r'"started".*"confirm"',
-}
-"""Events after which a process can be killed: what a line of a sweep's logs has that tells of one."""
-
-VICTIMS = {"workers": r"ray::(?!IDLE|\w*Agent)", "raylet": r"\S*/raylet "}
-"""How the command lines of a driver's processes begin that can be killed without it."""
+EVENT_LOGS = ("*.jsonl", "*.journal")
+CHANGED = "-changed"
+DRIVER = "driver"
+"""The victim that is not one of a driver's processes, but dies with all of them."""
 
 MOST_SECONDS = 900.0
-POLL_SECONDS = 0.002
-
-Place = tuple[float, float, str]
-"""Of a value in a sweep: the job, its report (infinite for its row), and the name of the column."""
 
 
 class RunError(Exception):
@@ -88,279 +70,252 @@ class RunError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One entry of the matrix: a command, what is done to it, and the commands that follow."""
+    """A command of the matrix, what is done to it, and the commands that follow it."""
 
     name: str
     run: str
     resume: tuple[str, ...] = ()
     faults: tuple[tuple[str, str], ...] = ()
-    """Victims (`driver`, or one of `VICTIMS`) and the events after which they are killed, in order."""
+    """Victims, and the lines of the event logs after which they are killed, in order."""
     same_as: str | None = None
-    """The entry that must have the same result, in each checkout."""
+    """Another entry, which must have the same result."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Checkout:
-    """A checkout and the folder that keeps its results."""
+    """A checkout and the folder of its results."""
 
     root: Path
     python: str
     folder: Path
-    spaces: Mapping[str, Any]
-    processes: set[int] = field(default_factory=set)
-    """Drivers that run."""
 
-    def results(self, entry: Entry) -> Path:
-        return self.folder / entry.name
+    def start(self, arguments: str, log: Path, scratch: str) -> subprocess.Popen[bytes]:
+        """Start `run_sweep.py` in the folder of results, its output appended to a log."""
+        changed = {"OMP_NUM_THREADS": "1", "HRM_SWEEPS_CACHE": str(self.folder / "cache"), "TMPDIR": scratch}
+        changed |= {"PYTHONPATH": "", "RAY_ADDRESS": ""}
+        command = [self.python, str(self.root / "run_sweep.py"), *shlex.split(arguments)]
+        with log.open("ab") as file:
+            env = os.environ | changed
+            return subprocess.Popen(command, cwd=self.folder, env=env, stdout=file, stderr=file)
 
-    def finish(self, entry: Entry) -> float:
+    def run(self, entry: Entry, spaces: Mapping[str, Any]) -> float:
         """Run an entry unless its result is there; return the seconds that it took.
 
         Raises:
             RunError: a command failed, or an event did not come.
         """
-        marker = self.folder / f"{entry.name}.json"
-        spaces = {name: space for name, space in self.spaces.items() if f"={name}.yaml" in entry.run}
-        definition = json.loads(json.dumps([vars(entry), spaces]))
-        if marker.exists() and (stored := json.loads(marker.read_text()))["definition"] == definition:
+        done, log = self.folder / f"{entry.name}.json", self.folder / f"{entry.name}.log"
+        used = [space for name, space in spaces.items() if f"={name}.yaml" in entry.run]
+        definition = json.loads(json.dumps([vars(entry), used]))
+        if done.exists() and (stored := json.loads(done.read_text()))["definition"] == definition:
             return stored["seconds"]
-        shutil.rmtree(self.results(entry), ignore_errors=True)
-        for name, space in spaces.items():
-            (self.folder / f"{name}.yaml").write_text(yaml.safe_dump(space, sort_keys=False))
+        shutil.rmtree(self.folder / entry.name, ignore_errors=True)
+        log.unlink(missing_ok=True)
         started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="compare-") as scratch:
-            self._run(entry, Path(scratch))
+        with tempfile.TemporaryDirectory(prefix="compare-", ignore_cleanup_errors=True) as scratch:
+            self._run(entry, log, scratch)
         seconds = time.monotonic() - started
-        marker.write_text(json.dumps({"definition": definition, "seconds": seconds}))
+        done.write_text(json.dumps({"definition": definition, "seconds": seconds}))
         return seconds
 
-    def _run(self, entry: Entry, scratch: Path) -> None:
-        out, log = self.results(entry), self.folder / f"{entry.name}.log"
-        log.unlink(missing_ok=True)
-        again = f"resume={out.name}"
-        process = self._start(f"{entry.run} out={out.name} device=cpu", log, scratch)
+    def _run(self, entry: Entry, log: Path, scratch: str) -> None:
+        again = f"resume={entry.name}"
+        process = self.start(f"{entry.run} out={entry.name} device=cpu", log, scratch)
         try:
-            seen = read_sizes(out)
             for victim, event in entry.faults:
-                wait_for_event(process, out, event, seen)
+                wait_for_event(process, self.folder / entry.name, event)
                 kill(process, victim)
-                if victim == "driver":
-                    process = self._start(again, log, scratch)
-                seen = read_sizes(out)
+                if victim == DRIVER:
+                    process = self.start(again, log, scratch)
             for more in (*entry.resume, None):
-                code = process.wait(MOST_SECONDS)
-                if code != 0:
-                    raise RunError(f"exit code {code}: {log.read_text().strip().splitlines()[-1]}")
+                if code := process.wait(MOST_SECONDS):
+                    raise RunError(f"exit code {code}: {log.read_text().strip().splitlines()[-1:]}")
                 if more is not None:
-                    process = self._start(f"{again} {more}", log, scratch)
+                    process = self.start(f"{again} {more}", log, scratch)
         except subprocess.TimeoutExpired:
             raise RunError(f"did not end within {MOST_SECONDS:g} s, see {log}") from None
         finally:
             if process.poll() is None:
-                kill(process, "driver")
-            self.processes.discard(process.pid)
-
-    def _start(self, arguments: str, log: Path, scratch: Path) -> subprocess.Popen[bytes]:
-        hidden = ("PYTHONPATH", "RAY_ADDRESS")
-        environment = {name: value for name, value in os.environ.items() if name not in hidden}
-        environment |= {
-            "OMP_NUM_THREADS": "1",
-            "HRM_SWEEPS_CACHE": str(self.folder / "cache"),
-            "TMPDIR": str(scratch),
-        }
-        with log.open("ab") as said:
-            process = subprocess.Popen(
-                [self.python, str(self.root / "run_sweep.py"), *shlex.split(arguments)],
-                cwd=self.folder,
-                env=environment,
-                stdout=said,
-                stderr=said,
-                start_new_session=True,
-            )
-        self.processes.add(process.pid)
-        return process
+                kill(process, DRIVER)
 
 
-def read_matrix(path: Path, only: list[str]) -> tuple[list[Entry], dict[str, Any]]:
-    """Return the entries of the matrix and its spaces.
-
-    Args:
-        only: beginnings of names; empty for all entries.
-    """
-    content = yaml.safe_load(path.read_text())
+def read_matrix(only: list[str]) -> tuple[list[Entry], dict[str, Any]]:
+    """Return the entries whose names begin as asked (all, if nothing is asked), and the spaces by name."""
+    content = yaml.safe_load(MATRIX.read_text())
     entries = []
     for name, values in content["sweeps"].items():
         run = string.Template(values["run"]).substitute(content["words"])
-        faults = tuple((victim, event) for victim, event in values.get("faults", ()))
-        resume = tuple(values.get("resume", ()))
-        entries.append(Entry(name=name, run=run, resume=resume, faults=faults, same_as=values.get("same_as")))
-    chosen = [
-        entry for entry in entries if not only or any(entry.name.startswith(beginning) for beginning in only)
-    ]
-    return chosen, content["spaces"]
+        named = values.get("faults", ())
+        faults = tuple((content["victims"][victim], content["events"][event]) for victim, event in named)
+        more = {"resume": tuple(values.get("resume", ())), "same_as": values.get("same_as")}
+        entries.append(Entry(name=name, run=run, faults=faults, **more))
+    return [one for one in entries if not only or one.name.startswith(tuple(only))], content["spaces"]
 
 
-def read_sizes(out: Path) -> dict[Path, int]:
-    """Return the size of each log in a sweep's folder."""
-    return {path: path.stat().st_size for pattern in EVENT_FILES for path in out.glob(pattern)}
+def wait_for_event(process: subprocess.Popen[bytes], out: Path, event: str) -> None:
+    """Wait until one more line of the event logs matches, and suspend the process at once."""
+    pattern = re.compile(event.encode(), re.IGNORECASE)
 
+    def count_events() -> int:
+        logs = [path for name in EVENT_LOGS for path in out.glob(name)]
+        return sum(len(pattern.findall(path.read_bytes())) for path in logs)
 
-def wait_for_event(process: subprocess.Popen[bytes], out: Path, event: str, seen: Mapping[Path, int]) -> None:
-    """Wait until a log has a line of the event beyond what was seen; the process is stopped when it returns."""
-    pattern = re.compile(EVENTS[event].encode())
-    deadline = time.monotonic() + MOST_SECONDS
-    while True:
-        for path, size in read_sizes(out).items():
-            before = seen.get(path, 0)
-            if size > before:
-                with path.open("rb") as file:
-                    file.seek(before)
-                    if pattern.search(file.read()):
-                        os.kill(process.pid, signal.SIGSTOP)
-                        return
-        if process.poll() is not None:
-            raise RunError(f"ended before an event of the kind {event!r}")
-        if time.monotonic() > deadline:
-            raise RunError(f"no event of the kind {event!r} came")
-        time.sleep(POLL_SECONDS)
+    before, deadline = count_events(), time.monotonic() + MOST_SECONDS
+    while count_events() <= before:
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RunError(f"no event that matches {event} was recorded")
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGSTOP)
 
 
 def kill(process: subprocess.Popen[bytes], victim: str) -> None:
-    """Kill the stopped driver with all that it has started; or some of its processes, and let it go on."""
+    """Kill a driver with all that it has started; or only what matches, and let the suspended driver go on."""
     below = list_descendants(process.pid)
-    if victim == "driver":
-        for pid in (process.pid, *below):
-            send(pid, signal.SIGKILL)
+    chosen = [pid for pid, command in below.items() if re.match(victim, command)]
+    for pid in [process.pid, *below] if victim == DRIVER else chosen:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    if victim == DRIVER:
         process.wait()
-        # What a killed Ray leaves behind.
-        for folder in {
-            match[1] for args in below.values() if (match := re.search(r"--temp[-_]dir=(\S+)", args))
-        }:
-            shutil.rmtree(folder, ignore_errors=True)
+        for folder in set(re.findall(r"--temp[-_]dir=(\S+)", " ".join(below.values()))):
+            shutil.rmtree(folder, ignore_errors=True)  # Ray's, which it can no longer remove
         return
-    chosen = [pid for pid, args in below.items() if re.match(VICTIMS[victim], args)]
-    if not chosen:
-        raise RunError(f"there were no {victim} to be killed")
-    for pid in chosen:
-        send(pid, signal.SIGKILL)
     os.kill(process.pid, signal.SIGCONT)
-
-
-def send(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a process that may have ended."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
+    if not chosen:
+        raise RunError(f"no process matched {victim}")
 
 
 def list_descendants(pid: int) -> dict[int, str]:
     """Return the command lines of all processes below one, by process."""
-    listed = subprocess.run(
-        ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-    )
-    rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
+    listed = subprocess.check_output(["ps", "-ww", "-eo", "pid=,ppid=,args="], text=True)
+    rows = [line.split(None, 2) for line in listed.splitlines()]
     found: dict[int, str] = {}
-    parents = [pid]
+    parents = {str(pid)}
     while parents:
-        parent = parents.pop()
-        below = {int(row[0]): row[2] for row in rows if int(row[1]) == parent and len(row) == 3}
-        found |= below
-        parents += below
+        below = {row[0]: row[-1] for row in rows if row[1] in parents}
+        found |= {int(child): args for child, args in below.items()}
+        parents = set(below)
     return found
 
 
-def read_sweep(folder: Path) -> dict[Place, Any]:
-    """Return every value of a sweep that is compared, in the order of jobs and reports. Nulls are left out."""
-    values: dict[Place, Any] = {}
-    for path in sorted((folder / CURVES).rglob("*.parquet")):
-        for row in read_rows(path):
-            values |= {(row["number"], row["index"], name): value for name, value in comparable(row)}
-    for row in read_rows(folder / TRIALS):
-        values |= {(row["number"], float("inf"), name): value for name, value in comparable(row)}
-    values = dict(sorted(values.items(), key=lambda item: item[0][:2]))
-    for name in OTHER_FILES:
-        if (folder / name).exists():
-            content = yaml.load((folder / name).read_text(), yaml.CSafeLoader)
-            values |= {(-1, 0, f"{name} {key}"): value for key, value in comparable(content)}
+def read_results(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the values of every sweep that a command made, by the sweep's path below the command's folder."""
+    found = {str(path.parent.relative_to(folder)): path.parent for path in folder.rglob(TRIALS)}
+    return {name: read_sweep(path) for name, path in sorted(found.items())}
+
+
+def read_sweep(folder: Path) -> dict[str, Any]:
+    """Return all values of a sweep that are compared, by where they are, job after job; nulls are left out."""
+    files = [*(folder / CURVES).rglob("*.parquet"), folder / TRIALS]
+    rows = [dict(select_values(row)) for file in files for row in pq.ParquetFile(file).read().to_pylist()]
+    rows.sort(key=lambda row: (row["number"], row.get("index", float("inf"))))
+    values: dict[str, Any] = {}
+    for row in rows:
+        where = f"job {row['number']}" + (f" report {row['index']}" if "index" in row else "")
+        values |= {f"{where} {name}": value for name, value in row.items()}
+    for path in (folder / name for name in OTHERS if (folder / name).exists()):
+        content = yaml.load(path.read_text(), yaml.CSafeLoader)
+        values |= {f"{path.name} {name}": value for name, value in select_values(content)}
     return values
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    rows = pq.ParquetFile(path).read().to_pylist()
-    return [{RENAMED.get(name, name): value for name, value in row.items()} for row in rows]
-
-
-def comparable(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the values that are compared, by their dotted names."""
+def select_values(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the values that are compared, by their dotted names in an old checkout."""
+    old_names = {new: old for old, new in RENAMED.items()}
     loaded = {name: json.loads(value) if name in JSON_COLUMNS else value for name, value in values.items()}
-    for name, value in flatten(loaded, ""):
+    for given, value in flatten(loaded, ""):
+        name = old_names.get(given, given)
         parts = {name, *name.split(".")}
         if value is None or parts & LEFT_OUT:
             continue
         if isinstance(value, str):
             for old, new in REWORDED.items():
                 value = re.sub(old, new, value)
-            if parts & FACTS_OF_TEXT:
+            if parts & ONLY_NUMBERS:
                 value = sorted(re.findall(r"[a-z_]+\.[a-z_]+|\d(?:[\d.,]*\d)?", value))
-        yield RENAMED.get(name, name), value
+        yield name, value
 
 
 def flatten(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Yield the plain values below a value, by their dotted names."""
-    if not isinstance(value, dict | list):
+    """Yield the plain values in nested mappings and lists, by their dotted names.
+
+    >>> list(flatten({"train": {"steps": 8}, "seeds": [1, 2]}, ""))
+    [('train.steps', 8), ('seeds.0', 1), ('seeds.1', 2)]
+    """
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    if not isinstance(value, dict):
         yield name, value
-        return
-    for key, below in value.items() if isinstance(value, dict) else enumerate(value):
-        yield from flatten(below, f"{name}.{key}" if name else str(key))
-
-
-def read_results(folder: Path) -> dict[str, dict[Place, Any]]:
-    """Return the values of every sweep that a command made, by the sweep's place below the folder."""
-    found = {str(path.parent.relative_to(folder)): path.parent for path in folder.rglob(TRIALS)}
-    return {name: read_sweep(path) for name, path in sorted(found.items())}
+    else:
+        for key, below in value.items():
+            yield from flatten(below, f"{name}.{key}" if name else str(key))
 
 
 def find_differences(old: Path, new: Path) -> Iterator[str]:
-    """Yield what differs between two results, a text for each value."""
+    """Yield a text for each value that differs between two results."""
     olds, news = read_results(old), read_results(new)
     if olds.keys() != news.keys() or not olds:
         yield f"sweeps: {', '.join(olds) or 'none'} -> {', '.join(news) or 'none'}"
-    for sweep in olds.keys() & news.keys():
-        for place in olds[sweep] | news[sweep]:
-            before, after = olds[sweep].get(place), news[sweep].get(place)
-            # The text of a number is exact, and differs between 0 and -0, and between 1 and 1.0.
+    for sweep in sorted(olds.keys() & news.keys()):
+        for where in olds[sweep] | news[sweep]:
+            before, after = olds[sweep].get(where), news[sweep].get(where)
+            # A float's text is exact, and unlike == it tells 0.0 from -0.0 and from 0.
             if repr(before) != repr(after):
-                yield f"{describe_place(sweep, place)}: {before!r} -> {after!r}"
+                yield f"{sweep} {where}: {before!r} -> {after!r}".removeprefix(". ")
 
 
-def describe_place(sweep: str, place: Place) -> str:
-    job, report, column = place
-    where = [] if sweep == "." else [sweep]
-    where += [f"job {job}"] if job >= 0 else []
-    where += [f"report {report}"] if 0 < report < float("inf") else []
-    return " ".join([*where, column])
-
-
-def count(folder: Path) -> Counter[str]:
-    """Count what a result holds: sweeps, jobs, each status, and values."""
+def count_contents(folder: Path) -> Counter[str]:
+    """Count sweeps, jobs by their status, revivals and compared values of a result."""
     counts: Counter[str] = Counter()
     for values in read_results(folder).values():
-        rows = {place: value for place, value in values.items() if place[1] == float("inf")}
-        statuses = [value for place, value in rows.items() if place[2] == "status"]
-        revived = sum(place[2] == "revived_at" for place in rows)
-        counts += Counter(sweeps=1, jobs=len(statuses), values=len(values), revived=revived) + Counter(
-            statuses
-        )
-    return counts
+        counts.update(["sweeps", *(values[where] for where in values if where.endswith(" status"))])
+        counts["revived"] += sum(where.endswith(" revived_at") for where in values)
+        counts["values"] += len(values)
+    return +counts
 
 
-def name_checkout(root: Path) -> str:
-    """Return the commit of a checkout, marked where files differ from it."""
+def compare(old: Checkout, new: Checkout, entries: list[Entry], spaces: Mapping[str, Any], jobs: int) -> int:
+    """Run what is missing, print a line for each entry and a summary, and return the exit code."""
 
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
+    def judge(entry: Entry) -> tuple[list[str], float]:
+        seconds = 0.0
+        for checkout in (old, new):
+            try:
+                seconds += checkout.run(entry, spaces)
+            except RunError as error:
+                return [f"{checkout.root}: {error}"], seconds
+        return list(find_differences(old.folder / entry.name, new.folder / entry.name)), seconds
 
-    return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if git("status", "--porcelain") else "")
+    total: Counter[str] = Counter()
+    differing = []
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        for entry, (differences, seconds) in zip(entries, pool.map(judge, entries), strict=True):
+            for folder in (old.folder, new.folder):
+                if entry.same_as and (folder / f"{entry.same_as}.json").exists():
+                    found = find_differences(folder / entry.same_as, folder / entry.name)
+                    differences += [f"from {entry.same_as} to {entry.name}: {text}" for text in found]
+            counts = count_contents(new.folder / entry.name)
+            total += counts
+            shown = ", ".join(f"{number:,} {what}" for what, number in counts.items())
+            if differences:
+                differing.append(entry.name)
+                shown = "; ".join(differences[:3]) + f" ({len(differences)} differences)"
+            (new.folder / f"{entry.name}.diff").write_text("".join(f"{text}\n" for text in differences))
+            word = "differs" if differences else "equal"
+            print(f"{word:8}{entry.name}: {shown} [{seconds:.0f} s]", flush=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    print(f"{len(entries) - len(differing)} of {len(entries)} equal: {dict(total)}")
+    print(f"differing: {' '.join(differing) or 'none'}")
+    return int(bool(differing))
+
+
+def name_results(root: Path) -> str:
+    """Return the commit of a checkout, marked where its files differ from it."""
+    command = ["git", "-C", str(root)]
+    commit = subprocess.check_output([*command, "rev-parse", "--short=12", "HEAD"], text=True).strip()
+    return commit + (CHANGED if subprocess.check_output([*command, "status", "--porcelain"]) else "")
 
 
 def main() -> int:
@@ -368,70 +323,26 @@ def main() -> int:
     parser.add_argument("old", type=Path)
     parser.add_argument("new", type=Path)
     parser.add_argument("--keep", type=Path, help="where results are kept; without it they are removed")
-    parser.add_argument("--only", nargs="+", default=[], help="beginnings of the names of entries")
+    parser.add_argument("--only", nargs="+", default=[], help="beginnings of the names of commands")
     parser.add_argument("--python", default=sys.executable, help="the interpreter of both checkouts")
-    parser.add_argument("--old-label", help="the folder of the old results below --keep")
-    parser.add_argument("--new-label", help="likewise of the new results")
-    parser.add_argument("--jobs", type=int, default=3, help="commands at once")
+    parser.add_argument("--label", help="name of the new results under --keep, instead of the commit")
+    parser.add_argument("--jobs", type=int, default=4, help="commands that run at once")
     given = parser.parse_args()
-    entries, spaces = read_matrix(MATRIX, given.only)
     with tempfile.TemporaryDirectory(prefix="compare-") as scratch:
         keep = (given.keep or Path(scratch)).absolute()
-        checkouts = []
-        for root, label in ((given.old, given.old_label), (given.new, given.new_label)):
-            folder = keep / (label or name_checkout(root))
-            if label is None and folder.name.endswith("-dirty"):
+        names = [name_results(given.old), given.label or name_results(given.new)]
+        if names[0] == names[1]:
+            parser.error("both checkouts are at the same commit: give --label")
+        entries, spaces = read_matrix(given.only)
+        for folder in (keep / name for name in names):
+            if folder.name.endswith(CHANGED):
                 shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True, exist_ok=True)
-            checkouts.append(
-                Checkout(root=root.absolute(), python=given.python, folder=folder, spaces=spaces)
-            )
-        if checkouts[0].folder == checkouts[1].folder:
-            parser.error("both checkouts have the same label: give --old-label or --new-label")
-        return compare(checkouts[0], checkouts[1], entries, given.jobs)
-
-
-def compare(old: Checkout, new: Checkout, entries: list[Entry], jobs: int) -> int:
-    """Run what is missing, print a line per entry and a summary; return the exit code."""
-
-    def judge(entry: Entry) -> tuple[Counter[str], list[str], float]:
-        seconds = 0.0
-        for checkout in (old, new):
-            try:
-                seconds += checkout.finish(entry)
-            except RunError as failure:
-                return Counter(), [f"{checkout.root}: {failure}"], seconds
-        differences = list(find_differences(old.results(entry), new.results(entry)))
-        return count(new.results(entry)), differences, seconds
-
-    total: Counter[str] = Counter()
-    differing = []
-    pool = ThreadPoolExecutor(jobs)
-    try:
-        for entry, (counts, differences, seconds) in zip(entries, pool.map(judge, entries)):
-            for checkout in (old, new):
-                if entry.same_as and (checkout.folder / f"{entry.same_as}.json").exists():
-                    found = find_differences(checkout.folder / entry.same_as, checkout.results(entry))
-                    differences += [f"{entry.same_as} against {entry.name}: {text}" for text in found]
-            total += counts
-            shown = ", ".join(f"{number:,} {what}" for what, number in counts.items())
-            if differences:
-                differing.append(entry.name)
-                more = f" (and {len(differences) - 3} more)" if len(differences) > 3 else ""
-                shown = "; ".join(differences[:3]) + more
-            print(
-                f"{'DIFFERS' if differences else 'equal'}  {entry.name}: {shown} [{seconds:.0f} s]",
-                flush=True,
-            )
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for pid in old.processes | new.processes:
-            send(pid, signal.SIGKILL)
-        raise
-    print(f"{len(entries) - len(differing)} of {len(entries)} equal: {dict(total)}")
-    if differing:
-        print(f"differing: {' '.join(differing)}")
-    return 1 if differing else 0
+            for name, space in spaces.items():
+                (folder / f"{name}.yaml").write_text(yaml.safe_dump(space, sort_keys=False))
+        roots = (given.old.absolute(), given.new.absolute())
+        old, new = (Checkout(root, given.python, keep / name) for root, name in zip(roots, names))
+        return compare(old, new, entries, spaces, given.jobs)
 
 
 if __name__ == "__main__":
