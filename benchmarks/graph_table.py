@@ -72,8 +72,8 @@ class Graphs:
         row = self._table.get(key)
         return Graph(dict(params), str(key)) if row is not None and row["para"] <= self._most else None
 
-    def on_grid(self, params: dict[str, Any]) -> dict[str, Any]:
-        """See `Candidates.on_grid`: all values are choices."""
+    def to_grid(self, params: dict[str, Any]) -> dict[str, Any]:
+        """See `Candidates.to_grid`: all values are choices."""
         return params
 
     def sample(self, rng: np.random.Generator, exclude: Collection[str] = ()) -> Graph | None:

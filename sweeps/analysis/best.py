@@ -14,9 +14,8 @@ from hrm.config.run_config import PROVENANCE
 from hrm.config.schema import write_yaml
 from hrm.system.files import write_atomically
 from sweeps.analysis.comparison import Arm, find_best_arm, read_arms
-from sweeps.execution.checkpoints import weights_path
-from sweeps.results import metadata as setting
-from sweeps.results.metadata import SweepMetadata
+from sweeps.execution.checkpoints import get_weights_path
+from sweeps.results.metadata import SweepMetadata, read_metadata
 from sweeps.results.tables import read_trials
 
 FILE_NAME = "best.yaml"
@@ -32,7 +31,7 @@ def write_best(out: Path) -> Path | None:
     Returns:
         The file, or None when no run has completed.
     """
-    metadata, trials = setting.read(out), read_trials(out)
+    metadata, trials = read_metadata(out), read_trials(out)
     found = _confirmed(trials, metadata) or _searched(trials, metadata)
     write_weights(out, _number_of(trials, found[0]) if found else None)
     if found is None:
@@ -52,7 +51,7 @@ def write_best(out: Path) -> Path | None:
 
 def write_weights(out: Path, number: int | None) -> None:
     """Makes this job's weights the folder's `best.pt`; without them, none stay there from an earlier winner."""
-    trained = None if number is None else weights_path(out, number)
+    trained = None if number is None else get_weights_path(out, number)
     if trained is None or not trained.exists():
         (out / WEIGHTS).unlink(missing_ok=True)
         return

@@ -23,9 +23,9 @@ from sweeps.analysis.statistics import (
     seeds_to_settle,
 )
 from sweeps.results.metadata import SweepMetadata
-from sweeps.results.schema import PARAMETER_PREFIX, metric_columns, objective_columns
+from sweeps.results.schema import PARAMETER_PREFIX, select_metrics, select_objectives
 from sweeps.search.objectives import METRIC_DIRECTIONS
-from sweeps.space.constraints import Budget
+from sweeps.space.budget import Budget
 
 ArmKind = Literal["finalist", "preset", "random"]
 _BY_JOB: dict[str, ArmKind] = {"search": "finalist", "baseline": "preset", "random": "random"}
@@ -79,7 +79,7 @@ class Arm:
 def read_arms(trials: pa.Table, budget: Budget) -> list[Arm]:
     """The arms that have confirmation runs, finalists first, in the order of their first runs."""
     rows = trials.to_pylist()
-    metrics = ["objective", *metric_columns(trials), *objective_columns(trials.column_names)]
+    metrics = ["objective", *select_metrics(trials.column_names), *select_objectives(trials.column_names)]
     kinds = {row["arm"]: _BY_JOB[row["kind"]] for row in rows if row["kind"] in _BY_JOB}
     confirmations: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -116,7 +116,7 @@ def _arm(name: str, runs: list[dict[str, Any]], kind: ArmKind, metrics: list[str
         name=name,
         kind=kind,
         params=first["params"],
-        fullness=budget.fullness(first["params"]),
+        fullness=budget.used_share(first["params"]),
         iso_parameter=budget.is_iso_parameter(first["params"]),
         inner_over_width=first["inner_over_width"],
         train_flops=sum(flops) / len(flops) if flops else None,

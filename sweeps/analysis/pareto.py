@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hrm.system.files import write_text_atomically
-from sweeps.results import metadata as setting
-from sweeps.results.metadata import SweepMetadata
+from sweeps.results.metadata import SweepMetadata, read_metadata
 from sweeps.results.schema import OBJECTIVE_PREFIX
 from sweeps.results.tables import read_trials
 from sweeps.search.pareto_front import compute_hypervolume, dominates, find_front
@@ -85,7 +84,7 @@ def pareto(rows: Iterable[Mapping[str, Any]], metadata: SweepMetadata) -> Pareto
 
 def write_pareto(out: Path) -> Path | None:
     """Writes `pareto.json` into a sweep's folder; None where there is no front."""
-    found = pareto(read_trials(out).to_pylist(), setting.read(out))
+    found = pareto(read_trials(out).to_pylist(), read_metadata(out))
     if found is None:
         return None
     write_text_atomically(out / FILE_NAME, json.dumps(asdict(found), indent=2) + "\n")

@@ -208,7 +208,7 @@ def _find(arm: Arm, metric: str, maximizes: bool) -> BestConfiguration | None:
 
 def _shape(config: Mapping[str, Any]) -> dict[str, float]:
     model = config["model"]
-    shape = {WIDTH: float(model[get_family(config["family"]).lattice.width])}
+    shape = {WIDTH: float(model[get_family(config["family"]).width])}
     for name, ways in MADE_OF.items():
         for fields, combine in ways:
             if all(field in model for field in fields):

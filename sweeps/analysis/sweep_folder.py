@@ -13,9 +13,8 @@ from hrm.models.registry import get_family
 from sweeps.analysis.comparison import Comparisons, compare
 from sweeps.analysis.importance import Effect, Evidence, effects, gather, importances
 from sweeps.analysis.pareto import Pareto, pareto
-from sweeps.results import metadata as setting
-from sweeps.results.metadata import SweepMetadata
-from sweeps.results.tables import read_answers, read_curves, read_trials, traceback_files
+from sweeps.results.metadata import SweepMetadata, read_metadata
+from sweeps.results.tables import find_tracebacks, read_answers, read_curves, read_trials
 
 Row = dict[str, Any]
 
@@ -36,7 +35,7 @@ class SweepFolder:
 
     @classmethod
     def read(cls, out: Path) -> SweepFolder:
-        metadata, trials = setting.read(out), read_trials(out)
+        metadata, trials = read_metadata(out), read_trials(out)
         curves: dict[int, list[Row]] = {}
         for row in read_curves(out).to_pylist():
             curves.setdefault(row["number"], []).append(row)
@@ -46,7 +45,7 @@ class SweepFolder:
             curves=curves,
             comparisons=compare(trials, metadata),
             answers=read_answers(out),
-            tracebacks=traceback_files(out),
+            tracebacks=find_tracebacks(out),
         )
 
     @cached_property
@@ -74,7 +73,7 @@ class SweepFolder:
     def width_field(self) -> str:
         """The field of the model's width in this sweep's family."""
         name = self.read_config(self.trials[0])["family"] if self.trials else "puzzle"
-        return get_family(name).lattice.width
+        return get_family(name).width
 
     @property
     def best_config(self) -> dict[str, Any] | None:

@@ -28,10 +28,10 @@ def write_report(out: Path, folder: SweepFolder | None = None) -> str:
     from sweeps.report import page as document
     from sweeps.report.sections import examples as animation
     from sweeps.report.sections import examples as solving
-    from sweeps.results import output_dir as output
+    from sweeps.results.output_dir import lock_reports
 
     folder = folder or reader.SweepFolder.read(out)
-    with output.reporting(out), figures.draw_charts(folder, out / "figures") as charts:
+    with lock_reports(out), figures.draw_charts(folder, out / "figures") as charts:
         shown = solving.solving(folder)
         if shown is not None and animation.fits(shown):
             animation.write(shown, out / "figures" / animation.FILE_NAME)

@@ -9,10 +9,9 @@ from pathlib import Path
 from hrm.config.command_line import run_cli
 from sweeps import report
 from sweeps.analysis.sweep_folder import SweepFolder
-from sweeps.callbacks.wandb import report as wandb_report
 from sweeps.errors import OutputError
-from sweeps.results import metadata as setting
-from sweeps.results.tables import TRIALS
+from sweeps.results.metadata import METADATA
+from sweeps.results.tables import TRIALS, complete_trials
 
 
 def main(arguments: list[str]) -> None:
@@ -24,10 +23,13 @@ def main(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
     for out in options.folders:
         check_is_sweep(out)
+        complete_trials(out)
+    from sweeps.callbacks.wandb.report import write_wandb_report
+
     for out in options.folders:
         folder = SweepFolder.read(out)
         print(report.write_report(out, folder))
-        wandb_report.write(out, folder)
+        write_wandb_report(out, folder)
     if len(options.folders) > 1:
         from sweeps.report import scaling
 
@@ -38,15 +40,15 @@ def main(arguments: list[str]) -> None:
         for out in options.folders:
             print(f"W&B Report: {publish(out)}")
     if options.as_sweep:
-        from sweeps.callbacks.wandb.publish import register
+        from sweeps.callbacks.wandb.publish import register_sweep
 
         for out in options.folders:
-            print(f"W&B Sweep: {register(out)}")
+            print(f"W&B Sweep: {register_sweep(out)}")
 
 
 def check_is_sweep(out: Path) -> None:
     """Raises OutputError where the folder holds no sweep's tables."""
-    for name in (setting.FILE_NAME, TRIALS):
+    for name in (METADATA, TRIALS):
         if not (out / name).is_file():
             raise OutputError("sweep", str(out), f"must be a sweep's folder, with {name} in it")
 

@@ -13,7 +13,7 @@ from hrm.system.units import format_flops
 from sweeps.analysis.comparison import Arm, Comparison, get_score_resolution
 from sweeps.analysis.statistics import MAX_SEEDS, Estimate, estimate
 from sweeps.analysis.sweep_folder import SweepFolder
-from sweeps.results.tables import short
+from sweeps.results.tables import format_short
 
 NONE = "–"
 
@@ -62,7 +62,7 @@ def seconds(value: float | None) -> str:
 
 def assignments(values: Mapping[str, Any]) -> str:
     """`H_layers=2 lr=0.002`."""
-    return " ".join(f"{name}={short(value)}" for name, value in values.items() if value is not None)
+    return " ".join(f"{name}={format_short(value)}" for name, value in values.items() if value is not None)
 
 
 def describe_verdict(folder: SweepFolder) -> list[str]:
@@ -114,7 +114,7 @@ def same_architecture_note(comparison: Comparison) -> str | None:
         return None
     finalist, baseline = comparison.finalist, comparison.baseline
     changed = [
-        f"{name} ({short(value)} against {short(baseline.values.get(name))})"
+        f"{name} ({format_short(value)} against {format_short(baseline.values.get(name))})"
         for name, value in finalist.values.items()
         if _is_training_value(name) and value != baseline.values.get(name)
     ]

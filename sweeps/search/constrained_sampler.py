@@ -37,7 +37,7 @@ class InfeasibleProposal(NamedTuple):
 
     params: dict[str, Any]
     violation: float
-    """See `Candidates.excess`."""
+    """See `Candidates.violation`."""
 
 
 ConstraintFeedback = Callable[[list[FrozenTrial], list[InfeasibleProposal]], list[FrozenTrial]]
@@ -89,7 +89,7 @@ class ConstrainedSampler(BaseSampler):
         for params in self._proposals(study, trial, search_space):
             candidate = self._candidates.candidate(params)
             if candidate is None and self.feedback is not None:
-                self.rejected.append(InfeasibleProposal(params, self._candidates.excess(params)))
+                self.rejected.append(InfeasibleProposal(params, self._candidates.violation(params)))
             if candidate is not None and candidate.key not in self._exhausted:
                 return params
             first = first or params
@@ -120,7 +120,7 @@ class ConstrainedSampler(BaseSampler):
             for name, space in searched.items():
                 if name not in params:
                     params[name] = self._inner.sample_independent(study, trial, name, space)
-            yield self._candidates.on_grid(fixed | params)
+            yield self._candidates.to_grid(fixed | params)
 
     def _choose_instead(self, proposal: dict[str, Any] | None) -> Candidate:
         """Return the nearest candidate to a proposal, or any where there is none."""
@@ -216,7 +216,7 @@ def show_as_completed(
     shown = _as_trials(candidates, rejected, TrialState.COMPLETE, mean) + [copy.copy(one) for one in trials]
     for trial in shown[len(rejected) :]:
         if trial.state == TrialState.COMPLETE:
-            trial.system_attrs = {**trial.system_attrs, CONSTRAINT: candidates.excess(trial.params)}
+            trial.system_attrs = {**trial.system_attrs, CONSTRAINT: candidates.violation(trial.params)}
     return shown
 
 

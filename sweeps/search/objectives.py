@@ -17,7 +17,7 @@ from sweeps.config import SweepConfig
 from sweeps.events import Validation
 from sweeps.search.pareto_front import Point, select_widest
 from sweeps.space.candidates import Candidates
-from sweeps.space.constraints import CONSTRAINTS, CostModel
+from sweeps.space.constraints import CONSTRAINTS, COUNTED, MEASURED, CostModel
 
 Direction = Literal["maximize", "minimize"]
 
@@ -95,8 +95,9 @@ class Objective:
         return -value if self.direction == "maximize" else value
 
 
-LATENCY = Objective("latency", "valid/latency", "minimize", over_curve=False)
-"""Seconds in which the device evaluates one sequence; one of several objectives, never the only one."""
+MEASURED_COSTS = {name: Objective(name, f"valid/{name}", "minimize", over_curve=False) for name in MEASURED}
+"""Costs that each validation measures; of several objectives, never the only one."""
+LATENCY = MEASURED_COSTS["latency"]
 
 
 def list_objective_names() -> list[str]:
@@ -108,14 +109,15 @@ def list_objective_names() -> list[str]:
     return [f"valid/{metric}{suffix}" for metric in METRIC_DIRECTIONS for suffix in ("", AUC)]
 
 
-COSTS = tuple(measure.name for measure in CONSTRAINTS)
+COSTS = tuple(COUNTED)
 """Counted before a model is trained; less is better."""
 SHORT = {"flops": "inference_flops", "bytes": "memory"}
 """Other names of costs."""
 ACCURACIES = ("accuracy", "blank_accuracy")
 """Meanings of `accuracy`: the first of these that the family reports."""
-WORST = {"latency": 1.0, "loss": math.log(256), "bits_per_byte": 8.0, "perplexity": 256.0}
-"""Reference values of metrics to minimize: a second, and a uniform guess among 256. That of accuracies is 0."""
+WORST = {"loss": math.log(256), "bits_per_byte": 8.0, "perplexity": 256.0}
+"""Reference values of metrics to minimize: a uniform guess among 256. That of accuracies is 0."""
+WORST |= {name: CONSTRAINTS[name].worst or 1.0 for name in MEASURED}
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ class Cost:
 
     def compute_value(self, run: RunConfig) -> float:
         """Return the cost of a run's model."""
-        return float(CostModel(get_family(run.family), run.train).figures(run.model, run.train)[self.name])
+        counted = CostModel(get_family(run.family), run.model, run.train)
+        return float(CONSTRAINTS[self.name].compute(counted))
 
 
 @dataclass(frozen=True)
@@ -233,7 +236,7 @@ def expand_objective_name(name: Any, family_name: str) -> str:
     >>> expand_objective_name("accuracy_auc", "puzzle"), expand_objective_name("flops", "puzzle")
     ('valid/blank_accuracy_auc', 'inference_flops')
     """
-    known = [*list_objective_names(), LATENCY.name, *COSTS]
+    known = [*list_objective_names(), *MEASURED_COSTS, *COSTS]
     word = SHORT.get(str(name), str(name))
     if word.startswith("accuracy"):
         measured = get_family(family_name).metrics
@@ -255,7 +258,7 @@ def list_metrics(config: SweepConfig) -> list[Objective]:
     ['valid/loss']
     """
     each = parse_objectives(config.objectives) if config.objectives else [Objective.parse(config.objective)]
-    return [one for one in each if isinstance(one, Objective) and one != LATENCY]
+    return [one for one in each if isinstance(one, Objective) and one.name not in MEASURED_COSTS]
 
 
 def parse_objectives(names: Sequence[str]) -> tuple[Objective | Cost, ...]:
@@ -272,7 +275,7 @@ def parse_objectives(names: Sequence[str]) -> tuple[Objective | Cost, ...]:
         raise ConfigError(
             "objectives", list(names), "must name two or more, each once", "For one, use objective="
         )
-    known = [*list_objective_names(), LATENCY.name, *COSTS]
+    known = [*list_objective_names(), *MEASURED_COSTS, *COSTS]
     for name in names:
         if name not in known:
             raise UnknownNameError.among("objectives", name, known)
@@ -280,9 +283,8 @@ def parse_objectives(names: Sequence[str]) -> tuple[Objective | Cost, ...]:
         raise ConfigError(
             "objectives", list(names), "must begin with a metric: the verdict is about the first"
         )
-    measured = {LATENCY.name: LATENCY}
     return tuple(
-        Cost(name) if name in COSTS else measured.get(name) or Objective.parse(name) for name in names
+        Cost(name) if name in COSTS else MEASURED_COSTS.get(name) or Objective.parse(name) for name in names
     )
 
 
@@ -313,15 +315,15 @@ def _read_metric_reference(one: Objective, given: Any) -> float:
 
 
 def _read_cost_reference(candidates: Candidates, one: Cost, given: Any) -> float:
-    measure = next(measure for measure in CONSTRAINTS if measure.name == one.name)
+    constraint = CONSTRAINTS[one.name]
     if given is not None:
-        return float(candidates.figure(given, measure, "reference_point"))
-    most = candidates.most(measure)
+        return float(candidates.read_cost(given, constraint, "reference_point"))
+    most = candidates.max_cost(constraint)
     if most is None:
         raise ConfigError(
             "reference_point",
             None,
             f"must say where the hypervolume of {one.name} begins: nothing bounds it here",
-            f"Set budget.max_{one.name}, or reference_point=[null,{measure.unit.examples.split(',')[0]}]",
+            f"Set budget.max_{one.name}, or reference_point=[null,{constraint.unit.examples.split(',')[0]}]",
         )
     return float(most)

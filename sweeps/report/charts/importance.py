@@ -15,7 +15,7 @@ from sweeps.report.charts import style
 from sweeps.report.charts.chart import Axis, Bars, Chart, Layer, Lines, Panel, Points, Scale
 from sweeps.report.format import count, format_interval, percent, score
 from sweeps.results.schema import PARAMETER_PREFIX
-from sweeps.results.tables import short
+from sweeps.results.tables import format_short
 
 MIN_RUNS = 3
 """Of an interval that is drawn: one of two runs is wider than any figure."""
@@ -132,7 +132,7 @@ def dimensions(folder: SweepFolder) -> tuple[list[Row], list[Dimension]]:
     for name in folder.metadata.value_names:
         values = [row[PARAMETER_PREFIX + name] for row in rows]
         if None not in values and len(set(values)) > 1:
-            found.append(Dimension(name, values, [short(value) for value in values]))
+            found.append(Dimension(name, values, [format_short(value) for value in values]))
     sizes = [row["params"] for row in rows]
     if len(set(sizes)) > 1:
         found.append(Dimension("parameters", sizes, [count(size) for size in sizes]))

@@ -8,7 +8,7 @@ from sweeps.analysis.comparison import Arm
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report import format as wording
 from sweeps.report.charts.chart import Layer, Mark, Points
-from sweeps.results.schema import metric_unit
+from sweeps.results.schema import get_metric_unit
 
 COLOURS = {
     "blue": "#0072B2",
@@ -45,7 +45,7 @@ def metric_label(name: str) -> str:
     split, _, metric = name.partition("/")
     over_curve = metric.endswith("_auc")
     metric = metric.removesuffix("_auc")
-    unit = metric_unit(metric)
+    unit = get_metric_unit(metric)
     words = metric.replace("_", " ").replace("q halt", "Q-halt")
     where = {"valid": "validation", "test": "test", "train": "training"}.get(split, split)
     note = "mean over the run" if over_curve else unit

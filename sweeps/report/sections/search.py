@@ -11,7 +11,7 @@ from sweeps.report.charts import importance as parallel
 from sweeps.report.charts.chart import Chart
 from sweeps.report.format import count, flops, percent, ratio, score, seconds
 from sweeps.results.schema import PARAMETER_PREFIX
-from sweeps.results.tables import short
+from sweeps.results.tables import format_short
 
 NUM_BEST = 10
 STATUSES = ("completed", "pruned", "failed")
@@ -50,9 +50,9 @@ def _best_table(folder: SweepFolder, best: Sequence[Row]) -> Table:
             row["arm"],
             score(row["objective"]),
             count(row["params"]),
-            percent(row["fullness"]),
+            percent(row["budget_used"]),
             ratio(row["inner_over_width"]),
-            *(short(row[PARAMETER_PREFIX + name]) for name in names),
+            *(format_short(row[PARAMETER_PREFIX + name]) for name in names),
             twins.get(row["architecture"], ""),
         ]
         for row in best
@@ -66,8 +66,8 @@ def build_outcomes(folder: SweepFolder) -> Section:
         [kind, *(str(len(folder.select(kind, status))) for status in STATUSES)] for kind in _kinds(folder)
     ]
     blocks: list[Block] = [Table(["", *STATUSES], rows)]
-    revived = [f"{row['arm']} (from report {row['revived_at']}, {row['status']})"
-               for row in folder.select("search") if row.get("revived_at")]  # fmt: skip
+    revived = [f"{row['arm']} (from report {row['resumed_from']}, {row['status']})"
+               for row in folder.select("search") if row.get("resumed_from")]  # fmt: skip
     if revived:
         told = "Pruned, and revived when the search had ended to go on from where they stood"
         blocks.append(Text(f"{told}: {', '.join(revived)}. Each is one run, its compute counted once."))

@@ -224,7 +224,7 @@ def test_killed_at_any_write_revived_trials_lose_nothing(
             kills += 1
     assert kills >= 6
     assert found(tmp_path) == found(calm)
-    rows = [row for row in read_trials(calm).to_pylist() if row["revived_at"]]
+    rows = [row for row in read_trials(calm).to_pylist() if row["resumed_from"]]
     assert [row["status"] for row in rows] == ["completed"] * 2
     states = {number: state.name for number, state, *_ in found(calm)["study"]}
     assert "RUNNING" not in states.values()
@@ -236,15 +236,15 @@ def test_killed_at_any_write_revived_trials_lose_nothing(
 
 def test_the_report_names_them_and_counts_their_compute_once(calm: Path) -> None:
     folder = SweepFolder.read(calm)
-    rows = [row for row in folder.select("search") if row["revived_at"]]
+    rows = [row for row in folder.select("search") if row["resumed_from"]]
     told = str(section.build_outcomes(folder))
-    assert all(f"{row['arm']} (from report {row['revived_at']}, completed)" in told for row in rows)
+    assert all(f"{row['arm']} (from report {row['resumed_from']}, completed)" in told for row in rows)
     [search] = [line for line in spent(calm) if line[0] == "search"]
     assert search[1] == "10"
 
 
 def revived_rows(out: Path) -> set[int]:
-    return {row["number"] for row in read_trials(out).to_pylist() if row["revived_at"]}
+    return {row["number"] for row in read_trials(out).to_pylist() if row["resumed_from"]}
 
 
 def test_revive_can_be_raised_for_what_is_pruned_from_then_on(tmp_path: Path) -> None:

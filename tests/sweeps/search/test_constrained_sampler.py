@@ -56,7 +56,7 @@ def shown(study: SweepStudy, sampler: str, rejected: list[InfeasibleProposal]) -
 
 def too_large(number: int = 0) -> InfeasibleProposal:
     params = {"H_layers": 4, "L_layers": 4, "expansion": 8.0, "lr": 1e-3 + number * 1e-6}
-    return InfeasibleProposal(params, candidates_of(sweep_config(space=UNLISTED_SPACE)).excess(params))
+    return InfeasibleProposal(params, candidates_of(sweep_config(space=UNLISTED_SPACE)).violation(params))
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -83,7 +83,7 @@ def test_the_journal_keeps_what_was_rejected_and_goes_on_as_if_never_closed(
     assert rejections(reopened) == rejections(uncut) != []
     for rejection in rejections(uncut):
         assert candidates.candidate(rejection.params) is None
-        assert rejection.violation == candidates.excess(rejection.params) > 0
+        assert rejection.violation == candidates.violation(rejection.params) > 0
 
 
 def test_teaching_spares_rejections(monkeypatch: pytest.MonkeyPatch) -> None:

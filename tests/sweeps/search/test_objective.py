@@ -17,20 +17,20 @@ def reports(*values: float | None, metric: str = "valid/blank_accuracy") -> list
 
 
 def test_the_last_report_counts() -> None:
-    assert Objective.parse("valid/blank_accuracy").value(reports(0.1, 0.5, 0.3)) == 0.3
+    assert Objective.parse("valid/blank_accuracy").compute_value(reports(0.1, 0.5, 0.3)) == 0.3
 
 
 def test_auc_is_the_mean_over_the_reports() -> None:
-    assert Objective.parse("valid/blank_accuracy_auc").value(reports(0.1, 0.5, 0.3)) == pytest.approx(0.3)
+    assert Objective.parse("valid/blank_accuracy_auc").compute_value(reports(0.1, 0.5, 0.3)) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("missing", [None, math.nan, math.inf])
 def test_a_missing_number_is_missing_never_zero(missing: float | None) -> None:
-    assert Objective.parse("valid/blank_accuracy").value(reports(0.1, missing)) is None
-    assert Objective.parse("valid/blank_accuracy").value(reports(missing, 0.1)) == 0.1
-    assert Objective.parse("valid/blank_accuracy_auc").value(reports(missing, 0.1)) is None
-    assert Objective.parse("valid/loss").value(reports(0.1, 0.2)) is None
-    assert Objective.parse("valid/loss_auc").value([]) is None
+    assert Objective.parse("valid/blank_accuracy").compute_value(reports(0.1, missing)) is None
+    assert Objective.parse("valid/blank_accuracy").compute_value(reports(missing, 0.1)) == 0.1
+    assert Objective.parse("valid/blank_accuracy_auc").compute_value(reports(missing, 0.1)) is None
+    assert Objective.parse("valid/loss").compute_value(reports(0.1, 0.2)) is None
+    assert Objective.parse("valid/loss_auc").compute_value([]) is None
 
 
 def test_direction_comes_from_the_metric() -> None:
@@ -39,7 +39,7 @@ def test_direction_comes_from_the_metric() -> None:
     assert {direction for name, direction in directions.items() if "accuracy" in name} == {"maximize"}
 
 
-def test_best_first_sorts_the_better_before() -> None:
+def test_sort_key_sorts_the_better_before() -> None:
     assert sorted([0.1, 0.9, 0.5], key=Objective.parse("valid/exact_accuracy").get_sort_key) == [
         0.9,
         0.5,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sweeps.execution import prefetch as ahead
-from sweeps.execution.prefetch import Prefetcher
+from sweeps.execution import trial
+from sweeps.execution.trial import Prefetcher
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -58,7 +58,7 @@ def test_what_is_begun_in_vain_ends_at_the_next_question() -> None:
 
 
 def test_it_runs_ahead_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "MOST_SECONDS", 0.0)
+    monkeypatch.setattr(trial, "MAX_PREFETCH_SECONDS", 0.0)
     asked, answers = threading.Event(), []
 
     def make(it: Prefetcher) -> Iterator[int]:
