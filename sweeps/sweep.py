@@ -40,9 +40,8 @@ from sweeps.scheduler.resume import restore
 from sweeps.scheduler.scheduler import Scheduler, check_decisions
 from sweeps.scheduler.stopping import start_clock
 from sweeps.scheduler.trial_runner import TrialRunner
-from sweeps.search.objectives import METRIC_DIRECTIONS, metrics
+from sweeps.search.objectives import METRIC_DIRECTIONS, list_metrics
 from sweeps.space.candidates import Candidates
-from sweeps.space.constraints import MEMORY
 
 if TYPE_CHECKING:
     from sweeps.execution.ray_tune import Connection
@@ -107,7 +106,7 @@ def _find_candidates(config: SweepConfig) -> Candidates:
     check_decisions(config, candidates)
     presets, left_out = choose_presets(config.baseline.presets, candidates, None)
     if config.baseline.presets and not presets:
-        reasons = "; ".join(f"{place.name} {place.misfit}" for place in left_out)
+        reasons = "; ".join(f"{place.name} {place.violation}" for place in left_out)
         rule = f"none of them can be trained here: {reasons}"
         hint = "Name another preset, raise the budget, or leave baseline.presets out"
         raise BudgetError("baseline.presets", config.baseline.presets, rule, hint)
@@ -139,7 +138,7 @@ def _execute(
     command: Sequence[str] = (),
 ) -> None:
     """Run the sweep in `out` from where it stands: from the start in a new folder."""
-    allocation = allocate_resources(config, ray.machines, candidates.largest(MEMORY))
+    allocation = allocate_resources(config, ray.machines, candidates.max_memory_bytes)
     # The number of slots decides what a decision may know: another machine must find it in the configuration.
     config = dataclasses.replace(config, max_concurrent=allocation.num_workers)
     scheduler, log = restore(
@@ -170,7 +169,7 @@ def _execute(
 def _check_metric(config: SweepConfig) -> None:
     """Check that models are measured by the objectives: every trial would fail otherwise."""
     measured = [name for name in METRIC_DIRECTIONS if name in get_family(config.family).metrics]
-    for objective in metrics(config):
+    for objective in list_metrics(config):
         if objective.metric.removeprefix("valid/") not in measured:
             rule = f"models of family={config.family} are measured by: {', '.join(measured)}"
             raise ConfigError("objective", objective.name, rule, f"Use objective=valid/{measured[0]}")
@@ -178,7 +177,7 @@ def _check_metric(config: SweepConfig) -> None:
 
 def _check_objective(config: SweepConfig, dataset: Dataset) -> None:
     """Check that the task has blank cells if the objective is about them: every trial would fail otherwise."""
-    asked = [one.name for one in metrics(config) if "blank_accuracy" in one.name]
+    asked = [one.name for one in list_metrics(config) if "blank_accuracy" in one.name]
     if asked and dataset.valid.blank_token is None:
         rule = f"task {config.task['name']} has no blank cells to be judged by"
         raise ConfigError("objective", asked[0], rule, "Use objective=valid/cell_accuracy_auc")
@@ -209,7 +208,7 @@ def _check_machine(config: SweepConfig, candidates: Candidates) -> Machine:
     from hrm.system.device import resolve_device
 
     resolve_device(config.device)
-    allocation = allocate_resources(config, [machine], candidates.largest(MEMORY))
+    allocation = allocate_resources(config, [machine], candidates.max_memory_bytes)
     # Ray counts processors to keep trials apart; slots beyond them are the user's wish.
     num_cpus = max(machine.num_cpus, allocation.num_workers * allocation.cpus_per_trial)
     return dataclasses.replace(machine, num_cpus=num_cpus)

@@ -99,7 +99,7 @@ def _searched(trials: pa.Table, metadata: SweepMetadata) -> tuple[dict[str, Any]
     ]
     if not rows:
         return None
-    best = min(rows, key=lambda row: metadata.goal.best_first(row["objective"]))
+    best = min(rows, key=lambda row: metadata.goal.get_sort_key(row["objective"]))
     return json.loads(best["config"]), {
         "what": "a searched configuration, not confirmed on fresh seeds",
         "arm": best["arm"],

@@ -25,7 +25,7 @@ from sweeps.analysis.statistics import (
 from sweeps.results.metadata import SweepMetadata
 from sweeps.results.schema import PARAMETER_PREFIX, select_metrics, select_objectives
 from sweeps.search.objectives import METRIC_DIRECTIONS
-from sweeps.space.constraints import Budget
+from sweeps.space.budget import Budget
 
 ArmKind = Literal["finalist", "preset", "random"]
 _BY_JOB: dict[str, ArmKind] = {"search": "finalist", "baseline": "preset", "random": "random"}
@@ -101,7 +101,7 @@ def find_best_arm(arms: Sequence[Arm], metadata: SweepMetadata) -> Arm | None:
     By the validation split: what the test split decided could not be measured on it.
     """
     scored = [(mean, arm) for arm in arms if (mean := arm.mean("objective")) is not None]
-    return min(scored, key=lambda pair: metadata.goal.best_first(pair[0]))[1] if scored else None
+    return min(scored, key=lambda pair: metadata.goal.get_sort_key(pair[0]))[1] if scored else None
 
 
 def _but_seed(row: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _arm(name: str, runs: list[dict[str, Any]], kind: ArmKind, metrics: list[str
         name=name,
         kind=kind,
         params=first["params"],
-        fullness=budget.fullness(first["params"]),
+        fullness=budget.used_share(first["params"]),
         iso_parameter=budget.is_iso_parameter(first["params"]),
         inner_over_width=first["inner_over_width"],
         train_flops=sum(flops) / len(flops) if flops else None,

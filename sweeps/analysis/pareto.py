@@ -16,7 +16,7 @@ from hrm.system.files import write_text_atomically
 from sweeps.results.metadata import SweepMetadata, read_metadata
 from sweeps.results.schema import OBJECTIVE_PREFIX
 from sweeps.results.tables import read_trials
-from sweeps.search.pareto_front import dominates, front, hypervolume
+from sweeps.search.pareto_front import compute_hypervolume, dominates, find_front
 
 FILE_NAME = "pareto.json"
 
@@ -65,17 +65,17 @@ def pareto(rows: Iterable[Mapping[str, Any]], metadata: SweepMetadata) -> Pareto
         return None
 
     def standing(name: str, numbers: list[int], values: list[float]) -> Standing:
-        point = goals.point(values)
-        better = [other for other, _, theirs in searched if dominates(goals.point(theirs), point)]
+        point = goals.make_point(values)
+        better = [other for other, _, theirs in searched if dominates(goals.make_point(theirs), point)]
         return Standing(name=name, numbers=numbers, values=values, dominated_by=better)
 
-    members = front([goals.point(values) for _, _, values in searched])
+    members = find_front([goals.make_point(values) for _, _, values in searched])
     return Pareto(
         objectives=goals.names,
         directions=[one.direction for one in goals.each],
         reference=list(goals.reference),
-        hypervolume=hypervolume([goals.scaled(values) for _, _, values in searched]),
-        hypervolume_of_presets=hypervolume([goals.scaled(values) for _, _, values in presets]),
+        hypervolume=compute_hypervolume([goals.scale_point(values) for _, _, values in searched]),
+        hypervolume_of_presets=compute_hypervolume([goals.scale_point(values) for _, _, values in presets]),
         front=[standing(*searched[place]) for place in members],
         presets=[standing(*preset) for preset in presets],
         num_configurations=len(searched),
@@ -111,7 +111,7 @@ def _presets(
     rows: Sequence[Mapping[str, Any]], columns: Sequence[str], metadata: SweepMetadata
 ) -> list[_Entry]:
     best: dict[str, Mapping[str, Any]] = {}
-    for row in sorted(rows, key=lambda row: metadata.goal.best_first(row[columns[0]])):
+    for row in sorted(rows, key=lambda row: metadata.goal.get_sort_key(row[columns[0]])):
         best.setdefault(row["arm"], row)
     return [(name, [row["number"]], [row[column] for column in columns]) for name, row in best.items()]
 

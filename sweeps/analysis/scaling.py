@@ -178,7 +178,7 @@ def read(folder: SweepFolder, name: str = "") -> Point | None:
     if not finds:
         return None
     budget = "no budget" if metadata.max_params is None else f"{metadata.max_params:,} parameters"
-    ranked = sorted(finds, key=lambda find: metadata.goal.best_first(float(find.objectives.mean())))
+    ranked = sorted(finds, key=lambda find: metadata.goal.get_sort_key(float(find.objectives.mean())))
     return Point(
         label=f"{name or metadata.name}, {budget}",
         finds=finds,
@@ -208,7 +208,7 @@ def _find(arm: Arm, metric: str, maximizes: bool) -> BestConfiguration | None:
 
 def _shape(config: Mapping[str, Any]) -> dict[str, float]:
     model = config["model"]
-    shape = {WIDTH: float(model[get_family(config["family"]).lattice.width])}
+    shape = {WIDTH: float(model[get_family(config["family"]).width])}
     for name, ways in MADE_OF.items():
         for fields, combine in ways:
             if all(field in model for field in fields):

@@ -73,7 +73,7 @@ class SweepFolder:
     def width_field(self) -> str:
         """The field of the model's width in this sweep's family."""
         name = self.read_config(self.trials[0])["family"] if self.trials else "puzzle"
-        return get_family(name).lattice.width
+        return get_family(name).width
 
     @property
     def best_config(self) -> dict[str, Any] | None:
@@ -90,7 +90,7 @@ class SweepFolder:
     def rank(self, rows: Iterable[Row]) -> list[Row]:
         """Completed rows that have an objective, best first."""
         scored = [row for row in rows if row["status"] == "completed" and row["objective"] is not None]
-        return sorted(scored, key=lambda row: self.metadata.goal.best_first(row["objective"]))
+        return sorted(scored, key=lambda row: self.metadata.goal.get_sort_key(row["objective"]))
 
     def read_config(self, row: Row) -> dict[str, Any]:
         """The resolved run configuration of a row."""

@@ -18,8 +18,9 @@ from hrm.system.files import write_text_atomically
 from sweeps.errors import OutputError
 from sweeps.results.provenance import Provenance
 from sweeps.results.schema import SCHEMA_VERSION
-from sweeps.search.objectives import Objective, Objectives, parse
-from sweeps.space.constraints import PARAMS, Budget
+from sweeps.search.objectives import Objective, Objectives, parse_objectives
+from sweeps.space.budget import Budget
+from sweeps.space.constraints import PARAMS
 from sweeps.space.space import space_hash
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class SweepMetadata:
 
     @property
     def budget(self) -> Budget:
-        return Budget(self.max_params, self.min_params)
+        return Budget.of(max_params=self.max_params, min_params=self.min_params)
 
     @property
     def goal(self) -> Objective:
@@ -107,7 +108,7 @@ class SweepMetadata:
         """All objectives."""
         if not self.objectives:
             return Objectives((self.goal,))
-        return Objectives(parse(self.objectives), tuple(self.reference_point))
+        return Objectives(parse_objectives(self.objectives), tuple(self.reference_point))
 
     @property
     def value_names(self) -> list[str]:
@@ -131,14 +132,14 @@ def build_metadata(
     """
     space, budget = candidates.space, candidates.budget
     baselines = {name: (preset.num_params, None) for name, preset in scheduler.presets.items()}
-    left_out = {place.name: (place.num_params, place.misfit) for place in scheduler.left_out}
+    left_out = {place.name: (place.num_params, place.violation) for place in scheduler.left_out}
     return SweepMetadata(
         name=space.name,
         question=space.question,
         command=list(command),
         objective=config.objective,
         objectives=list(config.objectives or ()),
-        reference_point=list(Objectives.of(config, candidates).reference),
+        reference_point=list(Objectives.from_config(config, candidates).reference),
         test_name=test_name,
         task=dataset.name,
         supports_verdict=dataset.supports_verdict,
@@ -147,7 +148,7 @@ def build_metadata(
         num_test=len(dataset.test),
         max_params=budget.max_params,
         min_params=budget.min_params,
-        other_bounds=[str(bound) for bound in budget.bounds if bound.measure is not PARAMS],
+        other_bounds=[str(bound) for bound in budget.bounds if bound.constraint is not PARAMS],
         parameters=list(space.parameters),
         derived=[*([space.filled] if space.filled else []), *space.derived],
         space_hash=space_hash(config.space),

@@ -55,7 +55,7 @@ def find_best_so_far(folder: SweepFolder) -> Iterator[Row]:
         spent += row["train_flops"] or 0
         value = row["objective"]
         if row["status"] == "completed" and value is not None:
-            best = value if best is None else min(best, value, key=goal.best_first)
+            best = value if best is None else min(best, value, key=goal.get_sort_key)
         known = {"search/trial": row["trial"], "search/train_flops": spent, BEST_SO_FAR: best}
         yield {name: value for name, value in known.items() if value is not None}
 

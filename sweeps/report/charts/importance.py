@@ -166,7 +166,7 @@ def build_parallel_coordinates(folder: SweepFolder) -> Chart | None:
     if len(rows) < 2 or len(axes) < 2:
         return None
     shares = [_shares(axis) for axis in axes]
-    order = sorted(range(len(rows)), key=lambda i: -folder.metadata.goal.best_first(axes[-1].values[i]))
+    order = sorted(range(len(rows)), key=lambda i: -folder.metadata.goal.get_sort_key(axes[-1].values[i]))
     lines = [(list(range(len(axes))), [column[i] for column in shares]) for i in order]
     names = [f"{axis.label}\n{_ends(axis)}" for axis in axes]
     values = [axes[-1].values[i] for i in order]

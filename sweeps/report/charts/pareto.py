@@ -120,8 +120,8 @@ def front_of(folder: SweepFolder, spots: Sequence[Spot]) -> list[Spot]:
     """The spots that no other beats at the same cost or less, by cost."""
     goal = folder.metadata.goal
     found: list[Spot] = []
-    for spot in sorted(spots, key=lambda spot: (spot[0], goal.best_first(spot[1]))):
-        if not found or goal.best_first(spot[1]) < goal.best_first(found[-1][1]):
+    for spot in sorted(spots, key=lambda spot: (spot[0], goal.get_sort_key(spot[1]))):
+        if not found or goal.get_sort_key(spot[1]) < goal.get_sort_key(found[-1][1]):
             found.append(spot)
     return found
 

@@ -28,7 +28,9 @@ def build_best_so_far(folder: SweepFolder) -> Chart | None:
             continue
         told = f"{row['arm']}, {row['status']}: {score(value)}"
         dots.setdefault(row["status"], []).append((spent / 1e12, value, told))
-        if row["status"] == "completed" and (best is None or goal.best_first(value) < goal.best_first(best)):
+        if row["status"] == "completed" and (
+            best is None or goal.get_sort_key(value) < goal.get_sort_key(best)
+        ):
             best = value
         if best is not None:
             steps.append((spent / 1e12, best))

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from hrm.config.validation import construct_unvalidated
 from hrm.models.registry import get_family
 from sweeps.analysis.sweep_folder import Row, SweepFolder
 from sweeps.report.charts import style
@@ -238,12 +237,15 @@ def _edge(folder: SweepFolder, places: list[tuple[float, float]]) -> list[Layer]
     model, fields = config["model"], _layer_fields(config["model"])
     if budget is None or not fields:
         return []
-    depths = np.arange(min(int(y) for _, y in places), max(int(y) for _, y in places) + 1)
-    widths = np.arange(WIDTH_STEP, int(max(x for x, _ in places) * 2) + 1, WIDTH_STEP)
-    others = sum(model[name] for name in fields[1:])
-    shapes = {**model, folder.width_field: widths[None, :], fields[0]: depths[:, None] - others}
-    params = np.asarray(get_family(config["family"]).count_arrays(shapes)["params"])
-    widest = [int(widths[fits].max()) if (fits := row <= budget).any() else None for row in params]
-    edge = [(float(width), float(depth)) for width, depth in zip(widest, depths) if width is not None]
+    family, others = get_family(config["family"]), sum(model[name] for name in fields[1:])
+    widths = range(WIDTH_STEP, int(max(x for x, _ in places) * 2) + 1, WIDTH_STEP)
+    edge = []
+    for depth in range(min(int(y) for _, y in places), max(int(y) for _, y in places) + 1):
+        shapes = [{**model, folder.width_field: width, fields[0]: depth - others} for width in widths]
+        # Heads need not divide the widths: only parameters are counted.
+        counted = (family.count(construct_unvalidated(family.config_class, shape)).params for shape in shapes)
+        fitting = [width for width, params in zip(widths, counted) if params <= budget]
+        if fitting:
+            edge.append((float(fitting[-1]), float(depth)))
     line = ([x for x, _ in edge], [y for _, y in edge])
     return [Lines(name=f"{budget:,} parameters", lines=[line], colour="grey", dashed=True)] if edge else []

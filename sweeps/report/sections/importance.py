@@ -51,7 +51,7 @@ def sentence(folder: SweepFolder, effect: Effect) -> str:
     if effect.answer == "not distinguishable":
         return f"`{effect.name}`: not distinguishable from no effect ({p}, corrected)."
     goal = folder.metadata.goal
-    ranked = sorted(effect.levels, key=lambda level: goal.best_first(level.score.mean))
+    ranked = sorted(effect.levels, key=lambda level: goal.get_sort_key(level.score.mean))
     best, worst = (
         f"{level.label} ({format_interval(level.score.mean, level.score.half_width)}, n = {level.score.n})"
         for level in (ranked[0], ranked[-1])

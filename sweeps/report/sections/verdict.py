@@ -10,7 +10,7 @@ from sweeps.report import format as wording
 from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text
 from sweeps.report.charts.chart import Chart
 from sweeps.report.format import NONE, count, flops, format_interval, p_value, percent, score, signed
-from sweeps.space.constraints import ISO_PARAMETER
+from sweeps.space.budget import ISO_PARAMETER
 
 RANDOM = (
     "`random search` is the best of random configurations of the same space, trained to their end until they "

@@ -145,7 +145,7 @@ def spent(out: Path) -> list[Sequence[str]]:
 def test_a_job_that_was_killed_and_goes_on_counts_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    allowance = CANDIDATES.compute.allowance
+    allowance = CANDIDATES.flops_budget.flops
     assert allowance is not None
     limited = extended(
         stop=StopConfig(flops=int(3.5 * allowance)),

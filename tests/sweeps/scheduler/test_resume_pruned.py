@@ -22,9 +22,9 @@ from sweeps.scheduler.phases.base import DONE
 from sweeps.scheduler.phases.resume_pruned import rank_by_promise
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.trial_runner import TrialRunner
-from sweeps.search.constrained_sampler import exhausted_keys
+from sweeps.search.constrained_sampler import find_exhausted_keys
 from sweeps.search.pareto_front import dominates
-from sweeps.search.study import REVIVED
+from sweeps.search.study import RESUMED
 from tests.sweeps.scheduler.test_resume import Killed, extended, found, killed_after, session, spent
 from tests.sweeps.search_cases import (
     NO_BASELINES,
@@ -118,7 +118,7 @@ def test_the_study_keeps_the_pruned_trial_and_adds_one_that_stands_for_it(tmp_pa
     trials = study_of(plan).trials
     assert len(trials) == 12 + 2
     for trial in trials[12:]:
-        pruned = trials[trial.user_attrs[REVIVED]]
+        pruned = trials[trial.user_attrs[RESUMED]]
         assert (pruned.state.name, trial.state.name) == ("PRUNED", "COMPLETE")
         assert pruned.params == trial.params and pruned.user_attrs["job"] == trial.user_attrs["job"]
         assert plan.trial_numbers[trial.user_attrs["job"]] == trial.number
@@ -126,11 +126,12 @@ def test_the_study_keeps_the_pruned_trial_and_adds_one_that_stands_for_it(tmp_pa
     assert {trial.user_attrs["job"] for trial in trials[12:]} == set(revived(plan))
     # A sampler knows it once, and as completed: what was pruned is closed to replicates.
     study = plan.study
-    assert study._gone_on == {trial.user_attrs[REVIVED] for trial in trials[12:]}
-    with study._storage.view_as_of(16, hidden=study._gone_on):
-        assert len(study._study.get_trials()) == 12
+    assert study._resumed == {trial.user_attrs[RESUMED] for trial in trials[12:]}
+    with study._storage.view_as_of(16, hidden=study._resumed):
+        seen = study.optuna_study.get_trials()
+        assert len(seen) == 12
         keys = {trial.user_attrs["key"] for trial in trials[12:]}
-        assert keys <= exhausted_keys(study._study, 16) and not keys & exhausted_keys(study._study, 16, 2)
+        assert keys <= find_exhausted_keys(seen) and not keys & find_exhausted_keys(seen, 2)
 
 
 @pytest.mark.parametrize("seed", range(3))
