@@ -15,6 +15,7 @@ from hrm.config.schema import build_config
 from hrm.data.base import Dataset
 from hrm.data.registry import get_task_kind, open_task
 from hrm.models.registry import get_family
+from hrm.system.signals import exit_on_second_signal
 from hrm.training.progress import DataProgress
 from sweeps import report
 from sweeps.analysis.best import write_best
@@ -29,11 +30,9 @@ from sweeps.config import SweepConfig
 from sweeps.errors import BudgetError, OutputError
 from sweeps.execution.checkpoints import CheckpointManager
 from sweeps.execution.resources import Allocation, Machine, allocate_resources
-from sweeps.execution.signals import exit_on_second_signal, format_resume_command
 from sweeps.execution.storage import Storage
-from sweeps.results import output_dir
 from sweeps.results.metadata import SweepMetadata, build_metadata, restore_metadata, write_metadata
-from sweeps.results.output_dir import choose_output_dir, lock_output_dir
+from sweeps.results.output_dir import choose_output_dir, format_resume_command, lock_output_dir, write_config
 from sweeps.results.tables import TableWriter
 from sweeps.scheduler.phases.baseline import choose_presets
 from sweeps.scheduler.resume import restore
@@ -149,7 +148,7 @@ def _execute(
     )
     note = "The sweep is not over: this is what it has found so far. If nothing runs it any more, resume it: "
     write_metadata(dataclasses.replace(metadata, notes=[f"{note}`{format_resume_command(out)}`"]), out)
-    output_dir.write_config(out, config)
+    write_config(out, config)
     print(_describe_start(config, metadata, scheduler, allocation, out), file=sys.stderr)
     storage = ray.storage and ray.storage / metadata.unique_name
     checkpoints = CheckpointManager(out, config.checkpoint_seconds, storage, config.revive > 0)
@@ -157,7 +156,7 @@ def _execute(
     with (
         closing(log),
         closing(checkpoints),
-        exit_on_second_signal(out),
+        exit_on_second_signal(f"stopped at once; to resume: {format_resume_command(out)}"),
         _finalize(out, metadata, scheduler, session),
         _open_callbacks(out, metadata, scheduler, session) as callbacks,
     ):

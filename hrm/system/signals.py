@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -49,3 +53,26 @@ class StopSignals:
         for number, handler in self._former.items():
             signal.signal(number, handler)
         self._former = {}
+
+
+@contextmanager
+def exit_on_second_signal(message: str) -> Iterator[None]:
+    """Within, end this process at once on a Ctrl-C or SIGTERM that no inner handler takes, and say so.
+
+    After a KeyboardInterrupt this holds on, while what the process has started still ends.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""
+        os.write(2, f"{show_cursor}\n{message}\n".encode())
+        os._exit(128 + number)
+
+    former = {number: signal.signal(number, leave) for number in SIGNALS}
+    try:
+        yield
+    except KeyboardInterrupt:
+        former = {}
+        raise
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

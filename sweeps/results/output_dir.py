@@ -6,6 +6,7 @@ import dataclasses
 import fcntl
 import itertools
 import os
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,6 @@ from hrm.config.schema import write_yaml
 from hrm.system.files import write_atomically
 from sweeps.config import SweepConfig
 from sweeps.errors import OutputError
-from sweeps.execution.signals import format_resume_command
 from sweeps.scheduler import event_log
 from sweeps.search.storage import JOURNAL
 
@@ -75,6 +75,12 @@ def lock_reports(out: Path) -> Iterator[None]:
     with (out / _REPORT_LOCK).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def format_resume_command(out: Path) -> str:
+    """Return the command that resumes the sweep in a folder."""
+    near = Path(os.path.relpath(out))
+    return f"python run_sweep.py resume={shlex.quote(str(out if '..' in near.parts else near))}"
 
 
 def write_config(out: Path, config: SweepConfig) -> None:

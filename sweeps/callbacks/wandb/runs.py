@@ -7,6 +7,7 @@ waits. An error there costs a warning, never the sweep: the tables have everythi
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -80,11 +81,8 @@ class WandbRuns(Callback):
             "arm": job.arm,
             "params": job.num_params,
             "flops_per_step": job.flops_per_step,
-            "commit": metadata.provenance.commit,
-            "dirty": metadata.provenance.dirty,
-            "versions": metadata.provenance.versions,
-            "hardware": metadata.provenance.hardware,
             "space_hash": metadata.space_hash,
+            **dataclasses.asdict(metadata.provenance),
         }
         name, tags = f"{job.arm} (job {job.number})", build_tags(metadata, job.kind)
         run = self._session.open(job.number, name, job.kind, tags, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,9 +69,7 @@ def _build_config(out: Path, folder: SweepFolder) -> dict[str, Any]:
         "question": metadata.question,
         "space_hash": metadata.space_hash,
         "data_fingerprint": metadata.data_fingerprint,
-        "commit": metadata.provenance.commit,
-        "versions": metadata.provenance.versions,
-        "hardware": metadata.provenance.hardware,
+        **dataclasses.asdict(metadata.provenance),
     }
 
 
