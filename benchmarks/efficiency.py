@@ -1,19 +1,19 @@
-"""How much of the slots' time is training, in a sweep and in plain Optuna on the same trials.
+"""Measure how much of the workers' time is training, in a sweep and in plain Optuna on the same trials.
 
     python benchmarks/efficiency.py [--rounds 3] [--trials 32] [--steps 30]
         [--deterministic true] [--sweep space=depth_vs_width]
 
-In turns, `--rounds` times: a whole sweep by `run_sweep.py` in two slots, and two plain Optuna processes that share a
-journal and train the same configurations for the same steps (`plain_optuna.py`). Efficiency: seconds inside training
-steps and evaluations over slots x wall, the wall from the first suggestion to the last completion. The trials are
-`--trials` random configurations of `depth_vs_width` of `--steps` steps, none pruned; or all jobs of the sweep of
+`--rounds` times in turn: a whole sweep by `run_sweep.py` with two workers, and two plain Optuna processes that share a
+journal and train the same configurations for the same number of steps (`plain_optuna.py`). Efficiency is the seconds in
+training steps and evaluations over workers x wall time, from the first suggestion to the last completion. The trials
+are `--trials` random configurations of `depth_vs_width` of `--steps` steps, none pruned; or all jobs of the sweep of
 `--sweep`, baselines and confirmations included.
 
-to training: from a suggestion that is written down to the first training step; of the sweep an upper bound, which
-holds the first report's way back, too. study, ledger, tables, W&B: seconds that the driver spends in each, as a share
-of the wall; W&B has a thread of its own, which the driver does not wait for and which mostly waits for W&B's service
-process: hence its processor time, too. They are counted while trials train:
-what a slot waits for is what the efficiency says.
+"to training" is the time from a suggestion that is written down to the first training step; for the sweep an upper
+bound, which includes the way back of the first validation. "study", "event log", "tables" and "W&B" are the seconds that
+the driver spends in each, as a share of the wall time, counted while trials train: what a worker waits for is part of
+the efficiency. W&B has a thread of its own, for which the driver does not wait and which mostly waits for W&B's service
+process; so its processor time is given, too.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ from benchmarks import machine, plain_optuna
 from hrm.config.run_config import RunConfig
 from sweeps.results.tables import read_curves, read_trials
 
-SLOTS = 2
+NUM_WORKERS = 2
 MODES = ("true", "false")
 PROCESSOR = "W&B, processor"
 WATCHED = {
-    "study": "sweeps.search.study:SweepStudy:exhausted ask report should_prune tell",
-    "ledger": "sweeps.scheduler.event_log:EventLog:write",
-    "tables": "sweeps.results.tables:Tables:on_start on_end",
+    "study": "sweeps.search.study:SweepStudy:is_exhausted ask report should_prune tell",
+    "event log": "sweeps.scheduler.event_log:EventLog:write",
+    "tables": "sweeps.results.tables:TableWriter:on_start on_end",
     "W&B": "sweeps.callbacks.wandb.runs:WandbRuns:_start _log _end",
 }
 """What is timed in the driver: module, class and methods."""
@@ -59,15 +59,15 @@ class Measured:
     efficiency: float
     wall: float
     to_training: list[float]
-    """Seconds, a trial each; without the first of each slot, which still warms up."""
+    """Seconds of each trial, without the first one of each worker."""
     shares: dict[str, float]
 
 
 def watch() -> dict[str, Any]:
-    """Runs `run_sweep.py` in this process with the rest of the command line, timing what is `WATCHED`.
+    """Run `run_sweep.py` in this process with the rest of the command line, timing the methods of `WATCHED`.
 
     Returns:
-        `seconds` of each, and by job number when it was `started` and what its first `report` said when.
+        `seconds` of each; and by job number when it was `started`, and the `first` training step's time.
     """
     import importlib
 
@@ -118,13 +118,12 @@ def watch() -> dict[str, Any]:
     return {"seconds": seconds, "started": started, "first": first}
 
 
-def sweep(overrides: Sequence[str], out: Path) -> Measured:
-    """A sweep in a process of its own."""
+def run_sweep(overrides: Sequence[str], out: Path) -> Measured:
+    """Run a sweep in a process of its own."""
     watching = out.with_suffix(".json")
-    subprocess.run(
-        [sys.executable, __file__, "--watch", str(watching), *overrides, f"out={out}", f"max_concurrent={SLOTS}"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    command = [sys.executable, __file__, "--watch", str(watching), *overrides]
+    command += [f"out={out}", f"max_concurrent={NUM_WORKERS}"]
+    subprocess.run(command, check=True, capture_output=True)
     seen = json.loads(watching.read_text())
     rows = read_trials(out).to_pylist()
     started = {int(number): at for number, at in seen["started"].items()}
@@ -135,11 +134,11 @@ def sweep(overrides: Sequence[str], out: Path) -> Measured:
         seen["first"][str(number)] - at for number, at in sorted(started.items(), key=lambda one: one[1])
     ]
     shares = {name: spent / wall for name, spent in seen["seconds"].items()}
-    return Measured(training / (SLOTS * wall), wall, to_training[SLOTS:], shares)
+    return Measured(training / (NUM_WORKERS * wall), wall, to_training[NUM_WORKERS:], shares)
 
 
-def plain(out: Path, journal: Path) -> Measured:
-    """Plain Optuna on the trials of a sweep's folder, in the order in which they started there."""
+def run_plain(out: Path, journal: Path) -> Measured:
+    """Run plain Optuna on the trials of a sweep's folder, in the order in which they started there."""
     rows = sorted(read_trials(out).to_pylist(), key=lambda row: row["started_at"])
     reports: dict[int, int] = defaultdict(int)
     for number in read_curves(out)["number"].to_pylist():
@@ -148,14 +147,16 @@ def plain(out: Path, journal: Path) -> Measured:
         plain_optuna.Trial(RunConfig.from_dict(json.loads(row["config"])), reports[row["number"]])
         for row in rows
     ]
-    spent = sorted(plain_optuna.run(trials, journal, SLOTS), key=lambda one: one.asked)
+    spent = sorted(plain_optuna.run(trials, journal, NUM_WORKERS), key=lambda one: one.asked)
     wall = max(one.ended for one in spent) - spent[0].asked
     training = sum(one.training for one in spent)
-    return Measured(training / (SLOTS * wall), wall, [one.to_training for one in spent[SLOTS:]], {})
+    return Measured(
+        training / (NUM_WORKERS * wall), wall, [one.to_training for one in spent[NUM_WORKERS:]], {}
+    )
 
 
-def row(name: str, measured: Measured, ratio: float | None = None) -> str:
-    """A line of the table."""
+def format_row(name: str, measured: Measured, ratio: float | None = None) -> str:
+    """Format a line of the table."""
     late = [1e3 * seconds for seconds in measured.to_training]
     shares = " | ".join(
         f"{measured.shares[one]:.2%}" if one in measured.shares else "–" for one in [*WATCHED, PROCESSOR]
@@ -175,27 +176,33 @@ def main() -> None:
     parser.add_argument("--sweep", nargs="+", help="overrides of run_sweep.py: a sweep of your own instead")
     given = parser.parse_args()
     overrides = given.sweep or [
-        "space=depth_vs_width", f"num_trials={given.trials}", f"train.steps={given.steps}",
-        "train.equal=steps", "train.num_reports=5", "sampler=random", "pruner=none",
-        "baseline.presets=[]", "confirm.finalists=0",
-    ]  # fmt: skip
-    print(f"{machine.describe()}, {SLOTS} slots\n")
+        "space=depth_vs_width",
+        f"num_trials={given.trials}",
+        f"train.steps={given.steps}",
+        "train.equal=steps",
+        "train.num_reports=5",
+        "sampler=random",
+        "pruner=none",
+        "baseline.presets=[]",
+        "confirm.finalists=0",
+    ]
+    print(f"{machine.describe()}, {NUM_WORKERS} workers\n")
     print(f"| | efficiency | of plain | wall, s | to training, ms | {' | '.join([*WATCHED, PROCESSOR])} |")
     print(f"|{'---|' * (6 + len(WATCHED))}", flush=True)
     ratios = defaultdict(list)
     for turn in range(given.rounds):
         with tempfile.TemporaryDirectory() as folder:
             ours = {
-                f"sweep, deterministic={mode}": sweep(
+                f"sweep, deterministic={mode}": run_sweep(
                     [*overrides, f"deterministic={mode}"], Path(folder) / mode
                 )
                 for mode in given.deterministic
             }
-            alone = plain(Path(folder) / given.deterministic[0], Path(folder) / "journal")
-        print(row("plain Optuna", alone), flush=True)
+            alone = run_plain(Path(folder) / given.deterministic[0], Path(folder) / "journal")
+        print(format_row("plain Optuna", alone), flush=True)
         for name, measured in ours.items():
             ratios[name].append(measured.efficiency / alone.efficiency)
-            print(row(name, measured, ratios[name][turn]), flush=True)
+            print(format_row(name, measured, ratios[name][turn]), flush=True)
     for name, values in ratios.items():
         print(f"\n{name}: {statistics.median(values):.3f} of plain Optuna (median of {given.rounds})")
 
