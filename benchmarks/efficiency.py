@@ -3,17 +3,17 @@
     python benchmarks/efficiency.py [--rounds 3] [--trials 32] [--steps 30]
         [--deterministic true] [--sweep space=depth_vs_width]
 
-`--rounds` times in turn: a whole sweep by `run_sweep.py` with two workers, and two plain Optuna processes that share a
-journal and train the same configurations for the same number of steps (`plain_optuna.py`). Efficiency is the seconds in
-training steps and evaluations over workers x wall time, from the first suggestion to the last completion. The trials
-are `--trials` random configurations of `depth_vs_width` of `--steps` steps, none pruned; or all jobs of the sweep of
-`--sweep`, baselines and confirmations included.
+`--rounds` times in turn: a whole sweep by `run_sweep.py` with two workers, and two plain Optuna processes that
+share a journal and train the same configurations for the same number of steps (`plain_optuna.py`). Efficiency is
+the seconds in training steps and evaluations over workers x wall time, from the first suggestion to the last
+completion. The trials are `--trials` random configurations of `depth_vs_width` of `--steps` steps, none pruned; or
+all jobs of the sweep of `--sweep`, baselines and confirmations included.
 
 "to training" is the time from a suggestion that is written down to the first training step; for the sweep an upper
-bound, which includes the way back of the first validation. "study", "event log", "tables" and "W&B" are the seconds that
-the driver spends in each, as a share of the wall time, counted while trials train: what a worker waits for is part of
-the efficiency. W&B has a thread of its own, for which the driver does not wait and which mostly waits for W&B's service
-process; so its processor time is given, too.
+bound, which includes the way back of the first validation. "study", "event log", "tables" and "W&B" are the seconds
+that the driver spends in each, as a share of the wall time, counted while trials train: what a worker waits for is
+part of the efficiency. W&B has a thread of its own, for which the driver does not wait and which mostly waits for
+W&B's service process; so its processor time is given, too.
 """
 
 from __future__ import annotations
