@@ -1,4 +1,4 @@
-"""Processes of a sweep that runs: who they are, and who is still there."""
+"""Processes of a running sweep: starting it, and finding what belongs to it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    """`python run_sweep.py arguments`, in a group of its own as a shell gives it: Ctrl-C reaches Ray too."""
+    """Start `python run_sweep.py arguments` in a process group of its own, where Ctrl-C reaches Ray too."""
     return subprocess.Popen(
         [sys.executable, str(ROOT / "run_sweep.py"), *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """Command lines of all processes below `pid`, by process."""
+    """Return the command lines of all processes below `pid`, by process."""
     listed = subprocess.run(
         ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     )
@@ -36,7 +39,7 @@ def descendants(pid: int) -> dict[int, str]:
 
 
 def workers(pid: int) -> list[int]:
-    """Worker processes of the Ray below `pid`: training, or waiting for the next job."""
+    """Return the worker processes of the Ray below `pid`, training or idle."""
     return [child for child, args in descendants(pid).items() if args.startswith("ray::Worker")]
 
 
@@ -45,7 +48,7 @@ def raylet(pid: int) -> list[int]:
 
 
 def group_members(leader: int) -> list[str]:
-    """Command lines of a process group."""
+    """Return the command lines of a process group."""
     listed = subprocess.run(["ps", "-ww", "-eo", "pgid=,args="], capture_output=True, text=True, check=True)
     rows = [line.split(None, 1) for line in listed.stdout.splitlines()]
     return [args for group, args in rows if int(group) == leader]

@@ -1,6 +1,6 @@
 """A sweep's folder as a real one leaves it, made in a second.
 
-The plan, its candidates, the dispatcher and the tables are real; learning curves are made up.
+The plan, its candidates, the runner and the tables are real; learning curves are made up.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MODEL_FIELDS = {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1}
 
 Curve = Callable[[Job, float], float]
 """Blank-cell accuracy of a job at a fraction of its run; may raise."""
-ListenerFactory = Callable[[SweepMetadata, Scheduler], Callback]
+CallbackFactory = Callable[[SweepMetadata, Scheduler], Callback]
 
 
 class Puzzles(Dataset):
@@ -84,7 +84,7 @@ def sweep_config(**overrides: Any) -> SweepConfig:
 def run_sweep(
     out: Path,
     curve: Curve = plausible,
-    listeners: ListenerFactory | None = None,
+    build_callback: CallbackFactory | None = None,
     dataset: Dataset | None = None,
     **overrides: Any,
 ) -> Path:
@@ -95,11 +95,11 @@ def run_sweep(
     metadata = build_metadata(config, candidates, plan, dataset, ["space=depth_vs_width"], TEST_NAME)
     out.mkdir(parents=True, exist_ok=True)
     write_metadata(metadata, out)
-    told = [TableWriter(out, metadata, plan.trial_numbers.get)]
-    told += [listeners(metadata, plan)] if listeners else []
-    drive(TrialRunner(plan, told), curve)
-    for listener in told:
-        listener.close()
+    callbacks = [TableWriter(out, metadata, plan.trial_numbers.get)]
+    callbacks += [build_callback(metadata, plan)] if build_callback else []
+    drive(TrialRunner(plan, callbacks), curve)
+    for callback in callbacks:
+        callback.close()
     return out
 
 
@@ -126,9 +126,9 @@ def multiply(out: Path, num: int) -> None:
     pq.write_table(build_table(TRIAL_COLUMNS, rows), out / "trials.parquet")
 
 
-def drive(dispatcher: TrialRunner, curve: Curve) -> None:
+def drive(runner: TrialRunner, curve: Curve) -> None:
     """Runs the jobs in two slots."""
-    Simulator(dispatcher, lambda job, index: make_report(job, index, curve), slots=2).run()
+    Simulator(runner, lambda job, index: make_report(job, index, curve), slots=2).run()
 
 
 def make_report(job: Job, index: int, curve: Curve = plausible) -> Validation:

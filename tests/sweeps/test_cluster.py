@@ -16,7 +16,7 @@ import yaml
 from sweeps.cli.compose import build_sweep_config
 from sweeps.results.tables import read_trials
 from tests.sweeps.processes import descendants, start
-from tests.sweeps.test_faults import by_turns, check_told_once, found
+from tests.sweeps.test_faults import check_each_event_once, found, run_in_turns
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -43,7 +43,7 @@ MARK = 1e6
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Any]:
-    """A head without processors and two nodes of one each, whose caches of data are empty."""
+    """Yield a head without processors and two nodes with one each, whose data caches are empty."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
@@ -59,14 +59,14 @@ def undisturbed(out: Path) -> Path:
     out.mkdir()
     values = yaml.safe_load(SPACE)
     run = values.pop("run")
-    by_turns(
+    run_in_turns(
         build_sweep_config({**run, "space": {"name": "mine", **values}, "sampler": {"name": "tpe"}}), out
     )
     return out
 
 
 def checkpoint_files(storage: Path) -> dict[int, Path]:
-    """Of running jobs, by number."""
+    """Return the checkpoints of running jobs, by number."""
     return {int(path.parent.name): path for path in storage.glob("*/*/checkpoint.pt")}
 
 
@@ -75,7 +75,7 @@ def step(path: Path) -> int:
 
 
 def mark(path: Path) -> int:
-    """Notes in a checkpoint that it was read again, in the seconds that it counts; returns its step."""
+    """Mark a checkpoint, in the seconds that it counts, to see whether it is read again; return its step."""
     state = torch.load(path, weights_only=True)
     state["trainer"]["train_seconds"] += MARK
     written = path.with_name("marked")
@@ -85,14 +85,14 @@ def mark(path: Path) -> int:
 
 
 def lose(cluster: Any, node: Any) -> None:
-    """Ends a node and all that it runs at once, as a power cut does."""
+    """Kill a node and all that it runs at once, as a power cut does."""
     [raylet] = node.all_processes["raylet"]
     for pid in descendants(raylet.process.pid):
         os.kill(pid, signal.SIGKILL)
     cluster.remove_node(node, allow_graceful=False)
 
 
-def test_a_lost_node_s_job_goes_on_from_its_checkpoint_on_another(cluster: Any, tmp_path: Path) -> None:
+def test_the_job_of_a_lost_node_resumes_from_its_checkpoint_on_another(cluster: Any, tmp_path: Path) -> None:
     space, out, storage = tmp_path / "mine.yaml", tmp_path / "out", tmp_path / "storage"
     space.write_text(SPACE)
     process = start(
@@ -111,7 +111,7 @@ def test_a_lost_node_s_job_goes_on_from_its_checkpoint_on_another(cluster: Any, 
     [lost] = [row for row in read_trials(out).to_pylist() if row["train_seconds"] > MARK]
     assert steps[lost["number"]] >= 50
     assert [row["status"] for row in read_trials(out).to_pylist()] == ["completed"] * 2
-    check_told_once(out)
+    check_each_event_once(out)
     assert found(out) == found(undisturbed(tmp_path / "undisturbed"))
 
     assert not (out / "checkpoints").exists() and not checkpoint_files(storage)

@@ -46,7 +46,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 
 VICTIMS = ("driver", "worker", "raylet")
 LAST_LINES = 8
-"""Of the ledger: while they are to come, two jobs train, and so there are workers to kill."""
+"""Last lines of the event log; before them two jobs train, so there are workers to kill."""
 TIMES = ("seconds", "started_at", "train_seconds", "eval_seconds", "commit", "dirty")
 SPACE = """\
 question: Where do the layers go?
@@ -70,31 +70,32 @@ run:
 """
 
 
-def by_turns(config: SweepConfig, out: Path) -> None:
-    """The same sweep in this process, with neither Ray nor faults."""
+def run_in_turns(config: SweepConfig, out: Path) -> None:
+    """Run the same sweep in this process, without Ray and without faults."""
     task = sweep_task(config)
     candidates = Candidates(config, open_task(task).model_fields)
     plan, log = restore(out, config, candidates, slots=2, memory_bytes=None, clock=start_clock())
     metadata = build_metadata(config, candidates, plan, open_task(task), [], TEST_NAME)
     running: dict[int, Any] = {}
     with closing(log):
-        dispatcher = TrialRunner(plan, [TableWriter(out, metadata, plan.trial_numbers.get)], log)
+        runner = TrialRunner(plan, [TableWriter(out, metadata, plan.trial_numbers.get)], log)
         while True:
-            job = dispatcher.next_job() if len(running) < 2 else None
+            job = runner.next_job() if len(running) < 2 else None
             if isinstance(job, Done):
                 return
             if job is None or isinstance(job, Wait):
                 for number, messages in list(running.items()):
-                    if told(dispatcher, number, next(messages)):
+                    if deliver(runner, number, next(messages)):
                         del running[number]
             else:
                 running[job.number] = run_trial(job, num_reported=len(job.resumed_from))
 
 
-def told(dispatcher: TrialRunner, number: int, message: Validation | Ended) -> bool:
+def deliver(runner: TrialRunner, number: int, message: Validation | Ended) -> bool:
+    """Give the runner a message of a job; return whether the job has ended."""
     if isinstance(message, Validation):
-        return dispatcher.report(number, message)
-    dispatcher.end(message)
+        return runner.report(number, message)
+    runner.end(message)
     return True
 
 
@@ -106,7 +107,7 @@ def sweep_task(config: SweepConfig) -> Any:
 
 
 def found(out: Path) -> dict[str, Any]:
-    """All that a sweep leaves, without what tells the time or the process."""
+    """Read all that a sweep leaves, except what depends on time or process."""
     rows, curves = read_trials(out), read_curves(out)
     storage = JournalStorage(JournalFileBackend(str(out / JOURNAL)))
     [summary] = optuna.get_all_study_summaries(storage)
@@ -118,8 +119,8 @@ def found(out: Path) -> dict[str, Any]:
     }
 
 
-def check_told_once(out: Path) -> None:
-    """No job was started or resumed, nor a validation or an end of it taken, a second time."""
+def check_each_event_once(out: Path) -> None:
+    """Check that no start, resumption, validation or end of a job was recorded twice."""
     events = [event for event in read_events(out / FILE_NAME) if hasattr(event, "number")]
     keys = Counter(
         (type(event), event.number, event.validation.index if isinstance(event, Validated) else None)
@@ -147,11 +148,13 @@ def uninterrupted(space: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     run = values.pop("run")
     config = build_sweep_config(
         {
-            **run, "space": {"name": "mine", **values}, "sampler": {"name": "tpe"},
+            **run,
+            "space": {"name": "mine", **values},
+            "sampler": {"name": "tpe"},
             "resources": {"cpus_per_trial": 1},
         }
-    )  # fmt: skip
-    by_turns(config, out)
+    )
+    run_in_turns(config, out)
     return out
 
 
@@ -168,7 +171,7 @@ def run_with_faults(space: Path, out: Path, faults: list[tuple[str, int]], rng: 
     """Runs a sweep to its end.
 
     Args:
-        faults: a victim, and the number of lines in the ledger from which on it is killed. The driver is held
+        faults: a victim, and the number of lines in the event log from which on it is killed. The driver is held
             there, so that it cannot end before, while its workers and Ray go on for up to 0.3 s.
     """
     process = start(f"space={space}", f"out={out}")
@@ -200,7 +203,7 @@ def still_runs(process: subprocess.Popen[str]) -> None:
 
 def check(out: Path, uninterrupted: Path) -> None:
     assert found(out) == found(uninterrupted)
-    check_told_once(out)
+    check_each_event_once(out)
     rows = read_trials(out).to_pylist()
     assert [row["status"] for row in rows if row["resumed_from"]] == ["completed"]
     pruned = {str(row["number"]) for row in rows if row["status"] == "pruned"}
@@ -263,7 +266,7 @@ def fill_a_small_disk(space: Path, folder: Path) -> str:
 
 
 def fill_a_limited_file(space: Path, folder: Path) -> str:
-    """Where no disk may be mounted: the sweep's files may not grow beyond a size that they soon reach."""
+    """Limit the size of the sweep's files instead, where no disk may be mounted."""
     process = start(f"space={space}", f"out={folder / 'out'}")
     while num_lines(folder / "out") < 20:
         still_runs(process)
@@ -278,7 +281,7 @@ def fill_a_limited_file(space: Path, folder: Path) -> str:
     return err
 
 
-def test_a_full_disk_stops_it_and_with_room_it_goes_on(
+def test_a_full_disk_stops_the_sweep_and_with_room_it_is_resumed(
     space: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:
     err = (fill_a_small_disk if may_mount() else fill_a_limited_file)(space, tmp_path)
@@ -296,4 +299,4 @@ def test_a_full_disk_stops_it_and_with_room_it_goes_on(
     for number, row in stopped.items():
         assert {name: ended[number][name] for name in row} == row, "what had ended stands"
     assert found(tmp_path / "out") == found(uninterrupted)
-    check_told_once(tmp_path / "out")
+    check_each_event_once(tmp_path / "out")

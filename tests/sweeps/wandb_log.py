@@ -29,7 +29,7 @@ class OfflineRun:
 
 
 def read_run(path: Path) -> OfflineRun:
-    """What the records of a `.wandb` file say; a torn tail is ignored."""
+    """Read the records of a `.wandb` file; a torn tail is ignored."""
     run = OfflineRun()
     for data in _records(path.read_bytes()):
         record = Record.FromString(data)

@@ -1,4 +1,4 @@
-"""A W&B server on this machine, as far as wandb's own client asks one: runs, resume, artifacts, reports.
+"""A local W&B server that answers what wandb's own client asks: runs, resume, artifacts, reports.
 
 It answers GraphQL and the file stream over HTTP, keeps what it was sent, and can die in the middle.
 """
@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 KEY = "0123456789" * 4
-"""Any 40 letters are a key to this server."""
+"""This server accepts any key of 40 letters."""
 ENTITY = "someone"
 
 
@@ -62,12 +62,12 @@ class WandbServer:
         self.sweeps: dict[str, dict[str, Any]] = {}
         """Registered sweeps by id: the variables of the registration."""
         self.unknown: list[str] = []
-        """Questions that this server has no answer to."""
+        """Queries that this server cannot answer."""
         self.num_requests = 0
         self.num_streamed = 0
-        """Pieces of runs that came in."""
+        """Number of pieces of runs received."""
         self.dies_after: int | None = None
-        """Requests after which every further one hangs up."""
+        """Number of requests after which it answers no more."""
         self._lock = threading.RLock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._http.daemon_threads = True
@@ -79,21 +79,21 @@ class WandbServer:
         self._http.server_close()
 
     def wait_for_runs(self, count: int, seconds: float = 30.0) -> None:
-        """Until so many runs have been opened here."""
+        """Wait until so many runs have been opened here."""
         deadline = time.monotonic() + seconds
         while len(self.runs) < count:
             assert time.monotonic() < deadline, f"{len(self.runs)} runs of {count}"
             time.sleep(0.02)
 
     def put(self, path: str, content: bytes) -> None:
-        """A file of an artifact, at the address that it was given."""
+        """Store a file of an artifact under the address that it was given."""
         kind, _, rest = path.removeprefix("/upload/").partition("/")
         if kind == "artifact":
             artifact, _, name = rest.partition("/")
             self.artifacts[artifact].files[name] = content
 
     def stream(self, run: StoredRun, body: dict[str, Any]) -> None:
-        """Takes lines of a run's history, its summary and its exit code."""
+        """Store lines of a run's history, its summary and its exit code."""
         self.num_streamed += 1
         files = body.get("files") or {}
         history = files.get("wandb-history.jsonl", {"offset": 0, "content": []})
@@ -105,7 +105,7 @@ class WandbServer:
             run.exit_code = body["exitcode"]
 
     def answer(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """The data of a GraphQL reply."""
+        """Return the data of a GraphQL reply."""
         operation = query.replace("mutation", "query").partition("query")[2].lstrip()
         name = operation[: min(operation.find(sign) for sign in "({ " if sign in operation)]
         answer = getattr(self, f"_{name}", None)
@@ -132,11 +132,20 @@ class WandbServer:
         tail = [json.dumps(row) for row in run.rows[-1:]]
         config = {key: {"value": value} for key, value in run.config.items()}
         bucket = {
-            "id": run.name, "name": run.name, "displayName": run.display_name, "tags": run.tags, "notes": None,
-            "summaryMetrics": json.dumps(run.summary), "config": json.dumps(config), "wandbConfig": '{"t": {}}',
-            "historyLineCount": len(run.history), "logLineCount": 0, "eventsLineCount": 0,
-            "historyTail": json.dumps(tail), "eventsTail": "[]",
-        }  # fmt: skip
+            "id": run.name,
+            "name": run.name,
+            "displayName": run.display_name,
+            "tags": run.tags,
+            "notes": None,
+            "summaryMetrics": json.dumps(run.summary),
+            "config": json.dumps(config),
+            "wandbConfig": '{"t": {}}',
+            "historyLineCount": len(run.history),
+            "logLineCount": 0,
+            "eventsLineCount": 0,
+            "historyTail": json.dumps(tail),
+            "eventsTail": "[]",
+        }
         return {
             "model": {"id": "m", "name": run.project, "entity": {"id": "e", "name": ENTITY}, "bucket": bucket}
         }
@@ -151,9 +160,15 @@ class WandbServer:
         run.config |= {key: entry["value"] for key, entry in json.loads(given["config"] or "{}").items()}
         project = {"id": "p", "name": run.project, "entity": {"id": "e", "name": ENTITY}}
         bucket = {
-            "id": run.name, "name": run.name, "displayName": run.display_name or run.name, "description": "",
-            "config": "{}", "sweepName": None, "project": project, "historyLineCount": len(run.history),
-        }  # fmt: skip
+            "id": run.name,
+            "name": run.name,
+            "displayName": run.display_name or run.name,
+            "description": "",
+            "config": "{}",
+            "sweepName": None,
+            "project": project,
+            "historyLineCount": len(run.history),
+        }
         return {"upsertBucket": {"bucket": bucket, "inserted": inserted}}
 
     def _CreateRunFiles(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -181,12 +196,14 @@ class WandbServer:
     def _CreateArtifactFiles(self, given: dict[str, Any]) -> dict[str, Any]:
         nodes = [
             {
-                "storagePath": file["name"], "uploadHeaders": [], "uploadMultipartUrls": None,
+                "storagePath": file["name"],
+                "uploadHeaders": [],
+                "uploadMultipartUrls": None,
                 "uploadUrl": f"{self.url}/upload/artifact/{file['artifactID']}/{file['name']}",
                 "artifact": {"id": file["artifactID"]},
             }
             for file in given["input"]["artifactFiles"]
-        ]  # fmt: skip
+        ]
         return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
 
     def _CommitArtifact(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -214,10 +231,15 @@ class WandbServer:
         self.reports[report] = given
         project = {"id": "p", "name": given["projectName"], "entityName": given["entityName"]}
         view = {
-            "id": report, "type": given["type"], "name": given["name"], "displayName": given["displayName"],
-            "description": given["description"], "project": project, "spec": given["spec"],
+            "id": report,
+            "type": given["type"],
+            "name": given["name"],
+            "displayName": given["displayName"],
+            "description": given["description"],
+            "project": project,
+            "spec": given["spec"],
             "updatedAt": "2026-01-01T00:00:00",
-        }  # fmt: skip
+        }
         return {"upsertView": {"view": view, "inserted": given["id"] is None}}
 
     def _CreateProject(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -292,7 +314,7 @@ class WandbServer:
 
 @contextlib.contextmanager
 def running() -> Iterator[WandbServer]:
-    """A server for a test."""
+    """Yield a server for a test."""
     server = WandbServer()
     try:
         yield server

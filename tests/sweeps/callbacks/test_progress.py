@@ -1,4 +1,4 @@
-"""What a user sees while a sweep runs: plain lines without a terminal, a bar with one."""
+"""Progress of a sweep: plain lines without a terminal, a live display on one."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def _one_fails(job: Job, fraction: float) -> float:
 def test_plain_lines(tmp_path: Path) -> None:
     stream, plans = io.StringIO(), []
 
-    def listener(metadata: SweepMetadata, plan: Scheduler) -> PlainReporter:
+    def build_callback(metadata: SweepMetadata, plan: Scheduler) -> PlainReporter:
         plans.append(plan)
         found = build_progress_reporter(metadata, lambda: plan.num_jobs_expected, stream)
         assert isinstance(found, PlainReporter)
         return found
 
-    run_sweep(tmp_path, _one_fails, listener, num_trials=8)
+    run_sweep(tmp_path, _one_fails, build_callback, num_trials=8)
     lines = stream.getvalue().splitlines()
     (plan,) = plans
     assert len(lines) == len(jobs_of(plan)), "one line a job"
@@ -65,11 +65,11 @@ def test_the_bar_counts_and_leaves_nothing_behind(tmp_path: Path) -> None:
             console.print(self._display.get_renderable())
             seen.append(console.file.getvalue())  # type: ignore[attr-defined]
 
-    def listener(metadata: SweepMetadata, plan: Scheduler) -> LiveReporter:
+    def build_callback(metadata: SweepMetadata, plan: Scheduler) -> LiveReporter:
         console = Console(file=stream, force_terminal=True, width=150)
         return Watched(metadata, lambda: plan.num_jobs_expected, console)
 
-    run_sweep(tmp_path, _one_fails, listener, num_trials=8)
+    run_sweep(tmp_path, _one_fails, build_callback, num_trials=8)
     assert re.search(r"depth_vs_width .* 6/\d+ jobs, 0:00:0\d elapsed, about \d:\d\d:\d\d left", seen[5])
     last = seen[-1]
     assert re.search(r"0 running · \d+ completed · \d+ pruned · 1 failed", last)
@@ -81,7 +81,7 @@ def test_the_bar_counts_and_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def _screen_after(written: str) -> list[str]:
-    """The lines left on a terminal: enough of one for what rich's live display writes."""
+    """Return the lines left on a terminal, emulating what rich's live display uses of one."""
     lines, row = [""], 0
     for token in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", written):
         if token == "\n":
@@ -98,14 +98,14 @@ def _screen_after(written: str) -> list[str]:
 
 @pytest.fixture
 def reporter(tmp_path: Path) -> Iterator[tuple[LiveReporter, list[Job]]]:
-    """A reporter of a sweep of 10 jobs, and some of them."""
+    """Yield a reporter of a sweep of 10 jobs, and some of these."""
     made: list[tuple[SweepMetadata, Scheduler]] = []
 
-    def listener(metadata: SweepMetadata, plan: Scheduler) -> Callback:
+    def build_callback(metadata: SweepMetadata, plan: Scheduler) -> Callback:
         made.append((metadata, plan))
         return Callback()
 
-    run_sweep(tmp_path, listeners=listener, num_trials=4)
+    run_sweep(tmp_path, build_callback=build_callback, num_trials=4)
     metadata, plan = made[0]
     live = LiveReporter(metadata, lambda: 10, Console(file=io.StringIO(), force_terminal=True))
     yield live, list(jobs_of(plan).values())

@@ -1,4 +1,4 @@
-"""What a trained model answers to a few held-out puzzles, segment by segment."""
+"""Answers of a trained model to a few held-out puzzles, segment by segment."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_showing_answers_changes_nothing_else() -> None:
 
 
 def test_the_winner_s_weights_give_the_winner_s_answers(tmp_path: Path) -> None:
-    """Through the folder of a job, that of the sweep, and `best.pt` into a new model."""
+    """Check them from the job's folder through the sweep's and `best.pt` into a new model."""
     job = small_job(7, kind="confirm", keep_model=True, task=FEW)
     kept = CheckpointManager(tmp_path, seconds=9.0)
     told = [

@@ -1,4 +1,4 @@
-"""A pruned job's checkpoint stays where jobs may be resumed, and leads to the end that the job would have had."""
+"""Checkpoints of pruned trials, from which a resumed trial reaches the result it would have had without pruning."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.sweeps.small_jobs import ended_trial, small_job
 
 
 def trained(job: Job, checkpoints: CheckpointManager | None, most: int = 4) -> list[Validation]:
-    """A job's reports until it is told to stop; a second `most` would be a new worker's."""
+    """Return a job's first validations; calling it again stands for a new worker."""
     messages = run_trial(
         job, len(job.resumed_from), checkpoints.build_checkpoint(job) if checkpoints else None
     )

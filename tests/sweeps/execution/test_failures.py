@@ -1,4 +1,4 @@
-"""Why a worker died: as Ray writes it, as the kernel counts it, and once for real."""
+"""Reasons why a worker died: from Ray's text, from the kernel's counter, and once for real."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_the_most_that_was_seen_is_told() -> None:
 
 @contextmanager
 def little_memory(limit: int) -> Iterator[None]:
-    """This process and all that it starts within a memory control group of so many bytes.
+    """Put this process and all that it starts into a memory control group of so many bytes.
 
     Skips where no such group may be made.
     """

@@ -1,4 +1,4 @@
-"""The next item is begun before it is asked for, and what must not be done in vain is done when it is."""
+"""The prefetcher begins the next item before it is requested, and waits before what must not be done in vain."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import itertools
 import json
 import os
@@ -48,19 +49,19 @@ ALLOCATION = Allocation(num_workers=2, cpus_per_trial=1, gpus_per_trial=0.0)
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
-    """One local Ray that all tests share."""
+    """Yield one local Ray that all tests share."""
     from sweeps.execution import ray_tune
 
     with ray_tune.connect(None, Machine(num_cpus=2, num_gpus=0)) as connection:
         yield connection
 
 
-def run(ray: Any, plan: SchedulerProtocol, out: Path, *listeners: Callback, max_failures: int = 0) -> None:
-    ray.run(TrialRunner(plan, listeners, max_failures=max_failures), ALLOCATION, CheckpointManager(out, 0.0))
+def run(ray: Any, plan: SchedulerProtocol, out: Path, *callbacks: Callback, max_failures: int = 0) -> None:
+    ray.run(TrialRunner(plan, callbacks, max_failures=max_failures), ALLOCATION, CheckpointManager(out, 0.0))
 
 
 def worker_pids() -> set[int]:
-    """Worker processes of this process's Ray that are training or waiting for the next job."""
+    """Return the worker processes of this process's Ray, training or idle."""
     listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
     rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
     children: dict[int, list[int]] = {}
@@ -71,12 +72,12 @@ def worker_pids() -> set[int]:
 
 
 class Watcher(Callback):
-    """Notes the workers that there are, and kills one at a job's first report."""
+    """Notes which workers are alive, and kills them at the first validation of one job."""
 
     def __init__(self, victim: int) -> None:
         self._victim = victim
         self.pids: dict[int, set[int]] = {}
-        """Workers alive at a job's last report."""
+        """Workers alive at the last validation of each job."""
 
     def on_validation(self, trial: Trial) -> None:
         self.pids[trial.number] = worker_pids()
@@ -85,7 +86,7 @@ class Watcher(Callback):
                 os.kill(pid, signal.SIGKILL)
 
 
-def test_every_end_of_a_job_is_told_once_and_the_sweep_goes_on(ray: Any, tmp_path: Path) -> None:
+def test_every_end_of_a_job_is_reported_once_and_the_sweep_continues(ray: Any, tmp_path: Path) -> None:
     faults = {1: RAISES, 2: DIVERGES, 4: NEEDS_TOO_MUCH_MEMORY}
     jobs = [small_job(number, **faults.get(number, {})) for number in range(12)]
     jobs[7] = dataclasses.replace(jobs[7], run=jobs[7].run.replace(**{"train.steps": 400}))
@@ -161,8 +162,8 @@ def make_plan() -> Scheduler:
     return Scheduler(CONFIG, candidates, None, ALLOCATION.num_workers)
 
 
-def told(plan: Scheduler) -> list[Any]:
-    """Decisions and numbers, without the seconds, which no two runs share."""
+def read_decisions(plan: Scheduler) -> list[Any]:
+    """Return decisions and numbers, without the seconds, which differ between runs."""
 
     def timeless(outcome: Outcome) -> Outcome:
         reports = [dataclasses.replace(one, train_seconds=0.0, eval_seconds=0.0) for one in outcome.reports]
@@ -171,23 +172,23 @@ def told(plan: Scheduler) -> list[Any]:
     return [(job, timeless(outcome), trial) for job, outcome, trial in decisions(plan)]
 
 
-def test_two_slots_decide_alike_each_time_and_as_the_simulator_does(ray: Any, tmp_path: Path) -> None:
+def test_two_workers_decide_alike_each_time_and_as_the_simulator_does(ray: Any, tmp_path: Path) -> None:
     plans = [make_plan(), make_plan()]
     for plan in plans:
         run(ray, plan, tmp_path)
     first, second = plans
-    assert told(first) == told(second)
+    assert read_decisions(first) == read_decisions(second)
     assert len(jobs_of(first)) == 8 + 2
     assert {outcome.status for outcome in outcomes_of(first).values()} == {"completed", "pruned"}
 
     curves = {number: outcome.reports for number, outcome in outcomes_of(first).items()}
     simulated = make_plan()
     simulate(simulated, ALLOCATION.num_workers, lambda job, index: curves[job.number][index - 1])
-    assert told(simulated) == told(first)
+    assert read_decisions(simulated) == read_decisions(first)
 
 
 def test_a_running_cluster_is_joined_with_our_code_sent_along(ray: Any, tmp_path: Path) -> None:
-    """From another process and another folder, as `ray.address=auto` finds it."""
+    """Join it from another process in another folder, where `ray.address=auto` finds it."""
     from sweeps.execution import ray_tune
 
     address = ray_tune.ray.get_runtime_context().gcs_address
@@ -208,14 +209,18 @@ def test_a_running_cluster_is_joined_with_our_code_sent_along(ray: Any, tmp_path
     ]
     done = subprocess.run(
         [sys.executable, str(ROOT / "run_sweep.py"), f"space={space}", "ray.address=auto", *options],
-        cwd=tmp_path, env=os.environ | {"RAY_ADDRESS": address}, capture_output=True, text=True, timeout=200,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env=os.environ | {"RAY_ADDRESS": address},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
     assert done.returncode == 0, done.stderr
     assert "in 2 slots" in done.stderr
     assert [row["status"] for row in read_trials(tmp_path / "found").to_pylist()] == ["completed"] * 2
 
 
-def test_what_a_listener_raises_comes_out_as_it_is(ray: Any, tmp_path: Path) -> None:
+def test_an_error_of_a_callback_is_raised_unchanged(ray: Any, tmp_path: Path) -> None:
     class Full(Callback):
         def on_validation(self, trial: Trial) -> None:
             raise OSError("no space left on device")
@@ -225,7 +230,7 @@ def test_what_a_listener_raises_comes_out_as_it_is(ray: Any, tmp_path: Path) -> 
 
 
 def test_data_that_come_along_lie_once_on_a_machine(ray: Any) -> None:
-    """Whoever asks Ray's object store for them reads the same bytes there, and cannot change them."""
+    """Check that all who get them from Ray's object store read the same bytes, and cannot change them."""
     from sweeps.execution import ray_tune
 
     dataset = open_task(get_task_kind(TASK["name"]).config_class(**TASK))
@@ -236,6 +241,20 @@ def test_data_that_come_along_lie_once_on_a_machine(ray: Any) -> None:
         assert np.shares_memory(*arrays) and not any(array.flags.writeable for array in arrays)
     for name, array in dataset.get_train_batch(3, 8, 0).items():
         assert (first.get_train_batch(3, 8, 0)[name] == array).all()
+
+
+def test_private_names_of_ray_are_what_we_take_them_for(ray: Any) -> None:
+    """Check those of `ray_cluster.py`; the workers of the tests above are kept by `keep_idle_workers`."""
+    from sweeps.execution import ray_cluster
+
+    worker, printed = ray_cluster.ray._private.worker, io.StringIO()
+    worker.print_worker_logs({"lines": ["a worker died"], "pid": "raylet", "ip": "", "job": ""}, printed)
+    assert printed.getvalue() == "", "silence_ray keeps the raylet's messages off the terminal"
+    assert {"raylet", "gcs_server"} <= set(worker._global_node.all_processes), (
+        "is_local_ray_dead looks for them"
+    )
+    assert not ray_cluster.is_local_ray_dead()
+    assert ray_cluster.resolve_address("127.0.0.1:6379").endswith(":6379")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How the resources of machines are divided among trials."""
+"""Dividing the resources of machines among trials."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_more_than_there_is(asked: dict[str, Any], rule: str) -> None:
     with pytest.raises(ResourceError, match=rule):
         allocate_resources(config(**asked), [machine], 10**10)
     told = {"per_gpu": 1, "max_concurrent": 1} | asked | {"cpus": 1}
-    assert allocate_resources(config(**told), [machine], 10**10).num_workers == 1, "told to, it is tried"
+    assert allocate_resources(config(**told), [machine], 10**10).num_workers == 1, "if asked to, it is tried"
 
 
 def test_the_bound_that_a_message_proposes_is_enough() -> None:

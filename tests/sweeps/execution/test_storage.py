@@ -1,4 +1,4 @@
-"""Folders by path and by URI: whole files, nothing of them left, and storage that is not there."""
+"""Folders by path and by URI: files are whole, removed files leave nothing, and missing storage is refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sweeps.execution.storage import Storage
 
 @pytest.fixture(params=["path", "file", "mock"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    """A folder that does not exist yet: by path, by URI, and in a file system of pyarrow's own that is no disk."""
+    """Return a folder that does not exist yet: by path, by URI, and in pyarrow's in-memory file system."""
     if request.param == "mock":
         filesystem, path = FileSystem.from_uri("mock:///here")
         return Storage(filesystem, path)
@@ -63,7 +63,7 @@ def test_a_full_disk_is_an_error_of_the_disk_whoever_writes_and_leaves_nothing(t
     storage = Storage.at(tmp_path / "job")
 
     class Full:
-        """A file that takes so many bytes."""
+        """A file on a disk with little room left."""
 
         def __init__(self, file: BinaryIO) -> None:
             self._file = file

@@ -1,4 +1,4 @@
-"""A job becomes reports or one reason, and its process lives on."""
+"""A job yields validations or one reason of its failure, and its process survives."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sweeps.execution.storage import Storage
 from sweeps.execution.trial import Prefetcher, describe_error, run_trial
 from sweeps.results.tables import read_trials
 from tests.sweeps.small_jobs import DIVERGES, MODEL, NEEDS_TOO_MUCH_MEMORY, RAISES, TASK, small_job
-from tests.sweeps.test_faults import by_turns, check_told_once
+from tests.sweeps.test_faults import check_each_event_once, run_in_turns
 
 
 def reports_of(*args: Any, **kwargs: Any) -> list[Validation]:
@@ -142,7 +142,7 @@ def test_reasons_name_what_a_reader_needs() -> None:
     assert "(test_trial.py:" in reason
 
 
-def test_a_job_goes_on_from_its_checkpoint_bit_for_bit(
+def test_a_job_resumes_from_its_checkpoint_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "MAX_SHARE", 1e9)  # a step takes less time than a checkpoint here
@@ -179,7 +179,7 @@ def test_out_of_memory_tells_predicted_and_held_bytes() -> None:
 
 @contextmanager
 def address_space(more: int) -> Iterator[None]:
-    """This process may have so many bytes more than it has."""
+    """Limit this process to so many bytes more than it has."""
     before = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more, before[1]))
@@ -193,27 +193,34 @@ def address_space(more: int) -> Iterator[None]:
     sys.platform != "linux", reason="only Linux has the /proc that tells a process's address space"
 )
 def test_of_a_sweep_the_model_that_is_too_large_is_a_row_with_both_counts(tmp_path: Path) -> None:
-    """A real allocation fails while the model is built; the sweep goes on, and does not try it again."""
+    """Let a real allocation fail while the model is built: the sweep continues and does not try it again."""
     fixed = {name: MODEL[name] for name in ("H_layers", "L_layers", "H_cycles", "L_cycles", "mlp_multiple")}
     config = build_sweep_config(
         {
             "space": {
-                "name": "widths", "question": "How wide?", "fixed": fixed | {"num_heads": 2},
+                "name": "widths",
+                "question": "How wide?",
+                "fixed": fixed | {"num_heads": 2},
                 "parameters": {"hidden_size": [16, 2048]},
             },
-            "task": TASK, "sampler": {"name": "grid"}, "num_trials": 2, "max_concurrent": 2,
+            "task": TASK,
+            "sampler": {"name": "grid"},
+            "num_trials": 2,
+            "max_concurrent": 2,
             "model": {"halt_max_steps": 1, "forward_dtype": "float32"},
             "train": {"steps": 8, "num_reports": 4, "batch_size": 8, "equal": "steps"},
-            "budget": {"max_params": "1G"}, "baseline": {"presets": []}, "confirm": {"finalists": 0},
+            "budget": {"max_params": "1G"},
+            "baseline": {"presets": []},
+            "confirm": {"finalists": 0},
         }
-    )  # fmt: skip
+    )
     held, more = get_resident_bytes() or 0, 2**28
     with address_space(more):
-        by_turns(config, tmp_path)
+        run_in_turns(config, tmp_path)
     rows = {row["p.hidden_size"]: row for row in read_trials(tmp_path).to_pylist()}
     assert rows[16]["status"] == "completed" and rows[16]["observed_bytes"] is None
     failed = rows[2048]
     assert failed["status"] == "failed" and failed["error"].startswith("OutOfMemory: ")
     assert held < failed["observed_bytes"] < held + 2 * more < held + failed["predicted_bytes"]
     assert f"predicted {failed['predicted_bytes']:,} bytes" in failed["error"]
-    check_told_once(tmp_path)
+    check_each_event_once(tmp_path)

@@ -1,4 +1,4 @@
-"""Where results come from: commits, versions, hardware, hashes."""
+"""Provenance of results: commits, versions, hardware."""
 
 from __future__ import annotations
 

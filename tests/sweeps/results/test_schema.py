@@ -46,8 +46,12 @@ def test_every_metric_of_a_model_has_a_unit(case: FamilyCase, data: st.DataObjec
 
 
 def test_missing_none_and_nan_are_null_and_zero_is_not() -> None:
-    rows = [{"number": 0, "valid/loss": float("nan")}, {"number": 1, "valid/loss": None}, {"number": 2},
-            {"number": 3, "valid/loss": 0.0}]  # fmt: skip
+    rows = [
+        {"number": 0, "valid/loss": float("nan")},
+        {"number": 1, "valid/loss": None},
+        {"number": 2},
+        {"number": 3, "valid/loss": 0.0},
+    ]
     assert build_table(CURVE_COLUMNS, rows)["valid/loss"].to_pylist() == [None, None, None, 0.0]
 
 

@@ -1,4 +1,4 @@
-"""The tables that a sweep leaves, read by every reader that people use."""
+"""The tables of a sweep: their content, their readers, and what a kill leaves of them."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_only_search_trials_have_optuna_numbers(out: Path) -> None:
 
 
 def test_every_row_reproduces_itself(out: Path) -> None:
-    """The config builds the very run: its counts, its architecture, its seed."""
+    """Check that the config builds the same run: its counts, its architecture, its seed."""
     metadata = read_metadata(out)
     for row in read_trials(out).to_pylist():
         run = RunConfig.from_dict(json.loads(row["config"]))

@@ -1,4 +1,4 @@
-"""Nobody is logged in, and W&B's memory of its environment is wiped before each test."""
+"""Fixtures of W&B tests: nobody is logged in, and W&B has no environment left from other tests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def nobody_logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, nobody_logged_in: None) -> Iterator[WandbServer]:
-    """A server that this machine is logged in to."""
+    """Yield a server that this machine is logged in to."""
     with running() as started:
         monkeypatch.setenv("WANDB_API_KEY", KEY)
         monkeypatch.setenv("WANDB_BASE_URL", started.url)

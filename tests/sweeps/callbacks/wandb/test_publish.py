@@ -1,4 +1,4 @@
-"""Offline runs and the Report of a sweep, brought to a server."""
+"""Publishing the offline runs and the Report of a sweep."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.sweeps.wandb_server import ENTITY, WandbServer
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep whose runs are offline; its failing trial is job 4."""
+    """Return a sweep whose runs are offline; its failing trial is job 4."""
     out = tmp_path_factory.mktemp("wandb") / "sweep"
     watched_sweep(out, "offline", [], one_fails, **SMALL)
     return out
@@ -43,14 +43,23 @@ def test_the_report_is_saved_beside_the_tables_without_a_login(sweep: Path) -> N
     assert blocks[0]["content"].startswith("## Verdict\n\n**"), "the verdict comes first"
     kinds = [panel["viewType"] for panel in panels(saved["spec"])]
     assert kinds == [
-        "Parallel Coordinates Plot", "Parameter Importance", "Scatter Plot", "Run History Line Plot",
-        "Scatter Plot", "Scatter Plot", "Run History Line Plot", "Run History Line Plot",
-        "Bar Chart", "Bar Chart", "Run Comparer",
-    ]  # fmt: skip
+        "Parallel Coordinates Plot",
+        "Parameter Importance",
+        "Scatter Plot",
+        "Run History Line Plot",
+        "Scatter Plot",
+        "Scatter Plot",
+        "Run History Line Plot",
+        "Run History Line Plot",
+        "Bar Chart",
+        "Bar Chart",
+        "Run Comparer",
+    ]
     coordinates, _, over_time, *_ = (panel["config"] for panel in panels(saved["spec"]))
     assert [column["accessor"] for column in coordinates["columns"]] == [
-        *(f"config:p.value.{name}" for name in SweepFolder.read(sweep).metadata.value_names), "summary:objective",
-    ]  # fmt: skip
+        *(f"config:p.value.{name}" for name in SweepFolder.read(sweep).metadata.value_names),
+        "summary:objective",
+    ]
     assert over_time["xAxis"] == "run:createdAt" and over_time["showMaxYAxisLine"] is True
 
 
@@ -61,6 +70,10 @@ def test_publishing_brings_every_run_and_the_report(sweep: Path, server: WandbSe
     assert url == f"{server.url}/{ENTITY}/hrm-sweeps/reports/{url.rpartition('/')[2]}" and identity in url
     assert (saved["entityName"], saved["projectName"]) == (ENTITY, "hrm-sweeps")
     assert json.loads(saved["spec"])["blocks"][1]["content"].startswith("## Verdict\n\n**")
+    local, sent = json.loads((sweep / "wandb_report.json").read_text())["spec"], json.loads(saved["spec"])
+    assert local.keys() == sent.keys() and len(local["blocks"]) == len(sent["blocks"]), (
+        "as the server gets it"
+    )
     assert read_published(sweep) == {"id": identity, "url": url}
     streamed = server.num_streamed
     assert publish(sweep) == url and len(server.reports) == 1, "the same Report, saved anew"

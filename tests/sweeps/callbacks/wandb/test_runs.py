@@ -1,4 +1,4 @@
-"""W&B runs as they lie on disk, and as a server gets them: started, synced, continued, cut off."""
+"""W&B runs on disk and on a server: started, synced, continued, interrupted."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from tests.sweeps.wandb_log import OfflineRun, read_run
 from tests.sweeps.wandb_server import KEY, StoredRun, WandbServer
 
 DEAD_SERVER = "http://127.0.0.1:9"
-REVIVING = TINY | {"num_trials": 5, "revive": 1, "baseline": BaselineConfig(presets=[])}
-"""A sweep of which one trial is pruned, and revived at once."""
+RESUMING = TINY | {"num_trials": 5, "revive": 1, "baseline": BaselineConfig(presets=[])}
+"""A sweep in which one trial is pruned and resumed at once."""
 
 
 def _offline_runs(out: Path, count: int) -> list[OfflineRun]:
@@ -117,7 +117,7 @@ def test_a_server_that_dies_in_the_middle_costs_nothing(
         assert run.summary["status"] == row["status"] and run.rows[-1]["step"] == row["steps"]
 
 
-def test_a_job_that_starts_again_goes_on_in_its_run(tmp_path: Path, server: WandbServer) -> None:
+def test_a_job_of_a_resumed_sweep_continues_its_run(tmp_path: Path, server: WandbServer) -> None:
     out, warnings = tmp_path / "sweep", []
 
     def stops(job: Job, fraction: float) -> float:
@@ -126,22 +126,22 @@ def test_a_job_that_starts_again_goes_on_in_its_run(tmp_path: Path, server: Wand
         return plausible(job, fraction)
 
     out.mkdir()
-    listeners: list[WandbRuns] = []
+    callbacks: list[WandbRuns] = []
     contexts: list[SweepMetadata] = []
 
-    def listener(metadata: SweepMetadata, plan: Scheduler) -> WandbRuns:
+    def build_callback(metadata: SweepMetadata, plan: Scheduler) -> WandbRuns:
         contexts.append(metadata)  # a resumed sweep keeps the first, its start among the rest
-        listeners.append(
+        callbacks.append(
             WandbRuns(WandbSession(out, WandbConfig(mode="online"), contexts[0], warnings.append))
         )
-        return listeners[-1]
+        return callbacks[-1]
 
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(out, stops, listener, **SMALL)
-    listeners[0].close()
+        run_sweep(out, stops, build_callback, **SMALL)
+    callbacks[0].close()
     cut = server.runs[build_run_id(contexts[0], 1)]
     assert cut.exit_code == 1 and "interrupted" in cut.tags and len(cut.rows) == 5
-    run_sweep(out, plausible, listener, **SMALL)
+    run_sweep(out, plausible, build_callback, **SMALL)
     assert not warnings
     again = server.runs[build_run_id(contexts[0], 1)]
     assert again.exit_code == 0
@@ -149,7 +149,7 @@ def test_a_job_that_starts_again_goes_on_in_its_run(tmp_path: Path, server: Wand
     assert "completed" in again.tags and "interrupted" not in again.tags
 
 
-def test_an_offline_run_that_is_written_again_stands_for_the_cut_off_one(tmp_path: Path) -> None:
+def test_an_offline_run_that_is_written_again_replaces_the_interrupted_one(tmp_path: Path) -> None:
     out, warnings = tmp_path / "sweep", []
 
     def stops(job: Job, fraction: float) -> float:
@@ -157,19 +157,19 @@ def test_an_offline_run_that_is_written_again_stands_for_the_cut_off_one(tmp_pat
             raise KeyboardInterrupt
         return plausible(job, fraction)
 
-    listeners: list[WandbRuns] = []
+    callbacks: list[WandbRuns] = []
     contexts: list[SweepMetadata] = []
 
-    def listener(metadata: SweepMetadata, plan: Scheduler) -> WandbRuns:
+    def build_callback(metadata: SweepMetadata, plan: Scheduler) -> WandbRuns:
         contexts.append(metadata)
         session = WandbSession(out, WandbConfig(mode="offline"), contexts[0], warnings.append)
-        listeners.append(WandbRuns(session))
-        return listeners[-1]
+        callbacks.append(WandbRuns(session))
+        return callbacks[-1]
 
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(out, stops, listener, **TINY)
-    listeners[0].close()
-    run_sweep(out, plausible, listener, **TINY)
+        run_sweep(out, stops, build_callback, **TINY)
+    callbacks[0].close()
+    run_sweep(out, plausible, build_callback, **TINY)
     assert not warnings
     assert len(list(out.glob("wandb/offline-run-*"))) == 4
     _offline_runs(out, 4)
@@ -179,21 +179,21 @@ def test_an_offline_run_that_is_written_again_stands_for_the_cut_off_one(tmp_pat
     assert again.summary["status"] == "completed" and [row["step"] for row in again.rows] == _steps(out, 1)
 
 
-def test_a_revived_job_goes_on_in_its_run(tmp_path: Path, server: WandbServer) -> None:
+def test_a_resumed_trial_continues_its_run(tmp_path: Path, server: WandbServer) -> None:
     out, warnings = tmp_path / "sweep", []
-    watched_sweep(out, "online", warnings, **REVIVING)
-    _check_revived(out, server.runs)
+    watched_sweep(out, "online", warnings, **RESUMING)
+    _check_resumed(out, server.runs)
     assert not warnings and not server.unknown
 
 
-def test_an_offline_run_of_a_revived_job_holds_it_whole(tmp_path: Path) -> None:
+def test_an_offline_run_of_a_resumed_trial_is_complete(tmp_path: Path) -> None:
     out, warnings = tmp_path / "sweep", []
-    watched_sweep(out, "offline", warnings, **REVIVING)
+    watched_sweep(out, "offline", warnings, **RESUMING)
     count = len(read_trials(out)) + 1
     _offline_runs(out, count + 1)
     runs = _unsent(out)
     assert len(runs) == count
-    _check_revived(out, runs)
+    _check_resumed(out, runs)
     assert not warnings
 
 
@@ -219,14 +219,14 @@ session.close(run, exit_code=0)
 
 
 def _unsent(out: Path) -> dict[str, OfflineRun]:
-    """The runs that publishing would send."""
+    """Return the runs that publishing would send."""
     folders = list(find_unsent_runs(out))
     runs = {run_folders.read_run_id(folder): read_run(*folder.glob("*.wandb")) for folder in folders}
     assert len(runs) == len(folders), "each once"
     return runs
 
 
-def _check_revived(out: Path, runs: Mapping[str, OfflineRun] | Mapping[str, StoredRun]) -> None:
+def _check_resumed(out: Path, runs: Mapping[str, OfflineRun] | Mapping[str, StoredRun]) -> None:
     (number,) = [row["number"] for row in read_trials(out).to_pylist() if row["resumed_from"]]
     run = runs[build_run_id(read_metadata(out), number)]
     assert [row["step"] for row in run.rows] == _steps(out, number)

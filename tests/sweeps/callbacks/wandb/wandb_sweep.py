@@ -1,4 +1,4 @@
-"""Made-up sweeps that W&B watches, and what their runs must hold."""
+"""Synthetic sweeps with W&B runs, and checks of what these contain."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def one_fails(job: Job, fraction: float) -> float:
 
 
 def ending(server: WandbServer, curve: Curve) -> Curve:
-    """The curve, whose fourth job ends the server in the middle of its run."""
+    """Return the curve, which stops the server in the middle of the fourth job."""
 
     def ends(job: Job, fraction: float) -> float:
         if job.number == 3 and fraction > 0.5 and server.dies_after is None:
@@ -59,12 +59,12 @@ def watched_sweep(
     """Runs a sweep with a W&B run per job and its summary."""
     sessions: list[WandbSession] = []
 
-    def listener(metadata: SweepMetadata, plan: Scheduler) -> WandbRuns:
+    def build_callback(metadata: SweepMetadata, plan: Scheduler) -> WandbRuns:
         config = WandbConfig(mode=mode, project=project)
         sessions.append(WandbSession(out, config, metadata, warnings.append))
         return WandbRuns(sessions[0])
 
-    run_sweep(out, curve, listener, **overrides)
+    run_sweep(out, curve, build_callback, **overrides)
     for number in read_answers(out):
         path = get_weights_path(out, number)
         path.parent.mkdir(exist_ok=True)
@@ -75,7 +75,7 @@ def watched_sweep(
 
 
 def check_runs(out: Path, runs: Mapping[str, OfflineRun] | Mapping[str, StoredRun]) -> None:
-    """Every trial, every logged row, the right status; and the sweep's own run."""
+    """Check every trial, every logged row, the status, and the sweep's own run."""
     metadata, rows, points = read_metadata(out), read_trials(out).to_pylist(), read_curves(out).to_pylist()
     assert set(runs) == {
         build_run_id(metadata, name) for name in (*(row["number"] for row in rows), "summary")
