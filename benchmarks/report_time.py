@@ -26,7 +26,6 @@ from hrm.data.sudoku.config import Sudoku6Config
 from sweeps.analysis.statistics import TEST_NAME
 from sweeps.config import BudgetConfig, SweepConfig
 from sweeps.events import Job, Report
-from sweeps.report import PAGE
 from sweeps.results import metadata as setting
 from sweeps.results import provenance
 from sweeps.results.tables import Tables
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
         out = Path(folder)
         make_sweep(out, options.trials)
         seconds = [measure(out) for _ in range(options.repeat)]
-        size = (out / PAGE).stat().st_size / 1e6
+        size = (out / "report.html").stat().st_size / 1e6
     commit, dirty = provenance.git_state(Path(__file__))
     machine = provenance.hardware()
     print(f"{machine['cpu']}, {machine['cores']} cores; commit {commit}{' with changes' if dirty else ''}")

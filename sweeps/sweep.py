@@ -16,10 +16,10 @@ from hrm.data.base import Dataset
 from hrm.data.registry import open_task, task_kind
 from hrm.models.registry import get_family
 from hrm.training.progress import DataProgress
-from sweeps import report
 from sweeps.analysis.best import write_best
 from sweeps.analysis.pareto import write_pareto
 from sweeps.analysis.statistics import TEST_NAME
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.callbacks.base import Callback
 from sweeps.callbacks.progress import progress
 from sweeps.callbacks.wandb import summary
@@ -255,9 +255,12 @@ def _concluding(out: Path, metadata: SweepMetadata, plan: Scheduler, session: Se
             f"To go on: `{resume_command(out)}`"
         ]  # fmt: skip
         setting.write(dataclasses.replace(metadata, notes=[*plan.notes, *notes]), out)
-        write_best(out)
-        write_pareto(out)
-        print(report.write_report(out))
+        from sweeps.report.files import write_report
+
+        folder = SweepFolder.read(out)
+        write_best(out, folder)
+        write_pareto(out, folder)
+        print(write_report(out, folder))
         summary.write(session, status)
 
 

@@ -12,12 +12,11 @@ from hrm.system.files import write_text_atomically
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.callbacks.wandb.session import BEST_SO_FAR, SUMMARY, run_id
 from sweeps.config import WandbConfig
-from sweeps.report import blocks as markdown
-from sweeps.report import format as wording
-from sweeps.report.blocks import Section
-from sweeps.report.charts import style as arms
-from sweeps.report.charts.style import COLOURS
-from sweeps.report.sections import verdict
+from sweeps.report.blocks import Figure, Section
+from sweeps.report.charts.chart import COLOURS
+from sweeps.report.charts.layers import choose_arm_colours
+from sweeps.report.markdown import render_section
+from sweeps.report.sections.verdict import build_reading_guide, build_verdict, describe_verdict
 from sweeps.results.output_dir import CONFIG
 
 FILE_NAME = "wandb_report.json"
@@ -65,7 +64,7 @@ def build(folder: SweepFolder, config: WandbConfig) -> Any:
     """A `wandb_workspaces.reports.v2.Report`."""
     import wandb_workspaces.reports.v2 as wr
 
-    lead, *_ = wording.describe_verdict(folder)
+    lead, *_ = describe_verdict(folder)
     return wr.Report(
         project=config.project,
         # Without one, the library asks the server whose key this is.
@@ -74,8 +73,8 @@ def build(folder: SweepFolder, config: WandbConfig) -> Any:
         description=lead,
         width="fluid",
         blocks=[
-            _said(verdict.build_verdict(folder, {})),
-            _said(verdict.build_reading_guide(folder)),
+            _said(build_verdict(folder)),
+            _said(build_reading_guide(folder)),
             wr.H2("The search"),
             _search(folder),
             wr.H2("Best so far"),
@@ -93,7 +92,8 @@ def build(folder: SweepFolder, config: WandbConfig) -> Any:
 def _said(section: Section) -> Any:
     import wandb_workspaces.reports.v2 as wr
 
-    return wr.MarkdownBlock("\n\n".join([f"## {section.title}", *markdown.render_blocks(section.blocks)]))
+    texts = [block for block in section.blocks if not isinstance(block, Figure)]
+    return wr.MarkdownBlock(render_section(Section(section.title, texts)))
 
 
 def _search(folder: SweepFolder) -> Any:
@@ -204,9 +204,9 @@ def _runset(folder: SweepFolder, name: str, kinds: Sequence[str], colours: bool 
     listed = ", ".join(f"'{kind}'" for kind in kinds)
     settings = {}
     if colours:
-        own = dict.fromkeys(
-            (row["arm"] for row in folder.select("baseline")), "ink"
-        ) | arms.choose_arm_colours(folder)
+        own = dict.fromkeys((row["arm"] for row in folder.select("baseline")), "ink") | choose_arm_colours(
+            folder
+        )
         for row in folder.trials:
             if row["kind"] in kinds:
                 colour = own.get(row["arm"], "sky")

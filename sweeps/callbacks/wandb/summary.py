@@ -11,7 +11,7 @@ from sweeps.analysis.best import WEIGHTS
 from sweeps.analysis.sweep_folder import Row, SweepFolder
 from sweeps.callbacks.wandb import report
 from sweeps.callbacks.wandb.session import BEST_SO_FAR, SUMMARY, Session, one_line, tags
-from sweeps.report import format as wording
+from sweeps.report.sections.verdict import describe_verdict
 from sweeps.results.metadata import FILE_NAME as CONTEXT
 from sweeps.results.output_dir import CONFIG
 from sweeps.results.tables import CURVES, TRIALS
@@ -51,12 +51,7 @@ def write(session: Session, status: str) -> None:
 
 def best_so_far(folder: SweepFolder) -> Iterator[Row]:
     """The search, a row a trial in the order of starting: its compute up to there and the best found."""
-    goal, best, spent = folder.metadata.goal, None, 0
-    for row in folder.select("search"):
-        spent += row["train_flops"] or 0
-        value = row["objective"]
-        if row["status"] == "completed" and value is not None:
-            best = value if best is None else min(best, value, key=goal.best_first)
+    for row, spent, best in folder.follow_search():
         known = {"search/trial": row["trial"], "search/train_flops": spent, BEST_SO_FAR: best}
         yield {name: value for name, value in known.items() if value is not None}
 
@@ -80,7 +75,7 @@ def _config(out: Path, folder: SweepFolder) -> dict[str, Any]:
 def _figures(folder: SweepFolder) -> dict[str, Any]:
     """The verdict in words, how the runs ended, and each confirmed arm's means."""
     found = folder.comparisons
-    figures: dict[str, Any] = {"verdict": " ".join(wording.describe_verdict(folder))}
+    figures: dict[str, Any] = {"verdict": " ".join(describe_verdict(folder))}
     for status in ("completed", "pruned", "failed"):
         figures[f"runs/{status}"] = sum(row["status"] == status for row in folder.trials)
     figures["train_flops"] = sum(row["train_flops"] or 0 for row in folder.trials)
@@ -88,7 +83,7 @@ def _figures(folder: SweepFolder) -> dict[str, Any]:
         figures["best/arm"] = found.best.name
         figures["best/params"] = found.best.params
         for metric in ("objective", *found.metrics):
-            if (mean := found.best.mean(metric)) is not None:
+            if (mean := found.best.compute_mean(metric)) is not None:
                 figures[f"best/{metric}"] = mean
     return figures
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sweeps.analysis.best import write_best
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.callbacks.wandb import summary
 from sweeps.callbacks.wandb.runs import WandbRuns
 from sweeps.callbacks.wandb.session import Session, run_id
@@ -70,7 +71,7 @@ def watched_sweep(
         path = weights_path(out, number)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"weights of job %d" % number)
-    write_best(out)
+    write_best(out, SweepFolder.read(out))
     summary.write(sessions[0], "completed")
     return sessions[0].metadata
 
