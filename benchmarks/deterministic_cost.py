@@ -40,7 +40,7 @@ def measure(
     curves = SyntheticCurves(config.seed)
     plan = Scheduler(config, candidates, None, slots)
     simulation = Simulator(TrialRunner(plan), curves, slots, slowness).run()
-    return simulation.wall_seconds, simulation.busy_seconds, curves.ceiling(plan.arms[0].job)
+    return simulation.wall_seconds, simulation.busy_seconds, curves.ceiling(plan.finalists[0].job)
 
 
 def main() -> None:

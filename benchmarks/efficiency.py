@@ -73,7 +73,8 @@ def watch() -> dict[str, Any]:
 
     from hrm.config.command_line import run_cli
     from sweeps.cli.main import main
-    from sweeps.scheduler.event_log import EventLog, Reported, Started
+    from sweeps.events import Started, Validated
+    from sweeps.scheduler.event_log import EventLog
 
     seconds: dict[str, float] = defaultdict(float)
     inside = threading.local()
@@ -105,8 +106,8 @@ def watch() -> dict[str, Any]:
 
     def noting(self: EventLog, event: Any) -> None:
         now = time.time()
-        if isinstance(event, Reported) and event.number not in first:
-            first[event.number] = now - event.report.train_seconds - event.report.eval_seconds
+        if isinstance(event, Validated) and event.number not in first:
+            first[event.number] = now - event.validation.train_seconds - event.validation.eval_seconds
         write(self, event)
         if isinstance(event, Started):
             started[event.number] = event.time

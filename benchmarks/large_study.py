@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,13 @@ from benchmarks import machine
 from benchmarks.simulator import Simulator
 from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig
-from sweeps.events import Job, Outcome, Report
+from sweeps.events import Event, Job, SearchEnded, TimeExpired, Validated
 from sweeps.scheduler.event_log import FILE_NAME as LEDGER
+from sweeps.scheduler.phases.base import Done, Wait
 from sweeps.scheduler.resume import restore
-from sweeps.scheduler.scheduler import Done, Scheduler, Stop, Wait
-from sweeps.scheduler.stopping import stopwatch
+from sweeps.scheduler.scheduler import Scheduler, Stop
+from sweeps.scheduler.state import SweepState
+from sweeps.scheduler.stopping import start_clock
 from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.constrained_sampler import KEY
 from sweeps.search.storage import JOURNAL
@@ -68,24 +70,28 @@ class Timed:
         self._plan = plan
         self.seconds: dict[str, list[float]] = defaultdict(list)
 
-    def next_job(self) -> Job | Wait | Done:
+    @property
+    def state(self) -> SweepState:
+        return self._plan.state
+
+    def next(self) -> Job | Wait | Done | SearchEnded | TimeExpired:
         start, running = time.perf_counter(), time.thread_time()
-        job = self._plan.next_job()
+        job = self._plan.next()
         if isinstance(job, Job):
             self.seconds["suggestion"].append(time.perf_counter() - start)
             self.seconds[PROCESSOR].append(time.thread_time() - running)
         return job
 
-    def report(self, number: int, report: Report) -> None:
-        with self._timing("report"):
-            self._plan.report(number, report)
-
     def must_stop(self, number: int) -> Stop | None:
         with self._timing("prune"):
             return self._plan.must_stop(number)
 
-    def end(self, number: int, outcome: Outcome) -> None:
-        self._plan.end(number, outcome)
+    def find_expiry(self) -> TimeExpired | None:
+        return self._plan.find_expiry()
+
+    def apply(self, event: Event) -> None:
+        with self._timing("report") if isinstance(event, Validated) else nullcontext():
+            self._plan.apply(event)
 
     @contextmanager
     def _timing(self, question: str) -> Iterator[None]:
@@ -112,11 +118,11 @@ def sweep_config(num_trials: int, sampler: str = "tpe") -> SweepConfig:
 def search(out: Path, candidates: Candidates, config: SweepConfig) -> tuple[float, dict[str, list[float]]]:
     """Goes on with the study in a folder; the seconds of opening it, and of each answer of the plan."""
     start = time.perf_counter()
-    plan, past, ledger = restore(out, config, candidates, SLOTS, None, stopwatch())
+    plan, ledger = restore(out, config, candidates, SLOTS, None, start_clock())
     opening = time.perf_counter() - start
     timed = Timed(plan)
     dispatcher = TrialRunner(timed, [], ledger)
-    dispatcher.go_on(past)
+    dispatcher.resume()
     Simulator(dispatcher, SyntheticCurves(0), SLOTS).run()
     ledger.close()
     return opening, timed.seconds

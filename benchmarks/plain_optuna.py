@@ -84,7 +84,7 @@ def _work(trials: Sequence[Trial], journal: Path, barrier: Any, found: Any) -> N
         to_training = time.time() - asked
         value = 0.0
         for index in range(1, given.num_reports + 1):
-            value = trainer.next_report().metrics["valid/loss"] or 0.0
+            value = trainer.train_to_next_validation().metrics["valid/loss"] or 0.0
             trial.report(value, index)
         study.tell(trial, value)
         spent.append(Spent(asked, to_training, trainer.train_seconds + trainer.eval_seconds, time.time()))

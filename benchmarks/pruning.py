@@ -63,11 +63,12 @@ class Run:
 def replay(policy: Mapping[str, Any], budget: float, seed: int) -> Run:
     """One sweep."""
     plan = REPLAY.simulate({**policy, "sampler": {"name": "random"}}, budget, seed)
-    cells = {number: REPLAY.table.cell(job.params) for number, job in plan.jobs.items()}
-    outcomes = plan.outcomes.items()
-    done = [cells[number] for number, outcome in outcomes if outcome.status == "completed"]
-    pruned = [cells[number] for number, one in outcomes if one.status == "pruned" and one.error is None]
-    spent = sum(outcome.reports[-1].train_flops for _, outcome in outcomes if outcome.reports)
+    trials = plan.state.trials.values()
+    cells = {trial.number: REPLAY.table.cell(trial.job.params) for trial in trials}
+    done = [cells[trial.number] for trial in trials if trial.is_completed]
+    ended = [trial.ended for trial in trials if trial.ended and trial.is_pruned]
+    pruned = [cells[event.number] for event in ended if event.error is None]
+    spent = sum(trial.train_flops for trial in trials)
     return judge(seed, list(cells.values()), done, pruned, spent / REPLAY.table.run_flops)
 
 

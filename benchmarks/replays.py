@@ -130,7 +130,7 @@ class Replay:
         """In which order a random search of that seed comes to all configurations."""
         policy = {"sampler": {"name": "random"}, "pruner": {"name": "none"}}
         everything = self.simulate(policy, len(self.table.runs), seed)
-        return [self.table.cell(job.params) for job in everything.jobs.values()]
+        return [self.table.cell(trial.job.params) for trial in everything.state.trials.values()]
 
     def value(self, cell: Cell, seed: int, report: int = 0) -> float:
         """What a sweep of that seed sees of a configuration at a report, counted from 1; 0 is the last."""

@@ -25,7 +25,7 @@ from hrm.data.registry import open_task
 from hrm.data.sudoku.config import Sudoku6Config
 from sweeps.analysis.statistics import TEST_NAME
 from sweeps.config import BudgetConfig, SweepConfig
-from sweeps.events import Job, Report
+from sweeps.events import Job, Validation
 from sweeps.results import metadata as setting
 from sweeps.results import provenance
 from sweeps.results.tables import Tables
@@ -81,7 +81,7 @@ def make_sweep(out: Path, num_trials: int) -> None:
     tables.close()
 
 
-def train(job: Job, index: int) -> Report:
+def train(job: Job, index: int) -> Validation:
     """The job's report at an index, from 1."""
     report = SyntheticCurves(0)(job, index)
     last = index == job.run.train.num_reports

@@ -233,11 +233,10 @@ def _replayed(policy: Mapping[str, Any], runs: int, seed: int) -> list[Step]:
     """The real plan, study and pruners, on the fake clock."""
     plan = REPLAY.simulate(policy, runs, seed)
     steps = []
-    for number, outcome in plan.outcomes.items():
-        job = plan.jobs[number]
-        cell = REPLAY.table.cell(job.params)
-        value = REPLAY.best_first(cell, seed) if outcome.status == "completed" else None
-        steps.append(Step(cell, len(outcome.reports) / job.run.train.num_reports, value))
+    for trial in plan.state.trials.values():
+        cell = REPLAY.table.cell(trial.job.params)
+        value = REPLAY.best_first(cell, seed) if trial.is_completed else None
+        steps.append(Step(cell, len(trial.validations) / trial.job.run.train.num_reports, value))
     return steps
 
 

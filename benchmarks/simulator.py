@@ -1,4 +1,4 @@
-"""A sweep without processes: the real plan and dispatcher against a fake clock, hundreds of jobs a minute or more.
+"""A sweep without processes: the real plan and runner against a fake clock, hundreds of jobs a minute or more.
 
 Time passes only as the jobs' reports say (`train_seconds` + `eval_seconds`), times the slowness of a worker.
 """
@@ -10,11 +10,11 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sweeps.events import Job, Report
-from sweeps.scheduler.scheduler import Done, Wait
+from sweeps.events import Ended, Job, Validation
+from sweeps.scheduler.phases.base import Done, Wait
 from sweeps.scheduler.trial_runner import TrialRunner
 
-Train = Callable[[Job, int], Report]
+Train = Callable[[Job, int], Validation]
 """The report of a job at an index (from 1); whatever it raises ends the job as failed."""
 
 Slowness = Callable[[Job, int], float]
@@ -52,14 +52,14 @@ class _Event:
     order: int
     """Of scheduling: breaks ties."""
     job: Job = field(compare=False)
-    result: Report | Exception = field(compare=False)
+    result: Validation | Exception = field(compare=False)
 
 
 class Simulator:
-    """Runs a dispatcher's jobs on some workers until all have ended.
+    """Runs a runner's jobs on some workers until all have ended.
 
     Args:
-        dispatcher: of a plan that is made for the same number of slots.
+        runner: of a plan that is made for the same number of slots.
         train: makes the reports.
         slots: workers.
         slowness: of the workers; None is 1 everywhere.
@@ -68,13 +68,13 @@ class Simulator:
 
     def __init__(
         self,
-        dispatcher: TrialRunner,
+        runner: TrialRunner,
         train: Train,
         slots: int,
         slowness: Slowness | None = None,
         clock: FakeClock | None = None,
     ) -> None:
-        self._dispatcher, self._train, self._slots = dispatcher, train, slots
+        self._runner, self._train, self._slots = runner, train, slots
         self._clock = clock or FakeClock()
         self._slowness = slowness or (lambda job, index: 1.0)
         self._events: list[_Event] = []
@@ -96,15 +96,15 @@ class Simulator:
     def _fill_slots(self) -> bool:
         """Starts jobs until the slots are full or the plan waits; True when it is done."""
         while len(self._events) < self._slots:
-            job = self._dispatcher.next_job()
+            job = self._runner.next_job()
             if isinstance(job, Done):
                 return True
             if isinstance(job, Wait):
                 return False
             self._result.started.append((self._result.wall_seconds, job))
-            self._dispatcher.started(job.number)
-            elapsed = _elapsed(job.revived[-1]) if job.revived else 0.0
-            self._schedule(job, self._dispatcher.num_reported(job.number) + 1, elapsed)
+            self._runner.start(job.number)
+            elapsed = _elapsed(job.resumed_from[-1]) if job.resumed_from else 0.0
+            self._schedule(job, self._runner.num_reported(job.number) + 1, elapsed)
         return False
 
     def _schedule(self, job: Job, index: int, elapsed: float) -> None:
@@ -113,7 +113,7 @@ class Simulator:
         Args:
             elapsed: by the job's own report before, seconds since its start.
         """
-        result: Report | Exception
+        result: Validation | Exception
         try:
             result = self._train(job, index)
             seconds = _elapsed(result) - elapsed
@@ -131,10 +131,11 @@ class Simulator:
         job, result = event.job, event.result
         if isinstance(result, Exception):
             reason = f"{type(result).__name__}: {result}"
-            self._dispatcher.failed(job.number, reason, "".join(traceback.format_exception(result)))
-        elif not self._dispatcher.reported(job.number, result):
+            text = "".join(traceback.format_exception(result))
+            self._runner.end(Ended(number=job.number, status="failed", error=reason, traceback=text))
+        elif not self._runner.report(job.number, result):
             self._schedule(job, result.index + 1, _elapsed(result))
 
 
-def _elapsed(report: Report) -> float:
+def _elapsed(report: Validation) -> float:
     return report.train_seconds + report.eval_seconds

@@ -28,7 +28,7 @@ import numpy as np
 from scipy import stats
 
 from hrm.config.run_config import RunConfig
-from hrm.data.registry import open_task, task_kind
+from hrm.data.registry import get_task_kind, open_task
 from sweeps.config import BudgetConfig, SweepConfig, SweepTrainConfig
 from sweeps.search.objectives import Objective, objective_names
 from sweeps.space.candidates import Candidates
@@ -108,7 +108,7 @@ def runs(options: argparse.Namespace) -> list[tuple[str, RunConfig]]:
         train=SweepTrainConfig(steps=options.steps, batch_size=options.batch_size, lr=options.lr),
         budget=BudgetConfig(max_params=PRESET, min_params=0.8),
     )
-    kind = task_kind(options.task)
+    kind = get_task_kind(options.task)
     fields = kind.counted_fields(kind.config_class(**task))
     assert fields is not None, "a generated task"
     candidates = Candidates(config, fields)
@@ -135,7 +135,7 @@ def shapes_of(space: str, lr: float, steps: int | None) -> list[tuple[str, RunCo
         train=SweepTrainConfig(**run["train"] | {"lr": lr} | ({} if steps is None else {"steps": steps})),
         budget=BudgetConfig(**run["budget"]),
     )
-    kind = task_kind(run["task"]["name"])
+    kind = get_task_kind(run["task"]["name"])
     fields = kind.counted_fields(kind.config_class(**run["task"]))
     assert fields is not None, "a task whose sizes its options tell"
     candidates = Candidates(config, fields)
@@ -157,7 +157,7 @@ def train(job: tuple[str, RunConfig]) -> dict[str, Any]:
     trainer = Trainer(run, open_task(run.task))
     metrics = []
     while not trainer.finished:
-        report = trainer.next_report()
+        report = trainer.train_to_next_validation()
         metrics.append({name: value for name, value in report.metrics.items() if name.startswith("valid/")})
     return {
         "arm": arm,

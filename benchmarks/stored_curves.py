@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from benchmarks.simulator import Train
-from sweeps.events import Job, Report
+from sweeps.events import Job, Validation
 from sweeps.space.candidates import Candidates
 
 Cell = tuple[float, ...]
@@ -24,7 +24,7 @@ SPENT = ("index", "step", "train_flops", "train_seconds", "eval_seconds")
 
 
 class StoredCurves:
-    """Reports by configuration and seed.
+    """Validations by configuration and seed.
 
     Args:
         path: a Parquet file of a row per report; every configuration has the same number of whole runs.
@@ -36,14 +36,14 @@ class StoredCurves:
         self._by_key: dict[str, Cell] = {}
         self._stored: dict[Cell, Cell] = {}
         """The cell of each point met so far: points may differ and be one trial."""
-        found: dict[Cell, dict[int, list[Report]]] = defaultdict(lambda: defaultdict(list))
+        found: dict[Cell, dict[int, list[Validation]]] = defaultdict(lambda: defaultdict(list))
         for row in pq.read_table(path).sort_by("index").to_pylist():
             metrics = {name: value for name, value in row.items() if name.startswith("valid/")}
-            report = Report(**{name: row[name] for name in SPENT}, metrics=metrics)
+            report = Validation(**{name: row[name] for name in SPENT}, metrics=metrics)
             if (cell := self._values(row)) not in found:
                 self._by_key[self._key(row)] = self._stored[cell] = cell
             found[cell][row["seed"]].append(report)
-        self.runs: dict[Cell, list[list[Report]]] = {
+        self.runs: dict[Cell, list[list[Validation]]] = {
             cell: [reports for _, reports in sorted(seeds.items())] for cell, seeds in sorted(found.items())
         }
         """Of each configuration the reports of each run."""
@@ -62,7 +62,7 @@ class StoredCurves:
     def train(self, seed: int) -> Train:
         """Trains, for a sweep of that seed, by looking up."""
 
-        def look_up(job: Job, index: int) -> Report:
+        def look_up(job: Job, index: int) -> Validation:
             cell = self.cell(job.params)
             return self.runs[cell][self.met(cell, seed)][index - 1]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweeps.events import Job, Report
+from sweeps.events import Job, Validation
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,15 @@ class SyntheticCurves:
         shape = 0.12 * (model.H_layers - best_H) ** 2 + 0.08 * (model.L_layers - best_L) ** 2
         return math.exp(-shape - 0.6 * (math.log10(train.lr) - best_log_lr) ** 2)
 
-    def __call__(self, job: Job, index: int) -> Report:
+    def __call__(self, job: Job, index: int) -> Validation:
         """The job's report at an index, from 1."""
         train = job.run.train
         fraction = index / train.num_reports
         accuracy = self.ceiling(job) * (1 - math.exp(-3 * fraction)) + self._error(job, index)
         scores = {"blank_accuracy": accuracy, "exact_accuracy": accuracy**2, "loss": 1 - accuracy}
         splits = ["valid", *(["test"] if job.read_test and index == train.num_reports else [])]
-        step = train.report_steps()[index - 1]
-        return Report(
+        step = train.list_report_steps()[index - 1]
+        return Validation(
             index=index,
             step=step,
             train_flops=step * job.flops_per_step,

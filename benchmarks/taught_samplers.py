@@ -73,13 +73,13 @@ def search(candidates: Candidates, config: SweepConfig) -> Search:
     curves = GrowingCurves(world=config.seed)
     plan = Scheduler(config, candidates, None, SLOTS)
     Simulator(TrialRunner(plan), curves, SLOTS).run()
-    trials = plan._search.study._study.trials[FIRST:]
+    trials = plan.study._study.trials[FIRST:]
     rejected = [len(trial.user_attrs.get(REJECTED, ())) for trial in trials]
     draws = SAMPLERS[config.sampler["name"]].draws
     return Search(
         rejected=float(np.mean(rejected)),
         replaced=float(np.mean([num == draws for num in rejected])),
-        best=max(curves.ceiling(job) for job in plan.jobs.values()),
+        best=max(curves.ceiling(trial.job) for trial in plan.state.trials.values()),
     )
 
 

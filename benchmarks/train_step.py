@@ -51,7 +51,7 @@ class RandomGrids(Dataset):
         first = self.batches[0]
         self.valid = self.test = Split(first["inputs"], first["labels"], first["puzzle_identifiers"])
 
-    def train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
+    def get_train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
         return self.batches[step % len(self.batches)]
 
 

@@ -1,20 +1,19 @@
-"""Counts a model from its config alone: `python -m hrm.count preset=base_default`; `--help` says more."""
+"""Count a model from its config alone: `python -m hrm.count preset=base_default`; `--help` says more."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-from hrm.config.command_line import align_columns, format_listing, run_cli, summarize_tasks
+from hrm.config.command_line import asks_for_help, format_listing, run_cli, summarize_tasks
 from hrm.config.errors import ConfigError
 from hrm.config.presets import Preset, list_presets, load_preset
 from hrm.config.run_config import RunConfig, merge_overrides, qualify
 from hrm.config.schema import parse_dotlist
 from hrm.config.train_config import TrainConfig
-from hrm.data.registry import task_kind
-from hrm.models.counting import Counts
-from hrm.models.registry import get_family, list_families
-from hrm.system.units import in_bytes
+from hrm.data.registry import get_task_kind
+from hrm.models.count_table import format_counts, format_presets
+from hrm.models.registry import list_families
 
 _USAGE = f"""\
 Counts a model exactly, from its config alone: parameters, FLOPs and bytes.
@@ -23,13 +22,13 @@ Counts a model exactly, from its config alone: parameters, FLOPs and bytes.
   python -m hrm.count hidden_size=384 num_heads=6 H_layers=3 L_layers=3
   python -m hrm.count preset=tiny_demo task=sudoku6 batch_size=64
   python -m hrm.count preset=text_tiny_50m task=text
-  python -m hrm.count presets           every preset: what its document claims, and the exact count
+  python -m hrm.count presets           every preset: reported and exact parameters, FLOPs, bytes
 
 Options are name=value. Any field of the model may be given, alone (hidden_size=384) or with its section
 (model.hidden_size=384; arch.hidden_size=384 is the same); `python -m hrm.train --help` lists them.
 
   preset=NAME      start from a preset's model (default: the official defaults)
-  task=NAME|PATH   the task's vocabulary, cells and puzzle identifiers (default, as the size guide has it:
+  task=NAME|PATH   the task's vocabulary, cells and puzzle identifiers (default, as in the size guide:
                    vocabulary 11, 81 cells, one identifier)
   batch_size=N     sequences of a training step and of an evaluation batch (default: {TrainConfig.batch_size})
   accumulation=N   batches of a training step, of text models
@@ -39,105 +38,54 @@ _COUNTED = ("train.batch_size", "train.accumulation", "train.ema")
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the counts that the command line asks for. Returns 0.
+    """Print the counts that the command line asks for; return 0.
 
     Raises:
         UserError: the command line or a file that it names is at fault.
     """
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(help_text())
+    if asks_for_help(arguments):
+        presets = {name: load_preset(name).summary for name in list_presets()}
+        print(f"{_USAGE}\nPresets:\n{format_listing(presets)}\n\nTasks:\n{format_listing(summarize_tasks())}")
     elif arguments == ["presets"]:
-        print(presets_text())
+        print("\n\n".join(map(format_presets, list_families())))
     else:
-        label, config = read_config(arguments)
-        print(counts_text(label, config))
+        print(format_counts(*read_config(arguments)))
     return 0
 
 
-def help_text() -> str:
-    """Everything that the command line takes."""
-    presets = {name: load_preset(name).summary for name in list_presets()}
-    return f"{_USAGE}\nPresets:\n{format_listing(presets)}\n\nTasks:\n{format_listing(summarize_tasks())}"
-
-
 def read_config(arguments: list[str]) -> tuple[str, RunConfig]:
-    """What is to be counted: a label, and the config with the model as the task has it.
+    """Return a label for the model to count, and its config with the sizes of the task.
 
     Raises:
         UserError: an option is unknown, out of range, or changes no count.
     """
     options = parse_dotlist(arguments)
-    preset = load_preset(str(options.pop("preset"))) if "preset" in options else None
+    label = " ".join(f"{name}={value}" for name, value in options.items())
     values: dict[str, Any] = {}
-    if preset:
-        values = {"family": preset.family, "model": preset.model, "train": _counted_training(preset)}
+    if "preset" in options:
+        preset = load_preset(str(options.pop("preset")))
+        values = {"family": preset.family, "model": preset.model, "train": _select_counted(preset)}
     config = RunConfig.from_dict(merge_overrides(values, options))
     given = {qualify(name, config.family, config.task.name): value for name, value in options.items()}
     for name, value in given.items():
         if not name.startswith(("model.", "task.")) and name not in (*_COUNTED, "family"):
             raise ConfigError(name, value, "changes no count", "Leave it out.")
     if any(name.startswith("task.") for name in given):
-        decided = {f"model.{name}": value for name, value in _task_fields(config).items()}
-        config = config.replace(**{**decided, **given})
-    return _label(preset, options), config
+        config = config.replace(**{**_read_task_sizes(config), **given})
+    return label, config
 
 
-def _counted_training(preset: Preset) -> dict[str, Any]:
+def _select_counted(preset: Preset) -> dict[str, Any]:
     return {name: value for name, value in preset.train.items() if f"train.{name}" in _COUNTED}
 
 
-def _task_fields(config: RunConfig) -> dict[str, Any]:
-    fields = task_kind(config.task.name).counted_fields(config.task)
+def _read_task_sizes(config: RunConfig) -> dict[str, Any]:
+    fields = get_task_kind(config.task.name).counted_fields(config.task)
     if fields is None:
-        raise ConfigError(
-            "task", config.task.name, "has sizes that only its data tell",
-            "Give vocab_size=, seq_len= and num_puzzle_identifiers= instead.",
-        )  # fmt: skip
-    return dict(fields)
-
-
-def _label(preset: Preset | None, options: dict[str, Any]) -> str:
-    parts = [preset.name] if preset else []
-    return " ".join([*parts, *(f"{name}={value}" for name, value in options.items())])
-
-
-def counts_text(label: str, config: RunConfig) -> str:
-    """The counts of one model, for a terminal."""
-    batch_size, kind = config.train.batch_size, get_family(config.family)
-    counts: Counts = kind.count(config.model, batch_size, config.train)
-    memory = {
-        "weights": counts.weight_bytes,
-        "gradients": counts.gradient_bytes,
-        "optimizer": counts.optimizer_bytes,
-        "activations": counts.activation_bytes,
-        "total": counts.total_bytes,
-    }
-    face = kind.count_table()
-    sections = {
-        "Parameters": face.parameter_rows(config.model, counts),
-        f"FLOPs, batch of {batch_size}{_accumulated(config)}": face.flops_rows(
-            config.model, counts, config.train
-        ),
-        f"Bytes of training on a CPU, batch of {batch_size}, {config.model.forward_dtype} forward": [
-            (name, f"{n:,}", in_bytes(n)) for name, n in memory.items()
-        ],
-    }
-    blocks = [f"{title}\n{align_columns(rows)}" for title, rows in sections.items()]
-    return "\n\n".join([f"{label}\n{face.model_text(config.model)}", *blocks])
-
-
-def _accumulated(config: RunConfig) -> str:
-    accumulation = config.train.accumulation
-    return f" ({accumulation} of them a step)" if accumulation > 1 else ""
-
-
-def presets_text() -> str:
-    """Every preset, family by family, smallest first: what its document claims, and what was counted."""
-    tables = []
-    for name in list_families():
-        presets = [load_preset(preset) for preset in list_presets(name)]
-        tables.append(get_family(name).count_table().presets_text(presets))
-    return "\n\n".join(tables)
+        rule = "has sizes that only its data decide"
+        hint = "Give vocab_size=, seq_len= and num_puzzle_identifiers= instead."
+        raise ConfigError("task", config.task.name, rule, hint)
+    return {f"model.{name}": value for name, value in fields.items()}
 
 
 if __name__ == "__main__":

@@ -1,20 +1,24 @@
-"""Continues a prompt with a trained text model: `python -m hrm.generate run=DIR prompt="To be"`; `--help`."""
+"""Continue a prompt with a trained text model: `python -m hrm.generate run=DIR prompt="To be"`."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hrm.config.command_line import run_cli
+import torch
+
+from hrm.config.command_line import asks_for_help, format_options, read_field_docs, run_cli
 from hrm.config.errors import ConfigError
+from hrm.config.run_config import RunConfig
 from hrm.config.schema import build_config, parse_dotlist
 from hrm.config.validation import SEED, at_least, check, each
-from hrm.models.text.generation import Sampling
-
-if TYPE_CHECKING:
-    from hrm.training.trainer import Trainer
+from hrm.data.text.task import TextDataset
+from hrm.models.text.generation import Sampling, generate
+from hrm.training import checkpoint
+from hrm.training.request import open_data
+from hrm.training.trainer import Trainer
 
 _USAGE = """\
 Continues a prompt with a text model that `python -m hrm.train` has trained.
@@ -27,7 +31,7 @@ Continues a prompt with a text model that `python -m hrm.train` has trained.
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateConfig(Sampling):
-    """What to continue, and how.
+    """The prompt to continue, and how.
 
     Raises:
         ConfigError: a value is out of range.
@@ -40,7 +44,7 @@ class GenerateConfig(Sampling):
     max_new_tokens: int | None = None
     """Most tokens to add; null fills the context."""
     seed: int = 0
-    """Of what is drawn."""
+    """Decides the tokens that are drawn."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,62 +59,54 @@ RULES = (
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the prompt and its continuation. Returns 0.
+    """Print the prompt and its continuation; return 0.
 
     Raises:
         UserError: the command line, the run or its data are at fault.
     """
-    if not arguments or {"-h", "--help"} & set(arguments):
-        from hrm.config.command_line import format_options, read_field_docs
-
+    if asks_for_help(arguments):
         own = format_options(GenerateConfig, skip=read_field_docs(Sampling))
         print(f"{_USAGE}{own}\n{format_options(Sampling)}")
         return 0
-    asked = build_config(GenerateConfig, parse_dotlist(arguments), "generate")
-    print(asked.prompt + continuation(_trained(Path(asked.run)), asked))
+    config = build_config(GenerateConfig, parse_dotlist(arguments), "generate")
+    print(config.prompt + continue_prompt(load_trainer(Path(config.run)), config))
     return 0
 
 
-def continuation(trainer: Trainer, asked: GenerateConfig) -> str:
-    """The text that a run's model adds to a prompt, up to the end of a document.
+def load_trainer(folder: Path) -> Trainer:
+    """Return the trainer of a text run as it was saved.
 
     Raises:
-        ConfigError: a value is out of range, or the prompt leaves no room in the context.
+        UserError: the folder holds no run of a text model, or its data are missing.
     """
-    import torch
-
-    from hrm.data.text.task import TextDataset
-    from hrm.models.text.generation import generate
-
-    assert isinstance(trainer.dataset, TextDataset)
-    tokenizer = trainer.dataset.tokenizer
-    start = [tokenizer.end, *tokenizer.encode(asked.prompt.encode("utf-8", "replace"))[0].tolist()]
-    room = trainer.config.model.seq_len - len(start)
-    if room < 1:
-        rule = f"has {len(start) - 1} tokens, and the context of {room + len(start)} holds the start and one more"
-        raise ConfigError("prompt", asked.prompt, rule, "Shorten it")
-    model: Any = trainer.model
-    model.load_state_dict(trainer.evaluation_state())
-    model.eval()
-    generator = torch.Generator(trainer.device)
-    generator.manual_seed(asked.seed)
-    prompt = torch.tensor([start], device=trainer.device)
-    made = generate(model, prompt, asked.max_new_tokens or room, asked, generator=generator)[0].tolist()
-    end = made.index(tokenizer.end) if tokenizer.end in made else len(made)
-    return tokenizer.decode(made[:end])
-
-
-def _trained(folder: Path) -> Trainer:
-    """The trainer of a run of a text model, as it was saved."""
-    from hrm.config.run_config import RunConfig
-    from hrm.training import checkpoint
-    from hrm.training.request import open_data
-    from hrm.training.trainer import Trainer
-
     config = RunConfig.from_dict(checkpoint.load(folder)["config"])
     if config.family != "text":
         raise ConfigError("run", str(folder), f"is of family={config.family}, and only text can be continued")
     return Trainer.resume(folder, open_data(config))
+
+
+def continue_prompt(trainer: Trainer, config: GenerateConfig) -> str:
+    """Return the text that a run's model adds to a prompt, up to the end of a document.
+
+    Raises:
+        ConfigError: the prompt leaves no room in the context, or too many tokens are asked for.
+    """
+    assert isinstance(trainer.dataset, TextDataset)
+    tokenizer, context = trainer.dataset.tokenizer, trainer.config.model.seq_len
+    start = [tokenizer.end, *tokenizer.encode(config.prompt.encode("utf-8", "replace"))[0].tolist()]
+    if len(start) >= context:
+        rule = f"has {len(start) - 1} tokens, and the context of {context} holds the start and one more"
+        raise ConfigError("prompt", config.prompt, rule, "Shorten it")
+    model: Any = trainer.model
+    model.load_state_dict(trainer.get_evaluation_weights())
+    model.eval()
+    generator = torch.Generator(trainer.device)
+    generator.manual_seed(config.seed)
+    prompt = torch.tensor([start], device=trainer.device)
+    num_tokens = config.max_new_tokens or context - len(start)
+    tokens = generate(model, prompt, num_tokens, config, generator=generator)[0].tolist()
+    end = tokens.index(tokenizer.end) if tokenizer.end in tokens else len(tokens)
+    return tokenizer.decode(tokens[:end])
 
 
 if __name__ == "__main__":

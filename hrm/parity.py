@@ -1,19 +1,24 @@
-"""Holds the puzzle HRM against golden numbers of the official one, group by group.
+"""Compare the puzzle HRM with numbers recorded from the official one.
 
-A file of segments holds `train{i}/*`, consecutive ACT segments without exploration and without an optimizer
-step between them, some with gradients, and `eval/*`, the last segment of an evaluation of `batch0`. A file of
-training holds a run: see `hrm.parity`.
+usage: python -m hrm.parity FILE.npz ...
+
+Exit code 0: every error is within its bound; 1: one is above; 2: a file is at fault.
+
+A golden file holds JSON `meta` (`config`, `loss_type`), the weights `state/*`, the batches `batch{i}/*`, and one of
+
+- segments: `train{i}/*`, consecutive ACT segments without exploration and without an optimizer step between them,
+  some with gradients, and `eval/*`, the last segment of an evaluation of `batch0`;
+- training: `loss` and `lr` of each step and the weights `after{step}/*` of a run by the rules `meta["optimizer"]`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,85 +27,72 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hrm.config.command_line import run_cli
+from hrm.config.command_line import asks_for_help, run_cli
 from hrm.config.errors import DataError
 from hrm.config.schema import build_config
 from hrm.config.train_config import TrainConfig
 from hrm.data.base import IGNORED_LABEL
-from hrm.models.base import Carry, TensorBatch
+from hrm.models.base import TensorBatch
 from hrm.models.puzzle.checkpoint_names import load_official
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.puzzle.model import Outputs, PuzzleHRM
-from hrm.training.optimizers import learning_rate
+from hrm.training.optimizers import compute_lr
+
+ABOVE_A_BOUND = 1
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """Largest errors allowed."""
+def main(arguments: list[str]) -> int:
+    """Print the error of each group of tensors beside its bound; return 1 when one is above, else 0.
 
-    values: float
-    """Of outputs, losses, metrics and gradients of a segment: max|a - b| / max(max|b|, 1e-6)."""
-    step_loss: float
-    """Of the loss of each step of a training run, relative."""
-    weights: float
-    """Of trained weights: ||a - b|| / ||b - initial||; looser, as atan2 turns rounding into steps."""
+    Raises:
+        UserError: a file is missing, malformed, or does not fit its own config.
+    """
+    if asks_for_help(arguments):
+        print(__doc__)
+        return 0
+    num_above = 0
+    for file in [GoldenFile.read(Path(name)) for name in arguments]:
+        print(file.path)
+        for group in compare(file):
+            print(f"  {group}")
+            num_above += not group.is_within_bound
+    print(f"{num_above} above the bound" if num_above else "all within their bounds")
+    return ABOVE_A_BOUND if num_above else 0
 
 
-FLOAT32_BOUNDS = Bounds(values=1e-4, step_loss=1e-3, weights=1e-2)
-HALF_BOUNDS = Bounds(values=0.5, step_loss=0.5, weights=1.0)
-"""These catch gross faults only: in half precision two sound orders of summing differ by tenths, as the
+FLOAT32_BOUNDS = {"values": 1e-4, "step_loss": 1e-3, "weights": 1e-2, "lr": 1e-6}
+"""Largest errors allowed: of outputs, losses, metrics and gradients of a segment, max|a - b| / max(max|b|, 1e-6); of
+the loss of each training step, relative; of trained weights, ||a - b|| / ||b - initial||, looser because atan2 turns
+rounding into steps; of learning rates, relative."""
+HALF_BOUNDS = {"values": 0.5, "step_loss": 0.5, "weights": 1.0, "lr": 1e-6}
+"""These catch gross faults only: in half precision two correct orders of summing differ by tenths, because the
 recurrence and the halting decisions amplify each rounding."""
-
-
-def bounds_of(file: GoldenFile) -> Bounds:
-    """The bounds for the type of the file's forward pass."""
-    return FLOAT32_BOUNDS if file.config.forward_dtype == "float32" else HALF_BOUNDS
 
 
 @dataclass(frozen=True)
 class Group:
-    """One line of the result: the largest error of some tensors."""
+    """The largest error in a group of tensors."""
 
     name: str
-    worst: str
-    """The tensor of the largest error."""
     error: float
+    worst: str
+    """The tensor with the largest error."""
     bound: float
     """Largest error allowed; 0 asks for equality, and `error` is then the number of differing entries."""
 
+    @classmethod
+    def find_worst(cls, name: str, errors: list[tuple[float, str]], bound: float) -> Group:
+        """Return the group whose tensors have these errors; NaN is larger than any other error."""
+        error, worst = max(errors, key=lambda pair: (np.isnan(pair[0]), pair[0]))
+        return cls(name, error, worst, bound)
+
     @property
-    def holds(self) -> bool:
+    def is_within_bound(self) -> bool:
         return self.error <= self.bound  # False for NaN
 
     def __str__(self) -> str:
-        verdict = "ok" if self.holds else "ABOVE THE BOUND"
+        verdict = "ok" if self.is_within_bound else "ABOVE THE BOUND"
         return f"{self.name:<24} error {self.error:<9.3g} bound {self.bound:<7.3g} {verdict} ({self.worst})"
-
-
-def relative_error(ours: Tensor, golden: Tensor) -> float:
-    """max|a - b| / max(max|b|, 1e-6)."""
-    a, b = ours.detach().double(), golden.double()
-    return float((a - b).abs().max() / b.abs().max().clamp(min=1e-6))
-
-
-def worst_of(errors: Iterable[tuple[float, str]]) -> tuple[float, str]:
-    """The largest error; NaN is larger than any."""
-    return max(errors, key=lambda pair: float("inf") if pair[0] != pair[0] else pair[0])
-
-
-def check_shape(where: str, golden: Tensor, ours: Tensor) -> None:
-    """Makes sure that two tensors can be compared.
-
-    Raises:
-        DataError: they differ in shape.
-    """
-    if golden.shape != ours.shape:
-        raise DataError(where, list(golden.shape), f"must have the shape {list(ours.shape)} of our model's")
-
-
-BATCH_KEYS = ("inputs", "labels", "puzzle_identifiers")
-_NOT_OURS = ("name", "loss", "batch_size", "causal")
-"""Fields of an official config that say nothing about our model."""
 
 
 @dataclass(frozen=True)
@@ -115,37 +107,48 @@ class GoldenFile:
 
     @classmethod
     def read(cls, path: Path) -> GoldenFile:
-        """Reads and checks a file.
+        """Read and check a file.
 
         Raises:
             DataError: it is missing, or not a golden file.
             ConfigError: its config is not one of ours.
         """
-        arrays = _read_arrays(path)
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {key: file[key] for key in file.files}
+        except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            given = "no such file" if isinstance(error, FileNotFoundError) else type(error).__name__
+            raise DataError(str(path), given, "must be a golden .npz file") from None
         try:
             meta = json.loads(arrays.pop("meta").item())
-            config = {name: value for name, value in meta["config"].items() if name not in _NOT_OURS}
             # The official code has no puzzle embedding by default; a golden run never explores.
-            config = {"puzzle_emb_ndim": 0} | config
+            config = {"puzzle_emb_ndim": 0} | meta["config"]
             config |= {"halt_exploration_prob": 0.0, "loss_type": meta["loss_type"]}
             optimizer = meta.get("optimizer")
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             given = f"missing {error}" if isinstance(error, KeyError) else "unreadable"
             raise DataError(f"{path}: meta", given, "must be JSON with config and loss_type") from None
+        for name in ("name", "loss", "batch_size", "causal"):  # they do not concern our model
+            config.pop(name, None)
         return cls(path, arrays, build_config(PuzzleHRMConfig, config, f"{path}: meta.config"), optimizer)
 
-    def model(self) -> PuzzleHRM:
-        """The model with the file's weights.
+    @property
+    def bounds(self) -> dict[str, float]:
+        """The bounds for the type of the file's forward pass."""
+        return FLOAT32_BOUNDS if self.config.forward_dtype == "float32" else HALF_BOUNDS
+
+    def build_model(self) -> PuzzleHRM:
+        """Return the model with the file's weights.
 
         Raises:
             CheckpointError: the weights do not fit the config.
         """
         model = PuzzleHRM(self.config)
-        load_official(model, self.under("state/"), f"{self.path}: state")
+        load_official(model, self.get_group("state/"), f"{self.path}: state")
         return model
 
-    def array(self, key: str) -> Tensor:
-        """One array.
+    def get(self, key: str) -> Tensor:
+        """Return one array.
 
         Raises:
             DataError: there is none, or it does not hold numbers.
@@ -157,203 +160,102 @@ class GoldenFile:
         except TypeError:
             raise DataError(f"{self.path}: {key}", str(self.arrays[key].dtype), "must hold numbers") from None
 
-    def under(self, prefix: str) -> dict[str, Tensor]:
-        """All arrays whose key starts with the prefix, by the rest of their keys."""
-        return {key.removeprefix(prefix): self.array(key) for key in self.arrays if key.startswith(prefix)}
+    def get_group(self, prefix: str) -> dict[str, Tensor]:
+        """Return all arrays whose key starts with the prefix, by the rest of their keys."""
+        return {key.removeprefix(prefix): self.get(key) for key in self.arrays if key.startswith(prefix)}
 
-    def batch(self, number: int) -> TensorBatch:
-        """`batch{number}`.
+    def get_batch(self, number: int) -> TensorBatch:
+        """Return `batch{number}`.
 
         Raises:
             DataError: it is missing, or does not fit the config.
         """
-        batch = {name: self.array(f"batch{number}/{name}") for name in BATCH_KEYS}
-        config, num_sequences = self.config, len(batch["puzzle_identifiers"].view(-1))
+        config, prefix = self.config, f"batch{number}/"
+        num_sequences, tokens = self.get(f"{prefix}puzzle_identifiers").numel(), range(config.vocab_size)
         cells = (num_sequences, config.seq_len)
-        self._check(number, "inputs", batch["inputs"], cells, range(config.vocab_size))
-        self._check(number, "labels", batch["labels"], cells, {IGNORED_LABEL, *range(config.vocab_size)})
-        identifiers = batch["puzzle_identifiers"]
-        self._check(
-            number, "puzzle_identifiers", identifiers, cells[:1], range(config.num_puzzle_identifiers)
-        )
+        expected = {
+            "inputs": (cells, set(tokens)),
+            "labels": (cells, {IGNORED_LABEL, *tokens}),
+            "puzzle_identifiers": ((num_sequences,), set(range(config.num_puzzle_identifiers))),
+        }
+        batch = {name: self.get(prefix + name) for name in expected}
+        for name, (shape, allowed) in expected.items():
+            values, where = batch[name], f"{self.path}: {prefix}{name}"
+            if values.shape != shape or values.is_floating_point():
+                raise DataError(
+                    where, f"{values.dtype} {list(values.shape)}", f"must be integers {list(shape)}"
+                )
+            if outside := set(values.unique().tolist()) - allowed:
+                raise DataError(where, min(outside), "must lie in the range of the config")
         return batch
 
-    def _check(
-        self, number: int, name: str, values: Tensor, shape: tuple[int, ...], allowed: Container[int]
-    ) -> None:
-        where = f"{self.path}: batch{number}/{name}"
-        if values.shape != shape or values.is_floating_point():
-            raise DataError(where, f"{values.dtype} {list(values.shape)}", f"must be integers {list(shape)}")
-        for value in values.unique().tolist():
-            if value not in allowed:
-                raise DataError(where, value, "must lie in the range of the config")
+    def list_numbers(self, kind: str) -> list[int]:
+        """Return the numbers n of the groups `{kind}{n}/...`, ascending."""
+        matches = (re.match(rf"{kind}(\d+)/", key) for key in self.arrays)
+        return sorted({int(match[1]) for match in matches if match})
 
-    def numbers(self, kind: str) -> list[int]:
-        """The numbers n of the groups `{kind}{n}/...`, ascending."""
-        found = (re.match(rf"{kind}(\d+)/", key) for key in self.arrays)
-        return sorted({int(match[1]) for match in found if match})
+    def check_shape(self, key: str, golden: Tensor, shape: torch.Size | list[int]) -> None:
+        """Check that an array has the shape that our model asks for.
 
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except FileNotFoundError:
-        raise DataError(str(path), "no such file", "must be a golden .npz file") from None
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(str(path), type(error).__name__, "must be a golden .npz file") from None
+        Raises:
+            DataError: it has another.
+        """
+        if list(golden.shape) != list(shape):
+            rule = f"must have the shape {list(shape)} of our model's"
+            raise DataError(f"{self.path}: {key}", list(golden.shape), rule)
 
 
-LR_BOUND = 1e-6
-
-
-def moved_error(ours: Tensor, golden: Tensor, initial: Tensor) -> float:
-    """||a - b|| / ||b - initial||; 0 where a = b, infinite where only b has not moved."""
-    distance = float((ours.detach().double() - golden.double()).norm())
-    moved = float((golden.double() - initial.double()).norm())
-    if distance == 0:
-        return 0.0
-    return distance / moved if moved > 0 else float("inf")
-
-
-def hold_training(file: GoldenFile) -> Iterator[Group]:
-    """Trains our model as the file's was trained and compares: losses, rates, weights.
-
-    Raises:
-        UserError: the file lacks an array of its format, or one has another shape than the model asks for.
-    """
-    rules = _training_rules(file)
-    losses, rates = file.array("loss"), file.array("lr")
-    for key, values in (("loss", losses), ("lr", rates)):
-        check_shape(f"{file.path}: {key}", values, torch.empty(rules.steps))
-    snapshots = file.numbers("after")
-    if not snapshots or not 1 <= snapshots[0] <= snapshots[-1] <= rules.steps:
-        raise DataError(
-            str(file.path), f"weights after {snapshots}", f"must lie in 1..total_steps={rules.steps}"
-        )
-    model = file.model()
-    loss_errors, rate_errors, weights = [], [], []
-    carry, optimizers = model.initial_carry(file.batch(0)), model.build_optimizers(rules)
-    for step in range(1, rules.steps + 1):
-        carry, loss, rate = _train_step(model, optimizers, carry, file.batch(step - 1), step, rules)
-        loss_errors.append((relative_error(loss, losses[step - 1]), f"step {step}"))
-        rate_errors.append(
-            (relative_error(torch.tensor(rate, dtype=torch.float64), rates[step - 1]), f"step {step}")
-        )
-        if step in snapshots:
-            weights.append(_hold_weights(file, model, step))
-    for name, errors, bound in (
-        ("loss", loss_errors, bounds_of(file).step_loss),
-        ("lr", rate_errors, LR_BOUND),
-    ):
-        error, worst = worst_of(errors)
-        yield Group(name, worst, error, bound)
-    yield from weights
-
-
-def _training_rules(file: GoldenFile) -> TrainConfig:
-    values = dict(file.optimizer or {})
-    try:
-        values["beta1"], values["beta2"] = values.pop("betas")
-        values["steps"] = values.pop("total_steps")
-    except (KeyError, TypeError, ValueError):
-        raise DataError(f"{file.path}: meta.optimizer", values, "must hold betas and total_steps") from None
-    return build_config(TrainConfig, values | {"num_reports": 1}, f"{file.path}: meta.optimizer")
-
-
-def _train_step(
-    model: PuzzleHRM,
-    optimizers: list[torch.optim.Optimizer],
-    carry: Carry,
-    batch: TensorBatch,
-    step: int,
-    rules: TrainConfig,
-) -> tuple[Carry, Tensor, float]:
-    """One official training step: the new carry, the loss over the batch size, AdamATan2's learning rate."""
-    carry, loss, _ = model.train_segment(carry, batch)
-    loss = loss / len(batch["inputs"])
-    loss.backward()
-    rate = 0.0
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            rate = learning_rate(group["peak_lr"], step, rules.steps, rules.warmup_steps, rules.lr_min_ratio)
-            group["lr"] = rate
-        optimizer.step()
-        optimizer.zero_grad()
-    return carry, loss, rate
-
-
-def _hold_weights(file: GoldenFile, model: PuzzleHRM, step: int) -> Group:
-    ours, initial = model.inner.state_dict(), file.under("state/")
-    errors = []
-    for name, golden in file.under(f"after{step}/").items():
-        key = f"after{step}/{name}"
-        if name not in ours:
-            raise DataError(str(file.path), f"unknown weights {key}", "must be weights of the config's model")
-        check_shape(f"{file.path}: {key}", golden, ours[name])
-        errors.append((moved_error(ours[name], golden, initial[name]), name))
-    error, worst = worst_of(errors)
-    return Group(f"weights after {step}", worst, error, bounds_of(file).weights)
-
-
-SEGMENT_KEYS = ("logits", "q_halt_logits", "q_continue_logits", "loss", "halted", "steps")
-METRIC_NAMES = {"accuracy": "cell_accuracy"}
-"""Official names of metrics that are not ours."""
-
-
-def hold(file: GoldenFile) -> Iterator[Group]:
-    """Runs our model as the file's was run and compares.
+def compare(file: GoldenFile) -> Iterator[Group]:
+    """Run our model as the official one was run and yield the errors, group by group.
 
     Raises:
         UserError: the file lacks an array of its format, or one has another shape than the model asks for.
     """
     if file.optimizer is not None:
-        yield from hold_training(file)
+        yield from _compare_training(file, file.optimizer)
         return
-    segments = file.numbers("train")
-    if segments != list(range(len(segments))) or not segments:
+    segments = file.list_numbers("train")
+    if not segments or segments != list(range(len(segments))):
         raise DataError(str(file.path), f"segments {segments}", "must hold train0, train1, ... without a gap")
-    yield from _hold_segments(file, len(segments))
-    evaluated = file.under("eval/")
-    if evaluated:
-        yield from _hold_evaluation(file, evaluated)
+    yield from _compare_segments(file, len(segments))
+    if evaluated := file.get_group("eval/"):
+        yield from _compare_evaluation(file, evaluated)
 
 
-def _hold_segments(file: GoldenFile, num_segments: int) -> Iterator[Group]:
-    model = file.model()
-    carry = model.initial_carry(file.batch(0))
+def _compare_segments(file: GoldenFile, num_segments: int) -> Iterator[Group]:
+    model = file.build_model()
+    carry = model.initial_carry(file.get_batch(0))
     for i in range(num_segments):
         model.zero_grad()
-        carry, outputs = model.forward_segment(carry, file.batch(i))
+        carry, outputs = model.forward_segment(carry, file.get_batch(i))
         loss, metrics = model.compute_loss(carry, outputs)
-        golden = file.under(f"train{i}/")
-        for key in SEGMENT_KEYS:
-            file.array(f"train{i}/{key}")
-        ours = (
-            outputs | {"loss": loss, "halted": carry["halted"], "steps": carry["steps"]} | _official(metrics)
-        )
+        state = {"loss": loss, "halted": carry["halted"], "steps": carry["steps"]}
+        ours = outputs | state | _name_metrics(metrics)
+        golden = file.get_group(f"train{i}/")
+        for key in ("logits", "q_halt_logits", "q_continue_logits", *state):
+            file.get(f"train{i}/{key}")
         if any(key.startswith("grad/") for key in golden):
             loss.backward()
-            ours |= _gradients(model)
-        yield from _compare(file, f"train{i}", ours, golden)
+            ours |= _get_gradients(model)
+        yield from _compare_arrays(file, f"train{i}", ours, golden)
 
 
-def _hold_evaluation(file: GoldenFile, golden: dict[str, Tensor]) -> Iterator[Group]:
-    model, batch = file.model(), file.batch(0)
+def _compare_evaluation(file: GoldenFile, golden: dict[str, Tensor]) -> Iterator[Group]:
+    model, batch, num_segments = file.build_model(), file.get_batch(0), file.config.halt_max_steps
     outputs = model.evaluate_outputs(batch)
     carry = model.initial_carry(batch) | {"data": batch}
-    carry["steps"] = carry["steps"] + file.config.halt_max_steps
+    carry["steps"] = carry["steps"] + num_segments
     _, metrics = model.compute_loss(carry, outputs)
-    ours = outputs | _official(metrics) | {"segments": torch.tensor(file.config.halt_max_steps)}
-    yield from _compare(file, "eval", ours, golden)
+    ours = outputs | _name_metrics(metrics) | {"segments": torch.tensor(num_segments)}
+    yield from _compare_arrays(file, "eval", ours, golden)
 
 
-def _official(metrics: dict[str, Tensor]) -> Outputs:
-    ours = {official: metrics[name] for official, name in METRIC_NAMES.items()}
-    return {f"metric/{name}": value for name, value in (metrics | ours).items()}
+def _name_metrics(metrics: dict[str, Tensor]) -> Outputs:
+    metrics = metrics | {"accuracy": metrics["cell_accuracy"]}  # the official name
+    return {f"metric/{name}": value for name, value in metrics.items()}
 
 
-def _gradients(model: PuzzleHRM) -> Outputs:
+def _get_gradients(model: PuzzleHRM) -> Outputs:
     gradients = {
         f"grad/{name}": torch.zeros_like(p) if p.grad is None else p.grad
         for name, p in model.inner.named_parameters()
@@ -365,44 +267,95 @@ def _gradients(model: PuzzleHRM) -> Outputs:
     return gradients
 
 
-def _compare(file: GoldenFile, segment: str, ours: Outputs, golden: dict[str, Tensor]) -> Iterator[Group]:
-    """A group for each kind of golden array; one that we do not give at all is infinitely wrong."""
-    bound = bounds_of(file).values
+def _compare_arrays(
+    file: GoldenFile, segment: str, ours: Outputs, golden: dict[str, Tensor]
+) -> Iterator[Group]:
+    """Yield a group for each kind of golden array; the error of one that our model does not give is infinite."""
     groups: dict[tuple[str, float], list[tuple[float, str]]] = {}
     for key, expected in golden.items():
-        exact = not expected.is_floating_point()
-        kind = key.partition("/")[0].removesuffix("_logits")
+        is_exact = not expected.is_floating_point()
+        error = float("inf")
         if key in ours:
-            check_shape(f"{file.path}: {segment}/{key}", expected, ours[key])
-            error = float((ours[key] != expected).sum()) if exact else relative_error(ours[key], expected)
-        else:
-            error = float("inf")
-        name = f"{kind} counts" if exact and kind == "metric" else kind
-        groups.setdefault((name, 0.0 if exact else bound), []).append((error, key))
-    for (name, allowed), errors in groups.items():
-        error, worst = worst_of(errors)
-        yield Group(f"{segment} {name}", worst, error, allowed)
+            file.check_shape(f"{segment}/{key}", expected, ours[key].shape)
+            different = (ours[key] != expected).sum()
+            error = float(different) if is_exact else _measure_error(ours[key], expected)
+        kind = key.partition("/")[0].removesuffix("_logits")
+        name = f"{kind} counts" if is_exact and kind == "metric" else kind
+        groups.setdefault((name, 0.0 if is_exact else file.bounds["values"]), []).append((error, key))
+    for (name, bound), errors in groups.items():
+        yield Group.find_worst(f"{segment} {name}", errors, bound)
 
 
-ABOVE_A_BOUND = 1
+def _compare_training(file: GoldenFile, recorded: dict[str, Any]) -> Iterator[Group]:
+    train = _read_train_config(recorded, f"{file.path}: meta.optimizer")
+    golden = {key: file.get(key) for key in ("loss", "lr")}
+    for key, values in golden.items():
+        file.check_shape(key, values, [train.steps])
+    snapshots = file.list_numbers("after")
+    if not snapshots or not 1 <= snapshots[0] <= snapshots[-1] <= train.steps:
+        rule = f"must lie in 1..total_steps={train.steps}"
+        raise DataError(str(file.path), f"weights after {snapshots}", rule)
+    model = file.build_model()
+    carry, optimizers = model.initial_carry(file.get_batch(0)), model.build_optimizers(train)
+    errors: dict[str, list[tuple[float, str]]] = {"loss": [], "lr": []}
+    weights = []
+    for step in range(1, train.steps + 1):
+        batch = file.get_batch(step - 1)
+        carry, loss, _ = model.train_segment(carry, batch)
+        loss = loss / len(batch["inputs"])
+        loss.backward()
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                rate = compute_lr(group["peak_lr"], step, train.steps, train.warmup_steps, train.lr_min_ratio)
+                group["lr"] = rate
+            optimizer.step()
+            optimizer.zero_grad()
+        # The last optimizer is AdamATan2, whose learning rate was recorded.
+        ours = {"loss": loss, "lr": torch.tensor(rate, dtype=torch.float64)}
+        for key, value in ours.items():
+            errors[key].append((_measure_error(value, golden[key][step - 1]), f"step {step}"))
+        if step in snapshots:
+            weights.append(_compare_weights(file, model, step))
+    yield Group.find_worst("loss", errors["loss"], file.bounds["step_loss"])
+    yield Group.find_worst("lr", errors["lr"], file.bounds["lr"])
+    yield from weights
 
 
-def main(arguments: list[str]) -> int:
-    """Prints each group's error beside its bound; 1 when one lies above."""
-    parser = argparse.ArgumentParser(
-        prog="python -m hrm.parity",
-        description="Hold the puzzle HRM against golden numbers of the official one.",
-        epilog="Exit code 0: every error is within its bound; 1: one is above; 2: a file is at fault.",
-    )
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE.npz")
-    num_above = 0
-    for file in [GoldenFile.read(path) for path in parser.parse_args(arguments).files]:
-        print(file.path)
-        for group in hold(file):
-            print(f"  {group}")
-            num_above += not group.holds
-    print(f"{num_above} above the bound" if num_above else "all within their bounds")
-    return ABOVE_A_BOUND if num_above else 0
+def _read_train_config(recorded: dict[str, Any], where: str) -> TrainConfig:
+    try:
+        values = recorded | {"num_reports": 1, "steps": recorded["total_steps"]}
+        values["beta1"], values["beta2"] = values.pop("betas")
+    except (KeyError, TypeError, ValueError):
+        raise DataError(where, recorded, "must hold betas and total_steps") from None
+    del values["total_steps"]
+    return build_config(TrainConfig, values, where)
+
+
+def _compare_weights(file: GoldenFile, model: PuzzleHRM, step: int) -> Group:
+    ours, initial = model.inner.state_dict(), file.get_group("state/")
+    errors = []
+    for name, golden in file.get_group(f"after{step}/").items():
+        key = f"after{step}/{name}"
+        if name not in ours:
+            raise DataError(str(file.path), f"unknown weights {key}", "must be weights of the config's model")
+        file.check_shape(key, golden, ours[name].shape)
+        errors.append((_measure_moved_error(ours[name], golden, initial[name]), name))
+    return Group.find_worst(f"weights after {step}", errors, file.bounds["weights"])
+
+
+def _measure_error(ours: Tensor, golden: Tensor) -> float:
+    """Return max|a - b| / max(max|b|, 1e-6)."""
+    a, b = ours.detach().double(), golden.double()
+    return float((a - b).abs().max() / b.abs().max().clamp(min=1e-6))
+
+
+def _measure_moved_error(ours: Tensor, golden: Tensor, initial: Tensor) -> float:
+    """Return ||a - b|| / ||b - initial||; 0 where a = b, infinite where only b has not moved."""
+    distance = float((ours.detach().double() - golden.double()).norm())
+    moved = float((golden.double() - initial.double()).norm())
+    if distance == 0:
+        return 0.0
+    return distance / moved if moved > 0 else float("inf")
 
 
 if __name__ == "__main__":

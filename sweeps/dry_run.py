@@ -10,7 +10,7 @@ import numpy as np
 
 from hrm.config.presets import list_presets
 from hrm.models.registry import get_family
-from hrm.system.units import in_flops, scaled
+from hrm.system.units import format_flops, format_scaled
 from sweeps.analysis.statistics import TEST_NAME
 from sweeps.config import SweepConfig
 from sweeps.quantities import TRAINING_FLOPS, parse_count
@@ -90,7 +90,7 @@ def _bounds(candidates: Candidates, config: SweepConfig) -> list[str]:
     if compute.allowance is None:
         return lines + _line("compute of a trial", f"the same {compute.steps:,} steps for all")
     reference = f"what {config.train.reference} spends in {compute.steps:,} steps"
-    return lines + _line("compute of a trial", f"{in_flops(compute.allowance)}: {reference}")
+    return lines + _line("compute of a trial", f"{format_flops(compute.allowance)}: {reference}")
 
 
 def _counts(candidates: Candidates) -> list[str]:
@@ -106,7 +106,7 @@ def _counts(candidates: Candidates) -> list[str]:
         shown = (
             _range(figures)
             if name == PARAMS.name
-            else f"{scaled(int(figures.min()))} to {scaled(int(figures.max()))}"
+            else f"{format_scaled(int(figures.min()))} to {format_scaled(int(figures.max()))}"
         )
         lines += _line(LABELS[name], shown)
     lines += _line(
@@ -148,7 +148,7 @@ def _shape_facts(candidates: Candidates, one: Candidate) -> list[str]:
         f"{one.num_params:,}",
         "" if full is None else f"{full:.1%}",
         f"{one.inner_over_width:.2f}",
-        scaled(one.flops_per_step),
+        format_scaled(one.flops_per_step),
         f"{one.run.train.steps:,}",
         "yes" if candidates.budget.is_iso_parameter(one.num_params) else "no",
     ]
@@ -159,7 +159,7 @@ def _presets(candidates: Candidates, verdicts: Mapping[str, str | None]) -> list
     for name in list_presets(candidates.family):
         place = candidates.place(name)
         counts = [f"{count:,}" if count is not None else "" for count in (place.num_params, place.steps)]
-        flops = scaled(place.flops_per_step) if place.flops_per_step is not None else ""
+        flops = format_scaled(place.flops_per_step) if place.flops_per_step is not None else ""
         verdict = verdicts.get(name) or place.misfit or "fits, but baseline.presets leaves it out"
         rows.append([name, *counts, flops, verdict])
     return _table(rows)
@@ -185,7 +185,7 @@ def _runs(candidates: Candidates, config: SweepConfig, presets: list[str]) -> li
     total = search + baselines + confirmations + (search if is_random else 0)
     lines += _line("runs in all", f"{'about ' if is_random else ''}{total:,}")
     if candidates.compute.allowance is not None:
-        lines += _line("training compute", f"at most {in_flops(total * candidates.compute.allowance)}")
+        lines += _line("training compute", f"at most {format_flops(total * candidates.compute.allowance)}")
     if confirmations:
         lines += _line("verdict by", TEST_NAME)
     return lines + _limits(config)
@@ -196,7 +196,7 @@ def _limits(config: SweepConfig) -> list[str]:
     said = [f"{stop.trials:,} search and baseline trials"] if stop.trials is not None else []
     if stop.flops is not None:
         flops = parse_count(stop.flops, TRAINING_FLOPS, "stop.flops")
-        said.append(f"{in_flops(flops)} of search and baseline training")
+        said.append(f"{format_flops(flops)} of search and baseline training")
     if stop.no_improvement is not None:
         said.append(f"{stop.no_improvement:,} search trials without a better best")
     if stop.hours is not None:

@@ -1,10 +1,14 @@
-"""The words that the search, the processes and the tables speak with each other. Plain data, picklable."""
+"""Messages exchanged by the scheduler, the workers, the callbacks and the event log. Plain data, picklable.
+
+A `Job` says what to train. What happens to it is a sequence of events; `Trial` collects them. The event log is the
+sequence of all events of a sweep, and `sweeps.scheduler.state` is what they add up to.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Literal
 
 from hrm.config.run_config import RunConfig
@@ -13,94 +17,191 @@ Kind = Literal["search", "baseline", "random", "confirm"]
 Status = Literal["completed", "pruned", "failed"]
 
 OUT_OF_MEMORY = "OutOfMemory"
-"""How the error of a job begins for which memory ran out."""
+"""Start of the error of a job that ran out of memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One training run that a sweep asks for."""
+    """One training run that the scheduler asks for."""
 
     number: int
-    """Unique in the sweep, counting from 0: baselines first, then search trials, then confirmations, whatever
-    the order in which slots came free for them."""
+    """Unique in the sweep, from 0: baselines first, then search trials, random search and confirmations, whatever
+    the order in which workers became free for them."""
     kind: Kind
     arm: str
-    """Which configuration it stands for: `trial 7` for a search trial and its confirmations, a preset's
-    name for that preset's baseline trials and confirmations."""
+    """The configuration it stands for: `trial 7` for a search trial and its confirmations, a preset's name for that
+    preset's baseline trials and confirmations."""
     params: dict[str, Any]
     """The space's parameters and derived values, by their names in the space."""
     run: RunConfig
-    """Resolved: `train.steps` is this job's own length, or `train.max_flops` where the data decide what a step
-    costs; `model` is built for the task."""
+    """Resolved: `train.steps` is this job's own length, or `train.max_flops` where the cost of a step depends on the
+    data; `model` is built for the task."""
     num_params: int
     """Trainable plus puzzle-embedding parameters, exact."""
     flops_per_step: int
-    """Training FLOPs of one optimizer step; the most, where the data decide."""
+    """Training FLOPs of one optimizer step; an upper bound where they depend on the data."""
+    max_train_flops: int | None = None
+    """Training FLOPs that this job may spend of those that `stop.flops` leaves; None if it may spend them all."""
     keep_model: bool = False
-    """Keep the trained weights, and tell with the last report what the model answers to a few validation
+    """Keep the trained weights, and return with the last validation what the model answers to a few validation
     examples, segment by segment."""
     read_test: bool = False
     """Evaluate the test split after the last step."""
     may_prune: bool = False
     measure_latency: bool = False
-    """Tell with each report how long the device takes for one sequence, as `valid/latency`, in seconds."""
-    revived: tuple[Report, ...] = ()
-    """What it had reported when it was pruned, of a job that goes on from there."""
+    """Measure with each validation how long the device takes for one sequence, as `valid/latency`, in seconds."""
+    resumed_from: tuple[Validation, ...] = ()
+    """The validations of a pruned job that is resumed, up to where it was pruned."""
 
-    def fraction(self, report: Report) -> float:
-        """How much of the run a report has behind it: of its steps, or of its FLOPs where these end it."""
+    @property
+    def total_train_flops(self) -> int:
+        """Training FLOPs of the whole run; an upper bound where they depend on the data."""
+        steps = self.run.train.steps * self.flops_per_step
+        return min(steps, self.run.train.max_flops or steps)
+
+    def fraction_done(self, validation: Validation) -> float:
+        """Return how much of the run is over at a validation: of its steps, or of its FLOPs where these end it."""
         train = self.run.train
         if train.max_flops is None:
-            return report.step / train.steps
-        return report.train_flops / train.max_flops
+            return validation.step / train.steps
+        return validation.train_flops / train.max_flops
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
-    """What a running job says at one of its equal fractions."""
+class Validation:
+    """What a job measured at one of the `train.num_reports` equal fractions of its run."""
 
     index: int
     """1 to `train.num_reports`."""
     step: int
-    """Optimizer steps made so far."""
+    """Optimizer steps so far."""
     train_flops: int
-    """Training FLOPs spent so far, exact."""
+    """Training FLOPs so far, exact."""
     train_seconds: float
-    """Seconds inside training steps so far."""
+    """Seconds in training steps so far."""
     eval_seconds: float
-    """Seconds inside evaluations so far."""
+    """Seconds in evaluations so far."""
     metrics: dict[str, float | None]
-    """`train/...` and `valid/...`; on the last report of a `read_test` job also `test/...`."""
+    """`train/...` and `valid/...`; with the last validation of a `read_test` job also `test/...`."""
     answers: dict[str, Any] | None = None
-    """On the last report of a `keep_model` job, see `sweeps.execution.trial`."""
+    """With the last validation of a `keep_model` job, see `sweeps.execution.trial`."""
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Report:
-        """Return the report that was stored as plain values; earlier versions also stored `batches`."""
+    def from_dict(cls, values: Mapping[str, Any]) -> Validation:
+        """Return the validation that was stored as plain values; versions before 0.2 also stored `batches`."""
         return cls(**{name: value for name, value in values.items() if name != "batches"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a job ended."""
+class SessionStarted:
+    """A driver has started or resumed the sweep."""
 
+    limits: Mapping[str, Any]
+    """Where the sweep ends from now on, by dotted option name (see `sweeps.scheduler.resume`)."""
+    slots: int
+    """Jobs that run at once; the first session's decides what a deterministic search may know."""
+    memory_bytes: int | None
+    """What one trial may use; the first session's decides which presets are baselines."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A job has been handed out for the first time."""
+
+    number: int
+    kind: Kind
+    arm: str
+    seed: int
+    time: float = field(default_factory=time.time)
+    """Seconds since 1970."""
+
+    @classmethod
+    def from_job(cls, job: Job) -> Started:
+        """Build the event of a job that starts now."""
+        return cls(number=job.number, kind=job.kind, arm=job.arm, seed=job.run.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validated:
+    """A running job has validated."""
+
+    number: int
+    validation: Validation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A job has ended."""
+
+    number: int
     status: Status
     error: str | None = None
-    """The reason of a failure in one line, e.g. `Diverged: loss is nan at step 37`."""
-    reports: tuple[Report, ...] = field(default=())
+    """The reason of a failure, or the limit that ended it, in one line, e.g. `Diverged: loss is nan at step 37`."""
     traceback: str | None = None
-    """Where in the code it failed, as Python tells it; None where no code of ours raised."""
+    """Python's traceback; None where no code of ours raised."""
     observed_bytes: int | None = None
     """Most memory that a failed job held, as far as known."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Past:
-    """What became of a job before its sweep was stopped."""
+class Resumed:
+    """A pruned job has been handed out again, to be trained to its end."""
+
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchEnded:
+    """No more search trials start in this session."""
+
+    note: str | None = None
+    """Why, for the report; None when all trials that were asked for have started."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeExpired:
+    """`stop.hours` was reached: nothing starts any more in this session."""
+
+    notes: tuple[str, ...]
+    """What the report should say about it."""
+
+
+Event = SessionStarted | Started | Validated | Ended | Resumed | SearchEnded | TimeExpired
+
+
+@dataclass
+class Trial:
+    """A job and what has happened to it so far."""
 
     job: Job
-    started_at: datetime
-    """UTC."""
-    reports: tuple[Report, ...]
-    outcome: Outcome | None
-    """None: it goes on."""
+    started_at: float
+    """Seconds since 1970."""
+    validations: list[Validation] = field(default_factory=list)
+    ended: Ended | None = None
+    """None while it runs."""
+
+    @property
+    def number(self) -> int:
+        return self.job.number
+
+    @property
+    def last(self) -> Validation | None:
+        """The last validation; None before the first."""
+        return self.validations[-1] if self.validations else None
+
+    @property
+    def train_flops(self) -> int:
+        """Training FLOPs so far, as last reported."""
+        return self.last.train_flops if self.last else 0
+
+    @property
+    def is_running(self) -> bool:
+        return self.ended is None
+
+    @property
+    def is_completed(self) -> bool:
+        return self.ended is not None and self.ended.status == "completed"
+
+    @property
+    def is_pruned(self) -> bool:
+        return self.ended is not None and self.ended.status == "pruned"

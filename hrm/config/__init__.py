@@ -1,1 +1,1 @@
-"""Reading and checking configurations: YAML, presets, one run whole."""
+"""Configurations: reading and validation, presets, the config of one run."""

@@ -1,4 +1,4 @@
-"""Help text of configuration: each dataclass field with its default and its docstring."""
+"""Command lines: how they end, and their help text from the docstrings under dataclass fields."""
 
 from __future__ import annotations
 
@@ -8,40 +8,29 @@ import inspect
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from hrm.config.errors import UserError
 from hrm.data.registry import PATH_KINDS, TASKS
 
-
-def align_columns(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> str:
-    """Columns side by side: the first flush left, the others flush right."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:]))])
-        for row in rows
-    ]
-    return "\n".join(indent + line.rstrip() for line in lines)
-
-
 USER_ERROR = 2
 INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
 PIPE_CLOSED = 141
-"""128 + SIGPIPE: the reader (`| head`) has left, which is no fault."""
+"""128 + SIGPIPE: the reader (`| head`) has left, which is no error."""
 
 
 def run_cli(main: Callable[[list[str]], int | None], arguments: Sequence[str] | None = None) -> int:
-    """Runs a door's `main` on its arguments; use as `sys.exit(run_cli(main))`.
+    """Run `main` on a command line; use as `sys.exit(run_cli(main))`.
 
     Args:
         main: takes the command line without the program's name; returns an exit code, None meaning 0.
-        arguments: what to give it instead of this process's command line.
+        arguments: the command line; None is this process's own.
 
     Returns:
-        The exit code: `main`'s own, 2 after a `UserError`, 130 after Ctrl-C, 141 when the pipe we print to
-        was closed. Any other exception is our fault and keeps its traceback.
+        The exit code: `main`'s own, 2 after a `UserError` (printed as one message), 130 after Ctrl-C, 141 when the
+        pipe that we print to was closed. Any other exception is a fault of the program and keeps its traceback.
     """
     try:
         code = main(list(sys.argv[1:] if arguments is None else arguments))
@@ -59,42 +48,23 @@ def run_cli(main: Callable[[list[str]], int | None], arguments: Sequence[str] | 
     return code or 0
 
 
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Check whether the command line is empty or holds `-h` or `--help`."""
+    return not arguments or not {"-h", "--help"}.isdisjoint(arguments)
+
+
 class Option(NamedTuple):
-    """What help says of an option."""
+    """An option as help shows it."""
 
     name: str
     """With its section."""
     default: str
-    """As YAML has it."""
+    """As in YAML."""
     meaning: str
 
 
-def read_field_docs(cls: type) -> dict[str, str]:
-    """The string under each field in the source of a dataclass, its bases first; "" where there is none."""
-    docs: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        if dataclasses.is_dataclass(base):
-            docs |= _own_field_docs(base)
-    return {field.name: docs.get(field.name, "") for field in dataclasses.fields(cls)}
-
-
-def _own_field_docs(cls: type) -> dict[str, str]:
-    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    assert isinstance(definition, ast.ClassDef)
-    docs = {}
-    for field, below in zip(definition.body, definition.body[1:]):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and isinstance(below, ast.Expr)
-            and isinstance(below.value, ast.Constant)
-        ):
-            docs[field.target.id] = " ".join(str(below.value.value).split())
-    return docs
-
-
 def list_options(cls: type, section: str = "", skip: Collection[str] = ()) -> list[Option]:
-    """One a field not in `skip`."""
+    """Return an option for each field of a dataclass that is not in `skip`."""
     docs = read_field_docs(cls)
     prefix = f"{section}." if section else ""
     return [
@@ -104,8 +74,28 @@ def list_options(cls: type, section: str = "", skip: Collection[str] = ()) -> li
     ]
 
 
+def read_field_docs(cls: type) -> dict[str, str]:
+    """Return the string under each field in the source of a dataclass and its bases; "" where there is none."""
+    docs: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if dataclasses.is_dataclass(base):
+            docs |= _read_own_field_docs(base)
+    return {field.name: docs.get(field.name, "") for field in dataclasses.fields(cls)}
+
+
+def _read_own_field_docs(cls: type) -> dict[str, str]:
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    assert isinstance(definition, ast.ClassDef)
+    docs = {}
+    for field, below in zip(definition.body, definition.body[1:]):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                docs[name] = " ".join(text.split())
+    return docs
+
+
 def format_options(cls: type, section: str = "", skip: Collection[str] = (), width: int = 100) -> str:
-    """A paragraph an option: `section.name=default`, meaning; `width` characters wide."""
+    """Return a paragraph for each option: `section.name=default` and its meaning, `width` characters wide."""
     lines = []
     for option in list_options(cls, section, skip):
         head = f"  {option.name}={option.default}"
@@ -117,49 +107,62 @@ def format_options(cls: type, section: str = "", skip: Collection[str] = (), wid
 
 
 def format_value(value: object) -> str:
-    """A value as YAML has it."""
+    """Return a value as it reads in YAML.
+
+    >>> [format_value(value) for value in (None, True, 0.5)]
+    ['null', 'true', '0.5']
+    """
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def format_listing(entries: dict[str, str]) -> str:
-    """One line a name with what it is."""
+def format_listing(entries: Mapping[str, str]) -> str:
+    """Return one line for each name and its summary."""
     width = max(map(len, entries), default=0)
     return "\n".join(f"  {name:<{width}}  {summary}" for name, summary in entries.items())
 
 
+def align_columns(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> str:
+    """Return a table for a terminal: the first column flush left, the others flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:]))])
+        for row in rows
+    ]
+    return "\n".join(indent + line.rstrip() for line in lines)
+
+
 def summarize_tasks() -> dict[str, str]:
-    """A line for each task, and for each sort of path."""
+    """Return a line for each task, and for each kind of path."""
     return {name: kind.summary for name, kind in (TASKS | PATH_KINDS).items()}
 
 
-def describe_task_options(whole: Callable[[type], str]) -> dict[str, str]:
-    """What help says of the options of each task, and of each sort of path.
+def describe_task_options(describe: Callable[[type], str]) -> dict[str, str]:
+    """Return the help on the options of each task, and of each kind of path.
 
     Args:
-        whole: says it of a config class; where only defaults differ from those of a task before, they alone are
-            said.
+        describe: returns the help on a config class. A class that differs from an earlier one in its defaults only
+            is described by those defaults.
     """
-    told: dict[str, type] = {}
-    said = {}
+    described: dict[str, type] = {}
+    texts = {}
     for name, kind in (TASKS | PATH_KINDS).items():
         cls = kind.config_class
-        like = next((other for other in told if read_field_docs(told[other]) == read_field_docs(cls)), None)
-        if like is None:
-            told[name] = cls
-            said[name] = whole(cls)
+        alike = [other for other in described if read_field_docs(described[other]) == read_field_docs(cls)]
+        if alike:
+            texts[name] = f"  those of {alike[0]}, but {_format_other_defaults(cls, described[alike[0]])}"
         else:
-            said[name] = f"  those of {like}, but {_other_defaults(cls, told[like])}"
-    return said
+            described[name], texts[name] = cls, describe(cls)
+    return texts
 
 
 def format_task_options() -> dict[str, str]:
-    """The same as lines for a terminal."""
+    """Return the help on the options of each task as lines for a terminal."""
     return describe_task_options(lambda cls: format_options(cls, "task", skip=["name"]))
 
 
-def _other_defaults(cls: type, like: type) -> str:
+def _format_other_defaults(cls: type, like: type) -> str:
     pairs = zip(dataclasses.fields(cls), dataclasses.fields(like))
     changed = [own for own, other in pairs if own.name != "name" and own.default != other.default]
     return " ".join(f"task.{field.name}={format_value(field.default)}" for field in changed)

@@ -1,4 +1,4 @@
-"""What a user can cause, and mend. Raised where the rule lives, printed at the doors with exit code 2."""
+"""Errors that a user can cause and fix. Raised where the rule is; a command line prints them and exits with 2."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 LONG_LIST = 20
-"""Names beyond which the nearest one comes first."""
+"""Names beyond which the nearest one is shown first."""
 
 
 class UserError(Exception):
@@ -16,11 +16,11 @@ class UserError(Exception):
         where: the option, file or field at fault.
         given: what was found there.
         rule: what would have been right.
-        mend: what to do now; may be empty when the rule says it all.
+        hint: what to do now; may be empty when the rule says it all.
     """
 
     def __init__(self, where: str, given: object, rule: str, hint: str = "") -> None:
-        # All arguments reach Exception.__init__, so the error pickles across processes.
+        # All arguments reach Exception.__init__, so that the error pickles across processes.
         super().__init__(where, given, rule, hint)
         self.where, self.given, self.rule, self.hint = where, given, rule, hint
 
@@ -30,7 +30,7 @@ class UserError(Exception):
 
 
 class ConfigError(UserError):
-    """A value or key of the configuration breaks its rule."""
+    """A value or key of the configuration that breaks its rule."""
 
 
 class UnknownNameError(UserError):
@@ -38,7 +38,7 @@ class UnknownNameError(UserError):
 
     @classmethod
     def among(cls, where: str, given: str, known: Iterable[str]) -> UnknownNameError:
-        """The error for `given`, which is none of `known`; suggests the nearest name."""
+        """Return the error for `given`, which is none of `known`, with the nearest of them as a suggestion."""
         names = sorted(known)
         near = difflib.get_close_matches(given, names, n=1)
         if near and len(names) > LONG_LIST:
@@ -48,7 +48,7 @@ class UnknownNameError(UserError):
 
 
 class ImportPathError(UserError):
-    """An import path `package.module:Name` that leads to nothing usable."""
+    """An import path `package.module:Name` that names nothing usable."""
 
 
 class DataError(UserError):

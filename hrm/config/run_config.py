@@ -1,4 +1,4 @@
-"""One run, whole: family, model, task, training, seed, device. A dumped RunConfig reproduces its run."""
+"""The config of one run: family, model, task, training, seed, device. A saved RunConfig reproduces its run."""
 
 from __future__ import annotations
 
@@ -9,16 +9,29 @@ from pathlib import Path
 from typing import Any
 
 from hrm.config.errors import ConfigError, UnknownNameError
-from hrm.config.schema import build_config, convert_fields, parse_dotlist, read_yaml, write_yaml
+from hrm.config.schema import (
+    build_config,
+    convert_fields,
+    is_import_path,
+    parse_dotlist,
+    read_yaml,
+    write_yaml,
+)
 from hrm.config.train_config import TrainConfig
 from hrm.config.validation import SEED, at_least, check, one_of
-from hrm.data.registry import TASKS, task_kind
-from hrm.models.registry import get_family
+from hrm.data.registry import TASKS, get_task_kind
+from hrm.models.registry import Family, get_family
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 SECTIONS = ("model", "task", "train")
 ALIASES = {"arch": "model"}
-"""Spellings of the size guide that mean a section of ours."""
+"""Spellings of the size guide for our sections."""
+DEFAULT_TASK = "sudoku9"
+_DEFAULT_TASKS = {"puzzle": DEFAULT_TASK, "text": "text"}
+PROVENANCE = "sweep"
+"""A mapping that a sweep may write next to the config of its winner; a run does not depend on it."""
+_TOP_FIELDS = ("family", "seed", "device", "threads")
+RULES = (*one_of(DEVICES, "device"), *SEED, *at_least(1, "threads", null=""))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,68 +60,65 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
-        """From the nested mapping that `to_dict` gives; missing keys take their defaults.
+        """Build the config from the nested mapping of `to_dict`; missing keys take their defaults.
 
         Raises:
             UserError: an unknown key or name, or a value that breaks its rule.
         """
-        fields = {field.name for field in dataclasses.fields(cls)}
+        known = _list_fields(cls)
         for key in values:
-            if key not in fields:
-                raise UnknownNameError.among("configuration", key, fields)
-        kind = get_family(str(values.get("family", "puzzle")))
-        model, task, train = (_section(values, name) for name in SECTIONS)
-        task_name = str(task.get("name", get_default_task(kind.name)))
-        task_entry = task_kind(task_name)
-        if task_entry.family != kind.name:
-            rule = f"fits the {task_entry.family} family, not family={kind.name}"
-            raise ConfigError("task", task_name, rule)
-        if task_name not in TASKS:
-            # A dumped config must find its data from any folder.
+            if key not in known:
+                raise UnknownNameError.among("configuration", key, known)
+        family = get_family(str(values.get("family", "puzzle")))
+        model, task, train = (_copy_section(values, name) for name in SECTIONS)
+        task_name = str(task.get("name", get_default_task(family.name)))
+        check_task_fits(task_name, family)
+        task_class = get_task_kind(task_name).config_class
+        if task_name not in TASKS and not is_import_path(task_name):
+            # A saved config must find its data from any folder.
             task_name = str(Path(task_name).expanduser().absolute())
         tops = {name: values[name] for name in _TOP_FIELDS if name in values}
         return cls(
-            model=build_config(kind.config_class, model, "model"),
-            task=build_config(task_entry.config_class, {**task, "name": task_name}, "task"),
+            model=build_config(family.config_class, model, "model"),
+            task=build_config(task_class, {**task, "name": task_name}, "task"),
             train=build_config(TrainConfig, train, "train"),
             **convert_fields(cls, tops, "configuration"),
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain nested values, in the order of the fields."""
+        """Return plain nested values, in the order of the fields."""
         return dataclasses.asdict(self)
 
     def replace(self, **overrides: Any) -> RunConfig:
-        """A copy with dotted names replaced: `replace(**{"model.hidden_size": 64, "seed": 3})`."""
+        """Return a copy with dotted names replaced: `replace(**{"model.hidden_size": 64, "seed": 3})`."""
         return RunConfig.from_dict(merge_overrides(self.to_dict(), overrides))
 
 
-DEFAULT_TASK = "sudoku9"
-DEFAULT_TASKS = {"puzzle": DEFAULT_TASK, "text": "text"}
-PROVENANCE = "sweep"
-"""A mapping that a sweep may write beside the config of its winner; a run does not depend on it."""
-_TOP_FIELDS = ("family", "seed", "device", "threads")
-RULES = (
-    *one_of(DEVICES, "device"),
-    *SEED,
-    *at_least(1, "threads", null=""),
-)
+def check_task_fits(task_name: str, family: Family) -> None:
+    """Check that a family learns this kind of task.
+
+    Raises:
+        UserError: it does not, or there is no such task.
+    """
+    tasks = get_task_kind(task_name).family
+    if tasks != family.tasks:
+        raise ConfigError("task", task_name, f"fits the {tasks} family, not family={family.name}")
 
 
 def get_default_task(family_name: str) -> str:
-    """The task of a run that names none."""
-    return DEFAULT_TASKS.get(family_name, DEFAULT_TASK)
+    """Return the task of a run that names none."""
+    return _DEFAULT_TASKS[get_family(family_name).tasks]
 
 
 def merge_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` (nested) with dotted `overrides` set; bare field names are qualified first.
+    """Return nested `values` with dotted `overrides` set; field names without a section are qualified first.
 
     Raises:
         UnknownNameError: a name that no section has.
     """
-    merged = dict(values) | {name: _section(values, name) for name in SECTIONS if name in values}
+    merged = dict(values) | {name: _copy_section(values, name) for name in SECTIONS if name in values}
     family_name = str(overrides.get("family", merged.get("family", "puzzle")))
-    own_task = _section(merged, "task").get("name", get_default_task(family_name))
+    own_task = _copy_section(merged, "task").get("name", get_default_task(family_name))
     task_name = overrides.get("task.name", overrides.get("task", own_task))
     if task_name != own_task:
         merged["task"] = {}  # options of one task mean nothing to another
@@ -121,8 +131,8 @@ def merge_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
     return merged
 
 
-def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A copy of one section's values; a bare task name stands for its section, nothing for an empty one."""
+def _copy_section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a copy of one section; a task name alone stands for its section, null for an empty one."""
     section = values.get(name)
     if name == "task" and isinstance(section, str):
         return {"name": section}
@@ -132,15 +142,18 @@ def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def qualify(name: str, family_name: str = "puzzle", task_name: str = DEFAULT_TASK) -> str:
-    """The full name of an option: `hidden_size` and `arch.hidden_size` are `model.hidden_size`.
+    """Return the full name of an option.
+
+    >>> qualify("hidden_size"), qualify("arch.hidden_size"), qualify("task"), qualify("seed")
+    ('model.hidden_size', 'model.hidden_size', 'task.name', 'seed')
 
     Raises:
         UnknownNameError: no section has it.
     """
     sections = {
-        "model": _field_names(get_family(family_name).config_class),
-        "train": _field_names(TrainConfig),
-        "task": _field_names(task_kind(task_name).config_class),
+        "model": _list_fields(get_family(family_name).config_class),
+        "train": _list_fields(TrainConfig),
+        "task": _list_fields(get_task_kind(task_name).config_class),
     }
     section, _, field = name.partition(".")
     section = ALIASES.get(section, section)
@@ -161,17 +174,17 @@ def qualify(name: str, family_name: str = "puzzle", task_name: str = DEFAULT_TAS
     raise UnknownNameError.among("configuration", name, known)
 
 
-def _field_names(cls: type) -> list[str]:
+def _list_fields(cls: type) -> list[str]:
     return [field.name for field in dataclasses.fields(cls)]
 
 
 def save_run_config(config: RunConfig, path: Path) -> None:
-    """Writes the config as YAML; `load_run_config` reads the same config back."""
+    """Write the config as YAML; `load_run_config` reads the same config back."""
     write_yaml(config.to_dict(), path)
 
 
 def load_run_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
-    """A dumped config, with dotlist overrides.
+    """Read a saved config and set dotlist overrides.
 
     Raises:
         UserError: the file or an override is at fault.
@@ -180,7 +193,7 @@ def load_run_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
 
 
 def read_run_values(path: Path) -> dict[str, Any]:
-    """The nested values of a dumped config; a sweep's provenance in the file is passed over.
+    """Return the nested values of a saved config, without the provenance that a sweep may have added.
 
     Raises:
         ConfigError: the file is missing or holds no mapping.

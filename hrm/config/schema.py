@@ -1,4 +1,4 @@
-"""From YAML, dotlists and mappings to validated dataclasses: the one reader of configuration in `hrm`."""
+"""Reading configuration: from YAML, dotlists, mappings and import paths to validated objects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def build_config(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    """An instance of the dataclass `cls` from `values`.
+    """Build an instance of the dataclass `cls` from `values`.
 
     Args:
         cls: a flat dataclass whose fields all have defaults and whose `__post_init__` checks its ranges.
@@ -40,7 +40,7 @@ def build_config(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
 
 def convert_fields(cls: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """`values` in the types of the fields of the dataclass `cls`; arguments and errors as in `build_config`."""
+    """Convert `values` to the types of the fields of the dataclass `cls`; see `build_config`."""
     if not isinstance(values, Mapping):
         raise ConfigError(where, values, "must be a mapping of names to values")
     kinds = field_kinds(cls)
@@ -51,12 +51,12 @@ def convert_fields(cls: type, values: Mapping[str, Any], where: str) -> dict[str
         try:
             fields[key] = _convert(value, kinds[key])
         except ValueError:
-            rule = " or ".join(_WORDS.get(kind, str(kind)) for kind in kinds[key])
+            rule = " or ".join(_TYPE_NAMES.get(kind, str(kind)) for kind in kinds[key])
             raise ConfigError(f"{where}.{key}", value, f"must be {rule}") from None
     return fields
 
 
-_WORDS = {
+_TYPE_NAMES = {
     int: "a whole number",
     float: "a finite number",
     bool: "true or false",
@@ -68,7 +68,7 @@ _BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "o
 
 @functools.cache
 def field_kinds(cls: type) -> dict[str, tuple[Any, ...]]:
-    """Field names to the types that they may hold."""
+    """Return the types that each field of a dataclass may hold."""
     hints = get_type_hints(cls)
     names = [field.name for field in dataclasses.fields(cls)]
     return {
@@ -78,14 +78,14 @@ def field_kinds(cls: type) -> dict[str, tuple[Any, ...]]:
 
 
 def _convert(value: Any, kinds: tuple[Any, ...]) -> Any:
-    """`value` as the first of `kinds` that loses nothing, its own type first; ValueError where all do."""
+    """Convert `value` to the first of `kinds` that loses nothing, its own type first; ValueError if all do."""
     for kind in sorted(kinds, key=lambda kind: kind is not type(value)):
         with contextlib.suppress(ValueError):
-            return _as_kind(value, kind)
+            return _convert_to(value, kind)
     raise ValueError(value)
 
 
-def _as_kind(value: Any, kind: Any) -> Any:
+def _convert_to(value: Any, kind: Any) -> Any:
     given = type(value)
     if kind is int and (given is str or (given is float and value.is_integer())):
         return int(value)
@@ -102,7 +102,7 @@ def _as_kind(value: Any, kind: Any) -> Any:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file (numbers such as 1e-4 read as numbers).
+    """Return the mapping in a YAML file; values such as 1e-4 are numbers.
 
     Raises:
         ConfigError: the file is missing, is not YAML, or does not hold a mapping.
@@ -120,12 +120,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def write_yaml(values: Mapping[str, Any], path: Path) -> None:
-    """Writes plain values as YAML, in their order."""
+    """Write plain values as YAML, in their order."""
     path.write_text(OmegaConf.to_yaml(OmegaConf.create(dict(values))), encoding="utf-8")
 
 
 def parse_dotlist(items: Iterable[str]) -> dict[str, Any]:
-    """`["a.b=1", "c=x"]` to `{"a.b": 1, "c": "x"}`, values read as YAML; a later item wins.
+    """Return names and values of `name=value` items; values are read as YAML, and a later item wins.
+
+    >>> parse_dotlist(["train.lr=1e-3", "task=sudoku6"])
+    {'train.lr': 0.001, 'task': 'sudoku6'}
 
     Raises:
         ConfigError: an item without `=` or with an empty name or an unreadable value.
@@ -142,6 +145,11 @@ def parse_dotlist(items: Iterable[str]) -> dict[str, Any]:
     return values
 
 
+def is_import_path(text: str) -> bool:
+    """Check whether a text reads like an import path `package.module:Name`."""
+    return re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", text) is not None
+
+
 def import_object(path: str, where: str, kind: type[T]) -> T:
     """Import an object by its path `package.module:Name`.
 
@@ -154,16 +162,15 @@ def import_object(path: str, where: str, kind: type[T]) -> T:
         ImportPathError: the path is malformed, the module cannot be imported, or the object is missing or of
             another kind.
     """
-    module_name, _, name = path.partition(":")
-    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", path):
+    if not is_import_path(path):
         raise ImportPathError(where, path, "must read package.module:Name")
     if os.getcwd() not in sys.path:  # an installed command has its own folder there, not the current one
         sys.path.append(os.getcwd())
+    module_name, _, name = path.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), name)
-    except (
-        Exception
-    ) as error:  # the module is the user's: whatever it raises is to be shown, not our traceback
+    except Exception as error:
+        # The module is the user's: show what it raises instead of a traceback through our code.
         raise ImportPathError(where, path, f"cannot be imported: {type(error).__name__}: {error}") from error
     if not isinstance(found, kind):
         raise ImportPathError(where, path, f"must be of type {kind.__name__}, not {type(found).__name__}")

@@ -1,4 +1,4 @@
-"""How a model is trained: length, optimizer, schedule, evaluation."""
+"""The config of training: length, optimizer, schedule, evaluation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hrm.config.validation import Rule, above_0, at_least, check, from_0_below_1
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """The training rules of one run. An optimizer step is one ACT segment of one batch; of a text model, one
-    pass over `accumulation` batches.
+    """How a model is trained. An optimizer step is one ACT segment of one batch; for a text model, one pass over
+    `accumulation` batches.
 
     Raises:
         ConfigError: a value is out of range.
@@ -24,18 +24,18 @@ class TrainConfig:
     batch_size: int = 32
     """Sequences of a batch (official: `global_batch_size`)."""
     accumulation: int = 1
-    """Batches whose gradients one optimizer step adds up: the same step as a batch that many times as large,
+    """Batches whose gradients one optimizer step adds up: the same step as with a batch that many times as large,
     in the memory of one. Text models only."""
     lr: float = 1e-4
-    """Peak learning rate of AdamATan2, of AdamW for text models."""
+    """Peak learning rate of AdamATan2, or of AdamW for text models."""
     lr_warmup_fraction: float = 0.1
     """Linear warm-up over this fraction of `steps`."""
     lr_warmup_steps: int | None = None
-    """Official spelling of the warm-up, in steps; when given it wins over the fraction."""
+    """Official spelling of the warm-up, in steps; when given, it wins over the fraction."""
     lr_min_ratio: float = 1.0
     """The cosine after warm-up ends at `lr * lr_min_ratio`; 1 is constant."""
     weight_decay: float = 0.1
-    """Decoupled weight decay, as a multiple of the learning rate; of text models, matrices only."""
+    """Decoupled weight decay, as a multiple of the learning rate; for text models on matrices only."""
     beta1: float = 0.9
     """Decay of the optimizer's average of the gradient."""
     beta2: float = 0.95
@@ -64,8 +64,12 @@ class TrainConfig:
             return self.lr_warmup_steps
         return round(self.lr_warmup_fraction * self.steps)
 
-    def report_steps(self) -> list[int]:
-        """The steps after which the run validates: fractions 1/n, 2/n, ... 1 of `steps`, rounded up."""
+    def list_report_steps(self) -> list[int]:
+        """Return the steps after which the run validates: fractions 1/n, 2/n, ... 1 of `steps`, rounded up.
+
+        >>> TrainConfig(steps=10, num_reports=4).list_report_steps()
+        [3, 5, 8, 10]
+        """
         return [-(-self.steps * i // self.num_reports) for i in range(1, self.num_reports + 1)]
 
 

@@ -42,7 +42,7 @@ class Split:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def batch(self, start: int, size: int) -> Batch:
+    def get_batch(self, start: int, size: int) -> Batch:
         """The examples from `start` on, at most `size` of them."""
         arrays = {
             "inputs": self.inputs,
@@ -71,7 +71,7 @@ class Dataset(ABC):
     """Read only for confirmed configurations, at the end."""
 
     @abstractmethod
-    def train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
+    def get_train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
         """The batch of 0-based `step`: a pure function of its arguments, so data position is the step."""
 
 

@@ -18,12 +18,12 @@ MANIFEST = "checksums.json"
 MOST_COPIES = 16
 
 
-def cache_root() -> Path:
+def get_cache_root() -> Path:
     """The folder of all prepared data: `$HRM_SWEEPS_CACHE`, or `~/.cache/hrm-sweeps`."""
     return Path(os.environ.get(CACHE_VARIABLE) or "~/.cache/hrm-sweeps").expanduser()
 
 
-def cached(kind: str, key: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+def get_or_build(kind: str, key: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
     """The folder that holds what `build` writes for `key`; builds it where no sound copy exists.
 
     Safe to call from several processes at once: each builds apart, and one renames its folder into place. A
@@ -38,7 +38,7 @@ def cached(kind: str, key: Mapping[str, Any], build: Callable[[Path], None]) -> 
         DataError: the cache cannot be written, or every copy in it is damaged.
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    root = cache_root()
+    root = get_cache_root()
     for copy in range(MOST_COPIES):
         folder = root / (f"{kind}-{digest}" if copy == 0 else f"{kind}-{digest}-{copy}")
         try:
@@ -55,13 +55,13 @@ def cached(kind: str, key: Mapping[str, Any], build: Callable[[Path], None]) -> 
                     "files must stay as they were written", f"Delete {root} and check the disk")  # fmt: skip
 
 
-def content_fingerprint(folder: Path) -> str:
+def compute_fingerprint(folder: Path) -> str:
     """Hash of the content of a cached folder: equal content, equal hash, wherever it was made."""
     checksums = json.loads((folder / MANIFEST).read_text())
     return hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def file_checksum(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -73,7 +73,7 @@ def _publish(build: Callable[[Path], None], folder: Path) -> None:
     workplace = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
     try:
         build(workplace)
-        checksums = {path.name: file_checksum(path) for path in sorted(workplace.iterdir())}
+        checksums = {path.name: hash_file(path) for path in sorted(workplace.iterdir())}
         (workplace / MANIFEST).write_text(json.dumps(checksums))
         workplace.chmod(0o755)
         try:
@@ -88,6 +88,6 @@ def _publish(build: Callable[[Path], None], folder: Path) -> None:
 def _is_sound(folder: Path) -> bool:
     try:
         checksums = json.loads((folder / MANIFEST).read_text())
-        return all(file_checksum(folder / name) == checksum for name, checksum in checksums.items())
+        return all(hash_file(folder / name) == checksum for name, checksum in checksums.items())
     except (OSError, ValueError, AttributeError):
         return False

@@ -14,11 +14,11 @@ import numpy as np
 from hrm.config.errors import DataError
 from hrm.config.validation import at_least, between, check, each
 from hrm.data.base import Batch, Dataset, Split, TaskKind, make_absolute
-from hrm.data.cache import cached, content_fingerprint, file_checksum
+from hrm.data.cache import compute_fingerprint, get_or_build, hash_file
 from hrm.data.official_format import LAYOUT, Half, read_metadata
-from hrm.data.sampling import epoch_generator, take_from_epochs
+from hrm.data.sampling import create_epoch_generator, take_from_epochs
 from hrm.data.sudoku.dataset import BLANK_TOKEN, VOCAB_SIZE
-from hrm.data.sudoku.grid import GRIDS, Grid, are_solutions, fingerprints
+from hrm.data.sudoku.grid import GRIDS, Grid, are_solutions, compute_class_ids
 
 TRAIN_GROUPS = "train_groups.npy"
 ABOUT = "about.json"
@@ -50,7 +50,7 @@ class GroupSampler:
         return take_from_epochs(step, batch_size, self.epoch_length, lambda epoch: self._order(seed, epoch))
 
     def _epoch(self, seed: int, epoch: int) -> np.ndarray:
-        rng = epoch_generator(seed, epoch)
+        rng = create_epoch_generator(seed, epoch)
         groups = rng.permutation(self.groups)
         puzzles = rng.integers(self.group_starts[groups], self.group_starts[groups + 1])
         starts, sizes = self.puzzle_starts[puzzles], np.diff(self.puzzle_starts)[puzzles]
@@ -80,9 +80,9 @@ class DirectoryDataset(Dataset):
         about = json.loads((folder / ABOUT).read_text())
         self.blank_token, self.supports_verdict = about["blank_token"], about["supports_verdict"]
         self.valid, self.test = (self._split(name) for name in ("valid", "test"))
-        self.fingerprint = content_fingerprint(folder)
+        self.fingerprint = compute_fingerprint(folder)
 
-    def train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
+    def get_train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
         chosen = self.sampler.examples(step, batch_size, seed)
         inputs, labels = self._train.examples(chosen)
         return {"inputs": inputs, "labels": labels, "puzzle_identifiers": self._train.identifiers(chosen)}
@@ -165,16 +165,16 @@ def prepare(config: DirectoryConfig, progress: Callable[[int, int], None] | None
         about = {
             "blank_token": BLANK_TOKEN if grid else None,
             "supports_verdict": grid not in GRIDS_WITHOUT_VERDICT,
-            "sources": {str(path.relative_to(root)): file_checksum(path) for path in files},
+            "sources": {str(path.relative_to(root)): hash_file(path) for path in files},
         }
         (folder / ABOUT).write_text(json.dumps(about))
 
-    return cached("directory", key, build)
+    return get_or_build("directory", key, build)
 
 
 def _divide(config: DirectoryConfig, train: Half, test: Half, grid: Grid | None, folder: Path) -> None:
     """Writes the groups to train on, and the validation and test examples."""
-    rng = epoch_generator(config.data_seed, 0)
+    rng = create_epoch_generator(config.data_seed, 0)
     test_examples = np.arange(test.num_examples)
     if test.num_examples > config.test_puzzles:
         test_examples = np.sort(rng.choice(test.num_examples, config.test_puzzles, replace=False))
@@ -212,7 +212,7 @@ def _classes(
     first_examples = train.puzzle_starts[train.group_starts[:-1]]
     puzzles, _ = train.examples(first_examples)
     test_puzzles, _ = test.examples(test_examples)
-    return fingerprints(puzzles - 1, grid), fingerprints(test_puzzles - 1, grid)
+    return compute_class_ids(puzzles - 1, grid), compute_class_ids(test_puzzles - 1, grid)
 
 
 def _sudoku_grid(train: Half, test: Half) -> Grid | None:

@@ -19,7 +19,7 @@ PATH_KINDS: dict[str, TaskKind] = {"PATH": DIRECTORY, "PATH.csv": SUDOKU_CSV}
 """What a path may name."""
 
 
-def task_kind(name: str) -> TaskKind:
+def get_task_kind(name: str) -> TaskKind:
     """The kind of a task by name, or by path: a folder in the official format, or a Sudoku-Extreme CSV.
 
     Raises:
@@ -49,5 +49,5 @@ def open_task(config: Any, progress: Callable[[int, int], None] | None = None) -
     Raises:
         UserError: the data are missing, malformed, or cannot be made.
     """
-    kind = task_kind(config.name)
+    kind = get_task_kind(config.name)
     return kind.open(config, kind.prepare(config, progress))

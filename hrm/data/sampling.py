@@ -11,13 +11,13 @@ _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def mix(values: np.ndarray) -> np.ndarray:
+def hash_uint64(values: np.ndarray) -> np.ndarray:
     """Spreads each uint64 over all 64 bits, one to one: a step of SplitMix64 (Steele et al. 2014)."""
     with np.errstate(over="ignore"):
-        return finalise(values + _GOLDEN)
+        return mix_uint64(values + _GOLDEN)
 
 
-def finalise(values: np.ndarray) -> np.ndarray:
+def mix_uint64(values: np.ndarray) -> np.ndarray:
     """The finaliser of SplitMix64 alone, which leaves 0 where it is."""
     with np.errstate(over="ignore"):
         values = (values ^ (values >> np.uint64(30))) * _FIRST
@@ -25,35 +25,35 @@ def finalise(values: np.ndarray) -> np.ndarray:
     return values ^ (values >> np.uint64(31))
 
 
-def random_bits(*names: int | np.ndarray) -> np.ndarray:
+def draw_random_bits(*names: int | np.ndarray) -> np.ndarray:
     """Random uint64 for each combination of `names` (non-negative integers or arrays, broadcast together)."""
     bits = np.zeros((), np.uint64)
     for name in names:
-        bits = mix(bits ^ mix(np.asarray(name, np.uint64)))
+        bits = hash_uint64(bits ^ hash_uint64(np.asarray(name, np.uint64)))
     return bits
 
 
 _EPOCH, _STEP = 1, 2
 
 
-def step_generator(seed: int, step: int) -> np.random.Generator:
+def create_step_generator(seed: int, step: int) -> np.random.Generator:
     """The source of all that is drawn within a training step."""
     return _generator(seed, _STEP, step)
 
 
-def epoch_generator(seed: int, epoch: int) -> np.random.Generator:
+def create_epoch_generator(seed: int, epoch: int) -> np.random.Generator:
     """The source of an epoch's order."""
     return _generator(seed, _EPOCH, epoch)
 
 
 def _generator(*names: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=int(random_bits(*names))))
+    return np.random.Generator(np.random.Philox(key=int(draw_random_bits(*names))))
 
 
 @lru_cache(maxsize=8)
-def epoch_order(seed: int, epoch: int, num_examples: int) -> np.ndarray:
+def shuffle_epoch(seed: int, epoch: int, num_examples: int) -> np.ndarray:
     """The order of an epoch, a permutation of `num_examples`."""
-    order = epoch_generator(seed, epoch).permutation(num_examples)
+    order = create_epoch_generator(seed, epoch).permutation(num_examples)
     order.flags.writeable = False
     return order
 

@@ -1,76 +1,80 @@
-"""The model families: one entry each, all that a trainer or a sweep needs to know of one."""
+"""The model families: everything that a trainer or a sweep needs to know about each."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from types import ModuleType
+from functools import cache
 from typing import Any
 
 from hrm.config.errors import UnknownNameError
 from hrm.config.lattice import Lattice
+from hrm.config.schema import import_object, is_import_path
 
 
 @dataclass(frozen=True)
 class Family:
-    """A model family: the package `hrm.models.NAME`, with a `model.py` and a `count_table.py`.
+    """A model family.
 
     Args:
-        name: as `family=` spells it.
+        name: as in `family=NAME`; for a family outside this package its import path, set when it is imported.
+        tasks: the kind of tasks that it learns: those whose `TaskKind.family` is this.
         config_class: flat frozen dataclass of the architecture, with the property `architecture`, equal for
             two configs exactly when they build the same model.
-        model_class: name of the `hrm.models.base.Model` in the family's `model.py`.
-        count: config, batch size and training config to `hrm.models.counting.Counts`, exact, in microseconds.
+        model_class: import path of its `hrm.models.base.Model`, so that reading a config imports no torch.
+        count: returns exact `hrm.models.counting.Counts` for a config, a batch size and a training config.
         count_arrays: the same over arrays: field name to value or array, to a dict of arrays.
         lattice: validity and identity over arrays.
         metrics: what an evaluation measures; `blank_accuracy` only where the task has blank cells.
-        adaptive: whether the data decide what a step costs, up to `Counts.flops_per_step`. Runs of such a
-            family are held to equal compute by `train.max_flops`.
+        min_flops_per_step: where the data decide the cost of a step, returns the least FLOPs of a batch for a
+            config and a batch size; the most is `Counts.flops_per_step`. Runs of such a family are compared at
+            equal `train.max_flops`. None where every step costs the same.
     """
 
     name: str
+    tasks: str
     config_class: type
     model_class: str
     count: Callable[..., Any]
     count_arrays: Callable[..., Any]
     lattice: Lattice
     metrics: tuple[str, ...]
-    adaptive: bool = False
+    min_flops_per_step: Callable[[Any, int], int] | None = None
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the data decide the cost of a training step."""
+        return self.min_flops_per_step is not None
 
     def __reduce__(self) -> tuple[Callable[[str], Family], tuple[str]]:
-        """Pickled by name: its rules are functions, which pickle does not take."""
+        """Pickle by name, because the rules are functions, which pickle does not take."""
         return get_family, (self.name,)
 
     def build(self, config: Any) -> Any:
-        """The model of a config, initialised from torch's global generator. Only this imports torch."""
-        return getattr(import_module(f"hrm.models.{self.name}.model"), self.model_class)(config)
+        """Return the model of a config, initialized from torch's global generator. Only this imports torch."""
+        return import_object(self.model_class, f"family {self.name}", type)(config)
 
-    def count_table(self) -> ModuleType:
-        """The module with which `hrm.count` shows the family: `model_text`, `parameter_rows`, `flops_rows`,
-        `presets_text`."""
-        return import_module(f"hrm.models.{self.name}.count_table")
+
+FAMILIES = {"puzzle": "hrm.models.puzzle:FAMILY", "text": "hrm.models.text:FAMILY"}
+"""Import paths of the families that ship, by name."""
 
 
 def list_families() -> list[str]:
-    """Every family."""
-    return list(_registry())
+    """Return the names of the families that ship."""
+    return list(FAMILIES)
 
 
+@cache
 def get_family(name: str) -> Family:
-    """The family of that name.
+    """Return the family of that name, or the one outside this package at an import path `package.module:FAMILY`.
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: there is no family of that name.
+        ImportPathError: the path does not lead to a family.
     """
-    registry = _registry()
-    if name not in registry:
-        raise UnknownNameError.among("family", name, registry)
-    return registry[name]
-
-
-def _registry() -> dict[str, Family]:
-    from hrm.models.puzzle import FAMILY as puzzle
-    from hrm.models.text import FAMILY as text
-
-    return {entry.name: entry for entry in (puzzle, text)}
+    if name in FAMILIES:
+        return import_object(FAMILIES[name], "family", Family)
+    if is_import_path(name):
+        return dataclasses.replace(import_object(name, "family", Family), name=name)
+    raise UnknownNameError.among("family", name, FAMILIES)

@@ -6,7 +6,7 @@ from typing import Any
 
 from hrm.config.errors import ConfigError
 from hrm.size_guide.parts import BATCH_SIZE, PARTLY, Section, Verdict, always, counts, model, table, times
-from hrm.system.units import in_bytes, scaled
+from hrm.system.units import format_bytes, format_scaled
 
 SMALL_GPU_BYTES = 8 * 2**30
 OFFICIAL_BATCH_SIZE = 768
@@ -29,8 +29,8 @@ def choosing() -> Section:
     for goal, preset in goals.items():
         c, official = counts(preset), counts(preset, batch_size=OFFICIAL_BATCH_SIZE)
         sizes.append((
-            goal, f"`{preset}`", f"{c.params:,}", scaled(c.flops_per_step), in_bytes(c.total_bytes),
-            in_bytes(official.total_bytes),
+            goal, f"`{preset}`", f"{c.params:,}", format_scaled(c.flops_per_step), format_bytes(c.total_bytes),
+            format_bytes(official.total_bytes),
         ))  # fmt: skip
     head = ("goal", "preset", "parameters", "FLOPs a step", f"bytes, batch {BATCH_SIZE}",
             f"bytes, batch {OFFICIAL_BATCH_SIZE} (official)")  # fmt: skip
@@ -77,11 +77,11 @@ def constraints() -> Section:
         per_sequence = two.total_bytes - one.total_bytes
         fixed = one.total_bytes - per_sequence
         rows.append((
-            f"`{preset}`", in_bytes(fixed), in_bytes(per_sequence), f"{-(-fixed // per_sequence):,}",
+            f"`{preset}`", format_bytes(fixed), format_bytes(per_sequence), f"{-(-fixed // per_sequence):,}",
             f"{(SMALL_GPU_BYTES - fixed) // per_sequence:,}",
         ))  # fmt: skip
     head = ("preset", "without a batch", "a sequence", "batch that equals the rest",
-            f"largest batch in {in_bytes(SMALL_GPU_BYTES)}")  # fmt: skip
+            f"largest batch in {format_bytes(SMALL_GPU_BYTES)}")  # fmt: skip
     divisors = [heads for heads in range(1, 129) if 128 % heads == 0]
     refused = [heads for heads in divisors if not _is_valid(hidden_size=128, num_heads=heads)]
     learned = [

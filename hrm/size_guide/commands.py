@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.puzzle.counting import count
 from hrm.size_guide.parts import BATCH_SIZE, Section, Verdict, always, counts, model, table, times
-from hrm.system.units import scaled
+from hrm.system.units import format_scaled
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def commands() -> Section:
         is_preset = config == model(example.preset)
         rows.append((
             example.name, f"`{example.start}`", f"`{example.overrides}`", f"{c.params:,}",
-            f"{config.H_cycles}×{config.L_cycles}", scaled(c.flops_per_step),
+            f"{config.H_cycles}×{config.L_cycles}", format_scaled(c.flops_per_step),
             f"`{example.preset}`" if is_preset else f"`{example.preset}` but for its cycles",
         ))  # fmt: skip
     head = ("example", "starts from", "overrides", "parameters", "cycles", "FLOPs a step", "is")

@@ -19,7 +19,7 @@ from hrm.size_guide.parts import (
     unchanged,
     within_tolerance,
 )
-from hrm.system.units import in_bytes, scaled
+from hrm.system.units import format_bytes, format_scaled
 
 CYCLES = ((1, 1), (1, 2), (2, 1), (2, 2), (3, 3), (4, 4), (1, 16))
 CELLS = {"4x4": 16, "6x6": 36, "9x9": 81, "30x30": 900}
@@ -39,9 +39,9 @@ def cycles() -> Section:
         products.append(abs(product / ratio - 1))
         sums.append(abs(total / ratio - 1))
         rows.append((
-            f"{H_cycles}×{L_cycles}", s.L_steps, s.H_updates, scaled(exact.flops_per_step), times(ratio),
+            f"{H_cycles}×{L_cycles}", s.L_steps, s.H_updates, format_scaled(exact.flops_per_step), times(ratio),
             times((s.L_steps + s.H_updates + 2) / 4), times(product), times(total), f"{exact.params:,}",
-            in_bytes(exact.activation_bytes),
+            format_bytes(exact.activation_bytes),
         ))  # fmt: skip
     head = ("cycles H×L", "L-steps N", "H updates U", "FLOPs", "exact", "(N + U + 2)/4", "1 + H·L",
             "1 + H + L", "parameters", "activations")  # fmt: skip
@@ -77,7 +77,7 @@ def _composition_table() -> str:
         recorded = s.gradient_L_steps * L_step + s.gradient_H_updates * H_update
         parts = (segment - recorded, recorded, 2 * recorded, segment, 4 * q_head + 3 * lm_head)
         assert sum(parts) == total
-        rows.append((f"`{preset}`", scaled(total), *(f"{part / total:.1%}" for part in parts)))
+        rows.append((f"`{preset}`", format_scaled(total), *(f"{part / total:.1%}" for part in parts)))
     head = ("preset", "FLOPs a step", "forward, no gradient", "forward, recorded", "backward",
             "Q-continue forward", "heads")  # fmt: skip
     return table(head, rows)

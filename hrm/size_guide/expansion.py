@@ -5,7 +5,7 @@ from __future__ import annotations
 from hrm.models.puzzle.counting import block_params, sizes_of
 from hrm.size_guide.parameters import EXPANSIONS, GRID_WIDTHS
 from hrm.size_guide.parts import YES, Section, Verdict, always, model, table, within_tolerance
-from hrm.system.units import percent
+from hrm.system.units import format_percent
 
 WIDTHS = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
 SAVING_WIDTHS = range(32, 1025, 32)
@@ -14,7 +14,7 @@ SAVING_WIDTHS = range(32, 1025, 32)
 def expansion() -> Section:
     """`inter` close to 8/3 H, and what `expansion` saves."""
     rows = [
-        (H, _inner(H), f"{_inner(H) / H:.2f}", f"{_block(H):.2f}", percent(_block(H) / 12 - 1),
+        (H, _inner(H), f"{_inner(H) / H:.2f}", f"{_block(H):.2f}", format_percent(_block(H) / 12 - 1),
          _num_models(H), f"{_saved_by_three(H):.0%}", f"{_saved_by_three(H, mlp_multiple=32):.0%}")
         for H in WIDTHS
     ]  # fmt: skip
@@ -45,7 +45,7 @@ def _verdicts(step: int, saved: list[float], span: str) -> list[Verdict]:
     return [
         Verdict(
             "inter ≈ (8/3)H, a block ≈ 12H²",
-            f"exact at multiples of {step}, {percent(errors[worst])} at {worst}",
+            f"exact at multiples of {step}, {format_percent(errors[worst])} at {worst}",
             always(within_tolerance(error) == YES for error in errors.values()),
         ),
         Verdict(

@@ -16,7 +16,7 @@ from hrm.size_guide.parts import (
     unchanged,
     within_tolerance,
 )
-from hrm.system.units import in_bytes, percent, scaled
+from hrm.system.units import format_bytes, format_percent, format_scaled
 
 DOUBLED_WIDTHS = (64, 128, 256, 512, 1024)
 
@@ -32,7 +32,7 @@ def depth_and_width() -> Section:
     fields = ("params", "flops_per_step", "activation_bytes")
     added = [
         (what, f"{more.params - base.params:+,}",
-         *(percent(getattr(more, field) / getattr(base, field) - 1) for field in fields))
+         *(format_percent(getattr(more, field) / getattr(base, field) - 1) for field in fields))
         for what, more in changes.items()
     ]  # fmt: skip
     deep = counts(hidden_size=256, H_layers=16, L_layers=16)
@@ -40,9 +40,9 @@ def depth_and_width() -> Section:
         (
             what,
             f"{c.params:,}",
-            scaled(c.flops_per_step),
-            in_bytes(c.activation_bytes),
-            in_bytes(c.total_bytes),
+            format_scaled(c.flops_per_step),
+            format_bytes(c.activation_bytes),
+            format_bytes(c.total_bytes),
         )
         for what, c in (("512 wide, 4+4 (Base)", base), ("256 wide, 16+16", deep))
     ]
@@ -81,15 +81,15 @@ def options() -> Section:
     base, ragged, one_segment = counts(), counts(puzzle_emb_ndim=513), counts(halt_max_steps=1)
     num_positions = model(puzzle_emb_ndim=513).puzzle_emb_len
     num_params = ragged.puzzle_embedding_params
-    dearer = percent(ragged.flops_per_step / base.flops_per_step - 1)
-    cheaper = percent(one_segment.flops_per_step / base.flops_per_step - 1)
+    dearer = format_percent(ragged.flops_per_step / base.flops_per_step - 1)
+    cheaper = format_percent(one_segment.flops_per_step / base.flops_per_step - 1)
     body = f"""\
 - **Heads** change neither parameters nor FLOPs; fused attention keeps one number a head and position.
 - **`puzzle_emb_ndim`** is not rounded up as parameters: 513 at width 512 are {num_params} a puzzle. What is
   rounded up is the positions that they take, {num_positions} instead of one, at {dearer} FLOPs.
 - **Halting** has no parameters beyond the Q head's, and exploration costs nothing. `halt_max_steps=1` drops
   the Q-continue forward, {cheaper} FLOPs a step. Evaluation always makes `halt_max_steps` segments, by
-  default {model().halt_max_steps}: {scaled(base.eval_flops_per_batch)} FLOPs a batch.
+  default {model().halt_max_steps}: {format_scaled(base.eval_flops_per_batch)} FLOPs a batch.
 - **bfloat16** makes activations smaller, but a step casts the float32 weights to a second copy. It saves
   memory only where activations outweigh weights:
 
@@ -106,7 +106,7 @@ def options() -> Section:
                 f"513 instead of 512 adds {adds} parameter and a whole position", always(is_rounded)),
         Verdict("`halt_*`: no parameter impact", "none", unchanged("params", *halting)),
         Verdict("`bfloat16`: lower memory",
-                ", ".join(f"{percent(change)} at batch {size}" for size, change in saved.items()),
+                ", ".join(f"{format_percent(change)} at batch {size}" for size, change in saved.items()),
                 always(change < 0 for change in saved.values())),
     ]  # fmt: skip
     return Section("Options", verdicts, body)
@@ -122,8 +122,8 @@ def _precision_table() -> str:
     for batch_size in (1, 8, 32, 128):
         both = [counts(batch_size=batch_size, forward_dtype=dtype) for dtype in ("bfloat16", "float32")]
         rows.append((
-            batch_size, *(in_bytes(c.activation_bytes) for c in both),
-            *(in_bytes(c.total_bytes) for c in both), percent(_bfloat16_saves(batch_size)),
+            batch_size, *(format_bytes(c.activation_bytes) for c in both),
+            *(format_bytes(c.total_bytes) for c in both), format_percent(_bfloat16_saves(batch_size)),
         ))  # fmt: skip
     head = ("Base, batch of", "activations, bfloat16", "float32", "total, bfloat16", "float32", "difference")
     return table(head, rows)

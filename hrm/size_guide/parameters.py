@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from hrm.config.presets import list_presets, load_preset
+from hrm.models.count_table import estimate_by_size_guide
 from hrm.models.puzzle.config import PuzzleHRMConfig
-from hrm.models.puzzle.count_table import estimate
 from hrm.models.puzzle.counting import count
 from hrm.size_guide.parts import YES, Section, Verdict, always, counts, model, table, within_tolerance
-from hrm.system.units import percent, scaled
+from hrm.system.units import format_percent, format_scaled
 
 GRID_WIDTHS = range(2, 1025, 2)
 EXPANSIONS = (1, 2, 3, 4)
@@ -18,13 +18,13 @@ EXPANSIONS = (1, 2, 3, 4)
 
 def estimator() -> Section:
     """The guide's formula and its `approx_params`."""
-    tried = [count(config).params - estimate(config) for config in _grid()]
+    tried = [count(config).params - estimate_by_size_guide(config) for config in _grid()]
     (shortfall,) = set(tried)
     grid = f"every even width to {GRID_WIDTHS[-1]:,}, expansions {EXPANSIONS[0]} to {EXPANSIONS[-1]}"
     off_path = list(_off_its_path())
     errors = [guess / exact - 1 for _, exact, guess in off_path]
     rows = [
-        (what, f"{exact:,}", f"{guess:,}", f"{guess - exact:+,}", percent(error))
+        (what, f"{exact:,}", f"{guess:,}", f"{guess - exact:+,}", format_percent(error))
         for (what, exact, guess), error in zip(off_path, errors)
     ]
     body = f"""\
@@ -63,11 +63,11 @@ def _off_its_path() -> Iterator[tuple[str, int, int]]:
     }
     for what, fields in changes.items():
         config = model("tiny_demo", **fields)
-        yield what, count(config).params, estimate(config)
+        yield what, count(config).params, estimate_by_size_guide(config)
 
 
 def _estimator_verdict(shortfall: int, errors: list[float]) -> Verdict:
-    span = f"{percent(min(errors))} to {percent(max(errors))}"
+    span = f"{format_percent(min(errors))} to {format_percent(max(errors))}"
     return Verdict(
         "`approx_params` gives the parameters",
         f"always {shortfall} short; {span} with options that it does not see",
@@ -79,7 +79,9 @@ def _formula_verdict() -> Verdict:
     errors = {name: _formula(model(name)) / counts(name).params - 1 for name in list_presets("puzzle")}
     worst = min(errors, key=errors.__getitem__)
     fits = [within_tolerance(error) == YES for error in errors.values()]
-    exact = f"{percent(errors[worst])} for `{worst}`; within 5% for {sum(fits)} of the {len(fits)} presets"
+    exact = (
+        f"{format_percent(errors[worst])} for `{worst}`; within 5% for {sum(fits)} of the {len(fits)} presets"
+    )
     return Verdict("Total ≈ L · 12H² + 2VH + puzzle + 2H", exact, always(fits))
 
 
@@ -97,30 +99,28 @@ def presets() -> Section:
         map(load_preset, list_presets("puzzle")), key=lambda preset: counts(preset.name).params
     ):
         config, exact, off = model(preset.name), counts(preset.name), ""
-        if preset.claim:
-            error = preset.claim_error(exact.params)
-            off = percent(error)
-            claimed = f"{preset.place}: {preset.claim}"
+        if preset.reported_params:
+            error = preset.compare_params(exact.params)
+            off = format_percent(error)
+            claimed = f"{preset.source}: {preset.reported_params}"
             verdicts.append(Verdict(claimed, f"{exact.params:,} ({off})", within_tolerance(error)))
         rows.append((
             f"`{preset.name}`",
             f"{config.hidden_size}/{config.num_heads}/{config.H_layers}+{config.L_layers}",
-            f"{config.H_cycles}×{config.L_cycles}", preset.claim or "", f"{exact.trainable_params:,}",
-            f"{exact.params:,}", off, scaled(_formula(config)),
+            f"{config.H_cycles}×{config.L_cycles}", preset.reported_params or "", f"{exact.trainable_params:,}",
+            f"{exact.params:,}", off, format_scaled(_formula(config)),
         ))  # fmt: skip
     head = ("preset", "H/heads/layers", "cycles", "claimed", "trainable", "with puzzle embedding", "off by",
             "12H² formula")  # fmt: skip
     tiny, custom, medium = (counts(name).params for name in ("tiny_demo", "small_custom", "medium"))
-    claim = load_preset("small_custom").claim
-    smaller = (
-        f'with a layer less in each module, as in the guide\'s "Medium" command, it has {scaled(medium)}'
-    )
+    claim = load_preset("small_custom").reported_params
+    smaller = f'with a layer less in each module, as in the guide\'s "Medium" command, it has {format_scaled(medium)}'
     padding = 1 - _formula(model("tiny_demo")) / tiny
     body = f"""\
 {table(head, rows)}
 
-The guide's three presets are its 12H² formula, rounded; its own estimator would have said {scaled(tiny)} for
+The guide's three presets are its 12H² formula, rounded; its own estimator would have said {format_scaled(tiny)} for
 Tiny Demo. "Final numbers vary slightly due to padding" undersells it: padding is {padding:.0%} of Tiny Demo.
-The example of "{claim}" has {scaled(custom)}; {smaller}.
+The example of "{claim}" has {format_scaled(custom)}; {smaller}.
 """
     return Section("Presets", verdicts, body)

@@ -12,7 +12,7 @@ from torch import Tensor
 from hrm.config.errors import DeviceError
 from hrm.data.base import Batch
 from hrm.models.base import TensorBatch
-from hrm.system.machine import resident_bytes
+from hrm.system.machine import get_resident_bytes
 
 
 def resolve_device(name: str) -> torch.device:
@@ -24,7 +24,7 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         DeviceError: the machine has no such device.
     """
-    present = available_devices()
+    present = list_devices()
     if name == "auto":
         return torch.device(present[0])
     if name not in present:
@@ -32,7 +32,7 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def available_devices() -> list[str]:
+def list_devices() -> list[str]:
     """The device types of this machine, fastest first; `cpu` is always the last."""
     devices = []
     if torch.cuda.is_available():
@@ -42,7 +42,7 @@ def available_devices() -> list[str]:
     return [*devices, "cpu"]
 
 
-def on_device(batch: Batch, device: torch.device) -> TensorBatch:
+def move_batch(batch: Batch, device: torch.device) -> TensorBatch:
     """A batch of arrays as tensors on a device; on CUDA nobody waits for the copy."""
     tensors = {name: torch.tensor(array) for name, array in batch.items()}
     if device.type == "cuda":  # a copy from pageable memory would wait for the queue
@@ -51,10 +51,10 @@ def on_device(batch: Batch, device: torch.device) -> TensorBatch:
     return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
-def moved(nested: Any, device: torch.device) -> Any:
+def move_tensors(nested: Any, device: torch.device) -> Any:
     """Nested dicts of tensors and other values, the tensors on a device."""
     if isinstance(nested, dict):
-        return {name: moved(value, device) for name, value in nested.items()}
+        return {name: move_tensors(value, device) for name, value in nested.items()}
     return nested.to(device) if isinstance(nested, Tensor) else nested
 
 
@@ -67,7 +67,7 @@ def synchronize(device: torch.device) -> None:
 
 
 @contextmanager
-def cpu_threads(threads: int | None) -> Iterator[None]:
+def use_threads(threads: int | None) -> Iterator[None]:
     """Computes with that many CPU threads of torch inside the block; None leaves them alone.
 
     The number belongs to the whole process, so it is restored: runs of different `threads` may follow each
@@ -84,20 +84,20 @@ def cpu_threads(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def new_tensors_on_cpu() -> AbstractContextManager[object]:
+def create_on_cpu() -> AbstractContextManager[object]:
     """In the block, tensors are made on the CPU where no device is named."""
     # As a context, a device slows every call of torch down: entered only where it changes something.
     cpu = torch.device("cpu")
     return nullcontext() if torch.get_default_device() == cpu else cpu
 
 
-def held_bytes(device: torch.device) -> int:
+def get_allocated_bytes(device: torch.device) -> int:
     """Memory that this process holds: on a GPU what torch has allocated there, else what is resident."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
     if device.type == "mps":
         return torch.mps.current_allocated_memory()
-    resident = resident_bytes()
+    resident = get_resident_bytes()
     if resident is None:  # no /proc: the peak of this process, which macOS counts in bytes
         import resource
 

@@ -10,14 +10,14 @@ _CGROUP = Path("/sys/fs/cgroup")
 _PROC = Path("/proc")
 
 
-def available_cpus() -> int:
+def count_cpus() -> int:
     """Processors that this process may use: its affinity, within its container's quota."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cpu_quota(_CGROUP)
     return cpus if quota is None else max(1, min(cpus, int(quota)))
 
 
-def memory_bytes(cgroup: Path = _CGROUP) -> int | None:
+def get_memory_bytes(cgroup: Path = _CGROUP) -> int | None:
     """The machine's memory, within its container's limit (cgroup v2, else v1); None where not known."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -31,7 +31,7 @@ def memory_bytes(cgroup: Path = _CGROUP) -> int | None:
     return memory
 
 
-def resident_bytes(process: int | None = None) -> int | None:
+def get_resident_bytes(process: int | None = None) -> int | None:
     """What a process (None: this one) has in RAM, pages that it shares included.
 
     Returns:
@@ -44,7 +44,7 @@ def resident_bytes(process: int | None = None) -> int | None:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def oom_kills(proc: Path = _PROC, cgroup: Path = _CGROUP) -> int | None:
+def count_oom_kills(proc: Path = _PROC, cgroup: Path = _CGROUP) -> int | None:
     """How many processes the kernel has killed so far because memory ran out.
 
     Of this process's control group (cgroup v2: and those within it; v1: of it alone), whether its own limit

@@ -5,22 +5,22 @@ from __future__ import annotations
 _DECIMAL = ("", "k", "M", "G", "T", "P", "E")
 
 
-def scaled(number: float) -> str:
+def format_scaled(number: float) -> str:
     """Three digits and a decimal prefix: 27275778 to `27.3M`, 1.2e12 to `1.2T`."""
     return _with_prefix(number, 1000, _DECIMAL)
 
 
-def in_flops(number: float) -> str:
+def format_flops(number: float) -> str:
     """Three digits and a decimal prefix: 1.27e12 to `1.27 TFLOPs`."""
     return _with_prefix(number, 1000, tuple(f" {prefix}FLOPs" for prefix in _DECIMAL))
 
 
-def in_bytes(number: float) -> str:
+def format_bytes(number: float) -> str:
     """Three digits and a binary prefix: 1048576 to `1 MiB`."""
     return _with_prefix(number, 1024, (" bytes", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"))
 
 
-def percent(fraction: float) -> str:
+def format_percent(fraction: float) -> str:
     """A signed percentage of one decimal, or one digit where that would be none: 0.0912 to `+9.1%`."""
     if fraction == 0:
         return "0%"

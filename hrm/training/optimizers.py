@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hrm.models.puzzle.recurrent_network import PuzzleEmbedding
 
 
-def learning_rate(peak: float, step: float, total_steps: int, warmup_steps: int, min_ratio: float) -> float:
+def compute_lr(peak: float, step: float, total_steps: int, warmup_steps: int, min_ratio: float) -> float:
     """Linear warm-up, then a cosine from `peak` to `peak * min_ratio` at `total_steps`.
 
     Args:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # the trainer imports torch, and who only prepares data need not wait for it
-    from hrm.training.trainer import ReportValues
+    from hrm.training.trainer import Validation
 
 
 class Face(Protocol):
@@ -20,7 +20,7 @@ class Face(Protocol):
     def on_step(self, step: int) -> None:
         """`step` optimizer steps have been made."""
 
-    def on_report(self, report: ReportValues) -> None:
+    def on_report(self, report: Validation) -> None:
         """The run has validated."""
 
 
@@ -61,7 +61,7 @@ class LiveBar:
     def on_step(self, step: int) -> None:
         self._progress.update(self._task, completed=step)
 
-    def on_report(self, report: ReportValues) -> None:
+    def on_report(self, report: Validation) -> None:
         self._progress.update(self._task, completed=report.step, description=summary(report))
 
 
@@ -81,7 +81,7 @@ class PlainLines:
     def on_step(self, step: int) -> None:
         return None
 
-    def on_report(self, report: ReportValues) -> None:
+    def on_report(self, report: Validation) -> None:
         made = report.step - self._start
         left = (time.monotonic() - self._clock) / max(made, 1) * (self._steps - report.step)
         print(
@@ -91,7 +91,7 @@ class PlainLines:
         )
 
 
-def summary(report: ReportValues) -> str:
+def summary(report: Validation) -> str:
     """The report's main figures in a few words: of a puzzle or of a text model."""
     shown = (
         ("loss", "train/loss"),

@@ -120,13 +120,13 @@ def preset_folder(preset: Preset, config: RunConfig, base: Path) -> Path | None:
     documented = preset.documented
     if documented is None:
         return None
-    return base / documented.folder_name(data_name(config))
+    return base / documented.format_output_dir(data_name(config))
 
 
 def preset_repo(preset: Preset | None, config: RunConfig) -> str | None:
     """The repository on the hub that a document gives a preset's runs; None where none does."""
     documented = None if preset is None else preset.documented
-    return None if documented is None else documented.repo_name(data_name(config))
+    return None if documented is None else documented.format_hub_repo(data_name(config))
 
 
 def data_name(config: RunConfig) -> str:
@@ -149,7 +149,7 @@ def _documented_length(
     ):
         return config
     train = config.train
-    length = documented.run_length(dataset.num_train_sequences, train.batch_size * train.accumulation)
+    length = documented.compute_run_length(dataset.num_train_sequences, train.batch_size * train.accumulation)
     if "train.num_reports" in given:
         length["num_reports"] = train.num_reports
     return config.replace(**{f"train.{name}": value for name, value in length.items()})

@@ -64,7 +64,7 @@ def train(trainer: Trainer, folder: RunFolder) -> None:
     """Trains to the end; each report is written, then the checkpoint.
 
     Raises:
-        Diverged: see `Trainer.next_report`.
+        Diverged: see `Trainer.train_to_next_validation`.
         Stopped: a signal came; the trainer is whole, between two steps.
     """
     with StopSignals() as signals, face_for(trainer.config.train.steps, trainer.step) as face:
@@ -74,7 +74,7 @@ def train(trainer: Trainer, folder: RunFolder) -> None:
             signals.check()
 
         while not trainer.finished:
-            report = trainer.next_report(on_step)
+            report = trainer.train_to_next_validation(on_step)
             folder.add_report(report)
             trainer.save(folder.path)
             face.on_report(report)

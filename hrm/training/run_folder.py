@@ -21,7 +21,7 @@ from hrm.config.errors import ConfigError
 from hrm.config.run_config import RunConfig, save_run_config
 from hrm.system.files import write_text_atomically
 from hrm.training import checkpoint
-from hrm.training.trainer import ReportValues
+from hrm.training.trainer import Validation
 
 CONFIG, METRICS, WEIGHTS, RESULT = "config.yaml", "metrics.jsonl", "weights.pt", "result.json"
 
@@ -65,7 +65,7 @@ class RunFolder:
     def write_config(self, config: RunConfig) -> None:
         save_run_config(config, self.path / CONFIG)
 
-    def add_report(self, report: ReportValues) -> None:
+    def add_report(self, report: Validation) -> None:
         """Appends the report; on disk when this returns."""
         row = dataclasses.asdict(report)
         row |= row.pop("metrics")

@@ -46,11 +46,11 @@ class RunLength:
             return step >= self.train.steps
         return train_flops + self.most_flops_per_step > self.train.max_flops
 
-    def next_report(self, reports_made: int, step: int, train_flops: int) -> int:
+    def get_next_validation(self, reports_made: int, step: int, train_flops: int) -> int:
         """The index of the report to make next; reports that have been passed are left out."""
         num_reports = self.train.num_reports
         if self.train.max_flops is None:
-            steps = self.train.report_steps()
+            steps = self.train.list_report_steps()
             return next(i for i, at in enumerate(steps, 1) if i > reports_made and at >= step)
         passed = train_flops * num_reports // self._usable
         return min(max(reports_made + 1, passed), num_reports)
@@ -58,7 +58,7 @@ class RunLength:
     def is_due(self, report: int, step: int, train_flops: int) -> bool:
         """Whether the report of that index is to be made now."""
         if self.train.max_flops is None:
-            return step >= self.train.report_steps()[report - 1]
+            return step >= self.train.list_report_steps()[report - 1]
         if self.has_ended(step, train_flops):
             return True
         num_reports = self.train.num_reports

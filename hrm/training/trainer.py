@@ -22,12 +22,19 @@ from hrm.data.base import Batch, Dataset, Split
 from hrm.models.base import Carry, Model, SegmentAnswer
 from hrm.models.metrics import Metrics, RunningMeans, sum_batches
 from hrm.models.registry import get_family
-from hrm.system.device import cpu_threads, moved, new_tensors_on_cpu, on_device, resolve_device, synchronize
+from hrm.system.device import (
+    create_on_cpu,
+    move_batch,
+    move_tensors,
+    resolve_device,
+    synchronize,
+    use_threads,
+)
 from hrm.system.files import write_atomically
 from hrm.training import checkpoint
 from hrm.training.checkpoint import check_same_run
 from hrm.training.divergence import Diverged, FiniteWatch
-from hrm.training.optimizers import EMA, learning_rate
+from hrm.training.optimizers import EMA, compute_lr
 from hrm.training.run_length import RunLength
 
 _COUNTERS = ("reports_made", "step", "train_flops", "train_seconds", "eval_seconds", "eval_flops")
@@ -35,7 +42,7 @@ _COUNTERS = ("reports_made", "step", "train_flops", "train_seconds", "eval_secon
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportValues:
+class Validation:
     """What a run says at one of its equal fractions."""
 
     index: int
@@ -88,14 +95,14 @@ class Trainer:
         train = config.train
         self.counts = self._family.count(model_config, train.batch_size, train)
         self.length = RunLength(train, self.counts.flops_per_step)
-        with cpu_threads(config.threads):
+        with use_threads(config.threads):
             self.model = self._initial_model().to(self.device)
         self.model.train()
         self.optimizers = self.model.build_optimizers(train)
         self.ema = EMA(self.model, train.ema) if train.ema > 0 else None
         self.carry: Carry = None
         self._exploration = torch.Generator(self.device)
-        self._exploration.manual_seed(stream_seed(config.seed, "exploration"))
+        self._exploration.manual_seed(derive_seed(config.seed, "exploration"))
         self._means = RunningMeans(train.batch_size)
         self._watch = FiniteWatch(self.model)
         self.reports_made = 0
@@ -107,7 +114,7 @@ class Trainer:
 
     def _initial_model(self) -> Model:
         # Drawn on the CPU whatever the device, so that every device starts from the same weights.
-        with torch.random.fork_rng(devices=[]), new_tensors_on_cpu():
+        with torch.random.fork_rng(devices=[]), create_on_cpu():
             torch.default_generator.manual_seed(self.config.seed)
             return self._family.build(self.config.model)
 
@@ -135,7 +142,7 @@ class Trainer:
     def _train_until(self, reached: Callable[[], bool], on_step: Callable[[int], object] | None) -> Metrics:
         start = time.perf_counter()
         try:
-            with cpu_threads(self.config.threads):
+            with use_threads(self.config.threads):
                 while not reached():
                     assert not self.length.has_ended(self.step, self.train_flops)
                     self._train_step()
@@ -147,18 +154,18 @@ class Trainer:
             self.train_seconds += time.perf_counter() - start
         return self._means.take()
 
-    def next_report(self, on_step: Callable[[int], object] | None = None) -> ReportValues:
+    def train_to_next_validation(self, on_step: Callable[[int], object] | None = None) -> Validation:
         """Trains to the next report of the run's length and validates there.
 
         Raises:
             Diverged: the loss, a weight or the validation loss is not finite.
         """
         assert not self.finished
-        index = self.length.next_report(self.reports_made, self.step, self.train_flops)
+        index = self.length.get_next_validation(self.reports_made, self.step, self.train_flops)
         train = self._train_until(lambda: self.length.is_due(index, self.step, self.train_flops), on_step)
         valid = self.evaluate(self.dataset.valid)
         self.reports_made = index
-        return ReportValues(
+        return Validation(
             index=index,
             step=self.step,
             train_flops=self.train_flops,
@@ -181,9 +188,9 @@ class Trainer:
         start = time.perf_counter()
         size = self.config.train.eval_batch_size
         sums = []
-        with cpu_threads(self.config.threads), self._evaluation_weights():
+        with use_threads(self.config.threads), self._evaluation_weights():
             for first in range(0, len(split), size):
-                batch = on_device(split.batch(first, size), self.device)
+                batch = move_batch(split.get_batch(first, size), self.device)
                 sums.append(self.model.evaluate_batch(batch, split.blank_token))
                 self.eval_flops += self._spent(self._eval_flops(len(batch["inputs"])))
             means = self.model.compute_metrics(sum_batches(sums))
@@ -193,11 +200,11 @@ class Trainer:
             raise Diverged(self.step, f"evaluation loss is {loss}")
         return means
 
-    def latency(self, split: Split, repeats: int = 5) -> float:
+    def measure_latency(self, split: Split, repeats: int = 5) -> float:
         """Seconds in which the device evaluates one sequence alone: the median of `repeats`, after a first one."""
         seconds = []
-        with cpu_threads(self.config.threads), self._evaluation_weights():
-            batch = on_device(split.batch(0, 1), self.device)
+        with use_threads(self.config.threads), self._evaluation_weights():
+            batch = move_batch(split.get_batch(0, 1), self.device)
             for _ in range(repeats + 1):
                 start = time.perf_counter()
                 self.model.evaluate_batch(batch, split.blank_token)
@@ -208,10 +215,10 @@ class Trainer:
     def answer_segments(self, split: Split, num: int) -> list[SegmentAnswer]:
         """What the model, with the weights that evaluations use, answers to the first `num` examples of a split
         after each segment; empty for a model that does not answer so."""
-        with cpu_threads(self.config.threads), self._evaluation_weights():
-            return self.model.answer_segments(on_device(split.batch(0, num), self.device))
+        with use_threads(self.config.threads), self._evaluation_weights():
+            return self.model.answer_segments(move_batch(split.get_batch(0, num), self.device))
 
-    def evaluation_state(self) -> dict[str, Tensor]:
+    def get_evaluation_weights(self) -> dict[str, Tensor]:
         """The model's `state_dict` that evaluations use: averaged where `train.ema` is on. Copies."""
         with self._evaluation_weights():
             return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
@@ -220,15 +227,15 @@ class Trainer:
         """Writes the whole state as the folder's checkpoint, atomically."""
         checkpoint.save(self.state_dict(), folder)
 
-    def weights(self) -> dict[str, Tensor]:
-        """What the model has learned: `evaluation_state` on the CPU, under the names of the family's reference
+    def export_weights(self) -> dict[str, Tensor]:
+        """What the model has learned: `get_evaluation_weights` on the CPU, under the names of the family's reference
         implementation."""
-        named = self.model.rename_to_official(self.evaluation_state())
+        named = self.model.rename_to_official(self.get_evaluation_weights())
         return {name: tensor.cpu() for name, tensor in named.items()}
 
     def save_weights(self, path: Path) -> None:
-        """Writes `weights`, atomically."""
-        write_atomically(path, lambda temporary: torch.save(self.weights(), temporary))
+        """Writes `export_weights`, atomically."""
+        write_atomically(path, lambda temporary: torch.save(self.export_weights(), temporary))
 
     @classmethod
     def resume(cls, folder: Path, dataset: Dataset) -> Trainer:
@@ -274,12 +281,12 @@ class Trainer:
             optimizer.load_state_dict(saved)
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
-        self.carry = moved(state["carry"], self.device)
+        self.carry = move_tensors(state["carry"], self.device)
         if state["device"] == self.device.type:
             self._exploration.set_state(state["exploration"].cpu())
         else:
-            self._exploration.manual_seed(stream_seed(self.config.seed, f"exploration after {state['step']}"))
-        self._means.load_state_dict(moved(state["means"], self.device))
+            self._exploration.manual_seed(derive_seed(self.config.seed, f"exploration after {state['step']}"))
+        self._means.load_state_dict(move_tensors(state["means"], self.device))
         self._watch.bad_step = state["bad_step"].to(self.device)
         for name in _COUNTERS:
             setattr(self, name, state[name])
@@ -287,7 +294,7 @@ class Trainer:
     def _train_step(self) -> None:
         train = self.config.train
         at = self.length.schedule_step(self.step, self.train_flops)
-        batches = [on_device(batch, self.device) for batch in self._train_batches()]
+        batches = [move_batch(batch, self.device) for batch in self._train_batches()]
         weight = sum(self.model.get_loss_weight(batch) for batch in batches)
         for batch in batches:
             if self.carry is None:
@@ -301,7 +308,7 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(
+                group["lr"] = compute_lr(
                     group["peak_lr"], at, train.steps, train.warmup_steps, train.lr_min_ratio
                 )
             optimizer.step()
@@ -313,7 +320,9 @@ class Trainer:
     def _train_batches(self) -> list[Batch]:
         """The step's examples in batches: the larger batch that accumulation stands for, cut up."""
         train = self.config.train
-        whole = self.dataset.train_batch(self.step, train.batch_size * train.accumulation, self.config.seed)
+        whole = self.dataset.get_train_batch(
+            self.step, train.batch_size * train.accumulation, self.config.seed
+        )
         starts = range(0, train.batch_size * train.accumulation, train.batch_size)
         return [{name: array[i : i + train.batch_size] for name, array in whole.items()} for i in starts]
 
@@ -338,7 +347,7 @@ class Trainer:
             self.model.train()
 
 
-def stream_seed(seed: int, name: str) -> int:
+def derive_seed(seed: int, name: str) -> int:
     """The seed of a named stream of random numbers: streams of one run do not overlap (64 bits, SHA-256)."""
     return int.from_bytes(hashlib.sha256(f"{name} {seed}".encode()).digest()[:8]) >> 1
 

@@ -1,29 +1,28 @@
-"""Who wants to know how a sweep goes: tables, progress bar, W&B. All run in the driver, none decides anything."""
+"""What is told of a sweep's trials while it runs: tables, checkpoints, progress bar, W&B."""
 
 from __future__ import annotations
 
-from sweeps.events import Job, Outcome, Past, Report
+from sweeps.events import Trial
 
 
 class Callback:
-    """Told of each job once at its start and once at its end, and of each report in between, in order.
+    """Called in the driver, once at each trial's start, each validation and each end, in order. Decides nothing.
 
-    A pruned job that is revived starts and ends again, with the same number and `job.revived`.
-
-    Of a sweep that goes on after it was stopped, `on_resumed_job` comes first and stands for all that was told then.
+    A pruned trial that is resumed starts and ends again, with the same number and `trial.job.resumed_from`.
+    In a sweep that is resumed, `on_restore` comes first and stands for all calls of earlier sessions.
     """
 
-    def on_resumed_job(self, past: Past) -> None:
-        """A job has started, and perhaps ended, before the sweep was stopped."""
+    def on_restore(self, trial: Trial) -> None:
+        """Handle a trial that has started, and perhaps ended, in an earlier session."""
 
-    def on_start(self, job: Job) -> None:
-        """The job has been handed to a slot."""
+    def on_start(self, trial: Trial) -> None:
+        """Handle a trial that has reached its worker."""
 
-    def on_report(self, job: Job, report: Report) -> None:
-        """The job has validated."""
+    def on_validation(self, trial: Trial) -> None:
+        """Handle the last of a trial's validations."""
 
-    def on_end(self, job: Job, outcome: Outcome) -> None:
-        """The job has ended; `outcome` holds all its reports."""
+    def on_end(self, trial: Trial) -> None:
+        """Handle a trial that has ended."""
 
     def close(self) -> None:
-        """The sweep is over, or was interrupted; no call follows."""
+        """Release resources: the sweep is over, or was interrupted, and no call follows."""

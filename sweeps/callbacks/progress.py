@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.callbacks.base import Callback
-from sweeps.events import Job, Outcome, Past, Report
+from sweeps.events import Job, Trial
 from sweeps.results.metadata import SweepMetadata
 from sweeps.results.tables import short, space_values
 
@@ -56,34 +56,35 @@ class Standing:
     def num_planned(self) -> int:
         return max(self._planned(), self.num_ended + len(self.running))
 
-    def start(self, job: Job) -> None:
+    def start(self, trial: Trial) -> None:
+        """Count a job that has reached its worker."""
         if self.started is None:
             self.started = time.monotonic()
-        self.running[job.number] = job.fraction(job.revived[-1]) if job.revived else 0.0
-        self.ended["pruned"] -= bool(job.revived)
+        self.update(trial)
+        self.ended["pruned"] -= bool(trial.job.resumed_from)
 
-    def past(self, past: Past) -> None:
-        """What a sweep that goes on had reached."""
+    def restore(self, trial: Trial) -> None:
+        """Count what earlier sessions had reached."""
         if self.started is None:
             self.started = time.monotonic()
-        self.running[past.job.number] = (
-            past.reports[-1].step / past.job.run.train.steps if past.reports else 0.0
-        )
-        if past.outcome is not None:
-            self.end(past.job, past.outcome)
+        self.update(trial)
+        if trial.ended is not None:
+            self.end(trial)
         self.done_before = self.num_ended + sum(self.running.values())
 
-    def report(self, job: Job, report: Report) -> None:
-        self.running[job.number] = job.fraction(report)
+    def update(self, trial: Trial) -> None:
+        """Take in how far a running job has come."""
+        self.running[trial.number] = trial.job.fraction_done(trial.last) if trial.last else 0.0
 
-    def end(self, job: Job, outcome: Outcome) -> float | None:
-        """Counts an ended job; returns its objective where it says something."""
-        self.running.pop(job.number, None)
-        self.ended[outcome.status] += 1
-        value = self._goal.value(outcome.reports)
-        comparable = outcome.status == "completed" and job.kind != "confirm"
+    def end(self, trial: Trial) -> float | None:
+        """Count an ended job, and return its objective if it has one."""
+        assert trial.ended is not None
+        self.running.pop(trial.number, None)
+        self.ended[trial.ended.status] += 1
+        value = self._goal.value(trial.validations)
+        comparable = trial.is_completed and trial.job.kind != "confirm"
         if value is not None and comparable and (self.best is None or self._better(value, self.best[0])):
-            self.best = (value, job)
+            self.best = (value, trial.job)
         return value
 
     def seconds_left(self) -> float | None:
@@ -115,24 +116,25 @@ class PlainProgress(Callback):
         self._standing, self._console = standing, console
         self._started: dict[int, float] = {}
 
-    def on_resumed_job(self, past: Past) -> None:
-        self._standing.past(past)
-        self._started[past.job.number] = time.monotonic()
+    def on_restore(self, trial: Trial) -> None:
+        self._standing.restore(trial)
+        self._started[trial.number] = time.monotonic()
 
-    def on_start(self, job: Job) -> None:
-        self._standing.start(job)
-        self._started[job.number] = time.monotonic()
+    def on_start(self, trial: Trial) -> None:
+        self._standing.start(trial)
+        self._started[trial.number] = time.monotonic()
 
-    def on_report(self, job: Job, report: Report) -> None:
-        self._standing.report(job, report)
+    def on_validation(self, trial: Trial) -> None:
+        self._standing.update(trial)
 
-    def on_end(self, job: Job, outcome: Outcome) -> None:
-        value = self._standing.end(job, outcome)
-        seconds = time.monotonic() - self._started.pop(job.number)
+    def on_end(self, trial: Trial) -> None:
+        assert trial.ended is not None
+        value = self._standing.end(trial)
+        seconds = time.monotonic() - self._started.pop(trial.number)
         standing = self._standing
-        line = f"[{standing.num_ended}/{standing.num_planned}] {_title(job)} {outcome.status}"
-        line += f" in {seconds:.1f} s: {standing.describe(job, value)}"
-        self._console.print(Text(line + (f"; {outcome.error}" if outcome.error else "")))
+        line = f"[{standing.num_ended}/{standing.num_planned}] {_title(trial.job)} {trial.ended.status}"
+        line += f" in {seconds:.1f} s: {standing.describe(trial.job, value)}"
+        self._console.print(Text(line + (f"; {trial.ended.error}" if trial.ended.error else "")))
 
 
 class LiveProgress(Callback):
@@ -144,23 +146,24 @@ class LiveProgress(Callback):
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
         self._live.start()
 
-    def on_resumed_job(self, past: Past) -> None:
+    def on_restore(self, trial: Trial) -> None:
         with self._lock:
-            self._standing.past(past)
+            self._standing.restore(trial)
 
-    def on_start(self, job: Job) -> None:
+    def on_start(self, trial: Trial) -> None:
         with self._lock:
-            self._standing.start(job)
+            self._standing.start(trial)
 
-    def on_report(self, job: Job, report: Report) -> None:
+    def on_validation(self, trial: Trial) -> None:
         with self._lock:
-            self._standing.report(job, report)
+            self._standing.update(trial)
 
-    def on_end(self, job: Job, outcome: Outcome) -> None:
+    def on_end(self, trial: Trial) -> None:
+        assert trial.ended is not None
         with self._lock:
-            self._standing.end(job, outcome)
-        if outcome.status == "failed":
-            self._live.console.print(Text(f"{_title(job)} failed: {outcome.error}"))
+            self._standing.end(trial)
+        if trial.ended.status == "failed":
+            self._live.console.print(Text(f"{_title(trial.job)} failed: {trial.ended.error}"))
 
     def close(self) -> None:
         self._live.stop()

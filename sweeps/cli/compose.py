@@ -11,9 +11,9 @@ from typing import Any, get_type_hints
 from hydra.core.config_store import ConfigStore
 
 from hrm.config.errors import ConfigError, UnknownNameError, UserError
-from hrm.config.run_config import ALIASES, DEFAULT_TASK, DEVICES
+from hrm.config.run_config import ALIASES, DEFAULT_TASK, DEVICES, check_task_fits
 from hrm.config.schema import build_config
-from hrm.data.registry import TASKS, task_kind
+from hrm.data.registry import TASKS, get_task_kind
 from hrm.models.registry import get_family
 from sweeps.config import SweepConfig, refuse_removed_options
 from sweeps.search.objectives import canonical, parse
@@ -107,7 +107,7 @@ class Groups:
         return name
 
     def _add_task(self, name: str, task: str) -> None:
-        config: Any = build_config(task_kind(task).config_class, {"name": task}, "task")
+        config: Any = build_config(get_task_kind(task).config_class, {"name": task}, "task")
         self._store.store(group="task", name=name, node=dataclasses.asdict(config))
 
     def _add_space(self, name: str, values: Mapping[str, Any]) -> None:
@@ -251,12 +251,9 @@ def _check(config: SweepConfig) -> None:
             raise UnknownNameError.among("model", name, known)
     if config.device not in DEVICES:
         raise ConfigError("device", config.device, f"must be one of: {', '.join(DEVICES)}")
-    task = task_kind(str(config.task["name"]))
+    task = get_task_kind(str(config.task["name"]))
     build_config(task.config_class, config.task, "task")
-    if task.family != config.family:
-        raise ConfigError(
-            "task", config.task["name"], f"fits the {task.family} family, not family={config.family}"
-        )
+    check_task_fits(str(config.task["name"]), kind)
 
 
 def _unknown(key: str, values: Mapping[str, Any]) -> UnknownNameError:

@@ -12,9 +12,10 @@ from hrm.config.schema import parse_dotlist, read_yaml
 from sweeps.cli.compose import SHORTHANDS, alone, sweep_config
 from sweeps.config import SweepConfig, drop_removed_options
 from sweeps.errors import OutputError
+from sweeps.events import SessionStarted
 from sweeps.results import output_dir as output
-from sweeps.scheduler import event_log as ledger
-from sweeps.scheduler import resume as extension
+from sweeps.scheduler import event_log
+from sweeps.scheduler.resume_overrides import check_overrides, with_limits
 from sweeps.space.space import load_space
 
 RESUME, EXTEND = "resume", "extend"
@@ -64,7 +65,7 @@ def read(arguments: Sequence[str]) -> SweepConfig:
     if EXTEND in options:
         options["num_trials"] = stored.num_trials + _more(options)
     asked = sweep_config(_merged(asdict(stored) | {"out": str(out)}, options))
-    extension.check(stored, asked)
+    check_overrides(stored, asked)
     return asked
 
 
@@ -78,9 +79,10 @@ def _stored(out: Path) -> SweepConfig:
         given = "no such folder" if not out.exists() else "no sweep in it"
         raise OutputError("resume", str(out), f"must be the folder of a sweep ({given})")
     config = sweep_config(drop_removed_options(read_yaml(out / output.CONFIG)))
-    # The ledger is written before the configuration.
-    sessions = [event for event in ledger.read(out / ledger.FILE_NAME) if isinstance(event, ledger.Session)]
-    return extension.with_limits(config, sessions[-1].limits) if sessions else config
+    # The event log is written before the configuration.
+    events = event_log.read_events(out / event_log.FILE_NAME)
+    sessions = [event for event in events if isinstance(event, SessionStarted)]
+    return with_limits(config, sessions[-1].limits) if sessions else config
 
 
 def _more(options: dict[str, Any]) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from hrm.config.errors import CheckpointError
 from hrm.training import checkpoint
 from sweeps.callbacks.base import Callback
-from sweeps.events import Job, Outcome, Past, Report
+from sweeps.events import Job, Trial, Validation
 from sweeps.execution.storage import Storage
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Checkpoint:
         self._due: float | None = None
         """On the worker's clock; None before it has asked."""
 
-    def load(self, job: Job, dataset: Dataset) -> tuple[Trainer, list[Report]] | None:
+    def load(self, job: Job, dataset: Dataset) -> tuple[Trainer, list[Validation]] | None:
         """Trainer and reports as they were last saved; None where there is nothing that can be used.
 
         A job without its checkpoint begins anew and makes the same numbers: worse than slow is nothing.
@@ -63,9 +63,9 @@ class Checkpoint:
             trainer.load_state_dict(state["trainer"])
         except (CheckpointError, OSError):
             return None
-        return trainer, [Report.from_dict(values) for values in state["reports"]]
+        return trainer, [Validation.from_dict(values) for values in state["reports"]]
 
-    def save_if_due(self, trainer: Trainer, reports: list[Report], step: int) -> None:
+    def save_if_due(self, trainer: Trainer, reports: list[Validation], step: int) -> None:
         """Saves between two training steps, not too often; `step` is the trainer's."""
         start = time.monotonic()
         if self._due is None:
@@ -73,14 +73,14 @@ class Checkpoint:
         if start >= self._due:
             self._save(trainer, reports)
 
-    def after_report(self, trainer: Trainer, reports: list[Report]) -> None:
+    def after_report(self, trainer: Trainer, reports: list[Validation]) -> None:
         """Saves before the last of the reports is told, after which the job may be ended."""
         if self._at_reports and not trainer.finished:
             self._save(trainer, reports)
         else:
             self.save_if_due(trainer, reports, trainer.step)
 
-    def _save(self, trainer: Trainer, reports: list[Report]) -> None:
+    def _save(self, trainer: Trainer, reports: list[Validation]) -> None:
         start = time.monotonic()
         state = {
             "trainer": trainer.state_dict(),
@@ -97,7 +97,7 @@ class Checkpoint:
         import torch
 
         with contextlib.suppress(OSError):
-            self._folder.write(TRAINED, partial(torch.save, trainer.weights()))
+            self._folder.write(TRAINED, partial(torch.save, trainer.export_weights()))
 
 
 class Checkpoints(Callback):
@@ -121,15 +121,16 @@ class Checkpoints(Callback):
         at_reports = self._keeps_pruned and job.kind == "search"
         return Checkpoint(self._folder(job), self._seconds, at_reports)
 
-    def on_resumed_job(self, past: Past) -> None:
-        if past.outcome is not None:
-            self.on_end(past.job, past.outcome)
+    def on_restore(self, trial: Trial) -> None:
+        if not trial.is_running:
+            self.on_end(trial)
 
-    def on_end(self, job: Job, outcome: Outcome) -> None:
+    def on_end(self, trial: Trial) -> None:
+        job = trial.job
         folder = self._folder(job)
-        if self._keeps_pruned and outcome.status == "pruned":
+        if self._keeps_pruned and trial.is_pruned:
             return
-        if job.keep_model and outcome.status == "completed":
+        if job.keep_model and trial.is_completed:
             # Of a job that had ended before the sweep was stopped they are here already.
             with contextlib.suppress(FileNotFoundError):
                 folder.fetch(TRAINED, weights_path(self._out, job.number))

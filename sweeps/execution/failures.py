@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hrm.system.machine import oom_kills, resident_bytes
+from hrm.system.machine import count_oom_kills, get_resident_bytes
 from sweeps.events import OUT_OF_MEMORY
 
 LOST = "WorkerDied: the worker process was killed, crashed or lost its machine"
@@ -33,10 +33,10 @@ class Deaths:
 
     Args:
         are_here: whether they are processes of this machine, started by this one; of others only Ray tells.
-        kills: as `hrm.system.machine.oom_kills`.
+        kills: as `hrm.system.machine.count_oom_kills`.
     """
 
-    def __init__(self, are_here: bool, kills: Callable[[], int | None] = oom_kills) -> None:
+    def __init__(self, are_here: bool, kills: Callable[[], int | None] = count_oom_kills) -> None:
         self._are_here = are_here
         self._kills = kills
         self._num_explained = 0
@@ -55,7 +55,7 @@ class Deaths:
         """Notes what the processes hold: what one takes between the last look and its death is not known."""
         for job in self._jobs.values():
             process = job.process()
-            held = None if process is None else resident_bytes(process)
+            held = None if process is None else get_resident_bytes(process)
             if held is not None:
                 job.most_held = max(held, job.most_held or 0)
 

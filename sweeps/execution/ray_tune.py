@@ -28,14 +28,14 @@ from ray.util import register_serializer
 
 from hrm.data.base import Dataset, InMemoryDataset
 from hrm.system.signals import Stopped, StopSignals
-from sweeps.events import OUT_OF_MEMORY, Job, Outcome, Report
+from sweeps.events import OUT_OF_MEMORY, Ended, Job, Validation
 from sweeps.execution import ray_cluster as ray_connection
 from sweeps.execution.checkpoints import Checkpoints
 from sweeps.execution.failures import Deaths
 from sweeps.execution.resources import Allocation, Machine
 from sweeps.execution.storage import Storage
 from sweeps.execution.worker import Worker
-from sweeps.scheduler.scheduler import DONE
+from sweeps.scheduler.phases.base import DONE
 from sweeps.scheduler.trial_runner import TrialRunner
 
 _PATIENCE_SECONDS = 60.0
@@ -75,12 +75,12 @@ class Connection:
 
     def run(
         self,
-        dispatcher: TrialRunner,
+        runner: TrialRunner,
         shares: Allocation,
         checkpoints: Checkpoints,
         dataset: Dataset | None = None,
     ) -> None:
-        """Runs the dispatcher's jobs to their end. A local Ray that dies meanwhile is started again.
+        """Runs the runner's jobs to their end. A local Ray that dies meanwhile is started again.
 
         Args:
             dataset: of all jobs. On several machines it goes through Ray's object store, once to each, and
@@ -94,12 +94,12 @@ class Connection:
             worker = tune.with_parameters(Worker, carried=stored(dataset))
         while True:
             try:
-                _run(dispatcher, shares, checkpoints, worker, Deaths(self._is_local))
+                _run(runner, shares, checkpoints, worker, Deaths(self._is_local))
                 return
             except _RayDied:
                 ray.shutdown()
-                for number in dispatcher.running:
-                    dispatcher.lost(number, "RayDied: a process of the local Ray was killed or crashed")
+                for number in runner.running:
+                    runner.lose(number, "RayDied: a process of the local Ray was killed or crashed")
                 ray_connection.start(self.machines[0], self._scratch)
 
 
@@ -133,7 +133,7 @@ def stored(dataset: Dataset) -> Any:
 
 
 def _run(
-    dispatcher: TrialRunner,
+    runner: TrialRunner,
     shares: Allocation,
     checkpoints: Checkpoints,
     worker: type[Worker],
@@ -141,7 +141,7 @@ def _run(
 ) -> None:
     storage = tempfile.mkdtemp(prefix="hrm-tune-")
     with StopSignals() as signals:
-        hooks = _Hooks(dispatcher, shares.slots, signals, checkpoints, deaths)
+        hooks = _Hooks(runner, shares.slots, signals, checkpoints, deaths)
         try:
             _tune(hooks, shares, worker, storage)
         except TuneError as error:
@@ -149,8 +149,8 @@ def _run(
             raise hooks.error or error from None
         finally:
             shutil.rmtree(storage, ignore_errors=True)
-    for number in dispatcher.running:
-        dispatcher.failed(number, "lost: Ray ended without it")
+    for number in runner.running:
+        runner.end(Ended(number=number, status="failed", error="lost: Ray ended without it"))
 
 
 def _tune(hooks: _Hooks, shares: Allocation, worker: type[Worker], storage: str) -> None:
@@ -178,13 +178,13 @@ class _Hooks:
 
     def __init__(
         self,
-        dispatcher: TrialRunner,
+        runner: TrialRunner,
         slots: int,
         signals: StopSignals,
         checkpoints: Checkpoints,
         deaths: Deaths,
     ) -> None:
-        self.dispatcher = dispatcher
+        self.runner = runner
         self.checkpoints = checkpoints
         self.deaths = deaths
         self.slots = slots
@@ -196,7 +196,7 @@ class _Hooks:
     @contextmanager
     def noting_errors(self) -> Iterator[TrialRunner]:
         try:
-            yield self.dispatcher
+            yield self.runner
         except Exception as error:
             self.error = self.error or error
             raise
@@ -250,13 +250,13 @@ class _Suggestions(Searcher):
             return {}
         if not self._hooks.warm_up.over:
             return None
-        with self._hooks.noting_errors() as dispatcher:
-            job = dispatcher.next_job()
+        with self._hooks.noting_errors() as runner:
+            job = runner.next_job()
         if isinstance(job, Job):
             self._numbers[trial_id] = job.number
             return {
                 "job": job,
-                "num_reported": dispatcher.num_reported(job.number),
+                "num_reported": runner.num_reported(job.number),
                 "checkpoint": self._hooks.checkpoints.of(job),
             }
         return Searcher.FINISHED if job is DONE else None
@@ -268,8 +268,8 @@ class _Suggestions(Searcher):
             return
         number = self._numbers.pop(trial_id)
         self._hooks.deaths.ended(number)
-        with self._hooks.noting_errors() as dispatcher:
-            dispatcher.lost(number, "lost: Ray gave the trial up")
+        with self._hooks.noting_errors() as runner:
+            runner.lose(number, "lost: Ray gave the trial up")
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: what must survive lives in the study and the tables."""
@@ -282,7 +282,7 @@ class _Suggestions(Searcher):
 
 
 class _Decisions(FIFOScheduler):
-    """Brings reports and failures to the dispatcher, and stops what has ended."""
+    """Brings reports and failures to the runner, and stops what has ended."""
 
     def __init__(self, hooks: _Hooks) -> None:
         super().__init__()
@@ -300,24 +300,30 @@ class _Decisions(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict) -> str:
         if _is_warm_up(trial):
             return TrialScheduler.STOP if self._hooks.warm_up.up(trial) else TrialScheduler.CONTINUE
-        message: Report | Outcome = result["message"]
-        with self._hooks.noting_errors() as dispatcher:
-            if isinstance(message, Outcome):
-                reason = message.error or "unknown"
-                dispatcher.failed(_number(trial), reason, message.traceback, message.observed_bytes)
+        message: Validation | Ended = result["message"]
+        with self._hooks.noting_errors() as runner:
+            if isinstance(message, Ended):
+                runner.end(message)
                 return TrialScheduler.STOP
-            ended = dispatcher.reported(_number(trial), message)
+            ended = runner.report(_number(trial), message)
         return TrialScheduler.STOP if ended else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         if _is_warm_up(trial):
             return
-        with self._hooks.noting_errors() as dispatcher:
+        with self._hooks.noting_errors() as runner:
             reason, observed_bytes = self._hooks.deaths.why(_number(trial), trial.error_file)
             if reason.startswith(OUT_OF_MEMORY):
-                dispatcher.failed(_number(trial), reason, observed_bytes=observed_bytes)
+                runner.end(
+                    Ended(
+                        number=_number(trial),
+                        status="failed",
+                        error=reason,
+                        observed_bytes=observed_bytes,
+                    )
+                )
             else:
-                dispatcher.lost(_number(trial), reason)
+                runner.lose(_number(trial), reason)
 
 
 class _Starts(tune.Callback):
@@ -340,8 +346,8 @@ class _Starts(tune.Callback):
         if _is_warm_up(trial):
             return
         self._hooks.deaths.began(_number(trial), lambda: trial.last_result.get("pid"))
-        with self._hooks.noting_errors() as dispatcher:
-            dispatcher.started(_number(trial))
+        with self._hooks.noting_errors() as runner:
+            runner.start(_number(trial))
 
 
 def _is_warm_up(trial: Trial) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hrm.system.machine import available_cpus, memory_bytes
+from hrm.system.machine import count_cpus, get_memory_bytes
 from sweeps.config import AUTO, SweepConfig
 from sweeps.errors import ResourceError
 
@@ -42,9 +42,9 @@ class Machine:
         """This machine, as far as this process may use it."""
         gpu_memory = _gpu_memory_bytes()
         return cls(
-            num_cpus=available_cpus(),
+            num_cpus=count_cpus(),
             num_gpus=len(gpu_memory),
-            memory_bytes=memory_bytes(),
+            memory_bytes=get_memory_bytes(),
             gpu_memory_bytes=min(gpu_memory, default=None),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import traceback
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ from hrm.config.errors import UserError
 from hrm.data.base import Dataset
 from hrm.data.registry import open_task
 from hrm.models.registry import get_family
-from hrm.system.device import held_bytes, is_out_of_memory, resolve_device
+from hrm.system.device import get_allocated_bytes, is_out_of_memory, resolve_device
 from hrm.training.divergence import Diverged
 from hrm.training.trainer import Trainer
-from sweeps.events import OUT_OF_MEMORY, Job, Outcome, Report
+from sweeps.events import OUT_OF_MEMORY, Ended, Job, Validation
 from sweeps.execution.checkpoints import Checkpoint
 from sweeps.execution.prefetch import Prefetcher
 from sweeps.search.objectives import LATENCY
@@ -72,7 +72,7 @@ def run(
     checkpoint: Checkpoint | None = None,
     dataset: Dataset | None = None,
     ahead: Prefetcher | None = None,
-) -> Generator[Report | Outcome]:
+) -> Generator[Validation | Ended]:
     """Trains the job, one report at a time; nothing is trained between two calls of `next`.
 
     Args:
@@ -82,18 +82,18 @@ def run(
         ahead: who calls `next` before a report is wanted. Nothing is written for a report that is not.
 
     Yields:
-        Each report; or, in place of the first one that cannot be had, a failed `Outcome` with the reason in
+        Each report; or, in place of the first one that cannot be had, an `Ended` event with the reason in
         one line, and then nothing more. Nothing that the training does is raised: the process goes on to its
         next job.
     """
-    reports: list[Report] = []
+    reports: list[Validation] = []
     try:
         for report in _train(job, checkpoint, dataset, ahead):
             reports.append(report)
             if report.index > num_reported:
                 yield report
     except Exception as error:
-        failure = _failure(job, error, reports)
+        failure = _failure(job, error)
     else:
         return
     _release_memory()
@@ -102,7 +102,7 @@ def run(
 
 def _train(
     job: Job, checkpoint: Checkpoint | None, dataset: Dataset | None, ahead: Prefetcher | None
-) -> Iterator[Report]:
+) -> Iterator[Validation]:
     dataset = dataset or _open(job.run.task)
     kept = checkpoint.load(job, dataset) if checkpoint else None
     trainer, reports = kept or (Trainer(job.run, dataset), [])
@@ -113,17 +113,17 @@ def _train(
             checkpoint.save_if_due(trainer, reports, step)
 
     while not trainer.finished:
-        values = trainer.next_report(between_steps)
+        values = trainer.train_to_next_validation(between_steps)
         if ahead is not None:
             ahead.wait()
         metrics = dict(values.metrics)
         if job.measure_latency:
-            metrics[LATENCY.metric] = trainer.latency(dataset.valid)
+            metrics[LATENCY.metric] = trainer.measure_latency(dataset.valid)
         if trainer.finished and job.read_test:
             test = trainer.evaluate(dataset.test)
             metrics |= {f"test/{name}": value for name, value in test.items()}
         shown = collect(trainer) if trainer.finished and job.keep_model else None
-        report = Report(
+        report = Validation(
             index=values.index,
             step=values.step,
             train_flops=values.train_flops,
@@ -147,17 +147,17 @@ def _open(task: Any) -> Dataset:
     return _datasets[key]
 
 
-def _failure(job: Job, error: Exception, reports: Sequence[Report]) -> Outcome:
+def _failure(job: Job, error: Exception) -> Ended:
     reason, held = describe(error), None
     if is_out_of_memory(error):
-        held = held_bytes(resolve_device(job.run.device))
+        held = get_allocated_bytes(resolve_device(job.run.device))
         predicted = get_family(job.run.family).count(job.run.model, job.run.train.batch_size, job.run.train)
         reason += f" (predicted {predicted.total_bytes:,} bytes, held {held:,} when no more could be had)"
-    return Outcome(
+    return Ended(
+        number=job.number,
         status="failed",
         error=reason,
         traceback="".join(traceback.format_exception(error)),
-        reports=tuple(reports),
         observed_bytes=held,
     )
 

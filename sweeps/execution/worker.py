@@ -21,7 +21,7 @@ _SECONDS_BETWEEN_STEPS = 0.02
 class Worker(tune.Trainable):
     """One job at a time, a step being all that lies between two reports; the next one is begun meanwhile.
 
-    Each step returns a `Report` or a failed `Outcome` as `message`. The scheduler stops the trial when either
+    Each step returns a `Validation` or an `Ended` event as `message`. The scheduler stops the trial when either
     says that the job has ended; a finished job is therefore never asked for one step more. With an empty
     config there is no job, and a step says nothing.
     """

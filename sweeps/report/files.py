@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from hrm.system.files import write_text_atomically
-from hrm.system.machine import available_cpus
+from hrm.system.machine import count_cpus
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.blocks import Report, list_drawings
 from sweeps.report.markdown import render_markdown
@@ -79,4 +79,4 @@ def _write_files(report: Report, out: Path, name: str, num_trials: int = 0) -> N
 def _start_drawers(num_trials: int) -> Executor:
     if num_trials < MANY_TRIALS:
         return ThreadPoolExecutor(1)
-    return ProcessPoolExecutor(available_cpus(), get_context("spawn"))
+    return ProcessPoolExecutor(count_cpus(), get_context("spawn"))

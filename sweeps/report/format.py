@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hrm.system.units import in_flops
 from sweeps.analysis.scaling import Interval
 from sweeps.analysis.statistics import Estimate
 from sweeps.results.tables import short as format_short
@@ -44,11 +43,6 @@ def format_count(value: float | None) -> str:
 def format_percent(fraction: float | None) -> str:
     """Return a percentage, rounded down so that no budget looks fuller than it is."""
     return NONE if fraction is None else f"{int(fraction * 1000) / 10:.1f}%"
-
-
-def format_flops(value: float | None) -> str:
-    """Return `1.27 TFLOPs`."""
-    return NONE if value is None else in_flops(value)
 
 
 def format_seconds(value: float) -> str:

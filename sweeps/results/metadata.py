@@ -118,7 +118,7 @@ class SweepMetadata:
 def describe(
     config: SweepConfig,
     candidates: Candidates,
-    plan: Scheduler,
+    scheduler: Scheduler,
     dataset: Dataset,
     command: Sequence[str],
     test_name: str,
@@ -132,11 +132,11 @@ def describe(
     space = candidates.space
     entries = [
         PresetEntry(name=name, params=preset.num_params, left_out=None)
-        for name, preset in plan.presets.items()
+        for name, preset in scheduler.presets.items()
     ]
     entries += [
         PresetEntry(name=place.name, params=place.num_params, left_out=place.misfit)
-        for place in plan.left_out
+        for place in scheduler.left_out
     ]
     return SweepMetadata(
         name=space.name,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hrm.system.machine import available_cpus, memory_bytes
+from hrm.system.machine import count_cpus, get_memory_bytes
 
 PACKAGES = ("hrm-sweeps", "torch", "ray", "optuna", "numpy")
 
@@ -81,7 +81,7 @@ def hardware() -> dict[str, Any]:
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         gpus.append("Apple MPS")
-    return {"cpu": _cpu_model(), "cores": available_cpus(), "memory_bytes": memory_bytes(), "gpus": gpus}
+    return {"cpu": _cpu_model(), "cores": count_cpus(), "memory_bytes": get_memory_bytes(), "gpus": gpus}
 
 
 def _cpu_model() -> str:

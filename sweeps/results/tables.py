@@ -21,7 +21,7 @@ from hrm.config.run_config import RunConfig, qualify
 from hrm.models.registry import get_family
 from hrm.system.files import write_atomically, write_text_atomically
 from sweeps.callbacks.base import Callback
-from sweeps.events import Job, Outcome, Past, Report
+from sweeps.events import Job, Trial, Validation
 from sweeps.results.metadata import SweepMetadata
 from sweeps.results.schema import CURVE_COLUMNS, OBJECTIVE_PREFIX, PARAMETER_PREFIX, TRIAL_COLUMNS, table
 
@@ -100,31 +100,34 @@ class Tables(Callback):
         else:
             self._write_trials()
 
-    def on_resumed_job(self, past: Past) -> None:
-        number = past.job.number
-        spent = past.reports[-1].train_seconds + past.reports[-1].eval_seconds if past.reports else 0.0
-        self._started[number] = (past.started_at, time.monotonic() - spent)
+    def on_restore(self, trial: Trial) -> None:
+        number = trial.number
+        spent = trial.last.train_seconds + trial.last.eval_seconds if trial.last else 0.0
+        started_at = datetime.fromtimestamp(trial.started_at, UTC)
+        self._started[number] = (started_at, time.monotonic() - spent)
         # The row comes after the curve and the ledger's line: only the last one can be missing.
         row = self._rows.get(number)
-        if past.outcome is not None and (row is None or row.get("revived_at") != _revived_at(past.job)):
-            self.on_end(past.job, past.outcome)
+        if not trial.is_running and (row is None or row.get("revived_at") != _revived_at(trial.job)):
+            self.on_end(trial)
 
-    def on_start(self, job: Job) -> None:
+    def on_start(self, trial: Trial) -> None:
         now = datetime.now(UTC), time.monotonic()
-        if job.revived:
-            row = self._rows[job.number]
+        if trial.job.resumed_from:
+            row = self._rows[trial.number]
             now = row["started_at"], now[1] - row["seconds"]
-        self._started[job.number] = now
+        self._started[trial.number] = now
 
-    def on_end(self, job: Job, outcome: Outcome) -> None:
+    def on_end(self, trial: Trial) -> None:
+        job, outcome, reports = trial.job, trial.ended, trial.validations
+        assert outcome is not None
         started_at, started = self._started.pop(job.number)
-        row = self._row(job, outcome)
+        row = self._row(trial)
         self._rows[job.number] = row | {"seconds": time.monotonic() - started, "started_at": started_at}
-        if outcome.reports:
-            curve = table(CURVE_COLUMNS, self._curve(job, outcome.reports))
+        if reports:
+            curve = table(CURVE_COLUMNS, self._curve(job, reports))
             _write(curve, self._out / CURVES / f"{job.number}.parquet")
-            if outcome.reports[-1].answers is not None:
-                write_answers(self._out, job.number, outcome.reports[-1].answers)
+            if reports[-1].answers is not None:
+                write_answers(self._out, job.number, reports[-1].answers)
         if outcome.traceback is not None:
             write_traceback(self._out, job.number, outcome.traceback)
         self._write_trials()
@@ -133,11 +136,13 @@ class Tables(Callback):
         rows = [self._rows[number] for number in sorted(self._rows)]
         _write(table(TRIAL_COLUMNS, rows), self._out / TRIALS)
 
-    def _row(self, job: Job, outcome: Outcome) -> dict[str, Any]:
+    def _row(self, trial: Trial) -> dict[str, Any]:
+        job, outcome, reports = trial.job, trial.ended, trial.validations
+        assert outcome is not None
         metadata, model = self._context, job.run.model
         kind = get_family(job.run.family)
         counts = kind.count(model, job.run.train.batch_size, job.run.train)
-        last = outcome.reports[-1] if outcome.reports else None
+        last = trial.last
         row = {
             "number": job.number,
             "kind": job.kind,
@@ -155,7 +160,7 @@ class Tables(Callback):
             "inner_over_width": getattr(model, kind.lattice.inner_width) / getattr(model, kind.lattice.width),
             "flops_per_step": job.flops_per_step,
             "steps_planned": job.run.train.steps,
-            "objective": self._goals.first.value(outcome.reports),
+            "objective": self._goals.first.value(reports),
             "seed": job.run.seed,
             "architecture": architecture(job.run),
             "config": json.dumps(job.run.to_dict()),
@@ -165,25 +170,25 @@ class Tables(Callback):
         row |= metadata.provenance.columns()
         if last:
             read_test = any(name.startswith("test/") for name in last.metrics)
-            sequences = len(outcome.reports) * metadata.num_valid + read_test * metadata.num_test
+            sequences = len(reports) * metadata.num_valid + read_test * metadata.num_test
             row |= _spent(last) | last.metrics
             row["steps"] = last.step
             row["eval_flops"] = round(counts.eval_flops_per_batch / job.run.train.batch_size * sequences)
         if self._goals.several:
             columns = [OBJECTIVE_PREFIX + name for name in self._goals.names]
-            reached = self._goals.values(job.run, outcome.reports) or [None] * len(columns)
+            reached = self._goals.values(job.run, reports) or [None] * len(columns)
             row |= dict(zip(columns, reached, strict=True))
         values = space_values(job, metadata.value_names)
         return row | {PARAMETER_PREFIX + name: value for name, value in values.items()}
 
-    def _curve(self, job: Job, reports: Sequence[Report]) -> list[dict[str, Any]]:
+    def _curve(self, job: Job, reports: Sequence[Validation]) -> list[dict[str, Any]]:
         unread = _test_metrics(reports)
         return [
             {
                 "number": job.number,
                 "index": report.index,
                 "step": report.step,
-                "fraction": job.fraction(report),
+                "fraction": job.fraction_done(report),
                 "objective": self._goals.first.value(reports[: i + 1]),
                 **_spent(report),
                 **unread,
@@ -214,7 +219,7 @@ def _read(file: Path) -> pa.Table:
 
 
 def _revived_at(job: Job) -> int | None:
-    return job.revived[-1].index if job.revived else None
+    return job.resumed_from[-1].index if job.resumed_from else None
 
 
 def architecture(run: RunConfig) -> str:
@@ -222,14 +227,14 @@ def architecture(run: RunConfig) -> str:
     return json.dumps({"family": run.family, **run.model.architecture}, sort_keys=True)
 
 
-def _test_metrics(reports: Sequence[Report]) -> dict[str, None]:
+def _test_metrics(reports: Sequence[Validation]) -> dict[str, None]:
     """A null for each test metric. Polars and duckdb take a folder's files by the columns of the first one, so
     the curve of a job that never reads the test split has these columns, too."""
     valid = (name for report in reports for name in report.metrics if name.startswith("valid/"))
     return {name.replace("valid/", "test/", 1): None for name in valid}
 
 
-def _spent(report: Report) -> dict[str, Any]:
+def _spent(report: Validation) -> dict[str, Any]:
     return {
         "train_flops": report.train_flops,
         "train_seconds": report.train_seconds,

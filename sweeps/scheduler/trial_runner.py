@@ -1,189 +1,178 @@
-"""Between the plan and whoever runs its jobs: each job starts once, ends once, and is told of."""
+"""Between the scheduler and those who run its jobs: starts each job once, ends it once and notifies callbacks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from sweeps.callbacks.base import Callback
-from sweeps.events import Job, Outcome, Past, Report
-from sweeps.scheduler.event_log import Ended, Event, EventLog, Reported, Revived, Started
-
-if TYPE_CHECKING:
-    from sweeps.scheduler.scheduler import Done, Stop, Wait
+from sweeps.events import (
+    Ended,
+    Event,
+    Job,
+    Resumed,
+    SearchEnded,
+    Started,
+    TimeExpired,
+    Trial,
+    Validated,
+    Validation,
+)
+from sweeps.scheduler.event_log import EventLog
+from sweeps.scheduler.phases.base import Done, Wait
+from sweeps.scheduler.scheduler import Stop
+from sweeps.scheduler.state import SweepState
 
 
 class SchedulerProtocol(Protocol):
-    """What a dispatcher needs of a `sweeps.scheduler.scheduler.Scheduler`."""
+    """What a trial runner needs of a `Scheduler`."""
 
-    def next_job(self) -> Job | Wait | Done: ...
+    @property
+    def state(self) -> SweepState: ...
 
-    def report(self, number: int, report: Report) -> None: ...
+    def next(self) -> Job | Wait | Done | SearchEnded | TimeExpired: ...
+
+    def find_expiry(self) -> TimeExpired | None: ...
 
     def must_stop(self, number: int) -> Stop | None: ...
 
-    def end(self, number: int, outcome: Outcome) -> None: ...
+    def apply(self, event: Event) -> None: ...
 
 
 @dataclass
-class _Running:
-    job: Job
-    reports: list[Report] = field(default_factory=list)
-    started: bool = False
-    to_hand_out: bool = False
-    """Nobody runs it: its worker was lost, or the sweep was stopped."""
+class _Assignment:
+    """A running trial, as far as its worker is concerned."""
+
+    trial: Trial
+    has_reached_worker: bool = False
+    needs_worker: bool = False
+    """Its worker was lost, or the sweep was stopped."""
     num_faults: int = 0
 
 
 class TrialRunner:
-    """Hands out a plan's jobs, brings it their reports and tells it their ends, exactly once each.
+    """Hands out a scheduler's jobs, and turns what happens to them into events, each exactly once.
 
-    A pruned job that the plan gives again, revived, starts and ends once more, and goes on with its reports.
-
-    Who runs the jobs may tell of an end or a report as often as it likes: what comes after the first telling
-    is ignored.
+    An event is written to the log, then applied by the scheduler, then told to the callbacks. Who runs the jobs may
+    report an end or a validation as often as it likes: what comes after the first time is ignored.
 
     Args:
-        plan: who decides.
-        listeners: told after the plan; of a start before the first report.
-        ledger: written before the plan is told; None keeps nothing for a sweep that is stopped.
+        callbacks: of a start they learn before the first validation.
+        log: None keeps nothing for a sweep that is stopped.
         max_failures: how often a job whose machine failed it is handed out again.
     """
 
     def __init__(
         self,
-        plan: SchedulerProtocol,
-        listeners: Sequence[Callback] = (),
-        ledger: EventLog | None = None,
+        scheduler: SchedulerProtocol,
+        callbacks: Sequence[Callback] = (),
+        log: EventLog | None = None,
         max_failures: int = 0,
     ) -> None:
-        self._plan = plan
-        self._listeners = listeners
-        self._ledger = ledger
+        self._scheduler = scheduler
+        self._callbacks = callbacks
+        self._log = log
         self._max_failures = max_failures
-        self._running: dict[int, _Running] = {}
+        self._assigned: dict[int, _Assignment] = {}
 
-    def go_on(self, past: Iterable[Past]) -> None:
-        """Takes up the jobs of a sweep that was stopped: those that had not ended are handed out first."""
-        for one in past:
-            for listener in self._listeners:
-                listener.on_resumed_job(one)
-            if one.outcome is None:
-                running = _Running(one.job, list(one.reports), started=True, to_hand_out=True)
-                self._running[one.job.number] = running
-        for running in list(self._running.values()):
-            # Stopped after its last report was written down and before its end was.
-            if running.reports:
-                self._end_if_over(running)
+    def resume(self) -> None:
+        """Continue the trials of earlier sessions: those that had not ended are handed out first."""
+        trials = self._scheduler.state.trials.values()
+        for trial in trials:
+            for callback in self._callbacks:
+                callback.on_restore(trial)
+            if trial.is_running:
+                self._assigned[trial.number] = _Assignment(trial, has_reached_worker=True, needs_worker=True)
+        for assignment in list(self._assigned.values()):
+            # The sweep may have been stopped after a trial's last validation was logged and before its end was.
+            if assignment.trial.validations:
+                self._end_if_over(assignment.trial)
 
     @property
     def running(self) -> list[int]:
-        """Numbers of the jobs handed out and not ended, in the order of handing out."""
-        return list(self._running)
+        """Numbers of the jobs that are handed out and have not ended, in the order of handing out."""
+        return list(self._assigned)
 
     def next_job(self) -> Job | Wait | Done:
-        """A job that lost its worker, else what the plan says; a job counts as running from now on."""
-        for running in self._running.values():
-            if running.to_hand_out:
-                running.to_hand_out = False
-                return running.job
-        job = self._plan.next_job()
-        if isinstance(job, Job):
-            self._write(Revived(number=job.number) if job.revived else Started.of(job))
-            self._running[job.number] = _Running(job, list(job.revived))
-        return job
+        """Return a job that lost its worker, else what the scheduler decides. A job counts as running from now on."""
+        for assignment in self._assigned.values():
+            if assignment.needs_worker:
+                assignment.needs_worker = False
+                return assignment.trial.job
+        while isinstance(answer := self._scheduler.next(), SearchEnded | TimeExpired):
+            self._record(answer)
+        if isinstance(answer, Job):
+            self._record(Resumed(number=answer.number) if answer.resumed_from else Started.from_job(answer))
+            self._assigned[answer.number] = _Assignment(self._scheduler.state.trials[answer.number])
+        return answer
 
     def num_reported(self, number: int) -> int:
-        """Index of the last report that is known of a running job; 0 before the first."""
-        reports = self._running[number].reports
-        return reports[-1].index if reports else 0
+        """Return the index of the last known validation of a running job; 0 before the first."""
+        last = self._assigned[number].trial.last
+        return last.index if last else 0
 
-    def started(self, number: int) -> None:
-        """The job has reached a slot."""
-        running = self._running.get(number)
-        if running is not None and not running.started:
-            running.started = True
-            for listener in self._listeners:
-                listener.on_start(running.job)
+    def start(self, number: int) -> None:
+        """Take in that a job has reached its worker."""
+        assignment = self._assigned.get(number)
+        if assignment is not None and not assignment.has_reached_worker:
+            assignment.has_reached_worker = True
+            for callback in self._callbacks:
+                callback.on_start(assignment.trial)
 
-    def reported(self, number: int, report: Report) -> bool:
-        """Passes a report on.
+    def report(self, number: int, validation: Validation) -> bool:
+        """Take in a validation.
 
         Returns:
             Whether the job has ended with it, pruned or completed: stop it.
         """
-        running = self._running.get(number)
-        if running is None:
+        assignment = self._assigned.get(number)
+        if assignment is None:
             return True
-        self.started(number)
-        if report.index <= self.num_reported(number):
+        self.start(number)
+        if validation.index <= self.num_reported(number):
             return False
-        self._write(Reported(number=number, report=report))
-        running.reports.append(report)
-        self._plan.report(number, report)
-        for listener in self._listeners:
-            listener.on_report(running.job, report)
-        self._end_if_over(running)
-        return number not in self._running
+        self._record(Validated(number=number, validation=validation))
+        for callback in self._callbacks:
+            callback.on_validation(assignment.trial)
+        self._end_if_over(assignment.trial)
+        return number not in self._assigned
 
-    def failed(
-        self,
-        number: int,
-        error: str,
-        traceback: str | None = None,
-        observed_bytes: int | None = None,
-    ) -> None:
-        """The job has failed; the arguments are those of its `Outcome`."""
-        running = self._running.get(number)
-        if running is not None:
-            self.started(number)
-            self._end(
-                Outcome(
-                    status="failed",
-                    error=error,
-                    traceback=traceback,
-                    reports=tuple(running.reports),
-                    observed_bytes=observed_bytes,
-                ),
-                running,
-            )
-
-    def lost(self, number: int, reason: str) -> None:
-        """The job's machine has failed it: it is handed out again, `max_failures` times at most."""
-        running = self._running.get(number)
-        if running is None or running.to_hand_out:
+    def end(self, event: Ended) -> None:
+        """Take in the end of a job: a failure, as its worker reports it."""
+        assignment = self._assigned.get(event.number)
+        if assignment is None:
             return
-        running.num_faults += 1
-        if running.num_faults > self._max_failures:
-            times = f", {running.num_faults} times" if running.num_faults > 1 else ""
-            self.failed(number, reason + times)
+        self.start(event.number)
+        self._record(event)
+        del self._assigned[event.number]
+        for callback in self._callbacks:
+            callback.on_end(assignment.trial)
+
+    def lose(self, number: int, reason: str) -> None:
+        """Take in that a job's machine has failed it: it is handed out again, `max_failures` times at most."""
+        assignment = self._assigned.get(number)
+        if assignment is None or assignment.needs_worker:
+            return
+        assignment.num_faults += 1
+        if assignment.num_faults > self._max_failures:
+            times = f", {assignment.num_faults} times" if assignment.num_faults > 1 else ""
+            self.end(Ended(number=number, status="failed", error=reason + times))
         else:
-            running.to_hand_out = True
+            assignment.needs_worker = True
 
-    def _end_if_over(self, running: _Running) -> None:
-        reports = tuple(running.reports)
-        if reports[-1].index == running.job.run.train.num_reports:
-            self._end(Outcome(status="completed", reports=reports), running)
-        elif stop := self._plan.must_stop(running.job.number):
-            self._end(Outcome(status="pruned", error=stop.limit, reports=reports), running)
+    def _end_if_over(self, trial: Trial) -> None:
+        assert trial.last is not None
+        if trial.last.index == trial.job.run.train.num_reports:
+            self.end(Ended(number=trial.number, status="completed"))
+            return
+        if expired := self._scheduler.find_expiry():
+            self._record(expired)
+        if stop := self._scheduler.must_stop(trial.number):
+            self.end(Ended(number=trial.number, status="pruned", error=stop.limit))
 
-    def _end(self, outcome: Outcome, running: _Running) -> None:
-        job = running.job
-        self._write(
-            Ended(
-                number=job.number,
-                status=outcome.status,
-                error=outcome.error,
-                traceback=outcome.traceback,
-                observed_bytes=outcome.observed_bytes,
-            )
-        )
-        del self._running[job.number]
-        self._plan.end(job.number, outcome)
-        for listener in self._listeners:
-            listener.on_end(job, outcome)
-
-    def _write(self, event: Event) -> None:
-        if self._ledger is not None:
-            self._ledger.write(event)
+    def _record(self, event: Event) -> None:
+        """Write an event, then apply it: the log is never behind what has been decided on."""
+        if self._log is not None:
+            self._log.write(event)
+        self._scheduler.apply(event)

@@ -14,7 +14,7 @@ from hrm.config.errors import ConfigError, UnknownNameError
 from hrm.config.run_config import RunConfig
 from hrm.models.registry import get_family
 from sweeps.config import SweepConfig
-from sweeps.events import Report
+from sweeps.events import Validation
 from sweeps.search.pareto_front import Point, widest_first
 from sweeps.space.candidates import Candidates
 from sweeps.space.constraints import CONSTRAINTS, CostModel
@@ -69,7 +69,7 @@ class Objective:
         """What the verdict compares: the same metric on the test split."""
         return f"test/{self.metric.removeprefix('valid/')}"
 
-    def value(self, reports: Sequence[Report]) -> float | None:
+    def value(self, reports: Sequence[Validation]) -> float | None:
         """The objective after these reports; None where a number it needs is missing or not finite."""
         wanted = reports if self.over_curve else reports[-1:]
         values = [report.metrics.get(self.metric) for report in wanted]
@@ -78,7 +78,7 @@ class Objective:
             return None
         return math.fsum(numbers) / len(numbers)
 
-    def curve(self, reports: Sequence[Report]) -> dict[int, float]:
+    def curve(self, reports: Sequence[Validation]) -> dict[int, float]:
         """Return the objective after each report, by the report's index; reports without a value are left out."""
         values = ((report.index, self.value(reports[:i])) for i, report in enumerate(reports, 1))
         return {index: value for index, value in values if value is not None}
@@ -163,13 +163,13 @@ class Objectives:
     def names(self) -> list[str]:
         return [one.name for one in self.each]
 
-    def values(self, run: RunConfig, reports: Sequence[Report]) -> tuple[float, ...] | None:
+    def values(self, run: RunConfig, reports: Sequence[Validation]) -> tuple[float, ...] | None:
         """The objectives of a run after these reports; None where a metric is missing or not finite."""
         values = [one.value(run) if isinstance(one, Cost) else one.value(reports) for one in self.each]
         known = tuple(value for value in values if value is not None)
         return known if len(known) == len(values) else None
 
-    def curve(self, run: RunConfig, reports: Sequence[Report]) -> dict[int, list[float]]:
+    def curve(self, run: RunConfig, reports: Sequence[Validation]) -> dict[int, list[float]]:
         """Return the objectives after each report at which all of them are known, by the report's index."""
         indices = [report.index for report in reports]
         curves = [

@@ -79,6 +79,17 @@ class SweepStudy:
             if name not in self._study.user_attrs:
                 self._study.set_user_attr(name, value)
 
+    @staticmethod
+    def check(config: SweepConfig, candidates: Candidates) -> None:
+        """Check sampler, pruner and objectives, before there is a study.
+
+        Raises:
+            UserError: an unknown sampler, pruner, objective or option.
+        """
+        Objectives.of(config, candidates)
+        build_sampler(config, candidates, 0)
+        build_pruner(config.pruner, config.train.num_reports)
+
     def extend(self, config: SweepConfig) -> None:
         """Goes on under a configuration that differs in its limits only."""
         self._config = config
@@ -187,6 +198,8 @@ class SweepStudy:
         self, number: int, status: Status, values: Sequence[float] | None = None, error: str | None = None
     ) -> None:
         """Ends a trial. A pruned one keeps its last value, as Optuna has it; a failed one has none."""
+        if self._storage.get_trial(self._trial(number)._trial_id).state.is_finished():
+            return
         if error is not None:
             self._trial(number).set_user_attr(ERROR, error)
         self._study.tell(number, values if status == "completed" else None, STATES[status])

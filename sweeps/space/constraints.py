@@ -15,7 +15,7 @@ import numpy as np
 
 from hrm.config.errors import UnknownNameError
 from hrm.config.train_config import TrainConfig
-from hrm.data.sampling import finalise
+from hrm.data.sampling import mix_uint64
 from hrm.models.registry import Family
 from sweeps.config import BudgetConfig
 from sweeps.errors import BudgetError
@@ -36,7 +36,7 @@ def row_keys(columns: Mapping[str, Any]) -> np.ndarray:
     with np.errstate(over="ignore"):
         for name, column in columns.items():
             bits = _bits(column) if isinstance(column, np.ndarray) else np.array([_scalar_bits(column)])
-            total = total + finalise(bits ^ _digest(name))
+            total = total + mix_uint64(bits ^ _digest(name))
     return total
 
 

@@ -17,6 +17,7 @@ from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.space.candidates import Candidates
 from tests.sweeps.processes import start
+from tests.sweeps.search_cases import jobs_of, outcomes_of
 
 SPACE = """\
 question: Which width and learning rate?
@@ -58,8 +59,8 @@ def test_replayed_from_its_curves_a_real_sweep_makes_the_same_decisions(
         decision(row["number"], row["status"], row["steps"], values_of(row)) for row in rows(Path("found"))
     ]
     replayed = [
-        decision(number, outcome.status, outcome.reports[-1].step, plan.jobs[number].params)
-        for number, outcome in sorted(plan.outcomes.items())
+        decision(number, outcome.status, outcome.reports[-1].step, jobs_of(plan)[number].params)
+        for number, outcome in sorted(outcomes_of(plan).items())
     ]
     assert replayed == real
     assert {status for _, status, *_ in real} == {"completed", "pruned"}, "or it would show little"

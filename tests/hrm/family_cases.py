@@ -180,7 +180,7 @@ def kept_bytes(model: Model, batch: TensorBatch) -> int:
     saved: dict[int, Tensor] = {}
 
     def pack(tensor: Tensor) -> Tensor:
-        cast = {lent.untyped_storage().data_ptr() for lent in get_weight_copies(model)}
+        cast = {copy.untyped_storage().data_ptr() for copy in get_weight_copies(model)}
         if tensor.untyped_storage().data_ptr() not in apart | cast:
             saved[tensor.untyped_storage().data_ptr()] = tensor
         return tensor

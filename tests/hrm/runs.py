@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from hrm.training.trainer import ReportValues, Trainer
+from hrm.training.trainer import Trainer, Validation
 
 
-def all_reports(trainer: Trainer) -> list[ReportValues]:
+def all_reports(trainer: Trainer) -> list[Validation]:
     """Trains to the end."""
     reports = []
     while not trainer.finished:
-        reports.append(trainer.next_report())
+        reports.append(trainer.train_to_next_validation())
     return reports
 
 

@@ -1,4 +1,4 @@
-"""The count door: exact figures on stdout, one message and exit code 2 for what a user gets wrong."""
+"""`python -m hrm.count`: exact figures on stdout; one message and exit code 2 for an error of the user."""
 
 from __future__ import annotations
 
@@ -32,32 +32,34 @@ def test_a_preset(capsys: pytest.CaptureFixture[str]) -> None:
     for line in (
         "trainable 27,275,266",
         "puzzle embedding 512",
-        "both (what a budget bounds) 27,275,778 27.3M",
+        "total (what a budget bounds) 27,275,778 27.3M",
         "buffers (initial states) 1,024",
         "the size guide's estimate 27,275,776 -2",
-        "the size guide's claim ~25M exact is +9.1%",
+        "reported for base_default ~25M exact is +9.1%",
         "FLOPs, batch of 32",
         "Bytes of training on a CPU, batch of 32, bfloat16 forward",
     ):
         assert line in lines
 
 
-def test_the_guides_example_has_more_than_it_claims(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_example_of_the_guide_has_more_parameters_than_reported(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     text = counted(capsys, "hidden_size=384", "num_heads=6", "H_layers=3", "L_layers=3")
     assert "10,626,434" in text
     assert "~7–8M  exact is +32.8%" in text
 
 
-def test_the_guides_spelling_is_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_spelling_of_the_guide_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:
     plain = counted(capsys, "hidden_size=256", "num_heads=8", "vocab_size=20")
     guides = counted(capsys, "arch.hidden_size=256", "arch.num_heads=8", "arch.vocab_size=20")
     assert plain.splitlines()[1:] == guides.splitlines()[1:]
-    assert "vocabulary 20" in plain
+    assert "vocab_size=20" in plain
 
 
 def test_a_task_decides_sizes_unless_they_are_given(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "vocabulary 11, 36 cells" in counted(capsys, "preset=tiny_demo", "task=sudoku6")
-    assert "vocabulary 30, 16 cells" in counted(capsys, "task=sudoku4", "vocab_size=30")
+    assert "vocab_size=11 seq_len=36" in counted(capsys, "preset=tiny_demo", "task=sudoku6")
+    assert "vocab_size=30 seq_len=16" in counted(capsys, "task=sudoku4", "vocab_size=30")
 
 
 def test_batch_size_and_ema_count(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,33 +70,36 @@ def test_batch_size_and_ema_count(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_presets_are_all_listed_smallest_first_family_by_family(capsys: pytest.CaptureFixture[str]) -> None:
     blocks = counted(capsys, "presets").split("\n\n")
-    for family, block, exact_at in (("puzzle", blocks[0], 4), ("text", blocks[2], 6)):
+    for family, block, exact_at in (("puzzle", blocks[0], 8), ("text", blocks[2], 11)):
         rows = block.splitlines()[1:]
         assert sorted(row.split()[0] for row in rows) == list_presets(family)
         exact = [int(row.split()[exact_at].replace(",", "")) for row in rows]
         assert exact == sorted(exact)
     first = blocks[0].splitlines()[1].split()
-    assert first[:6] == ["tiny_demo", "128/4/1+1", "1x1", "~0.40M", "527,490", "+31.9%"]
+    assert first[:10] == ["tiny_demo", "128", "4", *"1111", "~0.40M", "527,490", "+31.9%"]
 
 
-def test_text_presets_show_what_was_claimed_and_what_is_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_presets_are_compared_with_what_was_reported(capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(counted(capsys, "presets").split())
-    assert "text_tiny_50m 384/6/8 6/2 256 32128 ~50M 50,398,872 +0.8% 38.2M" in text
-    assert "text_medium_350m 768/12/16 10/4 1024 32128 ~350M 329,094,960 -6.0%" in text
-    assert "text_large_1b 1536/24/24 12/5 2048 32128 ~1B 1,875,657,288 +87.6%" in text
+    assert (
+        "text_tiny_50m 384 6 8 1536 6 2 false 32128 256 ~50M 50,398,872 +0.8% 9.68T 3.01 GiB 2-4 GB yes"
+        in text
+    )
+    assert "text_medium_350m 768 12 16 3072 10 4 true 32128 1024 ~350M 329,094,960 -6.0%" in text
+    assert "text_large_1b 1536 24 24 6144 12 5 true 32128 2048 ~1B 1,875,657,288 +87.6%" in text
     assert "text_tiny_50m 312G 1-2 308 to 821 no: at least 154 times that" in text
-    assert "a floor: it takes 97 GB" in text
+    assert "at least: it takes 97 GB" in text
 
 
 def test_a_text_preset_and_its_own_batches(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [" ".join(line.split()) for line in counted(capsys, "preset=text_large_1b").splitlines()]
     for line in (
-        "both (what a budget bounds) 1,875,657,288 1.88G",
-        "the document's claim ~1B exact is +87.6%",
+        "total (what a budget bounds) 1,875,657,288 1.88G",
+        "reported for text_large_1b ~1B exact is +87.6%",
         "FLOPs, batch of 8 (2 of them a step)",
     ):
         assert line in lines
-    assert "vocabulary 258" in counted(capsys, "preset=text_tiny_50m", "task=text")
+    assert "vocab_size=258" in counted(capsys, "preset=text_tiny_50m", "task=text")
     assert "batch of 3 (5 of them" in counted(capsys, "family=text", "batch_size=3", "accumulation=5")
 
 

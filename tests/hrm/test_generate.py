@@ -1,4 +1,4 @@
-"""The door that continues a prompt, on a run that the door of training left."""
+"""`python -m hrm.generate` on a run of `python -m hrm.train`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parity door on the golden files, on spoilt copies of them, and on what is no golden file."""
+"""`python -m hrm.parity` on the golden files, on spoilt copies of them, and on other files."""
 
 import json
 import re

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import optuna
 
 from benchmarks.simulator import Simulation, Simulator, Slowness, Train
 from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
+from sweeps.events import Job, SessionStarted, Validation
+from sweeps.scheduler.resume_overrides import read_limits
 from sweeps.scheduler.scheduler import Scheduler
+from sweeps.scheduler.state import SweepState
 from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.pruners import PRUNERS
 from sweeps.space.candidates import Candidates
@@ -108,17 +111,49 @@ def simulate(
     return Simulator(TrialRunner(plan), train or SyntheticCurves(world=1), slots, slowness).run()
 
 
+class HasState(Protocol):
+    state: SweepState
+
+
+class Outcome(NamedTuple):
+    """How a trial ended, and what it had reported."""
+
+    status: str
+    error: str | None
+    reports: tuple[Validation, ...]
+
+
+def jobs_of(plan: HasState) -> dict[int, Job]:
+    """Return all jobs by number, in the order of starting."""
+    return {number: trial.job for number, trial in plan.state.trials.items()}
+
+
+def outcomes_of(plan: HasState) -> dict[int, Outcome]:
+    """Return how the trials ended, by number."""
+    return {
+        number: Outcome(trial.ended.status, trial.ended.error, tuple(trial.validations))
+        for number, trial in plan.state.trials.items()
+        if trial.ended
+    }
+
+
+def extend(plan: Scheduler, config: SweepConfig) -> None:
+    """Go on with the limits of another configuration, as a resumed sweep does."""
+    for one in (plan._config, config) if plan.state.session is None else (config,):
+        plan.apply(SessionStarted(limits=read_limits(one), slots=1, memory_bytes=None))
+
+
 def decisions(plan: Scheduler) -> list[tuple[Any, ...]]:
-    """All that a plan decided and learned: every job in full, how it ended and what it reported, by number."""
-    numbers = sorted(plan.jobs)
-    return [(plan.jobs[number], plan.outcomes[number], plan.trial_numbers.get(number)) for number in numbers]
+    """Return all that was decided and learned: every job in full, how it ended and what it reported, by number."""
+    jobs, outcomes = jobs_of(plan), outcomes_of(plan)
+    return [(jobs[number], outcomes[number], plan.trial_numbers.get(number)) for number in sorted(jobs)]
 
 
 def study_of(plan: Scheduler) -> optuna.Study:
     """Optuna's own view of the search."""
-    return plan._search.study._study
+    return plan.study._study
 
 
 def search_jobs(plan: Scheduler) -> list[int]:
     """Numbers of the search jobs, in the order of starting."""
-    return [number for number, job in plan.jobs.items() if job.kind == "search"]
+    return [trial.number for trial in plan.state.of_kind("search")]

@@ -18,9 +18,8 @@ from hrm.data.base import Batch, Dataset, Split
 from sweeps.analysis.statistics import TEST_NAME
 from sweeps.callbacks.base import Callback
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
-from sweeps.events import Job, Report
-from sweeps.report.blocks import Figure, Widget
-from sweeps.report.blocks import Report as ReportDocument
+from sweeps.events import Job, Validation
+from sweeps.report.blocks import Figure, Report, Widget
 from sweeps.report.charts.chart import Chart
 from sweeps.results import metadata as setting
 from sweeps.results.metadata import SweepMetadata
@@ -59,7 +58,7 @@ class Puzzles(Dataset):
     def __init__(self, num_valid: int = 400, num_test: int = 1000) -> None:
         self.valid, self.test = _split(num_valid), _split(num_test)
 
-    def train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
+    def get_train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
         raise AssertionError("curves are made up here, nothing is trained")
 
 
@@ -130,7 +129,7 @@ def multiply(out: Path, num: int) -> None:
     pq.write_table(table(TRIAL_COLUMNS, rows), out / "trials.parquet")
 
 
-def collect_charts(report: ReportDocument) -> dict[str, Chart]:
+def collect_charts(report: Report) -> dict[str, Chart]:
     """Return the charts of a report by name, those that Markdown shows instead of a widget included."""
     blocks = [block for section in report.sections for block in section.blocks]
     blocks += [inner for block in blocks if isinstance(block, Widget) for inner in block.instead]
@@ -142,9 +141,9 @@ def drive(dispatcher: TrialRunner, curve: Curve) -> None:
     Simulator(dispatcher, lambda job, index: make_report(job, index, curve), slots=2).run()
 
 
-def make_report(job: Job, index: int, curve: Curve = plausible) -> Report:
+def make_report(job: Job, index: int, curve: Curve = plausible) -> Validation:
     """The job's report at an index, from 1."""
-    step = job.run.train.report_steps()[index - 1]
+    step = job.run.train.list_report_steps()[index - 1]
     blank = curve(job, step / job.run.train.steps)
     metrics: dict[str, float | None] = {"train/loss": 2.5 * (1 - blank), "train/lm_loss": None}
     metrics |= {"valid/" + name: value for name, value in _scores(blank).items()}
@@ -153,7 +152,7 @@ def make_report(job: Job, index: int, curve: Curve = plausible) -> Report:
     flops = job.flops_per_step * step
     last = index == job.run.train.num_reports
     answers = made_up_answers(job) if last and job.keep_model else None
-    return Report(index=index, step=step, train_flops=flops, train_seconds=flops / 2e10,
+    return Validation(index=index, step=step, train_flops=flops, train_seconds=flops / 2e10,
                   eval_seconds=0.1 * index, metrics=metrics, answers=answers)  # fmt: skip
 
 

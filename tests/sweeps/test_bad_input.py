@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hrm.system.device import available_devices
+from hrm.system.device import list_devices
 from sweeps.cli.compose import Groups
 from tests.sweeps.door_cases import call, contents
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = "space=depth_vs_width"
 TEXT = "space=text_h_update_period"
-LACKING = "mps" if "cuda" in available_devices() else "cuda"
+LACKING = "mps" if "cuda" in list_devices() else "cuda"
 """No machine has both."""
 
 

@@ -15,7 +15,6 @@ import yaml
 
 from sweeps.cli.compose import sweep_config
 from sweeps.results.tables import read_trials
-from sweeps.scheduler import event_log as ledger
 from tests.sweeps.processes import descendants, start
 from tests.sweeps.test_faults import by_turns, check_told_once, found
 
@@ -62,10 +61,6 @@ def undisturbed(out: Path) -> Path:
     run = values.pop("run")
     by_turns(sweep_config({**run, "space": {"name": "mine", **values}, "sampler": {"name": "tpe"}}), out)
     return out
-
-
-def events(out: Path) -> list[ledger.Event]:
-    return list(ledger.read(out / ledger.FILE_NAME))
 
 
 def checkpoint_files(storage: Path) -> dict[int, Path]:

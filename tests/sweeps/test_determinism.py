@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks.simulator import Slowness
 from benchmarks.synthetic_curves import SyntheticCurves
-from sweeps.events import Job, Report
+from sweeps.events import Job, Validation
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.search.constrained_sampler import REJECTED
 from sweeps.search.pruners import PRUNERS
@@ -22,6 +22,7 @@ from tests.sweeps.search_cases import (
     PRUNER_SECTIONS,
     UNLISTED_SPACE,
     decisions,
+    jobs_of,
     make_plan,
     search_jobs,
     simulate,
@@ -31,7 +32,7 @@ from tests.sweeps.search_cases import (
 CURVES = SyntheticCurves(world=3, noise=0.05)
 
 
-def sometimes_failing(job: Job, index: int) -> Report:
+def sometimes_failing(job: Job, index: int) -> Validation:
     """Every seventh job fails, at a report that depends on the job: some before their first."""
     if job.number % 7 == 3 and index > job.number % 3:
         raise RuntimeError("out of memory")
@@ -96,10 +97,10 @@ def test_the_search_is_not_blind_to_its_results() -> None:
     for world in (3, 4):
         plan = make_plan(2, num_trials=9)
         simulate(plan, 2, SyntheticCurves(world))
-        plans.append([plan.jobs[number].params for number in search_jobs(plan)])
+        plans.append([jobs_of(plan)[number].params for number in search_jobs(plan)])
     assert plans[0][:3] == plans[1][:3] and plans[0] != plans[1]
 
 
 def test_another_seed_gives_another_search() -> None:
     first, second = (sweep(2, None, seed=seed) for seed in (0, 1))
-    assert [job.params for job in first.jobs.values()] != [job.params for job in second.jobs.values()]
+    assert [job.params for job in jobs_of(first).values()] != [job.params for job in jobs_of(second).values()]

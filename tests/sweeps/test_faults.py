@@ -6,7 +6,6 @@ adds as many sweeps that are hit once each, anywhere between their first job and
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import re
@@ -30,14 +29,14 @@ from hrm.data.registry import open_task
 from sweeps.analysis.statistics import TEST_NAME
 from sweeps.cli.compose import sweep_config
 from sweeps.config import SweepConfig
-from sweeps.events import Outcome, Report
+from sweeps.events import Ended, Resumed, Started, Validated, Validation
 from sweeps.execution import trial
 from sweeps.results import metadata as setting
 from sweeps.results.tables import Tables, read_curves, read_trials
-from sweeps.scheduler import event_log as ledger
+from sweeps.scheduler.event_log import FILE_NAME, read_events
 from sweeps.scheduler.resume import restore
 from sweeps.scheduler.scheduler import Done, Wait
-from sweeps.scheduler.stopping import stopwatch
+from sweeps.scheduler.stopping import start_clock
 from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.storage import JOURNAL
 from sweeps.space.candidates import Candidates
@@ -75,12 +74,11 @@ def by_turns(config: SweepConfig, out: Path) -> None:
     """The same sweep in this process, with neither Ray nor faults."""
     task = sweep_task(config)
     candidates = Candidates(config, open_task(task).model_fields)
-    plan, past, book = restore(out, config, candidates, slots=2, memory_bytes=None, clock=stopwatch())
-    assert past == []
+    plan, log = restore(out, config, candidates, slots=2, memory_bytes=None, clock=start_clock())
     metadata = setting.describe(config, candidates, plan, open_task(task), [], TEST_NAME)
     running: dict[int, Any] = {}
-    with closing(book):
-        dispatcher = TrialRunner(plan, [Tables(out, metadata, plan.trial_numbers.get)], book)
+    with closing(log):
+        dispatcher = TrialRunner(plan, [Tables(out, metadata, plan.trial_numbers.get)], log)
         while True:
             job = dispatcher.next_job() if len(running) < 2 else None
             if isinstance(job, Done):
@@ -90,21 +88,21 @@ def by_turns(config: SweepConfig, out: Path) -> None:
                     if told(dispatcher, number, next(messages)):
                         del running[number]
             else:
-                running[job.number] = trial.run(job, num_reported=len(job.revived))
+                running[job.number] = trial.run(job, num_reported=len(job.resumed_from))
 
 
-def told(dispatcher: TrialRunner, number: int, message: Report | Outcome) -> bool:
-    if isinstance(message, Report):
-        return dispatcher.reported(number, message)
-    dispatcher.failed(number, message.error or "", message.traceback, message.observed_bytes)
+def told(dispatcher: TrialRunner, number: int, message: Validation | Ended) -> bool:
+    if isinstance(message, Validation):
+        return dispatcher.report(number, message)
+    dispatcher.end(message)
     return True
 
 
 def sweep_task(config: SweepConfig) -> Any:
     from hrm.config.schema import build_config
-    from hrm.data.registry import task_kind
+    from hrm.data.registry import get_task_kind
 
-    return build_config(task_kind(config.task["name"]).config_class, config.task, "task")
+    return build_config(get_task_kind(config.task["name"]).config_class, config.task, "task")
 
 
 def found(out: Path) -> dict[str, Any]:
@@ -121,15 +119,16 @@ def found(out: Path) -> dict[str, Any]:
 
 
 def check_told_once(out: Path) -> None:
-    """No job was started or revived, nor a report or an end of it taken, a second time."""
-    lines = [json.loads(line) for line in (out / ledger.FILE_NAME).read_text().splitlines()]
-    events = [line for line in lines if line["event"] != "session"]
+    """No job was started or resumed, nor a validation or an end of it taken, a second time."""
+    events = [event for event in read_events(out / FILE_NAME) if hasattr(event, "number")]
     keys = Counter(
-        (e["event"], e["number"], e.get("report", {}).get("index"), e.get("status")) for e in events
+        (type(event), event.number, event.validation.index if isinstance(event, Validated) else None)
+        for event in events
+        if not isinstance(event, Ended)
     )
     assert set(keys.values()) == {1}
-    ends = Counter(e["number"] for e in events if e["event"] == "ended")
-    assert ends == Counter(e["number"] for e in events if e["event"] in ("started", "revived"))
+    ends = Counter(event.number for event in events if isinstance(event, Ended))
+    assert ends == Counter(event.number for event in events if isinstance(event, Started | Resumed))
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +208,7 @@ def check(out: Path, uninterrupted: Path) -> None:
 
 
 def num_lines(folder: Path) -> int:
-    path = folder / ledger.FILE_NAME
+    path = folder / FILE_NAME
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
@@ -268,7 +267,7 @@ def fill_a_limited_file(space: Path, folder: Path) -> str:
     process = start(f"space={space}", f"out={folder / 'out'}")
     while num_lines(folder / "out") < 20:
         still_runs(process)
-    size = (folder / "out" / ledger.FILE_NAME).stat().st_size + 100
+    size = (folder / "out" / FILE_NAME).stat().st_size + 100
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))
     _, err = process.communicate(timeout=300)
     assert process.returncode == 2, err

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hrm.config.run_config import RunConfig
-from sweeps.events import Job, Report
+from sweeps.events import Job, Validation
 
 
 def job(**train: Any) -> Job:
@@ -16,15 +16,15 @@ def job(**train: Any) -> Job:
                flops_per_step=100)  # fmt: skip
 
 
-def report(step: int, train_flops: int) -> Report:
-    return Report(
+def report(step: int, train_flops: int) -> Validation:
+    return Validation(
         index=1, step=step, train_flops=train_flops, train_seconds=0.0, eval_seconds=0.0, metrics={}
     )
 
 
 def test_a_fraction_of_the_steps() -> None:
-    assert job().fraction(report(step=10, train_flops=900)) == pytest.approx(0.25)
+    assert job().fraction_done(report(step=10, train_flops=900)) == pytest.approx(0.25)
 
 
 def test_a_fraction_of_the_flops_where_these_end_the_run() -> None:
-    assert job(max_flops=4000).fraction(report(step=60, train_flops=3000)) == pytest.approx(0.75)
+    assert job(max_flops=4000).fraction_done(report(step=60, train_flops=3000)) == pytest.approx(0.75)

@@ -13,9 +13,10 @@ import yaml
 from hrm.config.schema import read_yaml, write_yaml
 from sweeps.cli.resume import read
 from sweeps.config import StopConfig
+from sweeps.events import SessionStarted
 from sweeps.results import output_dir as output
-from sweeps.scheduler.event_log import FILE_NAME, EventLog, Session
-from sweeps.scheduler.resume import check
+from sweeps.scheduler.event_log import FILE_NAME, EventLog
+from sweeps.scheduler.resume_overrides import check_overrides
 from tests.sweeps.door_cases import call, contents
 from tests.sweeps.test_sweep import SPACE
 
@@ -82,13 +83,13 @@ def test_time_counts_anew_and_may_be_less(here: Path) -> None:
     stored = read(["resume=found", "stop.hours=1"])
     assert stored.stop.hours == 1
     for hours in (0.5, 2, None):
-        check(stored, dataclasses.replace(stored, stop=StopConfig(hours=hours)))
+        check_overrides(stored, dataclasses.replace(stored, stop=StopConfig(hours=hours)))
 
 
-def test_an_extension_counts_from_where_the_ledger_says_the_sweep_was_to_go(here: Path) -> None:
-    ledger = EventLog(here / "found" / FILE_NAME)
-    ledger.write(
-        Session(
+def test_an_extension_counts_from_where_the_log_says_the_sweep_was_to_go(here: Path) -> None:
+    log = EventLog(here / "found" / FILE_NAME)
+    log.write(
+        SessionStarted(
             limits={
                 "num_trials": 6,
                 "baseline.trials": None,
@@ -103,7 +104,7 @@ def test_an_extension_counts_from_where_the_ledger_says_the_sweep_was_to_go(here
             memory_bytes=None,
         )
     )
-    ledger.close()
+    log.close()
     assert read(["resume=found", "extend=2"]).num_trials == 8
 
 

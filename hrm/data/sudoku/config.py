@@ -99,7 +99,7 @@ MILLISECONDS: dict[str, dict[int, float]] = {
 MINIMAL_MILLISECONDS = {"sudoku4": 0.06, "sudoku6": 0.29, "sudoku9": 4.6}
 
 
-def estimated_seconds(config: SudokuConfig) -> float:
+def estimate_seconds(config: SudokuConfig) -> float:
     """Core seconds that it takes to generate the set: all its puzzles, on one core like the one measured."""
     if config.clues is None:
         each = MINIMAL_MILLISECONDS[config.name]

@@ -14,11 +14,11 @@ import numpy as np
 from hrm.config.errors import DataError
 from hrm.config.validation import at_least, check, each
 from hrm.data.base import TaskKind, make_absolute
-from hrm.data.cache import cached
-from hrm.data.sampling import random_bits
+from hrm.data.cache import get_or_build
+from hrm.data.sampling import draw_random_bits
 from hrm.data.sudoku import dataset as sudoku_dataset
 from hrm.data.sudoku.dataset import SPLITS, SudokuDataset
-from hrm.data.sudoku.grid import ClassSplitter, Grid, are_solutions, fingerprints
+from hrm.data.sudoku.grid import ClassSplitter, Grid, are_solutions, compute_class_ids
 
 GRID = Grid(3, 3)
 HEADER = ["source", "question", "answer", "rating"]
@@ -68,7 +68,7 @@ def sample_rows(
     num_rows = 0
     for rows in _blocks(path, progress):
         puzzles, solutions = _parse(rows, path)
-        ranks = random_bits(seed, np.arange(num_rows, num_rows + len(rows.lines)))
+        ranks = draw_random_bits(seed, np.arange(num_rows, num_rows + len(rows.lines)))
         num_rows += len(rows.lines)
         wanted = np.asarray(rows.ratings) >= (min_rating or 0)
         kept.append((ranks[wanted], puzzles[wanted], solutions[wanted]))
@@ -230,7 +230,7 @@ def prepare(config: SudokuCsvConfig, progress: Progress | None = None) -> Path:
     def build(folder: Path) -> None:
         sudoku_dataset.save_splits(_divide(config, files, progress), folder)
 
-    return cached("sudoku_csv", key, build)
+    return get_or_build("sudoku_csv", key, build)
 
 
 def _files(path: Path) -> list[Path]:
@@ -253,8 +253,10 @@ def _divide(config: SudokuCsvConfig, files: list[Path], progress: Progress | Non
         )
     most = math.ceil(SPARE * sum(sizes.values()))
     puzzles, solutions = sample_rows(files[0], most, config.min_rating, config.data_seed, progress)
-    prints = fingerprints(puzzles, GRID)
-    fresh = ~np.isin(prints, fingerprints(fixed["test"][0], GRID)) if fixed else np.ones(len(prints), bool)
+    prints = compute_class_ids(puzzles, GRID)
+    fresh = (
+        ~np.isin(prints, compute_class_ids(fixed["test"][0], GRID)) if fixed else np.ones(len(prints), bool)
+    )
     puzzles, solutions = puzzles[fresh], solutions[fresh]
     splitter = ClassSplitter({name: min(size, max(1, len(puzzles))) for name, size in sizes.items()})
     splitter.offer(puzzles, prints[fresh])
@@ -269,7 +271,7 @@ def _divide(config: SudokuCsvConfig, files: list[Path], progress: Progress | Non
 
 
 def _counted_fields(config: SudokuCsvConfig) -> dict[str, int]:
-    return sudoku_dataset.model_fields(GRID.num_cells)
+    return sudoku_dataset.get_model_fields(GRID.num_cells)
 
 
 SUDOKU_CSV = TaskKind(

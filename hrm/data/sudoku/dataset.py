@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from hrm.data.base import Batch, Dataset, Split
-from hrm.data.cache import content_fingerprint
-from hrm.data.sampling import epoch_order, step_generator, take_from_epochs
+from hrm.data.cache import compute_fingerprint
+from hrm.data.sampling import create_step_generator, shuffle_epoch, take_from_epochs
 from hrm.data.sudoku.grid import GRIDS, Grid
 
 
-def random_cell_maps(grid: Grid, num: int, rng: np.random.Generator) -> np.ndarray:
+def draw_cell_maps(grid: Grid, num: int, rng: np.random.Generator) -> np.ndarray:
     """For `num` random symmetries, the cell that each cell takes its content from; int [num, cells].
 
     Permutes bands, rows within bands, stacks and columns within stacks, and transposes with chance 1/2 where
@@ -36,7 +36,7 @@ def _random_lines(num_blocks: int, block_size: int, num: int, rng: np.random.Gen
     return (blocks[:, :, None] * block_size + within).reshape(num, -1)
 
 
-def random_digit_maps(grid: Grid, num: int, rng: np.random.Generator) -> np.ndarray:
+def draw_digit_maps(grid: Grid, num: int, rng: np.random.Generator) -> np.ndarray:
     """`num` random relabellings: new digit by old digit, blank 0 kept; int [num, size + 1]."""
     maps = np.zeros((num, grid.size + 1), np.int64)
     maps[:, 1:] = rng.random((num, grid.size)).argsort(axis=1) + 1
@@ -57,8 +57,8 @@ def augment(
     Returns:
         Two int arrays [P, cells].
     """
-    cell_maps = random_cell_maps(grid, len(puzzles), rng)
-    digit_maps = random_digit_maps(grid, len(puzzles), rng)
+    cell_maps = draw_cell_maps(grid, len(puzzles), rng)
+    digit_maps = draw_digit_maps(grid, len(puzzles), rng)
     return tuple(  # type: ignore[return-value]
         np.take_along_axis(digit_maps, np.take_along_axis(grids, cell_maps, axis=1).astype(np.intp), axis=1)
         for grids in (puzzles, solutions)
@@ -71,7 +71,7 @@ BLANK_TOKEN = 1
 SPLITS = ("train", "valid", "test")
 
 
-def model_fields(num_cells: int) -> dict[str, int]:
+def get_model_fields(num_cells: int) -> dict[str, int]:
     """What puzzles of that many cells decide of a model."""
     return {"vocab_size": VOCAB_SIZE, "seq_len": num_cells, "num_puzzle_identifiers": 1}
 
@@ -100,21 +100,21 @@ class SudokuDataset(Dataset):
         self._inputs, self._labels = _load(folder, "train")
         self.valid, self.test = (_split(folder, name) for name in ("valid", "test"))
         self.grid = GRIDS[self._inputs.shape[1]]
-        self.model_fields = model_fields(self.grid.num_cells)
-        self.fingerprint = content_fingerprint(folder)
+        self.model_fields = get_model_fields(self.grid.num_cells)
+        self.fingerprint = compute_fingerprint(folder)
 
     @property
     def num_train(self) -> int:
         """Base training puzzles, before augmentation."""
         return len(self._inputs)
 
-    def train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
+    def get_train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
         chosen = take_from_epochs(
-            step, batch_size, self.num_train, lambda epoch: epoch_order(seed, epoch, self.num_train)
+            step, batch_size, self.num_train, lambda epoch: shuffle_epoch(seed, epoch, self.num_train)
         )
         inputs, labels = self._inputs[chosen], self._labels[chosen]
         if self.config.augment:
-            puzzles, solutions = augment(inputs - 1, labels - 1, self.grid, step_generator(seed, step))
+            puzzles, solutions = augment(inputs - 1, labels - 1, self.grid, create_step_generator(seed, step))
             inputs, labels = puzzles + 1, solutions + 1
         return {
             "inputs": inputs.astype(np.int32),

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from hrm.data.sampling import random_bits
+from hrm.data.sampling import draw_random_bits
 from hrm.data.sudoku.grid import Grid
 from hrm.data.sudoku.solver import (
+    are_solvable,
     are_solved,
-    have_solution,
+    decode_states,
+    encode_states,
+    find_tightest_cells,
     propagate,
-    select,
-    tightest_cells,
-    to_bits,
-    to_digits,
+    select_states,
 )
 
 VERSION = 1
@@ -25,7 +25,7 @@ VERSION = 1
 _FILL, _DIG = 1, 2
 
 
-def generate(
+def generate_puzzles(
     grid: Grid, num_clues: int | None, seed: int, indices: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Puzzles and solutions for those of `indices` that reach `num_clues`.
@@ -43,9 +43,9 @@ def generate(
     Returns:
         puzzles uint8 [Q, cells] with 0 for blank, and solutions uint8 [Q, cells], Q <= P, in order.
     """
-    solutions = random_solutions(grid, seed, indices)
-    order = random_bits(seed, _DIG, indices[None, :], np.arange(grid.num_cells)[:, None]).argsort(axis=0)
-    is_clue = dig(solutions, order, grid, num_clues)
+    solutions = draw_solutions(grid, seed, indices)
+    order = draw_random_bits(seed, _DIG, indices[None, :], np.arange(grid.num_cells)[:, None]).argsort(axis=0)
+    is_clue = remove_clues(solutions, order, grid, num_clues)
     if num_clues is not None:
         reached = is_clue.sum(axis=0) == num_clues
         solutions, is_clue = solutions[:, reached], is_clue[:, reached]
@@ -53,7 +53,7 @@ def generate(
     return np.ascontiguousarray(puzzles.T), np.ascontiguousarray(solutions.T)
 
 
-def random_solutions(grid: Grid, seed: int, indices: np.ndarray) -> np.ndarray:
+def draw_solutions(grid: Grid, seed: int, indices: np.ndarray) -> np.ndarray:
     """Complete grids, uint8 [cells, P]: random digits in tightest cells, begun again at a contradiction."""
     solutions = np.zeros((grid.num_cells, len(indices)), np.uint8)
     attempts = np.zeros(len(indices), np.int64)
@@ -71,22 +71,22 @@ def _fill_once(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Solutions uint8 [cells, Q] of the attempts that met no contradiction, and their positions int [Q]."""
     cells = np.arange(grid.num_cells)[:, None]
-    draws = random_bits(seed, _FILL, indices[None, :], attempts[None, :], cells)
+    draws = draw_random_bits(seed, _FILL, indices[None, :], attempts[None, :], cells)
     tie_break = (draws >> np.uint64(56)).astype(np.uint8)
-    states = to_bits(np.zeros((grid.num_cells, len(indices)), np.uint8), grid)
+    states = encode_states(np.zeros((grid.num_cells, len(indices)), np.uint8), grid)
     where = np.arange(len(indices))
     finished: list[tuple[np.ndarray, np.ndarray]] = []
     while where.size:
         columns = np.arange(where.size)
-        chosen = tightest_cells(states, tie_break[:, where])
+        chosen = find_tightest_cells(states, tie_break[:, where])
         states[chosen, columns] = _random_bit(states[chosen, columns], draws[chosen, where])
         states, alive = propagate(states, grid)
         where = where[alive]
         full = are_solved(states)
-        finished.append((select(states, full), where[full]))
-        states, where = select(states, ~full), where[~full]
+        finished.append((select_states(states, full), where[full]))
+        states, where = select_states(states, ~full), where[~full]
     solved = np.concatenate([part for part, _ in finished], axis=1)
-    return to_digits(solved), np.concatenate([part for _, part in finished])
+    return decode_states(solved), np.concatenate([part for _, part in finished])
 
 
 def _random_bit(choices: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -97,7 +97,7 @@ def _random_bit(choices: np.ndarray, draws: np.ndarray) -> np.ndarray:
     return choices & (~choices + np.uint16(1))
 
 
-def dig(solutions: np.ndarray, order: np.ndarray, grid: Grid, num_clues: int | None) -> np.ndarray:
+def remove_clues(solutions: np.ndarray, order: np.ndarray, grid: Grid, num_clues: int | None) -> np.ndarray:
     """Which cells stay clues, bool [cells, P].
 
     Args:
@@ -107,7 +107,7 @@ def dig(solutions: np.ndarray, order: np.ndarray, grid: Grid, num_clues: int | N
         num_clues: stop at this many; None tries every cell.
     """
     every_digit = np.uint16((1 << grid.size) - 1)
-    bits = to_bits(solutions, grid)
+    bits = encode_states(solutions, grid)
     is_clue = np.ones(solutions.shape, bool)
     num_left = np.full(solutions.shape[1], grid.num_cells)
     working = np.arange(solutions.shape[1])
@@ -120,7 +120,7 @@ def dig(solutions: np.ndarray, order: np.ndarray, grid: Grid, num_clues: int | N
         states = np.where(is_clue[:, working], bits[:, working], every_digit)
         # The puzzle without this clue has a second solution exactly when one differs in this very cell.
         states[tried, np.arange(working.size)] = every_digit ^ bits[tried, working]
-        spared = ~have_solution(states, grid)
+        spared = ~are_solvable(states, grid)
         is_clue[tried[spared], working[spared]] = False
         num_left[working[spared]] -= 1
     return is_clue

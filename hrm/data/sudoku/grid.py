@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from hrm.data.sampling import mix, random_bits
+from hrm.data.sampling import draw_random_bits, hash_uint64
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ ROUNDS = 4
 
 _BLOCK = 4096
 _CLUE, _BLANK, _ROW, _COLUMN, _BOX, _LINE, _BLOCK_OF_LINES, _DIGIT, _WHOLE = (
-    random_bits(0, name) for name in range(9)
+    draw_random_bits(0, name) for name in range(9)
 )
 _BOX_AXES, _ROW_AXES, _COLUMN_AXES = (1, 3), (1,), (0,)
 
 
-def fingerprints(puzzles: np.ndarray, grid: Grid) -> np.ndarray:
+def compute_class_ids(puzzles: np.ndarray, grid: Grid) -> np.ndarray:
     """The fingerprint of each puzzle.
 
     Args:
@@ -109,29 +109,29 @@ def _refine(cells: np.ndarray, grid: Grid) -> np.ndarray:
         for _ in range(ROUNDS):
             rows = _lines(colours, _ROW_AXES, grid.num_bands, _ROW)
             columns = _lines(colours, _COLUMN_AXES, grid.num_stacks, column_name)
-            boxes = mix(mix(grid.boxes(colours)).sum(axis=_BOX_AXES, dtype=np.uint64) ^ _BOX)
+            boxes = hash_uint64(hash_uint64(grid.boxes(colours)).sum(axis=_BOX_AXES, dtype=np.uint64) ^ _BOX)
             of_digit = _of_digits(colours, digits, clues, size)
             lines = rows[:, None] + columns[None, :]
             around = (grid.boxes(lines) + boxes[:, None, :, None]).reshape(colours.shape)
-            colours = mix(colours ^ mix(around + of_digit))
-        return mix(mix(colours ^ _WHOLE).sum(axis=(0, 1), dtype=np.uint64))
+            colours = hash_uint64(colours ^ hash_uint64(around + of_digit))
+        return hash_uint64(hash_uint64(colours ^ _WHOLE).sum(axis=(0, 1), dtype=np.uint64))
 
 
 def _lines(colours: np.ndarray, axes: tuple[int, ...], num_blocks: int, name: np.ndarray) -> np.ndarray:
     """Colours uint64 [size, P] of rows or columns, each with its band or stack mixed in."""
-    lines = mix(mix(colours ^ _LINE).sum(axis=axes, dtype=np.uint64) ^ name)
+    lines = hash_uint64(hash_uint64(colours ^ _LINE).sum(axis=axes, dtype=np.uint64) ^ name)
     by_block = lines.reshape(num_blocks, -1, lines.shape[-1])
-    blocks = mix(mix(by_block ^ _BLOCK_OF_LINES).sum(axis=1, dtype=np.uint64))
-    return mix((by_block ^ blocks[:, None]) + name).reshape(lines.shape)
+    blocks = hash_uint64(hash_uint64(by_block ^ _BLOCK_OF_LINES).sum(axis=1, dtype=np.uint64))
+    return hash_uint64((by_block ^ blocks[:, None]) + name).reshape(lines.shape)
 
 
 def _of_digits(colours: np.ndarray, digits: np.ndarray, clues: np.ndarray, size: int) -> np.ndarray:
     """For each cell the colour of its digit: of all cells that hold the same; 0 where blank. uint64."""
-    mixed = mix(colours ^ _DIGIT)
+    mixed = hash_uint64(colours ^ _DIGIT)
     of_digit = np.zeros_like(colours)
     for digit in range(1, size + 1):
         holds = digits == digit
-        colour = mix(np.where(holds, mixed, np.uint64(0)).sum(axis=(0, 1), dtype=np.uint64))
+        colour = hash_uint64(np.where(holds, mixed, np.uint64(0)).sum(axis=(0, 1), dtype=np.uint64))
         of_digit += np.where(holds, colour, np.uint64(0))
     return np.where(clues, of_digit, np.uint64(0))
 
@@ -160,9 +160,9 @@ class ClassSplitter:
         """Puzzles still wanted, over all splits."""
         return sum(self.sizes[name] - len(members) for name, members in self.chosen.items())
 
-    def offer(self, puzzles: np.ndarray, fingerprints: np.ndarray) -> None:
-        """Takes what fits of `puzzles` [P, cells] with `fingerprints` uint64 [P]."""
-        for puzzle, fingerprint in zip(puzzles, fingerprints.tolist()):
+    def offer(self, puzzles: np.ndarray, class_ids: np.ndarray) -> None:
+        """Takes what fits of `puzzles` [P, cells] with `class_ids` uint64 [P]."""
+        for puzzle, fingerprint in zip(puzzles, class_ids.tolist()):
             self._offer_one(puzzle.tobytes(), fingerprint)
             self._num_offered += 1
 

@@ -14,14 +14,14 @@ WIDEST = 8192
 """Most states searched at once; bounds memory, not results."""
 
 
-def to_bits(digits: np.ndarray, grid: Grid) -> np.ndarray:
+def encode_states(digits: np.ndarray, grid: Grid) -> np.ndarray:
     """States of `digits` [cells, P] (0 is blank): a clue's own bit, every digit where blank."""
     every_digit = (1 << grid.size) - 1
     clue = np.left_shift(1, np.maximum(digits, 1).astype(np.uint16) - 1)
     return np.where(digits == 0, every_digit, clue).astype(np.uint16)
 
 
-def to_digits(bits: np.ndarray) -> np.ndarray:
+def decode_states(bits: np.ndarray) -> np.ndarray:
     """Digits uint8 of solved states, of any shape."""
     return np.bitwise_count(bits - 1).astype(np.uint8) + 1
 
@@ -36,7 +36,7 @@ def are_solved(states: np.ndarray) -> np.ndarray:
     return np.asarray(is_single(states).all(axis=0))
 
 
-def select(states: np.ndarray, kept: np.ndarray) -> np.ndarray:
+def select_states(states: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """The states where `kept` bool [P] holds. Contiguous, as indexing the last axis would not be."""
     return np.compress(kept, states, axis=1)
 
@@ -59,9 +59,9 @@ def propagate(states: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
         moved = (after != states).any(axis=0)
         rests = ~dead & ~moved
         if rests.any():
-            at_rest.append((select(after, rests), where[rests]))
+            at_rest.append((select_states(after, rests), where[rests]))
         moving = ~dead & moved
-        states, where = select(after, moving), where[moving]
+        states, where = select_states(after, moving), where[moving]
     if not at_rest:
         return states, where
     positions = np.concatenate([part for _, part in at_rest])
@@ -94,7 +94,7 @@ def _once_and_twice(members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return once, twice
 
 
-def tightest_cells(states: np.ndarray, tie_break: np.ndarray | None = None) -> np.ndarray:
+def find_tightest_cells(states: np.ndarray, tie_break: np.ndarray | None = None) -> np.ndarray:
     """For each state an open cell with the fewest digits left, int [P].
 
     Args:
@@ -108,14 +108,14 @@ def tightest_cells(states: np.ndarray, tie_break: np.ndarray | None = None) -> n
     return rank.argmin(axis=0)
 
 
-def have_solution(states: np.ndarray, grid: Grid) -> np.ndarray:
+def are_solvable(states: np.ndarray, grid: Grid) -> np.ndarray:
     """Whether each state can be completed; bool [P]."""
     found = np.zeros(states.shape[1], bool)
     pending = [(states, np.arange(states.shape[1]))]
     while pending:
         states, owners = pending.pop()
         open_question = ~found[owners]
-        states, owners = select(states, open_question), owners[open_question]
+        states, owners = select_states(states, open_question), owners[open_question]
         if owners.size > WIDEST:
             pending.append((states[:, WIDEST:], owners[WIDEST:]))
             states, owners = states[:, :WIDEST], owners[:WIDEST]
@@ -125,14 +125,14 @@ def have_solution(states: np.ndarray, grid: Grid) -> np.ndarray:
         found[owners[solved]] = True
         stuck = ~solved
         if stuck.any():
-            pending.append(_branch(select(states, stuck), owners[stuck]))
+            pending.append(_branch(select_states(states, stuck), owners[stuck]))
     return found
 
 
 def _branch(states: np.ndarray, owners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Two states for each: a tightest cell takes its lowest digit, or does not."""
     columns = np.arange(owners.size)
-    cells = tightest_cells(states)
+    cells = find_tightest_cells(states)
     choices = states[cells, columns]
     lowest = choices & (~choices + np.uint16(1))
     taken, refused = states.copy(), states.copy()

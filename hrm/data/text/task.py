@@ -12,18 +12,18 @@ import numpy as np
 
 from hrm.config.errors import DataError
 from hrm.data.base import Batch, Dataset, Split, TaskKind
-from hrm.data.cache import cached, content_fingerprint, file_checksum
-from hrm.data.sampling import epoch_generator, take_from_epochs
+from hrm.data.cache import compute_fingerprint, get_or_build, hash_file
+from hrm.data.sampling import create_epoch_generator, take_from_epochs
 from hrm.data.text.config import BPE, TextConfig
-from hrm.data.text.corpus import HELD_OUT, Corpus, divide, open_corpus, texts
+from hrm.data.text.corpus import HELD_OUT, Corpus, iterate_documents, open_corpus, split_documents
 from hrm.data.text.tokenizers import (
     FILE,
     ByteTokenizer,
     FileTokenizer,
     TextTokenizer,
-    given_file,
+    find_tokenizer_file,
     read_tokenizer,
-    trained_file,
+    train_tokenizer_file,
 )
 
 TRAIN = "train.bin"
@@ -32,29 +32,29 @@ ABOUT = "about.json"
 FIELDS = ("inputs", "labels", "label_bytes")
 
 
-def num_windows(num_tokens: int, seq_len: int) -> int:
+def count_windows(num_tokens: int, seq_len: int) -> int:
     """Sequences that a stream of tokens holds, each with the token after it as its last label."""
     return (num_tokens - 1) // seq_len
 
 
 @lru_cache(maxsize=4)
-def window_starts(seed: int, epoch: int, num_tokens: int, seq_len: int) -> np.ndarray:
+def shuffle_windows(seed: int, epoch: int, num_tokens: int, seq_len: int) -> np.ndarray:
     """Where the sequences of an epoch start, in the order in which they are seen; int64 [windows].
 
     They lie side by side from a random place on, another in each epoch, so that every token stands at every
     position of a sequence in the long run.
     """
-    count = epoch_windows(num_tokens, seq_len)
-    rng = epoch_generator(seed, epoch)
+    count = count_epoch_windows(num_tokens, seq_len)
+    rng = create_epoch_generator(seed, epoch)
     first = rng.integers(0, num_tokens - 1 - count * seq_len, endpoint=True)
     starts = first + seq_len * rng.permutation(count)
     starts.flags.writeable = False
     return starts
 
 
-def epoch_windows(num_tokens: int, seq_len: int) -> int:
+def count_epoch_windows(num_tokens: int, seq_len: int) -> int:
     """Sequences of an epoch: one fewer than fit, where there are more, leaves room for a random start."""
-    return max(1, num_windows(num_tokens, seq_len) - 1)
+    return max(1, count_windows(num_tokens, seq_len) - 1)
 
 
 class TextDataset(Dataset):
@@ -72,8 +72,8 @@ class TextDataset(Dataset):
         self._tokens = np.memmap(folder / TRAIN, about["dtype"], mode="r")
         self.model_fields = {"vocab_size": about["vocab_size"], "seq_len": config.seq_len}
         self.valid, self.test = (_split(folder, name) for name in HELD_OUT)
-        self.fingerprint = content_fingerprint(folder)
-        self.num_train_sequences = epoch_windows(self.num_train, config.seq_len)
+        self.fingerprint = compute_fingerprint(folder)
+        self.num_train_sequences = count_epoch_windows(self.num_train, config.seq_len)
 
     @property
     def num_train(self) -> int:
@@ -85,13 +85,13 @@ class TextDataset(Dataset):
         path = self.folder / FILE
         return FileTokenizer(path, str(path)) if path.exists() else ByteTokenizer()
 
-    def train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
+    def get_train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
         length = self.config.seq_len
         starts = take_from_epochs(
             step,
             batch_size,
-            epoch_windows(self.num_train, length),
-            lambda epoch: window_starts(seed, epoch, self.num_train, length),
+            count_epoch_windows(self.num_train, length),
+            lambda epoch: shuffle_windows(seed, epoch, self.num_train, length),
         )
         windows = self._tokens[starts[:, None] + np.arange(length + 1)].astype(np.int32)
         return {"inputs": windows[:, :-1], "labels": windows[:, 1:]}
@@ -115,20 +115,20 @@ def prepare(config: TextConfig, progress: Callable[[int, int], None] | None = No
     Raises:
         DataError: the text, the tokenizer or the network is missing or malformed, or there is too little text.
     """
-    file = given_file(config)
+    file = find_tokenizer_file(config)
     corpus = open_corpus(config, progress)
     division = {
         "corpus": corpus.fingerprint,
         "held_out": [config.valid_fraction, config.test_fraction, config.data_seed],
     }
-    splits = divide(corpus, config)
+    splits = split_documents(corpus, config)
     if config.tokenizer == BPE:
-        file = trained_file(config, division, texts(corpus, splits["train"]))
+        file = train_tokenizer_file(config, division, iterate_documents(corpus, splits["train"]))
     tokenizer = read_tokenizer(config, file)
     key = {
         "version": VERSION,
         **division,
-        "tokenizer": config.tokenizer if file is None else file_checksum(file),
+        "tokenizer": config.tokenizer if file is None else hash_file(file),
         "vocab_size": config.counted_vocab_size or tokenizer.size,
         "sizes": [config.seq_len, config.valid_sequences, config.test_sequences],
     }
@@ -147,7 +147,7 @@ def prepare(config: TextConfig, progress: Callable[[int, int], None] | None = No
         about = {"vocab_size": vocab_size, "dtype": dtype.str, "num_tokens": num_tokens}
         (folder / ABOUT).write_text(json.dumps(about))
 
-    return cached("text", key, build)
+    return get_or_build("text", key, build)
 
 
 def _stream(
@@ -157,7 +157,7 @@ def _stream(
     end = np.array([tokenizer.end], np.int64)
     nothing = np.zeros(1, np.int64)
     yield end, nothing
-    for text in texts(corpus, numbers):
+    for text in iterate_documents(corpus, numbers):
         tokens, sizes = tokenizer.encode(text)
         yield np.concatenate([tokens, end]), np.concatenate([sizes, nothing])
 
@@ -191,7 +191,7 @@ def _held_out(
     parts = list(_stream(corpus, numbers, tokenizer))
     tokens, sizes = (np.concatenate(column) for column in zip(*parts))
     _check_length(name, len(tokens), config)
-    windows = num_windows(len(tokens), config.seq_len)
+    windows = count_windows(len(tokens), config.seq_len)
     chosen = np.linspace(0, windows - 1, min(most, windows)).round().astype(np.int64)
     positions = chosen[:, None] * config.seq_len + np.arange(config.seq_len)
     label_bytes = sizes[positions + 1].sum(axis=1)
@@ -203,7 +203,7 @@ def _held_out(
 
 
 def _check_length(name: str, num_tokens: int, config: TextConfig) -> None:
-    if num_windows(num_tokens, config.seq_len) < 1:
+    if count_windows(num_tokens, config.seq_len) < 1:
         raise DataError(
             f"task text: {name} split", f"{num_tokens:,} tokens",
             f"is shorter than one sequence of task.seq_len={config.seq_len} and the token after it",

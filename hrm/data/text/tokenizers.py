@@ -11,7 +11,7 @@ import numpy as np
 
 from hrm.config.errors import DataError
 from hrm.data import hub
-from hrm.data.cache import cached
+from hrm.data.cache import get_or_build
 from hrm.data.text.config import BPE, BYTE_VOCABULARY, BYTES, NUM_SPECIALS, TextConfig
 
 VERSION = 1
@@ -110,7 +110,7 @@ def _bytes_between(ends: np.ndarray, text: str) -> np.ndarray:
     return np.diff(stops, prepend=0)
 
 
-def given_file(config: TextConfig) -> Path | None:
+def find_tokenizer_file(config: TextConfig) -> Path | None:
     """The file of the tokenizer that a config names; None for bytes and for an encoding of the corpus.
 
     Raises:
@@ -124,7 +124,7 @@ def given_file(config: TextConfig) -> Path | None:
     return path
 
 
-def trained_file(config: TextConfig, train_key: dict[str, Any], train_texts: Iterable[bytes]) -> Path:
+def train_tokenizer_file(config: TextConfig, train_key: dict[str, Any], train_texts: Iterable[bytes]) -> Path:
     """The file of the encoding of a corpus, trained on the first call.
 
     Args:
@@ -135,7 +135,7 @@ def trained_file(config: TextConfig, train_key: dict[str, Any], train_texts: Ite
     size = config.counted_vocab_size
     assert size is not None
     key = {"version": VERSION, "vocab_size": size, **train_key}
-    return cached("text_bpe", key, lambda folder: train_bpe(train_texts, size, folder / FILE)) / FILE
+    return get_or_build("text_bpe", key, lambda folder: train_bpe(train_texts, size, folder / FILE)) / FILE
 
 
 def read_tokenizer(config: TextConfig, file: Path | None) -> TextTokenizer:

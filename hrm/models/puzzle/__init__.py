@@ -9,8 +9,9 @@ from hrm.models.registry import Family
 
 FAMILY = Family(
     name="puzzle",
+    tasks="puzzle",
     config_class=PuzzleHRMConfig,
-    model_class="PuzzleHRM",
+    model_class="hrm.models.puzzle.model:PuzzleHRM",
     count=count,
     count_arrays=count_arrays,
     lattice=Lattice(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from hrm.config.lattice import Lattice
 from hrm.models.registry import Family
 from hrm.models.text.config import RULES, TextHRMConfig
-from hrm.models.text.counting import count, count_arrays
+from hrm.models.text.counting import count, count_arrays, fewest_training_flops
 
 FAMILY = Family(
     name="text",
+    tasks="text",
     config_class=TextHRMConfig,
-    model_class="TextHRM",
+    model_class="hrm.models.text.model:TextHRM",
     count=count,
     count_arrays=count_arrays,
     lattice=Lattice(
@@ -25,5 +26,5 @@ FAMILY = Family(
         ),
     ),
     metrics=("loss", "perplexity", "bits_per_byte", "accuracy", "steps"),
-    adaptive=True,
+    min_flops_per_step=fewest_training_flops,
 )  # fmt: skip

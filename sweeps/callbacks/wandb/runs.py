@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
@@ -16,7 +16,7 @@ from typing import Any
 
 from sweeps.callbacks.base import Callback
 from sweeps.callbacks.wandb.session import Session, one_line, tags
-from sweeps.events import Job, Outcome, Past, Report
+from sweeps.events import Job, Trial, Validation
 from sweeps.results.tables import space_values
 
 DRAIN_SECONDS = 120.0
@@ -27,7 +27,7 @@ DRAIN_SECONDS = 120.0
 class _Open:
     run: Any
     job: Job
-    reports: list[Report] = field(default_factory=list)
+    validations: list[Validation] = field(default_factory=list)
 
 
 class WandbRuns(Callback):
@@ -45,29 +45,27 @@ class WandbRuns(Callback):
         self._thread = threading.Thread(target=self._work, name="wandb-runs", daemon=True)
         self._thread.start()
 
-    def on_resumed_job(self, past: Past) -> None:
-        if past.outcome is None:
-            self._go_on(past.job, past.reports)
+    def on_restore(self, trial: Trial) -> None:
+        if trial.is_running:
+            self.on_start(trial)
 
-    def on_start(self, job: Job) -> None:
-        self._go_on(job, job.revived)
+    def on_start(self, trial: Trial) -> None:
+        self._calls.put(partial(self._start, trial.job))
+        for validation in trial.validations:
+            self._calls.put(partial(self._log, trial.number, validation))
 
-    def on_report(self, job: Job, report: Report) -> None:
-        self._calls.put(partial(self._log, job.number, report))
+    def on_validation(self, trial: Trial) -> None:
+        self._calls.put(partial(self._log, trial.number, trial.validations[-1]))
 
-    def on_end(self, job: Job, outcome: Outcome) -> None:
-        self._calls.put(partial(self._end, job.number, outcome.status, outcome.error))
+    def on_end(self, trial: Trial) -> None:
+        assert trial.ended is not None
+        self._calls.put(partial(self._end, trial.number, trial.ended.status, trial.ended.error))
 
     def close(self) -> None:
         self._calls.put(None)
         self._thread.join(DRAIN_SECONDS)
         if self._thread.is_alive():
             self._session.give_up(f"still had runs to write after {DRAIN_SECONDS:.0f} s; they were left")
-
-    def _go_on(self, job: Job, reports: Sequence[Report]) -> None:
-        self._calls.put(partial(self._start, job))
-        for report in reports:
-            self._calls.put(partial(self._log, job.number, report))
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
@@ -111,19 +109,20 @@ class WandbRuns(Callback):
             "space_hash": metadata.space_hash,
         }
 
-    def _log(self, number: int, report: Report) -> None:
+    def _log(self, number: int, validation: Validation) -> None:
         opened = self._open[number]
-        opened.reports.append(report)
-        if report.index < opened.run.step:
+        opened.validations.append(validation)
+        if validation.index < opened.run.step:
             return  # a job that a stop had cut off makes its first reports again
         spent = {
-            name: getattr(report, name) for name in ("step", "train_flops", "train_seconds", "eval_seconds")
+            name: getattr(validation, name)
+            for name in ("step", "train_flops", "train_seconds", "eval_seconds")
         }
-        fraction = opened.job.fraction(report)
-        objective = self._session.metadata.goal.value(opened.reports)
-        row = {**spent, "fraction": fraction, "objective": objective, **report.metrics}
+        fraction = opened.job.fraction_done(validation)
+        objective = self._session.metadata.goal.value(opened.validations)
+        row = {**spent, "fraction": fraction, "objective": objective, **validation.metrics}
         known = {key: value for key, value in row.items() if value is not None}
-        opened.run.log(known, step=report.index, commit=True)
+        opened.run.log(known, step=validation.index, commit=True)
 
     def _end(self, number: int, status: str, error: str | None) -> None:
         opened = self._open.pop(number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from hrm.system.units import format_flops
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.charts.chart import Axis, Chart, Layer, Lines, Panel, Points
 from sweeps.report.charts.layers import (
@@ -15,7 +16,7 @@ from sweeps.report.charts.layers import (
     format_metric,
     get_objective,
 )
-from sweeps.report.format import format_flops, format_score
+from sweeps.report.format import format_score
 from sweeps.results.schema import OBJECTIVE_PREFIX, Row
 from sweeps.search.objectives import Objective
 

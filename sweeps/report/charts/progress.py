@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hrm.system.units import format_flops
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.charts.chart import (
     STATUS_COLOURS,
@@ -18,7 +19,7 @@ from sweeps.report.charts.chart import (
     Points,
 )
 from sweeps.report.charts.layers import build_metric_axis, choose_arm_colours, describe_trial
-from sweeps.report.format import format_flops, format_score
+from sweeps.report.format import format_score
 from sweeps.results.schema import Row
 
 Curve = tuple[list[float], list[float]]

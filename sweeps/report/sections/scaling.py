@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from hrm.system.units import format_flops
 from sweeps.analysis.comparison import Verdict
 from sweeps.analysis.scaling import (
     AXES,
@@ -23,7 +24,6 @@ from sweeps.report.format import (
     NONE,
     format_count,
     format_estimate,
-    format_flops,
     format_interval,
     format_prediction,
 )

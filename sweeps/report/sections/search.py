@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hrm.system.units import format_flops
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text, Widget, list_figures
 from sweeps.report.charts import pareto, progress, shape
@@ -11,7 +12,6 @@ from sweeps.report.charts.dimensions import build_brush_data, build_parallel_coo
 from sweeps.report.format import (
     NONE,
     format_count,
-    format_flops,
     format_percent,
     format_score,
     format_seconds,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from hrm.config.errors import UnknownNameError
 from hrm.config.run_config import qualify
+from hrm.system.units import format_flops
 from sweeps.analysis.comparison import Arm, Comparison
 from sweeps.analysis.statistics import MAX_SEEDS
 from sweeps.analysis.sweep_folder import SweepFolder
@@ -14,7 +15,6 @@ from sweeps.report.charts.comparison import build_confirmed
 from sweeps.report.format import (
     NONE,
     format_count,
-    format_flops,
     format_interval,
     format_p_value,
     format_percent,
@@ -189,7 +189,7 @@ def _build_arms_table(folder: SweepFolder) -> Table:
             str(len(arm.get_scores("objective"))),
             format_count(arm.params),
             format_percent(arm.fullness) + (" iso" if arm.iso_parameter else ""),
-            format_flops(arm.train_flops),
+            NONE if arm.train_flops is None else format_flops(arm.train_flops),
             format_arm_values(folder, arm),
         ]
         for arm in folder.comparisons.arms

@@ -1,4 +1,4 @@
-"""The presets that a search is held against: which fit, and at which learning rates they are trained."""
+"""The presets that a search is compared with: which of them fit, and the learning rates they are trained at."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hrm.config.presets import list_presets
 from hrm.models.registry import get_family
 from sweeps.config import SweepConfig
-from sweeps.events import Job
+from sweeps.events import Job, Kind
+from sweeps.scheduler.phases.base import QueuePhase, measures_latency
+from sweeps.scheduler.state import SweepState
 from sweeps.search.seeds import baseline_seed
 from sweeps.space.candidates import LEARNING_RATE, Candidate, Candidates, PresetFit
 
@@ -16,7 +18,7 @@ from sweeps.space.candidates import LEARNING_RATE, Candidate, Candidates, Preset
 def choose_presets(
     names: Iterable[str] | None, candidates: Candidates, memory_bytes: int | None
 ) -> tuple[dict[str, Candidate], list[PresetFit]]:
-    """The presets to train as baselines, by name, and those left out with the reason.
+    """Return the presets to train as baselines, by name, and those left out with the reason.
 
     Args:
         names: presets to consider; None is every one of the sweep's family.
@@ -32,7 +34,7 @@ def choose_presets(
         misfit = place.misfit
         if misfit is None:
             preset = candidates.preset(name)
-            misfit = _too_large(preset, memory_bytes) or _repeats(preset, chosen)
+            misfit = _describe_memory_excess(preset, memory_bytes) or _describe_twin(preset, chosen)
         if misfit is None:
             chosen[name] = preset
         else:
@@ -40,31 +42,69 @@ def choose_presets(
     return chosen, left_out
 
 
-def baseline_jobs(config: SweepConfig, candidates: Candidates, presets: Iterable[str]) -> Iterator[Job]:
-    """Their jobs, numbered from 0: every preset at its first rate, then at its second, ..."""
-    rates = spread_rates(candidates.learning_rates, num_baseline_trials(config))
-    runs = [(name, rate, round_index) for rate, round_index in rates for name in presets]
-    for number, (name, rate, round_index) in enumerate(runs):
-        preset = candidates.preset(name, rate)
-        yield Job(
-            number=number,
-            kind="baseline",
-            arm=name,
-            params={**preset.values, LEARNING_RATE: rate},
-            run=dataclasses.replace(preset.run, seed=baseline_seed(config.seed, round_index)),
-            num_params=preset.num_params,
-            flops_per_step=preset.flops_per_step,
-        )
-
-
 def num_baseline_trials(config: SweepConfig) -> int:
-    """Trials of each preset: a quarter of the search, at least 3, unless told otherwise."""
+    """Return the trials of each preset: `baseline.trials`, or a quarter of the search but at least 3."""
     return config.baseline.trials or max(3, -(-config.num_trials // 4))
 
 
+class BaselinePhase(QueuePhase):
+    """Trains every preset at its first learning rate, then every preset at its second, and so on.
+
+    Its jobs depend on nothing, and so fill the workers that a deterministic search leaves idle while it waits for a
+    slow trial.
+
+    Args:
+        presets: by name.
+    """
+
+    kind: Kind = "baseline"
+
+    def __init__(self, config: SweepConfig, candidates: Candidates, presets: Mapping[str, Candidate]) -> None:
+        super().__init__()
+        self._candidates, self._presets = candidates, presets
+        self.all_jobs = list(self._make_jobs(config))
+        """Of all sessions, numbered from 0 in the first."""
+        self._jobs = self.all_jobs
+
+    def extend(self, config: SweepConfig, first_number: int) -> list[Job]:
+        """Add the trials that a longer search asks for, numbered from above all other jobs, and return them."""
+        more = list(self._make_jobs(config))[len(self.all_jobs) :]
+        more = [dataclasses.replace(job, number=first_number + i) for i, job in enumerate(more)]
+        self.all_jobs += more
+        return more
+
+    def count_expected(self, state: SweepState) -> int:
+        """Return the number of baseline jobs, started or not."""
+        return len(self.all_jobs)
+
+    def describe_rest(self, state: SweepState) -> str | None:
+        """Return a phrase for the jobs that have not started; None if there are none."""
+        num = sum(job.number not in state.trials for job in self.all_jobs)
+        return f"{num} baseline trials" if num else None
+
+    def _make_jobs(self, config: SweepConfig) -> Iterator[Job]:
+        rates = spread_rates(self._candidates.learning_rates, num_baseline_trials(config))
+        runs = [(name, rate, round_index) for rate, round_index in rates for name in self._presets]
+        for number, (name, rate, round_index) in enumerate(runs):
+            preset = self._candidates.preset(name, rate)
+            yield Job(
+                number=number,
+                kind=self.kind,
+                arm=name,
+                params={**preset.values, LEARNING_RATE: rate},
+                run=dataclasses.replace(preset.run, seed=baseline_seed(config.seed, round_index)),
+                num_params=preset.num_params,
+                flops_per_step=preset.flops_per_step,
+                measure_latency=measures_latency(config),
+            )
+
+
 def spread_rates(rates: Sequence[float], num: int) -> list[tuple[float, int]]:
-    """`num` of the rates, each with the round in which it comes: the middle first, then always the one that
-    lies farthest from those taken, so that few trials still span the grid. Further rounds repeat the order.
+    """Return `num` of the rates, each with its round: the middle one first, then always the one that is farthest from
+    those taken, so that even a few trials span the grid. Further rounds repeat the order.
+
+    >>> spread_rates([1e-4, 3e-4, 1e-3], 4)
+    [(0.0003, 0), (0.0001, 0), (0.001, 0), (0.0003, 1)]
     """
     taken = [(len(rates) - 1) // 2]
     while len(taken) < len(rates):
@@ -73,7 +113,7 @@ def spread_rates(rates: Sequence[float], num: int) -> list[tuple[float, int]]:
     return [(rates[taken[i % len(taken)]], i // len(taken)) for i in range(num)]
 
 
-def _too_large(preset: Candidate, memory_bytes: int | None) -> str | None:
+def _describe_memory_excess(preset: Candidate, memory_bytes: int | None) -> str | None:
     run = preset.run
     needed = get_family(run.family).count(run.model, run.train.batch_size, run.train).total_bytes
     if memory_bytes is None or needed <= memory_bytes:
@@ -81,7 +121,7 @@ def _too_large(preset: Candidate, memory_bytes: int | None) -> str | None:
     return f"needs {needed / 2**30:.2f} GiB of memory, a trial has {memory_bytes / 2**30:.2f} GiB"
 
 
-def _repeats(preset: Candidate, chosen: Mapping[str, Candidate]) -> str | None:
+def _describe_twin(preset: Candidate, chosen: Mapping[str, Candidate]) -> str | None:
     for name, other in chosen.items():
         if other.architecture == preset.architecture:
             return f"the same model as {name} under this sweep's rules"

@@ -1,15 +1,17 @@
-"""After the search: which configurations are rerun on fresh seeds, and as which jobs."""
+"""Confirmation: the best configurations and the baselines are trained again on fresh seeds, and tested."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from sweeps.config import SweepConfig
-from sweeps.events import Job, Outcome, Report
+from sweeps.events import Job, Kind, Trial, Validation
+from sweeps.scheduler.phases.base import QueuePhase
+from sweeps.scheduler.state import SweepState
 from sweeps.search.objectives import Objective, Objectives
 from sweeps.search.seeds import confirmation_seeds
 from sweeps.space.candidates import LEARNING_RATE, Candidate
@@ -17,14 +19,14 @@ from sweeps.space.candidates import LEARNING_RATE, Candidate
 
 @dataclass(frozen=True, kw_only=True)
 class Finalist:
-    """One configuration of the confirmation.
+    """One configuration that is confirmed.
 
     Args:
         name: `trial 7`, or a preset's name.
-        job: the search or baseline job that it reruns.
+        job: the search, baseline or random job that it repeats.
         objective: what that job reached; the mean where its configuration was trained more than once.
-        preset: for a finalist, the baseline whose architecture it has, if any: its win credits the learning
-            rate only.
+        preset: for a search trial, the baseline that has the same architecture, if any: if it wins, only its learning
+            rate is better.
     """
 
     name: str
@@ -33,126 +35,161 @@ class Finalist:
     preset: str | None = None
 
 
-def choose_finalists(
-    config: SweepConfig,
-    objectives: Objectives,
-    jobs: Mapping[int, Job],
-    outcomes: Mapping[int, Outcome],
-    searched: Mapping[int, Candidate],
-    presets: Mapping[str, Candidate],
-) -> tuple[list[Finalist], list[str]]:
-    """What is confirmed, finalists first, and in sentences what is missing; nothing without finalists.
+class ConfirmPhase(QueuePhase):
+    """Trains every finalist on the first fresh seed, then every finalist on the second, and so on.
 
     Args:
-        searched: the candidate of each search job.
         presets: the candidate of each baseline.
+        get_candidate: returns the candidate of a search job by its number.
+        count_search: returns the number of search trials that are expected.
+
+    Attributes:
+        finalists: what is confirmed, search trials first; empty until the search has ended.
+        notes: what is missing, in sentences.
     """
+
+    kind: Kind = "confirm"
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        objectives: Objectives,
+        presets: Mapping[str, Candidate],
+        get_candidate: Callable[[int], Candidate],
+        count_search: Callable[[SweepState], int],
+    ) -> None:
+        super().__init__()
+        self._config, self._objectives, self._presets = config, objectives, presets
+        self._get_candidate, self._count_search = get_candidate, count_search
+        self.finalists: list[Finalist] = []
+        self.notes: list[str] = []
+
+    def make_jobs(self, state: SweepState) -> Sequence[Job]:
+        """Choose the finalists, and make their jobs without those of earlier sessions."""
+        if self._config.confirm.finalists == 0:
+            return []
+        best = self._choose_search_trials(state)
+        baselines = choose_baselines(self._objectives.first, state.of_kind("baseline"))
+        random = choose_random(self._objectives, state.of_kind("random"))
+        self.finalists = best + baselines + random
+        self.notes = [] if best else ["No search trial was completed: only the baselines are confirmed."]
+        confirmed = {finalist.name for finalist in baselines}
+        self.notes += [
+            f"Every trial of the baseline {name} failed: it is not confirmed."
+            for name in self._presets
+            if name not in confirmed
+        ]
+        made = [trial.job for trial in state.of_kind(self.kind)]
+        return list(make_confirmations(self._config, self.finalists, state.next_number, made))
+
+    def extend(self, config: SweepConfig) -> None:
+        """Choose again, after a longer search."""
+        self._config, self._jobs, self._num_seen = config, None, 0
+        self.finalists, self.notes = [], []
+
+    def count_expected(self, state: SweepState) -> int:
+        """Return the number of jobs; an upper bound before the finalists are chosen."""
+        num_made = len(state.of_kind(self.kind))
+        waiting = self.num_waiting(state)
+        if waiting is not None:
+            return num_made + waiting
+        num = count_finalists(self._config, self._count_search(state), len(self._presets))
+        return num_made + num * self._config.confirm.seeds
+
+    def describe_rest(self, state: SweepState) -> str | None:
+        """Return a phrase for the jobs that have not started; None if there are none."""
+        waiting = self.num_waiting(state)
+        is_open = waiting is None and self._config.confirm.finalists > 0
+        return "confirmations" if waiting or is_open else None
+
+    def _choose_search_trials(self, state: SweepState) -> list[Finalist]:
+        """Return the best completed configurations of the search, as `Objectives.best` orders them.
+
+        A configuration with replicates counts with their mean, under the name of its first completed trial.
+        """
+        twins = {candidate.architecture: name for name, candidate in self._presets.items()}
+        found: dict[str, dict[int, tuple[float, ...]]] = defaultdict(dict)
+        for trial in sorted(state.of_kind("search"), key=lambda trial: trial.number):
+            values = self._objectives.values(trial.job.run, _completed(trial))
+            if values is not None:
+                found[self._get_candidate(trial.number).key][trial.number] = values
+        finalists, means = [], []
+        for reached in found.values():
+            first = next(iter(reached))
+            job, preset = state.trials[first].job, twins.get(self._get_candidate(first).architecture)
+            means.append([fmean(column) for column in zip(*reached.values(), strict=True)])
+            finalists.append(Finalist(name=job.arm, job=job, objective=means[-1][0], preset=preset))
+        return [finalists[place] for place in self._objectives.best(means, self._config.confirm.finalists)]
+
+
+def count_finalists(config: SweepConfig, num_search: int, num_presets: int) -> int:
+    """Return how many configurations are confirmed at most."""
     if config.confirm.finalists == 0:
-        return [], []
-    best = finalists(config, objectives, jobs, outcomes, searched, presets)
-    confirmed = best_baselines(objectives.first, jobs, outcomes)
-    notes = [] if best else ["No search trial was completed: only the baselines are confirmed."]
-    names = {arm.name for arm in confirmed}
-    notes += [
-        f"Every trial of the baseline {name} failed: it is not confirmed."
-        for name in presets
-        if name not in names
-    ]
-    return best + confirmed + best_random(objectives, jobs, outcomes), notes
+        return 0
+    return min(config.confirm.finalists, num_search) + num_presets + config.baseline.random
 
 
-def finalists(
-    config: SweepConfig,
-    objectives: Objectives,
-    jobs: Mapping[int, Job],
-    outcomes: Mapping[int, Outcome],
-    searched: Mapping[int, Candidate],
-    presets: Mapping[str, Candidate],
-) -> list[Finalist]:
-    """The best completed configurations of the search, as `Objectives.best` orders them.
-
-    One with replicates stands at their mean, under the name of its first completed trial.
-    """
-    twins = {candidate.architecture: name for name, candidate in presets.items()}
-    found: dict[str, dict[int, tuple[float, ...]]] = defaultdict(dict)
-    for number, candidate in sorted(searched.items()):
-        values = objectives.values(jobs[number].run, _completed(outcomes[number]))
-        if values is not None:
-            found[candidate.key][number] = values
-    arms, means = [], []
-    for reached in found.values():
-        first = next(iter(reached))
-        job, preset = jobs[first], twins.get(searched[first].architecture)
-        means.append([fmean(column) for column in zip(*reached.values(), strict=True)])
-        arms.append(Finalist(name=job.arm, job=job, objective=means[-1][0], preset=preset))
-    return [arms[place] for place in objectives.best(means, config.confirm.finalists)]
-
-
-def best_random(
-    objectives: Objectives, jobs: Mapping[int, Job], outcomes: Mapping[int, Outcome]
-) -> list[Finalist]:
-    """The best completed configuration of random search, chosen as finalists are; none without one."""
-    drawn = sorted((job for job in jobs.values() if job.kind == "random"), key=lambda job: job.number)
-    reached = [(job, objectives.values(job.run, _completed(outcomes[job.number]))) for job in drawn]
+def choose_random(objectives: Objectives, trials: Iterable[Trial]) -> list[Finalist]:
+    """Return the best completed configuration of random search, chosen as search trials are; none without one."""
+    ordered = sorted(trials, key=lambda trial: trial.number)
+    reached = [(trial.job, objectives.values(trial.job.run, _completed(trial))) for trial in ordered]
     ended = [(job, values) for job, values in reached if values is not None]
     best = objectives.best([values for _, values in ended], 1)
     return [Finalist(name=ended[i][0].arm, job=ended[i][0], objective=ended[i][1][0]) for i in best]
 
 
-def best_baselines(
-    objective: Objective, jobs: Mapping[int, Job], outcomes: Mapping[int, Outcome]
-) -> list[Finalist]:
-    """Each preset at its best learning rate; a preset whose every trial failed is left out.
+def choose_baselines(objective: Objective, trials: Iterable[Trial]) -> list[Finalist]:
+    """Return each preset at its best learning rate; a preset whose every trial failed is left out.
 
-    A rate of which a trial failed comes behind those of which none did.
+    A rate at which a trial failed ranks behind those at which none did.
     """
-    trials: dict[str, dict[float, list[Job]]] = defaultdict(lambda: defaultdict(list))
-    for job in jobs.values():
-        if job.kind == "baseline":
-            trials[job.arm][job.params[LEARNING_RATE]].append(job)
-    arms = []
-    for name, rates in trials.items():
+    by_rate: dict[str, dict[float, list[Trial]]] = defaultdict(lambda: defaultdict(list))
+    for trial in trials:
+        by_rate[trial.job.arm][trial.job.params[LEARNING_RATE]].append(trial)
+    finalists = []
+    for name, rates in by_rate.items():
         ranked = []
         for same_rate in rates.values():
-            values = [objective.value(_completed(outcomes[job.number])) for job in same_rate]
+            values = [objective.value(_completed(trial)) for trial in same_rate]
             reached = [value for value in values if value is not None]
             if reached:
                 mean = fmean(reached)
                 rank = (len(values) - len(reached), objective.best_first(mean), same_rate[0].number)
-                ranked.append((rank, Finalist(name=name, job=same_rate[0], objective=mean)))
+                ranked.append((rank, Finalist(name=name, job=same_rate[0].job, objective=mean)))
         if ranked:
-            arms.append(min(ranked, key=lambda pair: pair[0])[1])
-    return arms
+            finalists.append(min(ranked, key=lambda pair: pair[0])[1])
+    return finalists
 
 
-def confirmation_jobs(
-    config: SweepConfig, arms: Sequence[Finalist], first_number: int, made: Iterable[Job] = ()
+def make_confirmations(
+    config: SweepConfig, finalists: Sequence[Finalist], first_number: int, made: Iterable[Job] = ()
 ) -> Iterator[Job]:
-    """The arms' jobs on the same fresh seeds: every arm at the first seed, then at the second, ...
+    """Yield the finalists' jobs on the same fresh seeds: every finalist on the first seed, then on the second, ...
 
     Args:
-        made: confirmations that need not be made again, of an earlier end of the same sweep.
+        made: confirmations of earlier sessions, which are not made again.
     """
     done = {(job.arm, repr(job.run)) for job in made}
     number = first_number
     for i, seed in enumerate(confirmation_seeds(config.seed, config.confirm.seeds)):
-        for arm in arms:
-            run = dataclasses.replace(arm.job.run, seed=seed)
-            if (arm.name, repr(run)) in done:
+        for finalist in finalists:
+            run = dataclasses.replace(finalist.job.run, seed=seed)
+            if (finalist.name, repr(run)) in done:
                 continue
             yield dataclasses.replace(
-                arm.job,
+                finalist.job,
                 number=number,
                 kind="confirm",
                 run=run,
+                max_train_flops=None,
                 read_test=True,
                 keep_model=i == 0,
                 may_prune=False,
-                revived=(),
+                resumed_from=(),
             )
             number += 1
 
 
-def _completed(outcome: Outcome) -> Sequence[Report]:
-    """The reports of a job that has completed; none of another, so that no objective has a value."""
-    return outcome.reports if outcome.status == "completed" else ()
+def _completed(trial: Trial) -> Sequence[Validation]:
+    """Return the validations of a completed trial; none of another, so that no objective has a value."""
+    return trial.validations if trial.is_completed else ()

@@ -4,37 +4,72 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from sweeps.config import SweepConfig
-from sweeps.events import Job, Outcome
+from sweeps.events import Job, Kind
+from sweeps.scheduler.phases.base import QueuePhase, measures_latency
+from sweeps.scheduler.state import SweepState
 from sweeps.search.seeds import random_seed
 from sweeps.space.candidates import Candidates
 
 ARM = "random search"
 
 
-def search_flops(jobs: Mapping[int, Job], outcomes: Mapping[int, Outcome]) -> int:
-    """Training FLOPs that the ended search trials have reported, pruned and failed ones included."""
-    last = [outcomes[job.number].reports[-1:] for job in jobs.values() if job.kind == "search"]
-    return sum(reports[0].train_flops for reports in last if reports)
+class RandomSearchPhase(QueuePhase):
+    """Trains distinct feasible configurations, each as likely as the others, until the search's FLOPs are spent.
 
-
-def random_jobs(
-    config: SweepConfig, candidates: Candidates, flops: int, first_number: int, made: int = 0
-) -> Iterator[Job]:
-    """Distinct feasible configurations, each as likely as the others, while their training FLOPs stay within
-    the search's; one at least.
-
-    All are trained to their end on the search's own seed. Whatever the FLOPs, the same sweep draws the same
-    sequence: more FLOPs only make it longer.
+    It begins when the search has ended: only then is it known what that has spent. All jobs are trained to their end
+    on the search's own seed. Whatever the FLOPs, the same sweep draws the same sequence: more FLOPs only make it
+    longer.
 
     Args:
-        flops: the search's.
-        first_number: of the first job.
-        made: jobs of the sequence that exist already and are left out.
+        count_search: returns the number of search trials that are expected.
+    """
+
+    kind: Kind = "random"
+
+    def __init__(
+        self, config: SweepConfig, candidates: Candidates, count_search: Callable[[SweepState], int]
+    ) -> None:
+        super().__init__()
+        self._config, self._candidates, self._count_search = config, candidates, count_search
+
+    def make_jobs(self, state: SweepState) -> Sequence[Job]:
+        """Draw the jobs, without those of earlier sessions."""
+        if not self._config.baseline.random:
+            return []
+        flops = sum(trial.train_flops for trial in state.of_kind("search"))
+        num_made = len(state.of_kind(self.kind))
+        return list(draw_jobs(self._config, self._candidates, flops, state.next_number, num_made))
+
+    def extend(self, config: SweepConfig) -> None:
+        """Draw again, after a longer search."""
+        self._config, self._jobs, self._num_seen = config, None, 0
+
+    def count_expected(self, state: SweepState) -> int:
+        """Return the number of jobs; before the draw as many as search trials, which is about right."""
+        waiting = self.num_waiting(state)
+        if waiting is None:
+            return self._count_search(state) if self._config.baseline.random else 0
+        return len(state.of_kind(self.kind)) + waiting
+
+    def describe_rest(self, state: SweepState) -> str | None:
+        """Return a phrase for the jobs that have not started; None if there are none."""
+        waiting = self.num_waiting(state)
+        open_ended = waiting is None and self._config.baseline.random
+        return "random search" if waiting or open_ended else None
+
+
+def draw_jobs(
+    config: SweepConfig, candidates: Candidates, flops: int, first_number: int, num_made: int = 0
+) -> Iterator[Job]:
+    """Yield jobs while their training FLOPs stay within `flops`, one at least.
+
+    Args:
+        num_made: jobs of the sequence that exist already and are left out.
     """
     rng = np.random.default_rng(random_seed(config.seed))
     tried: set[str] = set()
@@ -47,13 +82,14 @@ def random_jobs(
         spent += candidate.flops_per_step * candidate.run.train.steps
         if index and spent > flops:
             return
-        if index >= made:
+        if index >= num_made:
             yield Job(
-                number=first_number + index - made,
+                number=first_number + index - num_made,
                 kind="random",
                 arm=ARM,
                 params=candidate.values,
                 run=dataclasses.replace(candidate.run, seed=config.seed),
                 num_params=candidate.num_params,
                 flops_per_step=candidate.flops_per_step,
+                measure_latency=measures_latency(config),
             )

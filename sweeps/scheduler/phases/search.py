@@ -1,152 +1,188 @@
-"""The jobs of the search: each trains a trial of the study and tells it what came of it."""
+"""The search: each job trains a trial of the Optuna study, and the study learns what came of it."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from sweeps.config import SweepConfig
-from sweeps.events import Job, Outcome, Report, Status
-from sweeps.scheduler.phases.resume_pruned import best_looking_first
+from sweeps.events import (
+    Ended,
+    Job,
+    Kind,
+    Resumed,
+    SearchEnded,
+    Started,
+    Status,
+    Trial,
+    Validated,
+)
+from sweeps.scheduler.phases.base import DONE, WAIT, Done, Wait, measures_latency
+from sweeps.scheduler.state import SweepState
+from sweeps.scheduler.stopping import StoppingCriteria
+from sweeps.search.pareto_front import Point
 from sweeps.search.seeds import replicate_seed
 from sweeps.search.study import SweepStudy
 from sweeps.space.candidates import Candidate, Candidates
 
 
-class SearchTrials:
-    """Makes jobs of trials; all that names a job by its number means one of these.
+class SearchPhase:
+    """Asks the study for trials, and keeps it up to date.
 
     Args:
-        config, candidates, journal, slots: as of the study.
         first_number: of the first job.
 
-    Raises:
-        UserError: see `SweepStudy`.
+    Attributes:
+        trial_numbers: the study's trial number of each job; of a resumed one the latest.
     """
+
+    kind: Kind = "search"
 
     def __init__(
         self,
         config: SweepConfig,
         candidates: Candidates,
-        journal: Path | None,
-        slots: int,
+        study: SweepStudy,
+        stopping: StoppingCriteria,
         first_number: int,
     ) -> None:
-        self.study = SweepStudy(config, candidates, journal, slots)
         self.trial_numbers: dict[int, int] = {}
-        """The study's trial number of each job, of a revived one the latest."""
-        self.candidates: dict[int, Candidate] = {}
-        """What each job trains."""
-        self.revivals: list[int] = []
-        """Jobs in the order in which they were revived, each as often as it was."""
-        self._times: Counter[str] = Counter()
-        """Jobs of each configuration, by its key."""
+        self._config, self._candidates, self._study, self._stopping = config, candidates, study, stopping
+        self._objectives = study.objectives
+        self._candidate_of: dict[int, Candidate] = {}
+        self._num_by_key: Counter[str] = Counter()
+        """Jobs of each configuration."""
+        self._first_number, self._num_before = first_number, 0
+        """Number of the first job since the last extension, and jobs before that."""
+        self._proposed: tuple[Job, Candidate] | None = None
+
+    def next(self, state: SweepState) -> Job | Wait | Done | SearchEnded:
+        """Return the job of a new trial, which the study's journal holds from now on."""
+        if state.search_ended or state.time_expired:
+            return DONE
+        if not self._study.ready() or self._stopping.must_wait(state):
+            return WAIT
+        if any(state.trials[number].is_running for number in state.resumed):
+            return WAIT  # a criterion would look at what depends on the speed of workers
+        num_started = len(state.of_kind("search"))
+        if num_started >= self._config.num_trials:
+            return SearchEnded()
+        reason = self._stopping.find_end_of_search(state)
+        if reason is None and self._study.exhausted():
+            reason = "it had tried every distinct configuration within the budget."
+        if reason:
+            num = f"{num_started} of {self._config.num_trials}"
+            return SearchEnded(note=f"The search ended after {num} trials: {reason}")
+        number = self._next_number(state)
+        trial_number, candidate = self._study.ask(number)
+        assert trial_number == count_study_trials(state)
+        job = self._make_job(state, number, candidate)
+        self._proposed = job, candidate
+        return job
+
+    def build_job(self, state: SweepState, number: int) -> Job:
+        """Return the job of a number; its trial is the next one in the study's journal. See `Phase`."""
+        if self._proposed is None:
+            candidate = self._study.recall(count_study_trials(state))
+            if candidate is None:
+                raise LookupError(f"no {self.kind} job {number}")
+            self._proposed = self._make_job(state, self._next_number(state), candidate), candidate
+        return self._proposed[0]
+
+    def apply(self, event: Started | Validated | Ended | Resumed, state: SweepState) -> None:
+        """Bring the study up to date with an event that the state has not applied yet.
+
+        What the study's journal holds already stays as it is.
+        """
+        match event:
+            case Started():
+                assert self._proposed is not None
+                job, candidate = self._proposed
+                self._proposed = None
+                self.trial_numbers[job.number] = count_study_trials(state)
+                self._candidate_of[job.number] = candidate
+                self._num_by_key[candidate.key] += 1
+            case Resumed():
+                self.trial_numbers[event.number] = count_study_trials(state)
+            case Validated():
+                trial = state.trials[event.number]
+                validations = [*trial.validations, event.validation]
+                # The whole curve: the study's trial for a resumed job starts empty.
+                curve = self._objectives.curve(trial.job.run, validations)
+                self._study.report(self.trial_numbers[event.number], curve)
+            case Ended():
+                trial = state.trials[event.number]
+                self._study.tell(self.trial_numbers[event.number], *self._describe_end(trial, event))
+
+    def should_prune(self, trial: Trial) -> bool:
+        """Return the pruner's answer after a trial's last validation."""
+        has_values = self._objectives.values(trial.job.run, trial.validations) is not None
+        return has_values and self._study.should_prune(self.trial_numbers[trial.number])
+
+    def resume(self, trial: Trial) -> None:
+        """Add a trial to the study for a pruned one that is to be resumed."""
+        self._study.revive(self.trial_numbers[trial.number])
+
+    def compute_curve(self, trial: Trial) -> dict[int, Point]:
+        """Return a trial's objectives by validation index, as points in which less is better."""
+        curve = self._objectives.curve(trial.job.run, trial.validations)
+        return {index: self._objectives.point(values) for index, values in curve.items()}
+
+    def get_candidate(self, number: int) -> Candidate:
+        """Return the candidate that a search job trains."""
+        return self._candidate_of[number]
+
+    def extend(self, config: SweepConfig, first_number: int, state: SweepState) -> None:
+        """Take over a configuration that differs in its limits only, with new jobs numbered from `first_number`."""
         self._config = config
-        self._next_number = first_number
+        self._first_number, self._num_before = first_number, len(state.of_kind("search"))
+        self._study.extend(config)
 
-    def __len__(self) -> int:
-        return len(self.trial_numbers)
+    def count_expected(self, state: SweepState) -> int:
+        """Return the number of search trials; an upper bound until the search has ended."""
+        if state.search_ended or state.time_expired:
+            return len(state.of_kind("search"))
+        most = self._stopping.max_search_trials
+        return bound_by_space(self._config, self._candidates, most)
 
-    def next_job(self) -> Job:
-        """A job of a new trial; call only when the study is `ready` and not `exhausted`."""
-        trial, candidate = self.study.ask(self._next_number)
-        return self._job(trial, candidate)
+    def describe_rest(self, state: SweepState) -> str | None:
+        """Return None: a note of its own says how the search ended."""
+        return None
 
-    def recall_job(self) -> Job | None:
-        """The next job that was made before the journal was opened again; None behind the last."""
-        candidate = self.study.recall(self._num_trials)
-        return None if candidate is None else self._job(self._num_trials, candidate)
+    def _next_number(self, state: SweepState) -> int:
+        return self._first_number + len(state.of_kind("search")) - self._num_before
 
-    def revive(self, number: int) -> None:
-        """Goes on with a pruned job, in the study as a trial of its own."""
-        self._revived(number, self.study.revive(self.trial_numbers[number]))
-
-    def recall_revival(self, number: int) -> None:
-        """A revival that was made before the journal was opened again."""
-        self._revived(number, self._num_trials)
-
-    def best_looking_first(self, reports: Mapping[int, Sequence[Report]]) -> list[int]:
-        """Pruned jobs in the order in which they should be revived.
-
-        Args:
-            reports: of each.
-        """
-        point = self.study.objectives.point
-        return best_looking_first(
-            {
-                number: {step: point(values) for step, values in self._curve(number, told).items()}
-                for number, told in reports.items()
-            }
-        )
-
-    def report(self, number: int, reports: Sequence[Report]) -> None:
-        """Tells the study of a job's last report.
-
-        Args:
-            reports: all so far.
-        """
-        self.study.report(self.trial_numbers[number], self._curve(number, reports))
-
-    def should_prune(self, number: int, reports: Sequence[Report]) -> bool:
-        """The pruner's answer after a job's last report."""
-        has_values = self._values(number, reports) is not None
-        return has_values and self.study.should_prune(self.trial_numbers[number])
-
-    def end(self, number: int, outcome: Outcome, reports: Sequence[Report]) -> None:
-        """Ends a job's trial."""
-        self.study.tell(self.trial_numbers[number], *self._ended(number, outcome, reports))
-
-    def settle(self, reports: Mapping[int, Sequence[Report]], outcomes: Mapping[int, Outcome]) -> None:
-        """Writes into the study what it lacks of the recalled jobs."""
-        for number, trial in self.trial_numbers.items():
-            ended = outcomes.get(number)
-            told = None if ended is None else self._ended(number, ended, reports[number])
-            self.study.settle(trial, self._curve(number, reports[number]), told)
-
-    def extend(self, config: SweepConfig, first_number: int) -> None:
-        """Goes on under a configuration that differs in its limits only, its jobs numbered anew."""
-        self._config, self._next_number = config, first_number
-        self.study.extend(config)
-
-    @property
-    def _num_trials(self) -> int:
-        """Of the study, as far as it has been made or recalled."""
-        return len(self) + len(self.revivals)
-
-    def _revived(self, number: int, trial: int) -> None:
-        self.trial_numbers[number] = trial
-        self.revivals.append(number)
-
-    def _job(self, trial: int, candidate: Candidate) -> Job:
-        number = self._next_number
-        self._next_number += 1
-        earlier = self._times[candidate.key]
-        self._times[candidate.key] += 1
-        self.trial_numbers[number], self.candidates[number] = trial, candidate
+    def _make_job(self, state: SweepState, number: int, candidate: Candidate) -> Job:
+        round_index = self._num_by_key[candidate.key]
         return Job(
             number=number,
-            kind="search",
-            arm=f"trial {trial}",
+            kind=self.kind,
+            arm=f"trial {count_study_trials(state)}",
             params=candidate.values,
-            run=dataclasses.replace(candidate.run, seed=replicate_seed(self._config.seed, earlier)),
+            run=dataclasses.replace(candidate.run, seed=replicate_seed(self._config.seed, round_index)),
             num_params=candidate.num_params,
             flops_per_step=candidate.flops_per_step,
+            max_train_flops=self._stopping.share_flops(state),
             may_prune=self._config.pruner["name"] != "none",
+            measure_latency=measures_latency(self._config),
         )
 
-    def _values(self, number: int, reports: Sequence[Report]) -> tuple[float, ...] | None:
-        return self.study.objectives.values(self.candidates[number].run, reports)
-
-    def _curve(self, number: int, reports: Sequence[Report]) -> dict[int, list[float]]:
-        return self.study.objectives.curve(self.candidates[number].run, reports)
-
-    def _ended(
-        self, number: int, outcome: Outcome, reports: Sequence[Report]
+    def _describe_end(
+        self, trial: Trial, event: Ended
     ) -> tuple[Status, tuple[float, ...] | None, str | None]:
-        """How the study is told of a trial's end."""
-        values = self._values(number, reports)
-        if outcome.status == "completed" and values is None:
-            return "failed", None, f"no finite {' and '.join(self.study.objectives.names)} was reported"
-        return outcome.status, values, outcome.error
+        """Return status, values and error of a trial as the study takes them."""
+        values = self._objectives.values(trial.job.run, trial.validations)
+        if event.status == "completed" and values is None:
+            names = " and ".join(self._objectives.names)
+            return "failed", None, f"no finite {names} was reported"
+        return event.status, values, event.error
+
+
+def count_study_trials(state: SweepState) -> int:
+    """Return the number of the study's trials: one for each search job, and one for each time one was resumed."""
+    return len(state.of_kind("search")) + len(state.resumed)
+
+
+def bound_by_space(config: SweepConfig, candidates: Candidates, num_trials: int) -> int:
+    """Return how many of `num_trials` search trials the space has configurations for."""
+    return min(num_trials, (candidates.num_feasible_trials or num_trials) * config.replicates)

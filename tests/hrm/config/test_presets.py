@@ -48,7 +48,7 @@ def test_every_preset_says_what_it_is_for_and_where_the_guide_has_it() -> None:
     loaded = [load_preset(name) for name in list_presets()]
     assert len({preset.summary for preset in loaded}) == len(loaded)
     assert all(preset.summary for preset in loaded)
-    assert all(preset.place for preset in loaded if preset.claim or preset.family == "puzzle")
+    assert all(preset.source for preset in loaded if preset.reported_params or preset.family == "puzzle")
 
 
 def test_base_default_is_the_default() -> None:
@@ -68,8 +68,11 @@ def test_an_unknown_preset_is_named_with_the_nearest() -> None:
         ("sumary: x\nmodel: {}", "Did you mean 'summary'"),
         ("summary: x", "must hold the model's fields"),
         ("- 1", "must hold a mapping"),
-        ("summary: x\nclaim: 3\nmodel: {hidden_size: 64}", "must read like ~25M"),
-        ("summary: x\nclaim: about 3 million\nmodel: {hidden_size: 64}", "must read like ~25M, ~7–8M or ~1B"),
+        ("summary: x\nreported_params: 3\nmodel: {hidden_size: 64}", "must read like ~25M"),
+        (
+            "summary: x\nreported_params: about 3 million\nmodel: {hidden_size: 64}",
+            "must read like ~25M, ~7–8M or ~1B",
+        ),
     ],
 )
 def test_a_broken_preset_file_says_so(

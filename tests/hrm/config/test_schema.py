@@ -74,7 +74,7 @@ def test_build_converts_where_nothing_is_lost(values: dict, field: str, expected
         ({"period": 1e300 * 1e10}, "options.period: given inf; must be a whole number or null"),
         ({"layers": 0}, "layers: given 0; must be at least 1"),
     ],
-)  # fmt: skip
+)
 def test_build_refuses_what_does_not_fit(values: dict, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         build_config(Options, values, "options")

@@ -17,14 +17,14 @@ from hrm.config.train_config import TrainConfig
 @given(steps=st.integers(1, 5000), data=st.data())
 def test_reports_come_at_equal_fractions_and_end_with_the_run(steps: int, data: st.DataObject) -> None:
     num_reports = data.draw(st.integers(1, steps))
-    report_steps = TrainConfig(steps=steps, num_reports=num_reports).report_steps()
-    assert report_steps == [ceil(Fraction(steps * i, num_reports)) for i in range(1, num_reports + 1)]
-    assert report_steps[-1] == steps
-    assert len(set(report_steps)) == num_reports
+    list_report_steps = TrainConfig(steps=steps, num_reports=num_reports).list_report_steps()
+    assert list_report_steps == [ceil(Fraction(steps * i, num_reports)) for i in range(1, num_reports + 1)]
+    assert list_report_steps[-1] == steps
+    assert len(set(list_report_steps)) == num_reports
 
 
 def test_as_many_reports_as_steps_and_no_more() -> None:
-    assert TrainConfig(steps=5, num_reports=5).report_steps() == [1, 2, 3, 4, 5]
+    assert TrainConfig(steps=5, num_reports=5).list_report_steps() == [1, 2, 3, 4, 5]
     with pytest.raises(ConfigError, match=r"train\.num_reports: given 6; must be at most steps=5"):
         TrainConfig(steps=5, num_reports=6)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hrm.data.sudoku.generator import generate
+from hrm.data.sudoku.generator import generate_puzzles
 from hrm.data.sudoku.grid import Grid
 
 WriteHalf = Callable[..., None]
@@ -21,7 +21,7 @@ GRID = Grid(3, 3)
 @pytest.fixture(scope="session")
 def puzzles9() -> tuple[np.ndarray, np.ndarray]:
     """120 easy 9x9 puzzles and their solutions."""
-    return generate(GRID, 60, 7, np.arange(120))
+    return generate_puzzles(GRID, 60, 7, np.arange(120))
 
 
 @pytest.fixture(scope="session")

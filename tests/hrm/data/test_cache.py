@@ -12,7 +12,7 @@ import pytest
 
 from hrm.config.errors import DataError
 from hrm.data import cache
-from hrm.data.cache import MANIFEST, MOST_COPIES, cache_root, cached, content_fingerprint
+from hrm.data.cache import MANIFEST, MOST_COPIES, compute_fingerprint, get_cache_root, get_or_build
 
 
 @pytest.fixture(autouse=True)
@@ -34,17 +34,17 @@ class Builder:
 
 def test_builds_once_for_a_key() -> None:
     build = Builder()
-    first, second = cached("kind", {"a": 1}, build), cached("kind", {"a": 1}, build)
+    first, second = get_or_build("kind", {"a": 1}, build), get_or_build("kind", {"a": 1}, build)
     assert first == second
     assert build.calls == 1
     assert (first / "data.txt").read_text() == "data"
-    assert cached("kind", {"a": 2}, build) != first
+    assert get_or_build("kind", {"a": 2}, build) != first
 
 
 def test_root_is_in_the_home_unless_said_otherwise(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cache_root() == root
+    assert get_cache_root() == root
     monkeypatch.delenv("HRM_SWEEPS_CACHE")
-    assert cache_root() == Path.home() / ".cache" / "hrm-sweeps"
+    assert get_cache_root() == Path.home() / ".cache" / "hrm-sweeps"
 
 
 def _truncate(folder: Path) -> None:
@@ -70,9 +70,9 @@ def _spoil_manifest(folder: Path) -> None:
 @pytest.mark.parametrize("damage", [_truncate, _flip, _remove, _lose_manifest, _spoil_manifest])
 def test_a_damaged_copy_is_rebuilt_not_believed(damage: Callable[[Path], None]) -> None:
     build = Builder()
-    damage(cached("kind", {}, build))
+    damage(get_or_build("kind", {}, build))
     for _ in range(2):
-        sound = cached("kind", {}, build)
+        sound = get_or_build("kind", {}, build)
         assert (sound / "data.txt").read_text() == "data"
     assert build.calls == 2
 
@@ -83,13 +83,13 @@ def test_a_failed_build_leaves_nothing(root: Path) -> None:
         raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError, match="stop"):
-        cached("kind", {}, fail)
+        get_or_build("kind", {}, fail)
     assert list(root.iterdir()) == []
 
 
 def _message() -> str:
     with pytest.raises(DataError) as caught:
-        cached("kind", {}, Builder())
+        get_or_build("kind", {}, Builder())
     return str(caught.value)
 
 
@@ -102,22 +102,22 @@ def test_an_unwritable_cache_says_how_to_mend_it(tmp_path: Path, monkeypatch: py
 
 
 def test_a_disk_that_always_spoils_ends_in_a_message(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "file_checksum", lambda path: str(os.urandom(8)))
+    monkeypatch.setattr(cache, "hash_file", lambda path: str(os.urandom(8)))
     message = _message()
     assert message.startswith(f"data cache {root}: given '{MOST_COPIES} damaged copies of kind-")
     assert message.endswith(f"Delete {root} and check the disk")
 
 
 def test_fingerprints_follow_the_content_alone() -> None:
-    first, same = cached("kind", {"a": 1}, Builder()), cached("other", {"a": 2}, Builder())
-    different = cached("kind", {"a": 3}, Builder("other data"))
-    assert content_fingerprint(first) == content_fingerprint(same) != content_fingerprint(different)
+    first, same = get_or_build("kind", {"a": 1}, Builder()), get_or_build("other", {"a": 2}, Builder())
+    different = get_or_build("kind", {"a": 3}, Builder("other data"))
+    assert compute_fingerprint(first) == compute_fingerprint(same) != compute_fingerprint(different)
 
 
 RACE = """
 import os, sys, time
 from pathlib import Path
-from hrm.data.cache import cached
+from hrm.data.cache import get_or_build
 
 meeting = Path(sys.argv[1])
 
@@ -127,7 +127,7 @@ def build(folder):
         time.sleep(0.01)
     (folder / "data.txt").write_text("data")
 
-folder = cached("kind", {}, build)
+folder = get_or_build("kind", {}, build)
 print(folder, (folder / "data.txt").read_text())
 """
 
@@ -135,7 +135,7 @@ print(folder, (folder / "data.txt").read_text())
 @pytest.mark.parametrize("damaged", [False, True])
 def test_processes_that_build_at_once_agree(root: Path, tmp_path: Path, damaged: bool) -> None:
     if damaged:
-        _flip(cached("kind", {}, Builder()))
+        _flip(get_or_build("kind", {}, Builder()))
     meeting = tmp_path / "meeting"
     meeting.mkdir()
     command = [sys.executable, "-c", RACE, str(meeting)]

@@ -12,9 +12,9 @@ import pytest
 
 from hrm.config.schema import build_config
 from hrm.data.base import IGNORED_LABEL, Batch, Dataset, InMemoryDataset
-from hrm.data.registry import open_task, task_kind
+from hrm.data.registry import get_task_kind, open_task
 from hrm.data.sudoku.dataset import BLANK_TOKEN
-from hrm.data.sudoku.grid import GRIDS, are_solutions, fingerprints
+from hrm.data.sudoku.grid import GRIDS, are_solutions, compute_class_ids
 
 SMALL = {"train_puzzles": 60, "valid_puzzles": 15, "test_puzzles": 30}
 GENERATED = {
@@ -51,7 +51,7 @@ def open_case(
 
     def open_one(case: str, **changed: Any) -> tuple[Any, Dataset]:
         values = options[case] | changed
-        config = build_config(task_kind(values["name"]).config_class, values, "task")
+        config = build_config(get_task_kind(values["name"]).config_class, values, "task")
         return config, open_task(config)
 
     return open_one
@@ -88,7 +88,7 @@ def test_shapes_types_and_ranges(opened: tuple[Any, Dataset]) -> None:
     for split in (data.valid, data.test):
         assert len(split) >= 1
         _check_arrays(split.inputs, split.labels, split.puzzle_identifiers, data.model_fields, len(split))
-    batch = data.train_batch(0, BATCH_SIZE, 0)
+    batch = data.get_train_batch(0, BATCH_SIZE, 0)
     _check_arrays(
         batch["inputs"], batch["labels"], batch["puzzle_identifiers"], data.model_fields, BATCH_SIZE
     )
@@ -103,22 +103,22 @@ def test_evaluated_tokens_stay_on_disk(opened: tuple[Any, Dataset]) -> None:
 
 def test_fields_known_beforehand_are_those_of_the_data(opened: tuple[Any, Dataset]) -> None:
     config, data = opened
-    assert task_kind(config.name).counted_fields(config) == data.model_fields
+    assert get_task_kind(config.name).counted_fields(config) == data.model_fields
 
 
 def test_a_batch_depends_on_its_arguments_alone(opened: tuple[Any, Dataset]) -> None:
     config, data = opened
-    forward = [data.train_batch(step, 8, 3) for step in range(12)]
+    forward = [data.get_train_batch(step, 8, 3) for step in range(12)]
     again = open_task(config)
     for step in reversed(range(12)):
-        assert _same(again.train_batch(step, 8, 3), forward[step])
-    others = [data.train_batch(step, 8, 4) for step in range(12)]
+        assert _same(again.get_train_batch(step, 8, 3), forward[step])
+    others = [data.get_train_batch(step, 8, 4) for step in range(12)]
     assert not all(map(_same, forward, others))
 
 
 def test_batches_may_be_larger_than_an_epoch(opened: tuple[Any, Dataset]) -> None:
     _, data = opened
-    assert len(data.train_batch(1, 300, 0)["inputs"]) == 300
+    assert len(data.get_train_batch(1, 300, 0)["inputs"]) == 300
 
 
 def test_pickles_as_a_reference_not_as_data(opened: tuple[Any, Dataset]) -> None:
@@ -128,7 +128,7 @@ def test_pickles_as_a_reference_not_as_data(opened: tuple[Any, Dataset]) -> None
     copy = pickle.loads(pickled)
     assert copy.fingerprint == data.fingerprint
     assert copy.supports_verdict == data.supports_verdict
-    assert _same(copy.train_batch(5, 16, 1), data.train_batch(5, 16, 1))
+    assert _same(copy.get_train_batch(5, 16, 1), data.get_train_batch(5, 16, 1))
     assert (copy.test.inputs == data.test.inputs).all()
 
 
@@ -140,9 +140,9 @@ def test_carried_it_takes_its_data_along(opened: tuple[Any, Dataset]) -> None:
     assert type(copy) is type(data)
     assert copy.fingerprint == data.fingerprint and copy.model_fields == data.model_fields
     for step in (0, 5, 4):
-        assert _same(copy.train_batch(step, 16, 1), data.train_batch(step, 16, 1))
+        assert _same(copy.get_train_batch(step, 16, 1), data.get_train_batch(step, 16, 1))
     for split, original in ((copy.valid, data.valid), (copy.test, data.test)):
-        assert _same(split.batch(0, len(split)), original.batch(0, len(original)))
+        assert _same(split.get_batch(0, len(split)), original.get_batch(0, len(original)))
         assert split.blank_token == original.blank_token
 
 
@@ -163,7 +163,7 @@ def test_equal_data_have_equal_fingerprints_wherever_they_lie(
 def test_each_answer_is_a_grid_that_keeps_the_clues(sudoku: tuple[Any, Dataset]) -> None:
     _, data = sudoku
     grid = GRIDS[data.model_fields["seq_len"]]
-    batch = data.train_batch(0, 100, 0)
+    batch = data.get_train_batch(0, 100, 0)
     for inputs, labels in (
         (data.valid.inputs, data.valid.labels),
         (data.test.inputs, data.test.labels),
@@ -179,8 +179,10 @@ def test_no_symmetry_of_a_puzzle_is_in_two_splits(sudoku: tuple[Any, Dataset]) -
     _, data = sudoku
     grid = GRIDS[data.model_fields["seq_len"]]
     # An epoch holds every training puzzle; augmentation leaves their fingerprints as they are.
-    train = np.concatenate([data.train_batch(step, 100, 0)["inputs"] for step in range(8)])
-    classes = [set(fingerprints(tokens - 1, grid)) for tokens in (train, data.valid.inputs, data.test.inputs)]
+    train = np.concatenate([data.get_train_batch(step, 100, 0)["inputs"] for step in range(8)])
+    classes = [
+        set(compute_class_ids(tokens - 1, grid)) for tokens in (train, data.valid.inputs, data.test.inputs)
+    ]
     assert len(set.union(*classes)) == sum(map(len, classes))
 
 

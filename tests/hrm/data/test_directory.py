@@ -16,8 +16,8 @@ from hrm.data.directory import DIRECTORY, DirectoryConfig, DirectoryDataset
 from hrm.data.official_format import Half
 from hrm.data.registry import open_task
 from hrm.data.sudoku.dataset import augment
-from hrm.data.sudoku.generator import generate
-from hrm.data.sudoku.grid import Grid, fingerprints
+from hrm.data.sudoku.generator import generate_puzzles
+from hrm.data.sudoku.grid import Grid, compute_class_ids
 
 WriteFolder = Callable[[Path], Path]
 
@@ -53,7 +53,7 @@ def test_an_epoch_takes_all_examples_of_one_puzzle_of_each_group(arc: Path) -> N
     assert length == sum(min(sizes[puzzle] for puzzle in group) for group in trained)
     seen: set[int] = set()
     for epoch in range(60):
-        batch = data.train_batch(epoch, length, 0)
+        batch = data.get_train_batch(epoch, length, 0)
         puzzles, counts = np.unique(batch["inputs"][:, 0], return_counts=True)
         assert (batch["puzzle_identifiers"] == batch["inputs"][:, 0] + 1).all()
         assert len(np.unique(batch["inputs"], axis=0)) == length
@@ -117,7 +117,7 @@ def test_other_tasks_have_no_blank_token_and_their_own_fields(arc: Path, sudoku:
 def test_small_sudokus_from_disk_support_no_verdict_either(
     tmp_path: Path, write_half: Callable[..., None]
 ) -> None:
-    puzzles, solutions = generate(Grid(2, 2), None, 0, np.arange(60))
+    puzzles, solutions = generate_puzzles(Grid(2, 2), None, 0, np.arange(60))
     for half, num in (("train", 60), ("test", 3)):
         write_half(tmp_path / "four" / half, puzzles[:num] + 1, solutions[:num] + 1, [1] * num, [1] * num)
     assert not _open(tmp_path / "four").supports_verdict
@@ -148,9 +148,9 @@ def test_images_of_one_puzzle_are_held_out_together(
     data = _open(tmp_path / "images")
     assert len(data.valid) == 2
     assert len(data.sampler.groups) == 72
-    train = set(fingerprints(inputs[data.sampler.groups] - 1, Grid(3, 3)))
+    train = set(compute_class_ids(inputs[data.sampler.groups] - 1, Grid(3, 3)))
     assert len(train) == 18
-    assert not train & set(fingerprints(data.valid.inputs - 1, Grid(3, 3)))
+    assert not train & set(compute_class_ids(data.valid.inputs - 1, Grid(3, 3)))
 
 
 def test_changed_files_are_read_again(sudoku: Path) -> None:

@@ -19,10 +19,10 @@ from hrm.data.sudoku.config import (
     Sudoku6Config,
     Sudoku9Config,
     SudokuConfig,
-    estimated_seconds,
+    estimate_seconds,
 )
 from hrm.data.sudoku.dataset import BLANK_TOKEN, SudokuDataset
-from hrm.data.sudoku.grid import fingerprints
+from hrm.data.sudoku.grid import compute_class_ids
 from hrm.data.sudoku.task import SUDOKU_KINDS
 
 
@@ -63,8 +63,10 @@ def test_the_small_default_set_is_whole() -> None:
     """36 classes among three splits: each split has some, in proportion, and as many puzzles as asked."""
     data = _open(Sudoku4Config())
     assert (data.num_train, len(data.valid), len(data.test)) == (1000, 64, 128)
-    train = data.train_batch(0, 1000, 0)["inputs"]
-    classes = [len(set(fingerprints(t - 1, data.grid))) for t in (train, data.valid.inputs, data.test.inputs)]
+    train = data.get_train_batch(0, 1000, 0)["inputs"]
+    classes = [
+        len(set(compute_class_ids(t - 1, data.grid))) for t in (train, data.valid.inputs, data.test.inputs)
+    ]
     assert sum(classes) == 36
     assert min(classes) >= 2
     assert classes[0] >= 24
@@ -75,7 +77,7 @@ def test_the_middle_default_set_holds_distinct_classes_only() -> None:
     assert (data.num_train, len(data.valid), len(data.test)) == (1000, 256, 1000)
     for split in (data.valid, data.test):
         assert ((split.inputs != BLANK_TOKEN).sum(axis=1) == 18).all()
-        assert len(set(fingerprints(split.inputs - 1, data.grid))) == len(split)
+        assert len(set(compute_class_ids(split.inputs - 1, data.grid))) == len(split)
 
 
 @pytest.mark.parametrize(("kind", "n"), [(Sudoku4Config, 4), (Sudoku6Config, 9), (Sudoku9Config, 23)])
@@ -133,12 +135,12 @@ def test_augmented_batches_show_images_of_the_base_puzzles() -> None:
     plain, varied = _open(Sudoku6Config(augment=False, **sizes)), _open(Sudoku6Config(**sizes))
     assert plain.fingerprint == varied.fingerprint
     assert plain.folder == varied.folder
-    base, images = plain.train_batch(0, 12, 0)["inputs"], varied.train_batch(0, 12, 0)["inputs"]
-    assert (fingerprints(base - 1, plain.grid) == fingerprints(images - 1, plain.grid)).all()
+    base, images = plain.get_train_batch(0, 12, 0)["inputs"], varied.get_train_batch(0, 12, 0)["inputs"]
+    assert (compute_class_ids(base - 1, plain.grid) == compute_class_ids(images - 1, plain.grid)).all()
     assert not (base == images).all(axis=1).any()
-    epochs = np.concatenate([varied.train_batch(step, 12, 0)["inputs"] for step in range(20)])
+    epochs = np.concatenate([varied.get_train_batch(step, 12, 0)["inputs"] for step in range(20)])
     assert len(np.unique(epochs, axis=0)) == 240
-    assert len(np.unique(fingerprints(epochs - 1, plain.grid))) == 12
+    assert len(np.unique(compute_class_ids(epochs - 1, plain.grid))) == 12
 
 
 def test_workers_do_not_change_the_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +148,7 @@ def test_workers_do_not_change_the_set(tmp_path: Path, monkeypatch: pytest.Monke
     alone = _open(config)
     monkeypatch.setenv("HRM_SWEEPS_CACHE", str(tmp_path / "again"))
     monkeypatch.setattr(sudoku, "SECONDS_WORTH_A_PROCESS", 0.01)
-    monkeypatch.setattr(sudoku, "available_cpus", lambda: 2)
+    monkeypatch.setattr(sudoku, "count_cpus", lambda: 2)
     together = _open(config)
     assert together.folder != alone.folder
     assert together.fingerprint == alone.fingerprint
@@ -182,14 +184,14 @@ def test_large_sets_state_their_cost_first(
 
 def test_default_sets_cost_less_than_a_message_on_two_cores() -> None:
     for kind in SUDOKU_KINDS.values():
-        assert estimated_seconds(kind.config_class()) / 2 < sudoku.SECONDS_WORTH_A_MESSAGE
+        assert estimate_seconds(kind.config_class()) / 2 < sudoku.SECONDS_WORTH_A_MESSAGE
 
 
 @pytest.mark.parametrize("name", SUDOKU_KINDS)
 def test_cost_grows_with_puzzles_and_with_fewer_clues(name: str) -> None:
     kind = SUDOKU_KINDS[name].config_class
     clues = sorted(MILLISECONDS[name])
-    costs = [estimated_seconds(kind(clues=c)) for c in clues]
+    costs = [estimate_seconds(kind(clues=c)) for c in clues]
     assert costs == sorted(costs, reverse=True)
-    assert estimated_seconds(kind(train_puzzles=10**6)) > 100 * estimated_seconds(kind(train_puzzles=1000))
-    assert estimated_seconds(kind(clues=clues[0])) > estimated_seconds(kind(clues=None)) > 0
+    assert estimate_seconds(kind(train_puzzles=10**6)) > 100 * estimate_seconds(kind(train_puzzles=1000))
+    assert estimate_seconds(kind(clues=clues[0])) > estimate_seconds(kind(clues=None)) > 0

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from hrm.config.errors import ConfigError, DataError
-from hrm.data.registry import open_task, task_kind
+from hrm.data.registry import get_task_kind, open_task
 from hrm.data.sudoku import csv_task as sudoku_csv_file
 from hrm.data.sudoku.csv_task import SUDOKU_CSV, SudokuCsvConfig, sample_rows
 from hrm.data.sudoku.dataset import SudokuDataset, augment
-from hrm.data.sudoku.grid import Grid, fingerprints
+from hrm.data.sudoku.grid import Grid, compute_class_ids
 
 Puzzles = tuple[np.ndarray, np.ndarray]
 WriteCsv = Callable[..., Path]
@@ -122,8 +122,8 @@ def test_images_of_test_puzzles_are_dropped_from_training(
     data = _open(tmp_path / "set", train_puzzles=100, valid_puzzles=10, test_puzzles=100)
     assert len(data.test) == 60
     assert data.num_train + len(data.valid) == 20
-    train = data.train_batch(0, data.num_train, 0)["inputs"]
-    assert not set(fingerprints(train - 1, GRID)) & set(fingerprints(puzzles[:60], GRID))
+    train = data.get_train_batch(0, data.num_train, 0)["inputs"]
+    assert not set(compute_class_ids(train - 1, GRID)) & set(compute_class_ids(puzzles[:60], GRID))
 
 
 def test_images_in_one_file_stay_on_one_side(tmp_path: Path, write_csv: WriteCsv, puzzles9: Puzzles) -> None:
@@ -131,8 +131,8 @@ def test_images_in_one_file_stay_on_one_side(tmp_path: Path, write_csv: WriteCsv
     images = [augment(puzzles9[0][:12], puzzles9[1][:12], GRID, rng) for _ in range(8)]
     file = write_csv(tmp_path / "images.csv", *map(np.concatenate, zip(*images)))
     data = _open(file, train_puzzles=96, valid_puzzles=96, test_puzzles=96)
-    train = data.train_batch(0, data.num_train, 0)["inputs"]
-    classes = [set(fingerprints(t - 1, GRID)) for t in (train, data.valid.inputs, data.test.inputs)]
+    train = data.get_train_batch(0, data.num_train, 0)["inputs"]
+    classes = [set(compute_class_ids(t - 1, GRID)) for t in (train, data.valid.inputs, data.test.inputs)]
     assert [len(one) for one in classes] == [4, 4, 4]
     assert len(set.union(*classes)) == 12
 
@@ -230,14 +230,14 @@ def test_a_file_without_puzzles(tmp_path: Path, content: bytes, fault: str) -> N
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    assert task_kind(str(tmp_path / "none.csv")) is SUDOKU_CSV
+    assert get_task_kind(str(tmp_path / "none.csv")) is SUDOKU_CSV
     rule = "task= takes a CSV file, or a folder with train.csv and test.csv"
     assert _message(tmp_path / "none.csv") == f"{tmp_path}/none.csv: given 'no such file'; {rule}"
 
 
 def test_a_folder_without_a_test_file(tmp_path: Path, write_csv: WriteCsv, puzzles9: Puzzles) -> None:
     write_csv(tmp_path / "set" / "train.csv", *puzzles9)
-    assert task_kind(str(tmp_path / "set")) is SUDOKU_CSV
+    assert get_task_kind(str(tmp_path / "set")) is SUDOKU_CSV
     assert _message(tmp_path / "set").startswith(f"{tmp_path}/set/test.csv: given 'no such file'")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from hrm.data.sudoku.generator import generate, random_solutions
+from hrm.data.sudoku.generator import draw_solutions, generate_puzzles
 from hrm.data.sudoku.grid import GRIDS, Grid, are_solutions
 
 SMALL, MIDDLE, LARGE = GRIDS[16], GRIDS[36], GRIDS[81]
@@ -65,14 +65,14 @@ def count_solutions(puzzle: np.ndarray, grid: Grid, most: int = 2) -> int:
 
 
 def test_the_oracle_counts() -> None:
-    solution = random_solutions(SMALL, 0, np.arange(1))[:, 0]
+    solution = draw_solutions(SMALL, 0, np.arange(1))[:, 0]
     assert count_solutions(solution, SMALL) == 1
     assert count_solutions(np.zeros(16, np.uint8), SMALL, most=1000) == 288
 
 
 @pytest.mark.parametrize(("grid", "num_clues"), CASES)
 def test_each_puzzle_has_its_solution_and_no_other(grid: Grid, num_clues: int | None) -> None:
-    puzzles, solutions = generate(grid, num_clues, 5, np.arange(300 // grid.size**2 + 8))
+    puzzles, solutions = generate_puzzles(grid, num_clues, 5, np.arange(300 // grid.size**2 + 8))
     assert len(puzzles) >= 2
     assert are_solutions(solutions, grid).all()
     assert ((puzzles == 0) | (puzzles == solutions)).all()
@@ -84,7 +84,7 @@ def test_each_puzzle_has_its_solution_and_no_other(grid: Grid, num_clues: int | 
 
 @pytest.mark.parametrize("grid", [SMALL, MIDDLE])
 def test_no_clue_of_a_minimal_puzzle_can_be_spared(grid: Grid) -> None:
-    puzzles, _ = generate(grid, None, 6, np.arange(8))
+    puzzles, _ = generate_puzzles(grid, None, 6, np.arange(8))
     for puzzle in puzzles:
         for cell in np.flatnonzero(puzzle):
             less = puzzle.copy()
@@ -94,18 +94,18 @@ def test_no_clue_of_a_minimal_puzzle_can_be_spared(grid: Grid) -> None:
 
 @pytest.mark.parametrize(("grid", "num_clues"), [(MIDDLE, 9), (MIDDLE, 18), (LARGE, 45)])
 def test_a_puzzle_is_the_same_in_any_company(grid: Grid, num_clues: int) -> None:
-    together, _ = generate(grid, num_clues, 1, np.arange(40))
-    parts = [generate(grid, num_clues, 1, part)[0] for part in np.split(np.arange(40), [1, 17])]
+    together, _ = generate_puzzles(grid, num_clues, 1, np.arange(40))
+    parts = [generate_puzzles(grid, num_clues, 1, part)[0] for part in np.split(np.arange(40), [1, 17])]
     assert (np.concatenate(parts) == together).all()
 
 
 def test_seeds_and_numbers_give_different_puzzles() -> None:
-    puzzles = np.concatenate([generate(MIDDLE, 18, seed, np.arange(50))[0] for seed in range(3)])
+    puzzles = np.concatenate([generate_puzzles(MIDDLE, 18, seed, np.arange(50))[0] for seed in range(3)])
     assert len(np.unique(puzzles, axis=0)) == 150
 
 
 def test_random_grids_spread_over_all_small_ones() -> None:
-    grids = random_solutions(SMALL, 0, np.arange(6000)).T
+    grids = draw_solutions(SMALL, 0, np.arange(6000)).T
     distinct, counts = np.unique(grids, axis=0, return_counts=True)
     assert len(distinct) == 288
     assert counts.max() < 3 * 6000 / 288
@@ -113,10 +113,10 @@ def test_random_grids_spread_over_all_small_ones() -> None:
 
 def test_golden_puzzle() -> None:
     """Other puzzles for the same seed need a new VERSION, or caches would mix old and new."""
-    puzzles, _ = generate(MIDDLE, 18, 0, np.arange(1))
+    puzzles, _ = generate_puzzles(MIDDLE, 18, 0, np.arange(1))
     assert "".join(map(str, puzzles[0])) == "050210000035010300040060531002460153"
 
 
 def test_nobody_gives_nothing() -> None:
-    puzzles, solutions = generate(MIDDLE, 18, 0, np.arange(0))
+    puzzles, solutions = generate_puzzles(MIDDLE, 18, 0, np.arange(0))
     assert puzzles.shape == solutions.shape == (0, 36)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrm.data.sudoku import solver as sudoku_solver
-from hrm.data.sudoku.generator import random_solutions
+from hrm.data.sudoku.generator import draw_solutions
 from hrm.data.sudoku.grid import Grid, are_solutions
-from hrm.data.sudoku.solver import have_solution, propagate, to_bits, to_digits
+from hrm.data.sudoku.solver import are_solvable, decode_states, encode_states, propagate
 
 SMALL = Grid(2, 2)
 
@@ -40,7 +40,7 @@ ALL_SMALL = np.array(all_solutions([0] * 16, SMALL))
 
 
 def _states(puzzles: np.ndarray, grid: Grid) -> np.ndarray:
-    return to_bits(puzzles.T, grid)
+    return encode_states(puzzles.T, grid)
 
 
 def test_there_are_288_small_grids() -> None:
@@ -62,7 +62,7 @@ def test_are_solutions_knows_exactly_the_small_grids() -> None:
 def test_arbitrary_clues_have_a_solution_when_a_grid_keeps_them(puzzles: list[list[int]]) -> None:
     given_clues = np.array(puzzles, np.uint8)
     kept = (given_clues[:, None] == 0) | (given_clues[:, None] == ALL_SMALL)
-    assert have_solution(_states(given_clues, SMALL), SMALL).tolist() == kept.all(axis=2).any(axis=1).tolist()
+    assert are_solvable(_states(given_clues, SMALL), SMALL).tolist() == kept.all(axis=2).any(axis=1).tolist()
 
 
 @settings(max_examples=60, deadline=None)
@@ -73,7 +73,7 @@ def test_clues_of_a_grid_with_one_changed(number: int, blanks: int, cell: int, d
     solutions = all_solutions(puzzle.tolist(), SMALL)
     # Plain backtracking does not compare clues with each other.
     possible = any(are_solutions(np.array([solution]), SMALL)[0] for solution in solutions)
-    assert have_solution(_states(puzzle[None], SMALL), SMALL).tolist() == [possible]
+    assert are_solvable(_states(puzzle[None], SMALL), SMALL).tolist() == [possible]
 
 
 @settings(max_examples=60, deadline=None)
@@ -92,17 +92,17 @@ def test_propagation_drops_contradictions_and_says_who_is_left() -> None:
     twice[0] = twice[1]
     states, alive = propagate(_states(np.array([twice, whole, twice, whole]), SMALL), SMALL)
     assert alive.tolist() == [1, 3]
-    assert (whole == to_digits(states).T).all()
+    assert (whole == decode_states(states).T).all()
 
 
 def test_a_narrow_search_finds_what_a_wide_one_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     grid = Grid(2, 3)
-    puzzles = random_solutions(grid, 0, np.arange(200)).T * (rng.random((200, 36)) < 0.25)
+    puzzles = draw_solutions(grid, 0, np.arange(200)).T * (rng.random((200, 36)) < 0.25)
     changed = np.arange(200), rng.integers(0, 36, 200)
     puzzles[changed] = rng.integers(1, 7, 200)
     states = _states(puzzles, grid)
-    wide = have_solution(states, grid)
+    wide = are_solvable(states, grid)
     monkeypatch.setattr(sudoku_solver, "WIDEST", 3)
     assert 0 < wide.sum() < len(wide)
-    assert (have_solution(states, grid) == wide).all()
+    assert (are_solvable(states, grid) == wide).all()

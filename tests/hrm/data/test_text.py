@@ -17,9 +17,9 @@ import pytest
 from hrm.config.errors import DataError
 from hrm.data.base import InMemoryDataset
 from hrm.data.cache import CACHE_VARIABLE
-from hrm.data.registry import open_task, task_kind
+from hrm.data.registry import get_task_kind, open_task
 from hrm.data.text.config import TextConfig
-from hrm.data.text.task import TextDataset, epoch_windows
+from hrm.data.text.task import TextDataset, count_epoch_windows
 from hrm.data.text.tokenizers import ByteTokenizer
 from tests.hrm.data.text_cases import numbered, open_text, write_files
 
@@ -33,7 +33,7 @@ def names(data: TextDataset, tokens: np.ndarray) -> set[str]:
 
 def epoch(data: TextDataset, seed: int = 0) -> np.ndarray:
     """Every training sequence of a first epoch, with its last label."""
-    batch = data.train_batch(0, epoch_windows(data.num_train, data.config.seq_len), seed)
+    batch = data.get_train_batch(0, count_epoch_windows(data.num_train, data.config.seq_len), seed)
     return np.concatenate([batch["inputs"], batch["labels"][:, -1:]], axis=1)
 
 
@@ -80,7 +80,7 @@ def test_one_large_document_does_not_end_up_held_out(tmp_path: Path) -> None:
 def test_labels_are_the_next_tokens_and_their_bytes_are_counted(tmp_path: Path, tokenizer: str) -> None:
     texts = [f"naïve — {number} 𝄞 text. " * 12 for number in range(9)]
     data = open_text(write_files(tmp_path, texts), tokenizer=tokenizer, valid_sequences=999)
-    batch = data.train_batch(0, 8, 0)
+    batch = data.get_train_batch(0, 8, 0)
     for inputs, labels in ((batch["inputs"], batch["labels"]), (data.valid.inputs, data.valid.labels)):
         assert inputs.dtype == labels.dtype == np.int32
         assert (inputs[:, 1:] == labels[:, :-1]).all()
@@ -104,8 +104,8 @@ def test_windows_cover_the_held_out_text_once(tmp_path: Path) -> None:
 def test_an_epoch_shows_each_sequence_once_and_the_next_starts_elsewhere(tmp_path: Path) -> None:
     text = "".join(chr(0x4E00 + number) for number in range(3000))  # no character comes twice
     data = open_text(write_files(tmp_path, [text, numbered(1), numbered(2)]), seq_len=30)
-    count = epoch_windows(data.num_train, 30)
-    first, second = (data.train_batch(step, count, 5)["inputs"] for step in (0, 1))
+    count = count_epoch_windows(data.num_train, 30)
+    first, second = (data.get_train_batch(step, count, 5)["inputs"] for step in (0, 1))
     assert len({tuple(row) for row in first.tolist()}) == count
     assert {tuple(row) for row in first.tolist()} != {tuple(row) for row in second.tolist()}
 
@@ -114,10 +114,12 @@ def test_batches_are_functions_of_step_size_and_seed(tmp_path: Path) -> None:
     pattern = write_files(tmp_path, [numbered(number) for number in range(10)])
     data, again = open_text(pattern), open_text(pattern)
     for step in (7, 0, 300):
-        assert (data.train_batch(step, 5, 2)["inputs"] == again.train_batch(step, 5, 2)["inputs"]).all()
-    halves = np.concatenate([data.train_batch(step, 4, 2)["inputs"] for step in (0, 1)])
-    assert (data.train_batch(0, 8, 2)["inputs"] == halves).all()
-    assert (data.train_batch(0, 8, 2)["inputs"] != data.train_batch(0, 8, 3)["inputs"]).any()
+        assert (
+            data.get_train_batch(step, 5, 2)["inputs"] == again.get_train_batch(step, 5, 2)["inputs"]
+        ).all()
+    halves = np.concatenate([data.get_train_batch(step, 4, 2)["inputs"] for step in (0, 1)])
+    assert (data.get_train_batch(0, 8, 2)["inputs"] == halves).all()
+    assert (data.get_train_batch(0, 8, 2)["inputs"] != data.get_train_batch(0, 8, 3)["inputs"]).any()
 
 
 def test_pickles_as_a_reference_not_as_data(tmp_path: Path) -> None:
@@ -125,7 +127,7 @@ def test_pickles_as_a_reference_not_as_data(tmp_path: Path) -> None:
     pickled = pickle.dumps(data)
     copy = pickle.loads(pickled)
     assert len(pickled) < 2000 and copy.fingerprint == data.fingerprint
-    assert (copy.train_batch(3, 4, 1)["inputs"] == data.train_batch(3, 4, 1)["inputs"]).all()
+    assert (copy.get_train_batch(3, 4, 1)["inputs"] == data.get_train_batch(3, 4, 1)["inputs"]).all()
     assert isinstance(data.valid.inputs, np.memmap)
 
 
@@ -136,17 +138,17 @@ def test_carried_it_needs_no_file(tmp_path: Path) -> None:
     assert len(pickled) > data.num_train
     copy = pickle.loads(pickled).dataset
     copy.folder = tmp_path / "nowhere"
-    assert (copy.train_batch(3, 4, 1)["inputs"] == data.train_batch(3, 4, 1)["inputs"]).all()
+    assert (copy.get_train_batch(3, 4, 1)["inputs"] == data.get_train_batch(3, 4, 1)["inputs"]).all()
     assert (copy.test.label_bytes == data.test.label_bytes).all()
 
 
 def test_the_plays_that_come_along_are_plain_english() -> None:
     data = open_task(TextConfig(valid_sequences=8, test_sequences=8))
     assert isinstance(data, TextDataset) and data.num_train > 4_000_000
-    text = data.tokenizer.decode(data.train_batch(0, 64, 0)["inputs"].ravel().tolist())
+    text = data.tokenizer.decode(data.get_train_batch(0, 64, 0)["inputs"].ravel().tolist())
     assert not set("*_#\\") & set(text)
     assert len(re.findall(r"\bthe\b", text)) > 10
-    assert task_kind("text").counted_fields(data.config) == data.model_fields
+    assert get_task_kind("text").counted_fields(data.config) == data.model_fields
 
 
 def test_json_lines_gzip_and_paragraphs_are_read_alike(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_held_out_text_has_no_part_in_the_encoding(data_cache: str, tmp_path: Pa
     for split, whole in ((data.valid, False), (data.test, False)):
         word = data.tokenizer.decode(split.inputs[0].tolist()).split()[1]
         assert (len(data.tokenizer.encode(f" {word}".encode())[0]) == 1) is whole
-    batch = data.train_batch(0, 1, 0)["inputs"][0]
+    batch = data.get_train_batch(0, 1, 0)["inputs"][0]
     seen = data.tokenizer.decode(batch.tolist()).split()[1]
     assert len(data.tokenizer.encode(f" {seen}".encode())[0]) == 1
 

@@ -101,9 +101,12 @@ def test_weight_gradient_and_optimizer_bytes_equal_the_tensors(case: FamilyCase,
     rows = [o.embedding.local_weights for o in optimizers if isinstance(o, SparseSignSGD)]
     gradients = [p.grad for p in (*parameters, *rows) if p is not None and p.grad is not None]
     states = [
-        value for o in optimizers for state in o.state.values() for value in state.values()
+        value
+        for o in optimizers
+        for state in o.state.values()
+        for value in state.values()
         if isinstance(value, Tensor) and value.ndim
-    ]  # fmt: skip
+    ]
     cast_copy = 0
     with cast_weights(model, getattr(torch, config.forward_dtype)):
         if config.forward_dtype != "float32":

@@ -7,22 +7,22 @@ import torch
 
 from hrm.config.errors import DeviceError
 from hrm.system.device import (
-    available_devices,
-    cpu_threads,
+    create_on_cpu,
     is_out_of_memory,
-    new_tensors_on_cpu,
+    list_devices,
     resolve_device,
+    use_threads,
 )
 
 
 def test_auto_is_the_first_of_what_is_there() -> None:
-    assert resolve_device("auto").type == available_devices()[0]
+    assert resolve_device("auto").type == list_devices()[0]
     assert resolve_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
 def test_an_absent_device_is_refused(name: str) -> None:
-    if name in available_devices():
+    if name in list_devices():
         assert resolve_device(name).type == name
         return
     with pytest.raises(
@@ -33,12 +33,12 @@ def test_an_absent_device_is_refused(name: str) -> None:
 
 def test_threads_are_restored() -> None:
     before = torch.get_num_threads()
-    with cpu_threads(before + 1):
+    with use_threads(before + 1):
         assert torch.get_num_threads() == before + 1
-        with cpu_threads(None):
+        with use_threads(None):
             assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
-    with pytest.raises(KeyError), cpu_threads(before + 1):
+    with pytest.raises(KeyError), use_threads(before + 1):
         raise KeyError
     assert torch.get_num_threads() == before
 
@@ -54,7 +54,7 @@ def test_what_torch_raises_when_memory_runs_out_is_recognised() -> None:
 
 
 def test_new_tensors_are_on_the_cpu_whatever_the_default() -> None:
-    with new_tensors_on_cpu():
+    with create_on_cpu():
         assert torch.empty(1).device.type == "cpu"
-    with torch.device("meta"), new_tensors_on_cpu():
+    with torch.device("meta"), create_on_cpu():
         assert torch.empty(1).device.type == "cpu"

@@ -30,11 +30,11 @@ def test_a_container_s_processors(tmp_path: Path, files: dict[str, str], quota: 
 
 
 def test_a_container_s_memory(tmp_path: Path) -> None:
-    whole = machine.memory_bytes(tmp_path)
+    whole = machine.get_memory_bytes(tmp_path)
     (tmp_path / "memory.max").write_text("max\n")
-    assert machine.memory_bytes(tmp_path) == whole
+    assert machine.get_memory_bytes(tmp_path) == whole
     (tmp_path / "memory.max").write_text("1048576\n")
-    assert machine.memory_bytes(tmp_path) == 1048576
+    assert machine.get_memory_bytes(tmp_path) == 1048576
 
 
 V1, V2 = "4:memory:/user/a:b\n3:cpuset:/\n0::/\n", "0::/user.slice/me.scope\n"
@@ -79,21 +79,21 @@ def test_kills_for_memory_are_those_of_the_nearest_group_that_counts(
         (cgroup / name).parent.mkdir(parents=True, exist_ok=True)
         text = V1_COUNTER if name.endswith("oom_control") else V2_COUNTER
         (cgroup / name).write_text(text.format(count))
-    assert machine.oom_kills(proc, cgroup) == kills
+    assert machine.count_oom_kills(proc, cgroup) == kills
 
 
 def test_a_system_that_does_not_count_kills(tmp_path: Path) -> None:
-    assert machine.oom_kills(tmp_path, tmp_path) is None
+    assert machine.count_oom_kills(tmp_path, tmp_path) is None
     (tmp_path / "vmstat").write_text("pgfault 812\n")
-    assert machine.oom_kills(tmp_path, tmp_path) is None
+    assert machine.count_oom_kills(tmp_path, tmp_path) is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the /proc to read it from")
 def test_what_a_process_has_in_memory() -> None:
-    before = machine.resident_bytes()
+    before = machine.get_resident_bytes()
     assert before is not None
     taken = b"1" * 2**26
-    assert machine.resident_bytes(os.getpid()) >= before + len(taken) // 2  # type: ignore[operator]
+    assert machine.get_resident_bytes(os.getpid()) >= before + len(taken) // 2  # type: ignore[operator]
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    assert machine.resident_bytes(ended.pid) is None
+    assert machine.get_resident_bytes(ended.pid) is None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hrm.system.units import in_bytes, percent, scaled
+from hrm.system.units import format_bytes, format_percent, format_scaled
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from hrm.system.units import in_bytes, percent, scaled
     ],
 )
 def test_decimal_prefixes(number: float, shown: str) -> None:
-    assert scaled(number) == shown
+    assert format_scaled(number) == shown
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,13 @@ def test_decimal_prefixes(number: float, shown: str) -> None:
     ],
 )
 def test_binary_prefixes(number: float, shown: str) -> None:
-    assert in_bytes(number) == shown
+    assert format_bytes(number) == shown
 
 
 def test_percentages_have_a_sign_but_for_zero() -> None:
-    assert [percent(x) for x in (0.319, -0.001, -0.000004, 0.0)] == ["+31.9%", "-0.1%", "-0.0004%", "0%"]
+    assert [format_percent(x) for x in (0.319, -0.001, -0.000004, 0.0)] == [
+        "+31.9%",
+        "-0.1%",
+        "-0.0004%",
+        "0%",
+    ]

@@ -14,7 +14,7 @@ from hrm.data.base import Dataset
 from hrm.data.registry import open_task
 from hrm.system.files import write_atomically
 from hrm.training import checkpoint
-from hrm.training.trainer import ReportValues, Trainer
+from hrm.training.trainer import Trainer, Validation
 from tests.hrm.conftest import MakeConfig
 
 
@@ -47,7 +47,7 @@ def _assert_equal(a: Any, b: Any, where: str = "state") -> None:
 
 def _run(trainer: Trainer, folder: Path, dataset: Dataset, stops: tuple[int, ...]) -> tuple[Trainer, list]:
     """Runs to the end; at each stop saves, forgets everything and resumes."""
-    reports: list[ReportValues] = []
+    reports: list[Validation] = []
     left = list(stops)
 
     def on_step(step: int) -> None:
@@ -57,7 +57,7 @@ def _run(trainer: Trainer, folder: Path, dataset: Dataset, stops: tuple[int, ...
 
     while not trainer.finished:
         try:
-            reports.append(trainer.next_report(on_step))
+            reports.append(trainer.train_to_next_validation(on_step))
         except Stop:
             trainer.save(folder)
             torch.rand(3)
@@ -94,12 +94,12 @@ def test_resumed_equals_uninterrupted(
 
 def test_time_goes_on_counting(small_config: MakeConfig, small_data: Dataset, tmp_path: Path) -> None:
     trainer = Trainer(small_config(), small_data)
-    trainer.next_report()
+    trainer.train_to_next_validation()
     trainer.save(tmp_path)
     resumed = Trainer.resume(tmp_path, small_data)
     assert (resumed.train_seconds, resumed.eval_seconds) == (trainer.train_seconds, trainer.eval_seconds)
     assert (resumed.train_flops, resumed.eval_flops) == (trainer.train_flops, trainer.eval_flops)
-    resumed.next_report()
+    resumed.train_to_next_validation()
     assert resumed.train_seconds > trainer.train_seconds
 
 

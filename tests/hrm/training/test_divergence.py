@@ -17,7 +17,7 @@ def test_a_huge_rate_diverges_by_name(small_config: MakeConfig, small_data: Data
     trainer = Trainer(small_config(**{"train.lr": 1e30, "train.lr_warmup_steps": 0}), small_data)
     seen: list[int] = []
     with pytest.raises(Diverged, match=r"loss is (nan|inf) at step 2$") as caught:
-        trainer.next_report(seen.append)
+        trainer.train_to_next_validation(seen.append)
     assert seen == [1]
     assert (caught.value.step, trainer.step) == (2, 1)
 

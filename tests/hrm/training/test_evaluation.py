@@ -57,5 +57,5 @@ def test_ema_evaluates_averaged_weights_and_trains_its_own(
     assert same_weights(plain, averaged)
     valid = averaged.evaluate(small_data.valid)
     assert valid != plain.evaluate(small_data.valid)
-    plain.model.load_state_dict(averaged.evaluation_state())
+    plain.model.load_state_dict(averaged.get_evaluation_weights())
     assert valid == plain.evaluate(small_data.valid)

@@ -39,7 +39,7 @@ def curve() -> dict[str, list[float | None]]:
     """Losses of the run's reports."""
     config = RunConfig.from_dict(CONFIG)
     trainer = Trainer(config, open_task(config.task))
-    reports = [trainer.next_report() for _ in range(config.train.num_reports)]
+    reports = [trainer.train_to_next_validation() for _ in range(config.train.num_reports)]
     names = ("train/loss", "train/lm_loss", "train/q_halt_loss", "valid/loss")
     return {name: [report.metrics[name] for report in reports] for name in names}
 

@@ -8,14 +8,12 @@ import sys
 import pytest
 
 from hrm.training.progress import DataProgress, LiveBar, PlainLines, face_for, summary
-from hrm.training.trainer import ReportValues
+from hrm.training.trainer import Validation
 
 
-def _report(step: int, exact: float | None) -> ReportValues:
+def _report(step: int, exact: float | None) -> Validation:
     metrics = {"train/loss": 1.23456, "valid/exact_accuracy": exact, "valid/blank_accuracy": 0.5}
-    return ReportValues(
-        index=1, step=step, train_flops=1, train_seconds=1.0, eval_seconds=1.0, metrics=metrics
-    )
+    return Validation(index=1, step=step, train_flops=1, train_seconds=1.0, eval_seconds=1.0, metrics=metrics)
 
 
 def test_summary_shows_a_dash_for_what_is_missing() -> None:

@@ -18,7 +18,7 @@ def course(length: RunLength, costs: list[int]) -> list[tuple[int, int, int]]:
     step = flops = reports = 0
     made = []
     while reports < length.train.num_reports:
-        index = length.next_report(reports, step, flops)
+        index = length.get_next_validation(reports, step, flops)
         while not length.is_due(index, step, flops):
             assert not length.has_ended(step, flops)
             flops += costs[step % len(costs)]

@@ -13,15 +13,15 @@ import torch
 from hrm.config.errors import ConfigError
 from hrm.data.base import Dataset, Split
 from hrm.models.registry import get_family
-from hrm.system.device import available_devices
+from hrm.system.device import list_devices
 from hrm.training.divergence import Diverged
-from hrm.training.optimizers import learning_rate
-from hrm.training.trainer import ReportValues, Trainer, stream_seed
+from hrm.training.optimizers import compute_lr
+from hrm.training.trainer import Trainer, Validation, derive_seed
 from tests.hrm.conftest import MakeConfig
 from tests.hrm.runs import all_reports, same_weights
 
 
-def _figures(report: ReportValues) -> dict[str, Any]:
+def _figures(report: Validation) -> dict[str, Any]:
     """All but the clock's."""
     return {name: value for name, value in dataclasses.asdict(report).items() if not name.endswith("seconds")}
 
@@ -42,20 +42,20 @@ def test_a_step_is_the_official_one(
     train = config.train
     torch.manual_seed(config.seed)
     model = get_family("puzzle").build(trainer.config.model)
-    exploration = torch.Generator().manual_seed(stream_seed(config.seed, "exploration"))
+    exploration = torch.Generator().manual_seed(derive_seed(config.seed, "exploration"))
     optimizers = model.build_optimizers(train)
     carry = None
     for step in range(1, 10):
         batch = {
             name: torch.tensor(array)
-            for name, array in small_data.train_batch(step - 1, train.batch_size, config.seed).items()
+            for name, array in small_data.get_train_batch(step - 1, train.batch_size, config.seed).items()
         }
         carry = model.initial_carry(batch) if carry is None else carry
         carry, loss, _ = model.train_segment(carry, batch, exploration)
         ((1 / train.batch_size) * loss).backward()
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(
+                group["lr"] = compute_lr(
                     group["peak_lr"], step, train.steps, train.warmup_steps, train.lr_min_ratio
                 )
             optimizer.step()
@@ -80,7 +80,7 @@ def test_same_config_same_run_whatever_happened_before(small_config: MakeConfig,
 def test_torchs_global_generator_is_left_alone(small_config: MakeConfig, small_data: Dataset) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    Trainer(small_config(**{"train.ema": 0.9}), small_data).next_report()
+    Trainer(small_config(**{"train.ema": 0.9}), small_data).train_to_next_validation()
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -89,8 +89,8 @@ def test_the_seed_decides_weights_exploration_and_batches(
 ) -> None:
     a, b = (Trainer(small_config(seed=seed), small_data) for seed in (0, 1))
     assert not same_weights(a, b)
-    assert stream_seed(0, "exploration") != stream_seed(1, "exploration")
-    batches = [small_data.train_batch(0, 8, seed)["inputs"] for seed in (0, 1)]
+    assert derive_seed(0, "exploration") != derive_seed(1, "exploration")
+    batches = [small_data.get_train_batch(0, 8, seed)["inputs"] for seed in (0, 1)]
     assert not np.array_equal(*batches)
 
 
@@ -158,9 +158,9 @@ def test_what_on_step_raises_leaves_the_trainer_whole(small_config: MakeConfig, 
     interrupted, plain = Trainer(small_config(), small_data), Trainer(small_config(), small_data)
     for _ in range(2):
         with pytest.raises(Enough):
-            interrupted.next_report(stop_at)
+            interrupted.train_to_next_validation(stop_at)
     assert interrupted.step == 6
-    assert _figures(interrupted.next_report()) == _figures(plain.next_report())
+    assert _figures(interrupted.train_to_next_validation()) == _figures(plain.train_to_next_validation())
 
 
 def test_the_test_split_is_not_read(small_config: MakeConfig, small_data: Dataset) -> None:
@@ -208,16 +208,16 @@ def test_half_precision_trains(small_config: MakeConfig, small_data: Dataset, dt
 
 @pytest.mark.gpu
 @pytest.mark.skipif(
-    available_devices() == ["cpu"],
+    list_devices() == ["cpu"],
     reason="needs a CUDA or MPS device of this machine: it holds training there against training on the CPU",
 )
 def test_a_device_agrees_with_the_cpu(small_config: MakeConfig, small_data: Dataset) -> None:
     """Same weights, batches and arithmetic; exploration is the device's own, so it is switched off."""
     config = small_config(halt_exploration_prob=0.0)
-    cpu = Trainer(config, small_data).next_report()
+    cpu = Trainer(config, small_data).train_to_next_validation()
     device = Trainer(config.replace(device="auto"), small_data)
     assert device.device.type != "cpu"
-    assert device.next_report().metrics == pytest.approx(cpu.metrics, rel=1e-2)
+    assert device.train_to_next_validation().metrics == pytest.approx(cpu.metrics, rel=1e-2)
     diverging = config.replace(**{"device": "auto", "train.lr": 1e30, "train.lr_warmup_steps": 0})
     with pytest.raises(Diverged, match="loss is not finite at step 2"):
-        Trainer(diverging, small_data).next_report()
+        Trainer(diverging, small_data).train_to_next_validation()

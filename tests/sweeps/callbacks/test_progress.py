@@ -10,9 +10,11 @@ import pytest
 from rich.console import Console
 
 from sweeps.callbacks.progress import LiveProgress, PlainProgress, Standing, progress
-from sweeps.events import Job, Outcome
+from sweeps.events import Job, Trial
 from sweeps.results.metadata import SweepMetadata
 from sweeps.scheduler.scheduler import Scheduler
+from tests.sweeps.search_cases import jobs_of
+from tests.sweeps.small_jobs import ended_trial
 from tests.sweeps.synthetic_sweep import make_report, plausible, run_sweep
 
 
@@ -34,7 +36,7 @@ def test_plain_lines(tmp_path: Path) -> None:
     run_sweep(tmp_path, _one_fails, listener, num_trials=8)
     lines = stream.getvalue().splitlines()
     (plan,) = plans
-    assert len(lines) == len(plan.jobs), "one line a job"
+    assert len(lines) == len(jobs_of(plan)), "one line a job"
     assert "\x1b" not in stream.getvalue()
     pattern = (
         r"\[\d+/\d+\] job \d+ \(baseline, tiny_demo\) completed in \d+\.\d s: valid/blank_accuracy 0\.\d{4}, "
@@ -54,8 +56,8 @@ def test_the_bar_counts_and_leaves_nothing_behind(tmp_path: Path) -> None:
     seen: list[str] = []
 
     class Watched(LiveProgress):
-        def on_end(self, job: Job, outcome: Outcome) -> None:
-            super().on_end(job, outcome)
+        def on_end(self, trial: Trial) -> None:
+            super().on_end(trial)
             console = Console(file=io.StringIO(), width=150)
             console.print(self._render())
             seen.append(console.file.getvalue())  # type: ignore[attr-defined]
@@ -101,7 +103,7 @@ def standing(tmp_path: Path) -> tuple[Standing, list[Job]]:
 
     run_sweep(tmp_path, listeners=listener, num_trials=4)
     metadata, plan = made[0]
-    return Standing(metadata, lambda: 10), list(plan.jobs.values())
+    return Standing(metadata, lambda: 10), list(jobs_of(plan).values())
 
 
 def test_the_best_is_a_completed_run_and_no_confirmation(standing: tuple[Standing, list[Job]]) -> None:
@@ -109,10 +111,6 @@ def test_the_best_is_a_completed_run_and_no_confirmation(standing: tuple[Standin
     search = next(job for job in jobs if job.kind == "search")
     confirm = next(job for job in jobs if job.kind == "confirm")
     whole = search.run.train.num_reports
-
-    def outcome(job: Job, level: float, status: str) -> Outcome:
-        report = make_report(job, whole, lambda job, fraction: level)
-        return Outcome(status=status, reports=(report,))  # type: ignore[arg-type]
 
     for job, level, status, best in (
         (search, 0.5, "completed", 0.5),
@@ -122,8 +120,10 @@ def test_the_best_is_a_completed_run_and_no_confirmation(standing: tuple[Standin
         (search, 0.6, "completed", 0.6),
         (search, 0.55, "completed", 0.6),
     ):
-        state.start(job)
-        state.end(job, outcome(job, level, status))
+        last = make_report(job, whole, lambda job, fraction, level=level: level)
+        trial = ended_trial(job, [last], status)
+        state.start(trial)
+        state.end(trial)
         assert state.best is not None and state.best[0] == best
     assert dict(state.ended) == {"completed": 4, "pruned": 1, "failed": 1}
 
@@ -135,11 +135,11 @@ def test_time_left_follows_the_work_done(
     now = 1000.0
     monkeypatch.setattr("sweeps.callbacks.progress.time.monotonic", lambda: now)
     assert state.seconds_left() is None
-    state.start(job)
+    state.start(Trial(job, started_at=0.0))
     assert state.seconds_left() is None, "nothing done yet"
     now += 30
     half = job.run.train.num_reports // 2
-    state.report(job, make_report(job, half))
+    state.update(Trial(job, started_at=0.0, validations=[make_report(job, half)]))
     assert state.seconds_left() == pytest.approx(30 * 9.5 / 0.5, rel=0.01)
-    state.end(job, Outcome(status="completed"))
+    state.end(ended_trial(job))
     assert state.seconds_left() == pytest.approx(30 * 9)

@@ -13,20 +13,20 @@ from hrm.data.registry import open_task
 from hrm.models.puzzle.checkpoint_names import load_official
 from hrm.training.trainer import Trainer
 from sweeps.analysis.best import write_weights
-from sweeps.events import Outcome, Report
+from sweeps.events import Ended, Validation
 from sweeps.execution import trial
 from sweeps.execution import trial as answers
 from sweeps.execution.checkpoints import Checkpoints, weights_path
 from sweeps.results.tables import read_answers, write_answers
-from tests.sweeps.small_jobs import TASK, small_job
+from tests.sweeps.small_jobs import TASK, ended_trial, small_job
 
 FEW = {**TASK, "valid_puzzles": 3}
 
 
-def reports(**changes: Any) -> list[Report]:
+def reports(**changes: Any) -> list[Validation]:
     messages = list(trial.run(small_job(0, task=FEW, **{"model.halt_max_steps": 3}, **changes)))
-    assert not any(isinstance(message, Outcome) for message in messages), messages
-    return [message for message in messages if isinstance(message, Report)]
+    assert not any(isinstance(message, Ended) for message in messages), messages
+    return [message for message in messages if isinstance(message, Validation)]
 
 
 def test_the_last_segment_is_what_the_validation_judged() -> None:
@@ -55,8 +55,8 @@ def test_the_winner_s_weights_give_the_winner_s_answers(tmp_path: Path) -> None:
     """Through the folder of a job, that of the sweep, and `best.pt` into a new model."""
     job = small_job(7, kind="confirm", keep_model=True, task=FEW)
     kept = Checkpoints(tmp_path, seconds=9.0)
-    told = [report for report in trial.run(job, checkpoint=kept.of(job)) if isinstance(report, Report)]
-    kept.on_end(job, Outcome(status="completed", reports=tuple(told)))
+    told = [report for report in trial.run(job, checkpoint=kept.of(job)) if isinstance(report, Validation)]
+    kept.on_end(ended_trial(job, told))
     assert not (tmp_path / "checkpoints" / "7").exists() and weights_path(tmp_path, 7).exists()
     write_weights(tmp_path, 7)
 
@@ -76,7 +76,7 @@ def test_only_finished_models_that_are_asked_for_are_kept(tmp_path: Path) -> Non
         running = trial.run(job, checkpoint=kept.of(job))
         for _ in range(num_reports):
             next(running)
-        kept.on_end(job, Outcome(status="completed"))
+        kept.on_end(ended_trial(job))
     assert not (tmp_path / "weights").exists()
 
 

@@ -1,4 +1,4 @@
-"""A pruned job's checkpoint stays where jobs may be revived, and leads to the end that the job would have had."""
+"""A pruned job's checkpoint stays where jobs may be resumed, and leads to the end that the job would have had."""
 
 from __future__ import annotations
 
@@ -9,53 +9,49 @@ from typing import Any
 import pytest
 
 from hrm.training.checkpoint import load
-from sweeps.events import Job, Outcome, Report
+from sweeps.events import Job, Validation
 from sweeps.execution import trial
 from sweeps.execution.checkpoints import Checkpoints
-from tests.sweeps.small_jobs import small_job
+from tests.sweeps.small_jobs import ended_trial, small_job
 
 
-def trained(job: Job, checkpoints: Checkpoints | None, most: int = 4) -> list[Report]:
+def trained(job: Job, checkpoints: Checkpoints | None, most: int = 4) -> list[Validation]:
     """A job's reports until it is told to stop; a second `most` would be a new worker's."""
-    messages = trial.run(job, len(job.revived), checkpoints.of(job) if checkpoints else None)
+    messages = trial.run(job, len(job.resumed_from), checkpoints.of(job) if checkpoints else None)
     reports = [next(messages) for _ in range(most)]
     messages.close()
-    assert all(isinstance(report, Report) for report in reports), reports
-    return [report for report in reports if isinstance(report, Report)]
+    assert all(isinstance(report, Validation) for report in reports), reports
+    return [report for report in reports if isinstance(report, Validation)]
 
 
-def timeless(reports: list[Report]) -> list[dict[str, Any]]:
+def timeless(reports: list[Validation]) -> list[dict[str, Any]]:
     return [dataclasses.asdict(one) | {"train_seconds": 0, "eval_seconds": 0} for one in reports]
 
 
-def pruned(reports: list[Report]) -> Outcome:
-    return Outcome(status="pruned", reports=tuple(reports))
-
-
 @pytest.mark.parametrize("at", [1, 3])
-def test_a_revived_job_ends_bit_for_bit_as_one_that_was_never_pruned(at: int, tmp_path: Path) -> None:
+def test_a_resumed_job_ends_bit_for_bit_as_one_that_was_never_pruned(at: int, tmp_path: Path) -> None:
     kept = Checkpoints(tmp_path, seconds=3600.0, keeps_pruned=True)
     job = small_job(0)
     before = trained(job, kept, most=at)
-    kept.on_end(job, pruned(before))
+    kept.on_end(ended_trial(job, before, "pruned"))
     state = load(tmp_path / "checkpoints" / "0")
     assert state["trainer"]["step"] == before[-1].step, "nothing that was trained is trained again"
-    revived = dataclasses.replace(job, may_prune=False, revived=tuple(before))
-    after = trained(revived, kept, most=4 - at)
+    resumed = dataclasses.replace(job, may_prune=False, resumed_from=tuple(before))
+    after = trained(resumed, kept, most=4 - at)
     assert timeless(before + after) == timeless(trained(job, None))
-    kept.on_end(revived, Outcome(status="completed", reports=(*before, *after)))
+    kept.on_end(ended_trial(resumed, [*before, *after]))
     assert not (tmp_path / "checkpoints" / "0").exists()
 
 
 def test_a_lost_checkpoint_costs_time_only(tmp_path: Path) -> None:
     kept = Checkpoints(tmp_path, seconds=3600.0, keeps_pruned=True)
     before = trained(small_job(0), None, most=2)
-    after = trained(dataclasses.replace(small_job(0), revived=tuple(before)), kept, most=2)
+    after = trained(dataclasses.replace(small_job(0), resumed_from=tuple(before)), kept, most=2)
     assert timeless(before + after) == timeless(trained(small_job(0), None))
 
 
 @pytest.mark.parametrize(("keeps", "kind"), [(False, "search"), (True, "baseline")])
-def test_nothing_is_kept_of_what_cannot_be_revived(keeps: bool, kind: str, tmp_path: Path) -> None:
+def test_nothing_is_kept_of_what_cannot_be_resumed(keeps: bool, kind: str, tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, seconds=3600.0, keeps_pruned=keeps)
     trained(job := small_job(0, kind=kind), checkpoints, most=2)
     assert not (tmp_path / "checkpoints" / "0").exists(), "none was due"
@@ -64,7 +60,7 @@ def test_nothing_is_kept_of_what_cannot_be_revived(keeps: bool, kind: str, tmp_p
             trial.Trainer(job.run, trial._open(job.run.task)), [], 0
         )
         assert (tmp_path / "checkpoints" / "0").exists()
-        checkpoints.on_end(job, pruned([]))
+        checkpoints.on_end(ended_trial(job, status="pruned"))
         assert not (tmp_path / "checkpoints" / "0").exists()
 
 
@@ -74,10 +70,10 @@ def test_the_folder_goes_at_the_end_when_nothing_is_left_in_it(tmp_path: Path) -
     jobs = [small_job(0), small_job(1)]
     for job in jobs:
         trained(job, checkpoints, most=2)
-    checkpoints.on_end(jobs[0], pruned([]))
-    checkpoints.on_end(jobs[1], Outcome(status="completed"))
+    checkpoints.on_end(ended_trial(jobs[0], status="pruned"))
+    checkpoints.on_end(ended_trial(jobs[1]))
     checkpoints.close()
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["0"]
-    checkpoints.on_end(jobs[0], Outcome(status="completed"))
+    checkpoints.on_end(ended_trial(jobs[0]))
     checkpoints.close()
     assert list(tmp_path.iterdir()) == []

@@ -16,8 +16,7 @@ from sweeps.execution.checkpoints import Checkpoints
 from sweeps.execution.failures import LOST, Deaths, told_by_ray
 from sweeps.execution.resources import Allocation, Machine
 from sweeps.scheduler.trial_runner import TrialRunner
-from tests.sweeps.execution.test_ray_tune import Script
-from tests.sweeps.small_jobs import small_job
+from tests.sweeps.small_jobs import ScriptedScheduler, small_job
 
 OF_MEMORY = "OutOfMemory: the kernel killed the worker process because memory ran out"
 BY_RAY = "1 worker killed (name=Worker, memory used=1.50GB): the node is low on memory."
@@ -118,7 +117,7 @@ def test_the_most_that_was_seen_is_told() -> None:
     deaths.began(1, unknown)
     taken = b"1" * 2**26
     deaths.look()
-    seen = machine.resident_bytes()
+    seen = machine.get_resident_bytes()
     del taken
     deaths.look()
     kernel.kills = 5
@@ -170,10 +169,11 @@ def test_a_job_that_the_kernel_kills_for_memory_is_recorded_and_not_run_again(tm
 
     limit = 5 * 2**28
     job = small_job(0, **{"model.hidden_size": 4096, "model.num_heads": 64})
-    plan = Script([job], prune={}, barrier=1)
+    plan = ScriptedScheduler([job])
     shares = Allocation(slots=1, cpus_per_trial=1, gpus_per_trial=0.0)
     with little_memory(limit), ray_bridge.connect(None, Machine(num_cpus=1, num_gpus=0)) as ray:
         ray.run(TrialRunner(plan, max_failures=2), shares, Checkpoints(tmp_path, 0.0))
-    outcome = plan.outcomes[0]
+    outcome = plan.state.trials[0].ended
+    assert outcome is not None
     assert (outcome.status, outcome.error) == ("failed", OF_MEMORY)
     assert outcome.observed_bytes is not None and limit // 8 < outcome.observed_bytes < limit

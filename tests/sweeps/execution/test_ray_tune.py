@@ -17,19 +17,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrm.data.registry import open_task, task_kind
+from hrm.data.registry import get_task_kind, open_task
 from sweeps.callbacks.base import Callback
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
 from sweeps.errors import ResourceError
-from sweeps.events import Job, Outcome, Report
+from sweeps.events import Trial
 from sweeps.execution.checkpoints import Checkpoints
 from sweeps.execution.resources import Allocation, Machine
 from sweeps.results.tables import read_trials
-from sweeps.scheduler.scheduler import DONE, WAIT, Done, Scheduler, Stop, Wait
+from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.trial_runner import SchedulerProtocol, TrialRunner
 from sweeps.space.candidates import Candidates
-from tests.sweeps.search_cases import decisions, simulate
-from tests.sweeps.small_jobs import DIVERGES, MODEL, NEEDS_TOO_MUCH_MEMORY, RAISES, TASK, small_job
+from tests.sweeps.search_cases import Outcome, decisions, jobs_of, outcomes_of, simulate
+from tests.sweeps.small_jobs import (
+    DIVERGES,
+    MODEL,
+    NEEDS_TOO_MUCH_MEMORY,
+    RAISES,
+    TASK,
+    ScriptedScheduler,
+    small_job,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -62,34 +70,6 @@ def worker_pids() -> set[int]:
     return {int(pid) for pid, _, args in rows if int(pid) in descendants and args.startswith("ray::Worker")}
 
 
-class Script:
-    """A plan that gives the jobs of a list, prunes as told, and waits for all before the last ones."""
-
-    def __init__(self, jobs: list[Job], prune: dict[int, int], barrier: int) -> None:
-        self._jobs, self._prune, self._barrier = jobs, prune, barrier
-        self._given = 0
-        self._reported: dict[int, int] = {}
-        self.outcomes: dict[int, Outcome] = {}
-
-    def next_job(self) -> Job | Wait | Done:
-        if self._given == self._barrier and len(self.outcomes) < self._barrier:
-            return WAIT
-        if self._given == len(self._jobs):
-            return DONE if len(self.outcomes) == self._given else WAIT
-        self._given += 1
-        return self._jobs[self._given - 1]
-
-    def report(self, number: int, report: Report) -> None:
-        self._reported[number] = report.index
-
-    def must_stop(self, number: int) -> Stop | None:
-        return Stop() if self._prune.get(number) == self._reported[number] else None
-
-    def end(self, number: int, outcome: Outcome) -> None:
-        assert number not in self.outcomes
-        self.outcomes[number] = outcome
-
-
 class Watcher(Callback):
     """Notes the workers that there are, and kills one at a job's first report."""
 
@@ -98,9 +78,9 @@ class Watcher(Callback):
         self.pids: dict[int, set[int]] = {}
         """Workers alive at a job's last report."""
 
-    def on_report(self, job: Job, report: Report) -> None:
-        self.pids[job.number] = worker_pids()
-        if job.number == self._victim and report.index == 1:
+    def on_validation(self, trial: Trial) -> None:
+        self.pids[trial.number] = worker_pids()
+        if trial.number == self._victim and len(trial.validations) == 1:
             for pid in worker_pids():
                 os.kill(pid, signal.SIGKILL)
 
@@ -109,23 +89,23 @@ def test_every_end_of_a_job_is_told_once_and_the_sweep_goes_on(ray: Any, tmp_pat
     faults = {1: RAISES, 2: DIVERGES, 4: NEEDS_TOO_MUCH_MEMORY}
     jobs = [small_job(number, **faults.get(number, {})) for number in range(12)]
     jobs[7] = dataclasses.replace(jobs[7], run=jobs[7].run.replace(**{"train.steps": 400}))
-    plan, watcher = Script(jobs, prune={5: 2}, barrier=8), Watcher(victim=7)
+    plan, watcher = ScriptedScheduler(jobs, prune={5: 2}, barrier=8), Watcher(victim=7)
     run(ray, plan, tmp_path, watcher, max_failures=2)
-    assert sorted(plan.outcomes) == list(range(12))
-    status = {number: outcome.status for number, outcome in plan.outcomes.items()}
+    assert sorted(outcomes_of(plan)) == list(range(12))
+    status = {number: outcome.status for number, outcome in outcomes_of(plan).items()}
     errors = {
-        number: outcome.error for number, outcome in plan.outcomes.items() if outcome.status == "failed"
+        number: outcome.error for number, outcome in outcomes_of(plan).items() if outcome.status == "failed"
     }
     assert status[5] == "pruned"
-    assert [report.index for report in plan.outcomes[5].reports] == [1, 2]
+    assert [report.index for report in outcomes_of(plan)[5].reports] == [1, 2]
     assert errors.keys() == {1, 2, 4}, "what the machine fails is run again, what fails by itself is not"
     assert str(errors[1]).startswith("DataError: ")
     assert str(errors[2]).startswith("Diverged: ")
     assert str(errors[4]).startswith("OutOfMemory: ")
-    assert (plan.outcomes[4].observed_bytes or 0) > 2**20
+    assert (plan.state.trials[4].ended.observed_bytes or 0) > 2**20
     for number in (0, 3, 6, 7, 8, 9, 10, 11):
         assert status[number] == "completed"
-        assert [report.index for report in plan.outcomes[number].reports] == [1, 2, 3, 4]
+        assert [report.index for report in outcomes_of(plan)[number].reports] == [1, 2, 3, 4]
     # Failures that Python can tell cost no worker: three of them, and two workers are still at it.
     assert len(set.union(*(watcher.pids[number] for number in (0, 3, 5)))) <= 2
 
@@ -150,7 +130,7 @@ def test_a_worker_that_starts_late_gets_its_share_of_short_jobs(
             return super().reset_config(new_config)
 
     monkeypatch.setattr(ray_bridge, "Worker", OneStartsLate)
-    run(ray, Script([small_job(number) for number in range(4)], prune={}, barrier=4), tmp_path)
+    run(ray, ScriptedScheduler([small_job(number) for number in range(4)], prune={}, barrier=4), tmp_path)
     assert (tmp_path / "0.pid").read_text() != (tmp_path / "1.pid").read_text()
 
 
@@ -176,7 +156,7 @@ CONFIG = SweepConfig(
 
 
 def make_plan() -> Scheduler:
-    task = task_kind(TASK["name"]).config_class(**TASK)
+    task = get_task_kind(TASK["name"]).config_class(**TASK)
     candidates = Candidates(CONFIG, open_task(task).model_fields)
     return Scheduler(CONFIG, candidates, None, SHARES.slots)
 
@@ -186,7 +166,7 @@ def told(plan: Scheduler) -> list[Any]:
 
     def timeless(outcome: Outcome) -> Outcome:
         reports = [dataclasses.replace(one, train_seconds=0.0, eval_seconds=0.0) for one in outcome.reports]
-        return dataclasses.replace(outcome, reports=tuple(reports))
+        return outcome._replace(reports=tuple(reports))
 
     return [(job, timeless(outcome), trial) for job, outcome, trial in decisions(plan)]
 
@@ -197,10 +177,10 @@ def test_two_slots_decide_alike_each_time_and_as_the_simulator_does(ray: Any, tm
         run(ray, plan, tmp_path)
     first, second = plans
     assert told(first) == told(second)
-    assert len(first.jobs) == 8 + 2
-    assert {outcome.status for outcome in first.outcomes.values()} == {"completed", "pruned"}
+    assert len(jobs_of(first)) == 8 + 2
+    assert {outcome.status for outcome in outcomes_of(first).values()} == {"completed", "pruned"}
 
-    curves = {number: outcome.reports for number, outcome in first.outcomes.items()}
+    curves = {number: outcome.reports for number, outcome in outcomes_of(first).items()}
     simulated = make_plan()
     simulate(simulated, SHARES.slots, lambda job, index: curves[job.number][index - 1])
     assert told(simulated) == told(first)
@@ -237,25 +217,25 @@ def test_a_running_cluster_is_joined_with_our_code_sent_along(ray: Any, tmp_path
 
 def test_what_a_listener_raises_comes_out_as_it_is(ray: Any, tmp_path: Path) -> None:
     class Full(Callback):
-        def on_report(self, job: Job, report: Report) -> None:
+        def on_validation(self, trial: Trial) -> None:
             raise OSError("no space left on device")
 
     with pytest.raises(OSError, match="no space left on device"):
-        run(ray, Script([small_job(0)], {}, barrier=1), tmp_path, Full())
+        run(ray, ScriptedScheduler([small_job(0)], {}, barrier=1), tmp_path, Full())
 
 
 def test_data_that_come_along_lie_once_on_a_machine(ray: Any) -> None:
     """Whoever asks Ray's object store for them reads the same bytes there, and cannot change them."""
     from sweeps.execution import ray_tune as ray_bridge
 
-    dataset = open_task(task_kind(TASK["name"]).config_class(**TASK))
+    dataset = open_task(get_task_kind(TASK["name"]).config_class(**TASK))
     stored = ray_bridge.stored(dataset)
     first, second = (ray_bridge.ray.get(stored).dataset for _ in range(2))
     for split in ("valid", "test"):
         arrays = [getattr(one, split).inputs for one in (first, second)]
         assert np.shares_memory(*arrays) and not any(array.flags.writeable for array in arrays)
-    for name, array in dataset.train_batch(3, 8, 0).items():
-        assert (first.train_batch(3, 8, 0)[name] == array).all()
+    for name, array in dataset.get_train_batch(3, 8, 0).items():
+        assert (first.get_train_batch(3, 8, 0)[name] == array).all()
 
 
 @pytest.mark.parametrize(

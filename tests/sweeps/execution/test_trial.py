@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import torch
 
-from hrm.system.machine import resident_bytes
+from hrm.system.machine import get_resident_bytes
 from hrm.training.checkpoint import load
 from hrm.training.divergence import Diverged
 from sweeps.cli.compose import sweep_config
 from sweeps.errors import SpaceError
-from sweeps.events import Outcome, Report
+from sweeps.events import Ended, Validation
 from sweeps.execution import checkpoints, trial
 from sweeps.execution.checkpoints import Checkpoint
 from sweeps.execution.prefetch import Prefetcher
@@ -30,9 +30,9 @@ from tests.sweeps.small_jobs import DIVERGES, MODEL, NEEDS_TOO_MUCH_MEMORY, RAIS
 from tests.sweeps.test_faults import by_turns, check_told_once
 
 
-def reports_of(*args: Any, **kwargs: Any) -> list[Report]:
+def reports_of(*args: Any, **kwargs: Any) -> list[Validation]:
     messages = list(trial.run(small_job(*args, **kwargs)))
-    reports = [message for message in messages if isinstance(message, Report)]
+    reports = [message for message in messages if isinstance(message, Validation)]
     assert len(reports) == len(messages), messages
     return reports
 
@@ -70,7 +70,7 @@ def test_latency_is_measured_when_asked_and_changes_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("fault", "reason", "place"),
     [
-        (DIVERGES, "Diverged: ", "in next_report"),
+        (DIVERGES, "Diverged: ", "in train_to_next_validation"),
         (RAISES, "DataError: task=/nowhere/at/all", "in open_task"),
         (NEEDS_TOO_MUCH_MEMORY, "OutOfMemory: ", "in __init__"),
     ],
@@ -80,9 +80,9 @@ def test_a_failure_is_an_outcome_with_a_one_line_reason_and_its_traceback(
     fault: dict[str, Any], reason: str, place: str
 ) -> None:
     *reports, last = trial.run(small_job(0, **fault))
-    assert isinstance(last, Outcome)
+    assert isinstance(last, Ended)
     assert last.status == "failed"
-    assert last.reports == tuple(reports)
+    assert last.number == 0 and all(isinstance(report, Validation) for report in reports)
     assert last.error is not None
     assert last.error.startswith(reason)
     assert "\n" not in last.error
@@ -94,7 +94,7 @@ def test_a_failure_is_an_outcome_with_a_one_line_reason_and_its_traceback(
 
 def test_nothing_is_trained_between_two_reports() -> None:
     messages = trial.run(small_job(0))
-    assert isinstance(next(messages), Report)
+    assert isinstance(next(messages), Validation)
     messages.close()
     assert list(messages) == []
 
@@ -149,8 +149,8 @@ def test_a_job_goes_on_from_its_checkpoint_bit_for_bit(
     whole = reports_of(0)
     kept = Checkpoint(Storage.at(tmp_path), seconds=0.0)
     messages = trial.run(small_job(0), checkpoint=kept)
-    assert isinstance(first := next(messages), Report)
-    assert isinstance(next(messages), Report)
+    assert isinstance(first := next(messages), Validation)
+    assert isinstance(next(messages), Validation)
     messages.close()
     state = load(tmp_path)
     assert state["trainer"]["step"] == 4 and len(state["reports"]) == 2
@@ -172,7 +172,7 @@ def test_a_damaged_checkpoint_costs_time_only(tmp_path: Path) -> None:
 
 def test_out_of_memory_tells_predicted_and_held_bytes() -> None:
     *_, last = trial.run(small_job(0, **NEEDS_TOO_MUCH_MEMORY))
-    assert isinstance(last, Outcome)
+    assert isinstance(last, Ended)
     assert last.observed_bytes is not None and last.observed_bytes > 2**20
     assert re.search(r"predicted [\d,]+ bytes, held [\d,]+ when no more could be had", str(last.error))
 
@@ -207,7 +207,7 @@ def test_of_a_sweep_the_model_that_is_too_large_is_a_row_with_both_counts(tmp_pa
             "budget": {"max_params": "1G"}, "baseline": {"presets": []}, "confirm": {"finalists": 0},
         }
     )  # fmt: skip
-    held, more = resident_bytes() or 0, 2**28
+    held, more = get_resident_bytes() or 0, 2**28
     with address_space(more):
         by_turns(config, tmp_path)
     rows = {row["p.hidden_size"]: row for row in read_trials(tmp_path).to_pylist()}

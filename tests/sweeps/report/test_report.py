@@ -14,6 +14,7 @@ import pytest
 
 from hrm.config.run_config import load_run_config
 from hrm.config.schema import read_yaml
+from hrm.system.units import format_flops
 from sweeps.analysis.best import write_best
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.config import BudgetConfig, ConfirmConfig, SweepTrainConfig
@@ -22,7 +23,7 @@ from sweeps.report import files
 from sweeps.report.charts.chart import Lines, Points
 from sweeps.report.charts.draw import draw_figure
 from sweeps.report.files import format_closing_lines, write_report
-from sweeps.report.format import format_flops, format_percent
+from sweeps.report.format import format_percent
 from sweeps.report.markdown import render_markdown
 from sweeps.report.sections import build_report
 from sweeps.report.sections.verdict import describe_verdict

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hrm.config.errors import UnknownNameError
 from hrm.config.presets import list_presets
 from sweeps.config import BaselineConfig, BudgetConfig, SweepTrainConfig
-from sweeps.scheduler.phases.baseline import baseline_jobs, choose_presets, num_baseline_trials, spread_rates
+from sweeps.scheduler.phases.baseline import BaselinePhase, choose_presets, num_baseline_trials, spread_rates
 from sweeps.space.candidates import Candidates
 from tests.sweeps.search_cases import MODEL_FIELDS, candidates_of, sweep_config
 
@@ -98,10 +98,10 @@ def test_presets_that_the_rules_make_one_model_are_trained_once() -> None:
     ]
 
 
-def test_baseline_jobs_share_data_and_compute_with_the_search() -> None:
+def test_baselines_share_data_and_compute_with_the_search() -> None:
     config = sweep_config(num_trials=28, seed=5)
     candidates = candidates_of(config)
-    jobs = list(baseline_jobs(config, candidates, ["tiny_demo"]))
+    jobs = BaselinePhase(config, candidates, {"tiny_demo": candidates.preset("tiny_demo")}).all_jobs
     candidate = candidates.sample(np.random.default_rng(0))
     assert candidate is not None
     assert [job.number for job in jobs] == list(range(7))

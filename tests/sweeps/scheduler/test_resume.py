@@ -20,14 +20,14 @@ from sweeps.analysis.statistics import TEST_NAME
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.config import BaselineConfig, ConfirmConfig, StopConfig, SweepConfig, SweepTrainConfig
 from sweeps.errors import OutputError
-from sweeps.events import Job
+from sweeps.events import Job, Started
 from sweeps.report.blocks import Table
 from sweeps.report.sections.search import build_compute
 from sweeps.results import metadata as setting
 from sweeps.results.tables import Tables, read_curves, read_trials
-from sweeps.scheduler.event_log import FILE_NAME, Started, read
+from sweeps.scheduler.event_log import FILE_NAME, read_events
 from sweeps.scheduler.resume import restore
-from sweeps.scheduler.stopping import stopwatch
+from sweeps.scheduler.stopping import start_clock
 from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.storage import JOURNAL
 from sweeps.space.candidates import Candidates
@@ -81,14 +81,14 @@ def curve(job: Job, fraction: float) -> float:
 def session(out: Path, config: SweepConfig = CONFIG) -> None:
     """What the program does in a folder, without its processes."""
     out.mkdir(exist_ok=True)
-    plan, past, ledger = restore(out, config, CANDIDATES, slots=2, memory_bytes=None, clock=stopwatch())
+    plan, log = restore(out, config, CANDIDATES, slots=2, memory_bytes=None, clock=start_clock())
     metadata = setting.restore(out, Puzzles()) or setting.describe(
         config, CANDIDATES, plan, Puzzles(), [], TEST_NAME
     )
     setting.write(metadata, out)
-    with closing(ledger):
-        dispatcher = TrialRunner(plan, [Tables(out, metadata, plan.trial_numbers.get)], ledger)
-        dispatcher.go_on(past)
+    with closing(log):
+        dispatcher = TrialRunner(plan, [Tables(out, metadata, plan.trial_numbers.get)], log)
+        dispatcher.resume()
         drive(dispatcher, curve)
 
 
@@ -157,7 +157,7 @@ def test_a_job_that_was_killed_and_goes_on_counts_once(
     for writes in (22, 30):
         with pytest.raises(Killed), killed_after(writes, random.Random(0), monkeypatch):
             session(killed, limited)
-    started = [event for event in read(killed / FILE_NAME) if isinstance(event, Started)]
+    started = [event for event in read_events(killed / FILE_NAME) if isinstance(event, Started)]
     assert len(started) > len(read_trials(killed)), "killed while jobs were running"
     session(killed, limited)
     assert found(killed) == found(calm)
@@ -215,6 +215,6 @@ def test_other_code_that_would_start_other_jobs_is_refused(
     with pytest.raises(Killed), killed_after(150, random.Random(0), monkeypatch):
         session(tmp_path)
     with pytest.raises(
-        OutputError, match=r"would be another one now: .*Go on with the code and the packages"
+        OutputError, match=r"would be another one now: .*Resume with the code and the packages"
     ):
         session(tmp_path, extended(seed=1))

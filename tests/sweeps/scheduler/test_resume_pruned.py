@@ -18,8 +18,9 @@ from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.config import ConfirmConfig, StopConfig, SweepConfig
 from sweeps.report.sections.search import build_outcomes
 from sweeps.results.tables import read_trials
-from sweeps.scheduler.phases.resume_pruned import best_looking_first
-from sweeps.scheduler.scheduler import DONE, Scheduler
+from sweeps.scheduler.phases.base import DONE
+from sweeps.scheduler.phases.resume_pruned import rank_by_promise
+from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.constrained_sampler import exhausted_keys
 from sweeps.search.pareto_front import dominates
@@ -29,7 +30,9 @@ from tests.sweeps.search_cases import (
     NO_BASELINES,
     candidates_of,
     decisions,
+    jobs_of,
     make_plan,
+    outcomes_of,
     search_jobs,
     simulate,
     study_of,
@@ -48,21 +51,21 @@ def searched(slots: int = 2, **overrides: Any) -> Scheduler:
 
 
 def revived(plan: Scheduler) -> list[int]:
-    return [number for number, job in plan.jobs.items() if job.revived]
+    return [number for number, job in jobs_of(plan).items() if job.resumed_from]
 
 
 def spent_flops(plan: Scheduler) -> int:
-    return sum(plan.outcomes[number].reports[-1].train_flops for number in search_jobs(plan))
+    return sum(outcomes_of(plan)[number].reports[-1].train_flops for number in search_jobs(plan))
 
 
 def test_two_trials_are_compared_at_the_last_mark_that_both_have_reached() -> None:
     early, late, worse = {1: [0.3]}, {1: [0.4], 2: [0.2]}, {1: [0.5], 2: [0.1]}
-    assert best_looking_first({0: early, 1: late}) == [0, 1], "at mark 1; what it became later is not known"
-    assert best_looking_first({0: late, 1: worse}) == [1, 0]
-    assert best_looking_first({0: early, 1: early}) == [0, 1]
-    assert best_looking_first({0: early, 1: {1: [0.3], 2: [0.9]}}) == [1, 0], "a tie: it got further"
-    assert best_looking_first({0: {}, 1: early}) == [1], "nothing is known of a trial that has said nothing"
-    assert best_looking_first({}) == []
+    assert rank_by_promise({0: early, 1: late}) == [0, 1], "at mark 1; what it became later is not known"
+    assert rank_by_promise({0: late, 1: worse}) == [1, 0]
+    assert rank_by_promise({0: early, 1: early}) == [0, 1]
+    assert rank_by_promise({0: early, 1: {1: [0.3], 2: [0.9]}}) == [1, 0], "a tie: it got further"
+    assert rank_by_promise({0: {}, 1: early}) == [1], "nothing is known of a trial that has said nothing"
+    assert rank_by_promise({}) == []
 
 
 curves = st.dictionaries(
@@ -78,7 +81,7 @@ def test_the_order_is_that_of_a_count_over_all_pairs(trials: dict[int, dict[int,
         if mark in trials[a] and mark in trials[b]:
             beaten[a] += dominates(trials[a][mark], trials[b][mark])
     expected = sorted(trials, key=lambda number: (-beaten[number], -max(trials[number]), number))
-    assert best_looking_first(trials) == expected
+    assert rank_by_promise(trials) == expected
 
 
 def test_the_best_looking_go_on_to_the_end_that_they_would_have_had() -> None:
@@ -87,26 +90,26 @@ def test_the_best_looking_go_on_to_the_end_that_they_would_have_had() -> None:
         searched(revive=2),
         searched(pruner=UNPRUNED, sampler={"name": "random"}),
     )
-    pruned = [number for number in search_jobs(without) if without.outcomes[number].status == "pruned"]
+    pruned = [number for number in search_jobs(without) if outcomes_of(without)[number].status == "pruned"]
     chosen = revived(plan)
     assert len(pruned) > len(chosen) == 2 and set(chosen) < set(pruned)
     for number in chosen:
-        job, before = plan.jobs[number], without.outcomes[number].reports
-        assert job.revived == before and not job.may_prune
-        end = plan.outcomes[number]
+        job, before = jobs_of(plan)[number], outcomes_of(without)[number].reports
+        assert job.resumed_from == before and not job.may_prune
+        end = outcomes_of(plan)[number]
         assert end.status == "completed"
         assert end.reports == tuple(CURVES(job, index) for index in range(1, 6)), "as if never pruned"
     rest = set(pruned) - set(chosen)
-    assert all(plan.outcomes[number] == without.outcomes[number] for number in rest)
-    assert len(plan.jobs) == len(without.jobs), "the same job goes on: none is added"
-    assert all(outcome.status == "completed" for outcome in whole.outcomes.values())
+    assert all(outcomes_of(plan)[number] == outcomes_of(without)[number] for number in rest)
+    assert len(jobs_of(plan)) == len(jobs_of(without)), "the same job goes on: none is added"
+    assert all(outcome.status == "completed" for outcome in outcomes_of(whole).values())
 
 
 def test_a_revived_trial_may_become_a_finalist() -> None:
     plan = searched(revive=12, confirm=ConfirmConfig(finalists=12, seeds=2))
-    assert {f"trial {number}" for number in revived(plan)} <= {arm.name for arm in plan.arms}
-    assert len(plan.arms) == 12
-    names = [arm.name for arm in searched(confirm=ConfirmConfig(finalists=12, seeds=2)).arms]
+    assert {f"trial {number}" for number in revived(plan)} <= {arm.name for arm in plan.finalists}
+    assert len(plan.finalists) == 12
+    names = [arm.name for arm in searched(confirm=ConfirmConfig(finalists=12, seeds=2)).finalists]
     assert len(names) < 12, "pruned trials are none"
 
 
@@ -122,7 +125,7 @@ def test_the_study_keeps_the_pruned_trial_and_adds_one_that_stands_for_it(tmp_pa
         assert len(trial.intermediate_values) == 5 > len(pruned.intermediate_values)
     assert {trial.user_attrs["job"] for trial in trials[12:]} == set(revived(plan))
     # A sampler knows it once, and as completed: what was pruned is closed to replicates.
-    study = plan._search.study
+    study = plan.study
     assert study._gone_on == {trial.user_attrs[REVIVED] for trial in trials[12:]}
     with study._storage.view_as_of(16, hidden=study._gone_on):
         assert len(study._study.get_trials()) == 12
@@ -146,25 +149,27 @@ def test_decisions_do_not_depend_on_the_speed_of_workers(seed: int) -> None:
 def test_flops_are_counted_once_and_stay_within_the_limit() -> None:
     without = searched()
     rest = min(
-        job.flops_per_step * job.run.train.steps - without.outcomes[number].reports[-1].train_flops
+        job.flops_per_step * job.run.train.steps - outcomes_of(without)[number].reports[-1].train_flops
         for number in search_jobs(without)
-        if (job := without.jobs[number]) and without.outcomes[number].status == "pruned"
+        if (job := jobs_of(without)[number]) and outcomes_of(without)[number].status == "pruned"
     )
     overrides: dict[str, Any] = {"revive": 12, "max_concurrent": 2}
     none_left = searched(stop=StopConfig(flops=spent_flops(without) + rest - 1), **overrides)
     assert not revived(none_left)
-    assert any("were not revived: stop.flops leaves too little" in note for note in none_left.notes)
+    assert any("were not resumed: stop.flops leaves too little" in note for note in none_left.notes)
     limit = spent_flops(without) + 2 * rest
     some = searched(stop=StopConfig(flops=limit), **overrides)
     assert 1 <= len(revived(some)) <= 2
     assert spent_flops(without) + rest <= spent_flops(some) <= limit
-    assert all(some.outcomes[number].status == "completed" for number in revived(some))
+    assert all(outcomes_of(some)[number].status == "completed" for number in revived(some))
 
 
 def test_random_search_gets_the_compute_that_revived_trials_added() -> None:
     baseline = dataclasses.replace(NO_BASELINES, random=True)
     drawn = {
-        revive: sum(job.kind == "random" for job in searched(revive=revive, baseline=baseline).jobs.values())
+        revive: sum(
+            job.kind == "random" for job in jobs_of(searched(revive=revive, baseline=baseline)).values()
+        )
         for revive in (0, 12)
     }
     assert drawn[12] == 12 > drawn[0], "runs of equal FLOPs: with all revived, as many as the search has"
@@ -173,7 +178,7 @@ def test_random_search_gets_the_compute_that_revived_trials_added() -> None:
 def test_a_search_that_ended_early_revives_too() -> None:
     plan = searched(revive=1, stop=StopConfig(no_improvement=3))
     assert len(search_jobs(plan)) < 12 and len(revived(plan)) == 1
-    assert plan.next_job() is DONE
+    assert plan.next() is DONE
 
 
 def test_out_of_time_a_revived_trial_is_pruned_again() -> None:
@@ -181,14 +186,14 @@ def test_out_of_time_a_revived_trial_is_pruned_again() -> None:
     config = sweep_config(num_trials=12, baseline=NO_BASELINES, revive=2)
     timed = dataclasses.replace(config, stop=StopConfig(hours=1.0))
     started = simulate(make_plan(1, num_trials=12, baseline=NO_BASELINES, revive=2), 1, CURVES).started
-    first, number = next((time, job.number) for time, job in started if job.revived)
+    first, number = next((time, job.number) for time, job in started if job.resumed_from)
     plan = Scheduler(timed, candidates_of(config), None, 1, clock=lambda: 3600 - first - 1 + clock.seconds)
     Simulator(TrialRunner(plan), CURVES, 1, None, clock).run()
     assert revived(plan) == [number]
-    outcome = plan.outcomes[number]
+    outcome = outcomes_of(plan)[number]
     assert (outcome.status, outcome.error) == ("pruned", "ended by stop.hours=1")
-    assert len(outcome.reports) > len(plan.jobs[number].revived)
-    assert any("revived trials" in note for note in plan.notes)
+    assert len(outcome.reports) > len(jobs_of(plan)[number].resumed_from)
+    assert any("resumed trials" in note for note in plan.notes)
 
 
 def reviving(**limits: Any) -> SweepConfig:

@@ -14,8 +14,9 @@ from optuna.trial import TrialState
 from benchmarks.synthetic_curves import SyntheticCurves
 from hrm.config.errors import UserError
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepTrainConfig
-from sweeps.events import Job, Outcome, Report
-from sweeps.scheduler.scheduler import DONE, WAIT, Scheduler
+from sweeps.events import Ended, Job, Validation
+from sweeps.scheduler.phases.base import DONE, WAIT
+from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.objectives import Objective
 from sweeps.search.pruners import PRUNERS
@@ -30,7 +31,9 @@ from tests.sweeps.search_cases import (
     PRUNER_SECTIONS,
     SPACE,
     TINY_SPACE,
+    jobs_of,
     make_plan,
+    outcomes_of,
     search_jobs,
     simulate,
     study_of,
@@ -42,11 +45,11 @@ CURVES = SyntheticCurves(world=1)
 
 def kinds(plan: Scheduler) -> list[str]:
     """Of the jobs, by number."""
-    return [plan.jobs[number].kind for number in sorted(plan.jobs)]
+    return [jobs_of(plan)[number].kind for number in sorted(jobs_of(plan))]
 
 
-def started(source: Scheduler | TrialRunner) -> Job:
-    job = source.next_job()
+def started(runner: TrialRunner) -> Job:
+    job = runner.next_job()
     assert isinstance(job, Job)
     return job
 
@@ -57,7 +60,7 @@ class Failing:
     def __init__(self, every: int = 1, reports: int = 0, kind: str = "search") -> None:
         self.every, self.reports, self.kind = every, reports, kind
 
-    def __call__(self, job: Job, index: int) -> Report:
+    def __call__(self, job: Job, index: int) -> Validation:
         if job.kind == self.kind and job.number % self.every == 0 and index > self.reports:
             raise RuntimeError("out of memory")
         return CURVES(job, index)
@@ -68,11 +71,11 @@ def test_numbers_go_from_baselines_to_search_to_confirmations(slots: int) -> Non
     plan = make_plan(slots, num_trials=12)
     simulation = simulate(plan, slots)
     assert kinds(plan) == ["baseline"] * 3 + ["search"] * 12 + ["confirm"] * 9
-    assert sorted(plan.jobs) == list(range(24))
-    assert [job.number for _, job in simulation.started] == list(plan.jobs)
+    assert sorted(jobs_of(plan)) == list(range(24))
+    assert [job.number for _, job in simulation.started] == list(jobs_of(plan))
     assert list(plan.trial_numbers.items()) == [(3 + i, i) for i in range(12)]
-    assert list(plan.jobs)[15:] == list(range(15, 24)), "confirmations come last"
-    assert plan.next_job() is DONE
+    assert list(jobs_of(plan))[15:] == list(range(15, 24)), "confirmations come last"
+    assert plan.next() is DONE
 
 
 def test_baselines_fill_the_slots_that_a_waiting_search_leaves_idle() -> None:
@@ -97,13 +100,13 @@ def test_one_slot_searches_before_it_trains_baselines() -> None:
 def test_nothing_over_budget_or_twice_is_ever_started(sampler: str, pruner: str) -> None:
     plan = make_plan(2, sampler={"name": sampler}, pruner=PRUNER_SECTIONS[pruner], num_trials=12, seed=2)
     simulate(plan, 2)
-    assert all(job.num_params <= 527490 for job in plan.jobs.values())
-    runs = [repr(job.run) for job in plan.jobs.values()]
+    assert all(job.num_params <= 527490 for job in jobs_of(plan).values())
+    runs = [repr(job.run) for job in jobs_of(plan).values()]
     assert len(set(runs)) == len(runs), "a run was trained twice"
     assert kinds(plan).count("search") == 12
     states = [trial.state for trial in study_of(plan).trials]
     expected = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
-    assert states == [expected[plan.outcomes[number].status] for number in search_jobs(plan)]
+    assert states == [expected[outcomes_of(plan)[number].status] for number in search_jobs(plan)]
     assert (TrialState.PRUNED in states) is (pruner not in ("none", "patient")), "no curve falls for long"
 
 
@@ -117,7 +120,7 @@ def test_the_study_holds_search_trials_only(tmp_path: Path) -> None:
     assert [trial.user_attrs["job"] for trial in trials] == numbers
     objective = Objective.parse("valid/blank_accuracy")
     for trial, number in zip(trials, numbers, strict=True):
-        reports = plan.outcomes[number].reports
+        reports = outcomes_of(plan)[number].reports
         assert trial.value == objective.value(reports)
         assert trial.intermediate_values == {
             report.index: objective.value(reports[: report.index]) for report in reports
@@ -127,7 +130,7 @@ def test_the_study_holds_search_trials_only(tmp_path: Path) -> None:
 def test_search_trials_share_the_seed_of_the_sweep_and_may_be_pruned() -> None:
     plan = make_plan(seed=7)
     simulate(plan)
-    jobs = [plan.jobs[number] for number in search_jobs(plan)]
+    jobs = [jobs_of(plan)[number] for number in search_jobs(plan)]
     assert {job.run.seed for job in jobs} == {7}
     assert all(job.may_prune and not job.read_test for job in jobs)
     assert [job.arm for job in jobs] == [f"trial {i}" for i in range(10)]
@@ -136,10 +139,10 @@ def test_search_trials_share_the_seed_of_the_sweep_and_may_be_pruned() -> None:
 def test_only_search_trials_are_pruned_and_never_at_their_last_report() -> None:
     plan = make_plan(2, num_trials=14)
     simulate(plan, 2)
-    pruned = [number for number, outcome in plan.outcomes.items() if outcome.status == "pruned"]
+    pruned = [number for number, outcome in outcomes_of(plan).items() if outcome.status == "pruned"]
     assert pruned and set(pruned) <= set(search_jobs(plan))
-    assert {len(plan.outcomes[number].reports) for number in pruned} <= {1, 2, 3, 4}
-    assert not any(job.may_prune for job in plan.jobs.values() if job.kind != "search")
+    assert {len(outcomes_of(plan)[number].reports) for number in pruned} <= {1, 2, 3, 4}
+    assert not any(job.may_prune for job in jobs_of(plan).values() if job.kind != "search")
 
 
 def test_without_a_pruner_no_job_asks_for_pruning() -> None:
@@ -152,30 +155,35 @@ def test_the_best_and_the_baselines_are_confirmed_on_the_same_fresh_seeds() -> N
     simulate(plan, 2)
     objective = Objective.parse("valid/blank_accuracy")
     completed = {
-        number: objective.value(plan.outcomes[number].reports)
+        number: objective.value(outcomes_of(plan)[number].reports)
         for number in search_jobs(plan)
-        if plan.outcomes[number].status == "completed"
+        if outcomes_of(plan)[number].status == "completed"
     }
     best = sorted(completed, key=lambda number: -(completed[number] or 0))[:2]
-    assert [entrant.name for entrant in plan.arms] == [*(plan.jobs[n].arm for n in best), "tiny_demo"]
-    confirmations = [job for job in plan.jobs.values() if job.kind == "confirm"]
+    assert [finalist.name for finalist in plan.finalists] == [
+        *(jobs_of(plan)[n].arm for n in best),
+        "tiny_demo",
+    ]
+    confirmations = [job for job in jobs_of(plan).values() if job.kind == "confirm"]
     by_arm: dict[str, list[int]] = {}
     for job in confirmations:
         by_arm.setdefault(job.arm, []).append(job.run.seed)
     assert list(by_arm.values()) == [confirmation_seeds(4, 3)] * 3
     assert 4 not in confirmation_seeds(4, 3)
     for job in confirmations:
-        metrics = plan.outcomes[job.number].reports[-1].metrics
+        metrics = outcomes_of(plan)[job.number].reports[-1].metrics
         assert job.read_test and "test/blank_accuracy" in metrics
-    others = [outcome for number, outcome in plan.outcomes.items() if plan.jobs[number].kind != "confirm"]
+    others = [
+        outcome for number, outcome in outcomes_of(plan).items() if jobs_of(plan)[number].kind != "confirm"
+    ]
     assert not any(name.startswith("test/") for o in others for r in o.reports for name in r.metrics)
 
 
 def test_a_winner_with_the_presets_architecture_is_flagged() -> None:
     plan = make_plan(space=PRESET_SPACE, num_trials=2)
     simulate(plan)
-    assert [(entrant.name, entrant.preset) for entrant in plan.arms][-1] == ("tiny_demo", None)
-    assert {entrant.preset for entrant in plan.arms[:-1]} == {"tiny_demo"}
+    assert [(finalist.name, finalist.preset) for finalist in plan.finalists][-1] == ("tiny_demo", None)
+    assert {finalist.preset for finalist in plan.finalists[:-1]} == {"tiny_demo"}
 
 
 def test_no_finalists_means_no_confirmation() -> None:
@@ -183,7 +191,7 @@ def test_no_finalists_means_no_confirmation() -> None:
     assert plan.num_jobs_expected == 13
     simulate(plan)
     assert kinds(plan) == ["baseline"] * 3 + ["search"] * 10
-    assert plan.arms == []
+    assert plan.finalists == []
 
 
 def test_fewer_completed_trials_than_finalists_are_all_confirmed() -> None:
@@ -197,10 +205,10 @@ def test_fewer_completed_trials_than_finalists_are_all_confirmed() -> None:
 def test_a_failed_trial_is_a_row_and_the_sweep_goes_on(slots: int, reports: int) -> None:
     plan = make_plan(slots, num_trials=9, pruner={"name": "none"})
     simulate(plan, slots, Failing(every=3, reports=reports))
-    failed = [number for number in search_jobs(plan) if plan.outcomes[number].status == "failed"]
+    failed = [number for number in search_jobs(plan) if outcomes_of(plan)[number].status == "failed"]
     assert failed == [3, 6, 9]
-    assert plan.outcomes[3].error == "RuntimeError: out of memory"
-    assert len(plan.outcomes[3].reports) == reports
+    assert outcomes_of(plan)[3].error == "RuntimeError: out of memory"
+    assert len(outcomes_of(plan)[3].reports) == reports
     trials = study_of(plan).trials
     assert [trial.number for trial in trials if trial.state == TrialState.FAIL] == [0, 3, 6]
     assert trials[0].value is None and trials[0].user_attrs["error"] == "RuntimeError: out of memory"
@@ -210,7 +218,7 @@ def test_a_failed_trial_is_a_row_and_the_sweep_goes_on(slots: int, reports: int)
 def test_when_every_search_trial_fails_the_baselines_are_confirmed_still() -> None:
     plan = make_plan(2)
     simulate(plan, 2, Failing())
-    assert [entrant.name for entrant in plan.arms] == ["tiny_demo"]
+    assert [finalist.name for finalist in plan.finalists] == ["tiny_demo"]
     assert kinds(plan).count("confirm") == 3
     assert plan.notes == ["No search trial was completed: only the baselines are confirmed."]
 
@@ -218,65 +226,71 @@ def test_when_every_search_trial_fails_the_baselines_are_confirmed_still() -> No
 def test_a_baseline_that_fails_is_a_row_and_is_not_confirmed() -> None:
     plan = make_plan(2)
     simulate(plan, 2, Failing(kind="baseline"))
-    assert [plan.outcomes[number].status for number in range(3)] == ["failed"] * 3
-    assert [entrant.name for entrant in plan.arms] == [f"trial {e.job.number - 3}" for e in plan.arms]
+    assert [outcomes_of(plan)[number].status for number in range(3)] == ["failed"] * 3
+    assert [finalist.name for finalist in plan.finalists] == [
+        f"trial {e.job.number - 3}" for e in plan.finalists
+    ]
     assert plan.notes == ["Every trial of the baseline tiny_demo failed: it is not confirmed."]
 
 
 def test_a_failed_confirmation_is_a_row_and_ends_nothing() -> None:
     plan = make_plan(2)
     simulate(plan, 2, Failing(kind="confirm", every=2))
-    statuses = [plan.outcomes[n].status for n, job in plan.jobs.items() if job.kind == "confirm"]
+    statuses = [outcomes_of(plan)[n].status for n, job in jobs_of(plan).items() if job.kind == "confirm"]
     assert sorted(set(statuses)) == ["completed", "failed"] and len(statuses) == 9
 
 
 def test_a_trial_that_never_reports_the_objective_fails_in_the_study() -> None:
-    def silent(job: Job, index: int) -> Report:
+    def silent(job: Job, index: int) -> Validation:
         report = CURVES(job, index)
         return dataclasses.replace(report, metrics={**report.metrics, "valid/blank_accuracy": None})
 
     plan = make_plan(num_trials=3)
     simulate(plan, train=silent)
-    assert {plan.outcomes[number].status for number in search_jobs(plan)} == {"completed"}
+    assert {outcomes_of(plan)[number].status for number in search_jobs(plan)} == {"completed"}
     assert {trial.state for trial in study_of(plan).trials} == {TrialState.FAIL}
     errors = {trial.user_attrs["error"] for trial in study_of(plan).trials}
     assert errors == {"no finite valid/blank_accuracy was reported"}
-    assert plan.arms == []
+    assert plan.finalists == []
 
 
 def test_a_stopped_job_is_pruned_however_it_ends() -> None:
     plan = make_plan(baseline=NO_BASELINES, pruner={"name": "successive_halving", "min_resource": 1})
     dispatcher = TrialRunner(plan)
     first = started(dispatcher)
-    assert [dispatcher.reported(first.number, CURVES(first, index)) for index in range(1, 6)] == [
+    assert [dispatcher.report(first.number, CURVES(first, index)) for index in range(1, 6)] == [
         *[False] * 4, True
     ]  # fmt: skip
     second = started(dispatcher)
     bad = {"valid/blank_accuracy": 0.0}
-    assert dispatcher.reported(second.number, dataclasses.replace(CURVES(second, 1), metrics=bad))
-    assert dispatcher.reported(second.number, CURVES(second, 2)), "still: a decision stands"
-    dispatcher.failed(second.number, "killed")
-    assert plan.outcomes[second.number].status == "pruned"
+    assert dispatcher.report(second.number, dataclasses.replace(CURVES(second, 1), metrics=bad))
+    assert dispatcher.report(second.number, CURVES(second, 2)), "still: a decision stands"
+    dispatcher.end(failure(second.number))
+    assert outcomes_of(plan)[second.number].status == "pruned"
     trial = study_of(plan).trials[1]
     assert (trial.state, trial.intermediate_values) == (TrialState.PRUNED, {1: 0.0})
 
 
 def test_a_slot_waits_for_the_trial_that_the_next_one_must_see() -> None:
-    plan = make_plan(slots=2, baseline=NO_BASELINES)
-    first, second = started(plan), started(plan)
-    plan.end(second.number, Outcome(status="failed", error="x"))
-    assert plan.next_job() is WAIT, "trial 2 must see trial 0"
-    plan.end(first.number, Outcome(status="failed", error="x"))
-    assert isinstance(plan.next_job(), Job) and isinstance(plan.next_job(), Job)
+    runner = TrialRunner(make_plan(slots=2, baseline=NO_BASELINES))
+    first, second = started(runner), started(runner)
+    runner.end(failure(second.number))
+    assert runner.next_job() is WAIT, "trial 2 must see trial 0"
+    runner.end(failure(first.number))
+    assert isinstance(runner.next_job(), Job) and isinstance(runner.next_job(), Job)
 
 
 def test_confirmations_wait_for_the_last_search_trial() -> None:
-    plan = make_plan(slots=2, num_trials=2, baseline=NO_BASELINES)
-    first, second = started(plan), started(plan)
-    plan.end(first.number, Outcome(status="failed", error="x"))
-    assert plan.next_job() is WAIT
-    plan.end(second.number, Outcome(status="failed", error="x"))
-    assert plan.next_job() is DONE
+    runner = TrialRunner(make_plan(slots=2, num_trials=2, baseline=NO_BASELINES))
+    first, second = started(runner), started(runner)
+    runner.end(failure(first.number))
+    assert runner.next_job() is WAIT
+    runner.end(failure(second.number))
+    assert runner.next_job() is DONE
+
+
+def failure(number: int) -> Ended:
+    return Ended(number=number, status="failed", error="x")
 
 
 def test_a_small_space_ends_the_search_early_and_says_so() -> None:
@@ -302,14 +316,14 @@ def test_the_expected_number_of_jobs_holds(overrides: dict[str, Any]) -> None:
     plan = make_plan(2, **overrides)
     expected = plan.num_jobs_expected
     simulate(plan, 2)
-    assert expected == plan.num_jobs_expected == len(plan.jobs) == len(plan.outcomes)
+    assert expected == plan.num_jobs_expected == len(jobs_of(plan)) == len(outcomes_of(plan))
 
 
 def test_the_expected_number_becomes_exact_when_fewer_are_confirmed() -> None:
     plan = make_plan(2)
     assert plan.num_jobs_expected == 22
     simulate(plan, 2, Failing())
-    assert plan.num_jobs_expected == len(plan.jobs) == 16
+    assert plan.num_jobs_expected == len(jobs_of(plan)) == 16
 
 
 def test_presets_out_of_reach_are_listed() -> None:
@@ -326,7 +340,7 @@ def test_presets_out_of_reach_are_listed() -> None:
 def test_flops_are_spent_alike_by_every_complete_job() -> None:
     plan = make_plan(2, num_trials=6, train=SweepTrainConfig(steps=200, num_reports=5))
     simulate(plan, 2)
-    spent = [o.reports[-1].train_flops for o in plan.outcomes.values() if o.status == "completed"]
+    spent = [o.reports[-1].train_flops for o in outcomes_of(plan).values() if o.status == "completed"]
     assert max(spent) <= 200 * plan.presets["tiny_demo"].flops_per_step
     assert min(spent) >= 0.97 * max(spent)
 
@@ -342,7 +356,7 @@ def test_tpe_finds_better_configurations_than_random() -> None:
             )  # fmt: skip
             curves = SyntheticCurves(world, noise=0.001)
             simulate(plan, train=curves)
-            ceilings.append(curves.ceiling(plan.arms[0].job))
+            ceilings.append(curves.ceiling(plan.finalists[0].job))
     assert statistics.mean(found["tpe"]) > statistics.mean(found["random"]) + 0.01
 
 
@@ -360,7 +374,7 @@ def test_user_errors_come_before_anything_starts(tmp_path: Path) -> None:
 
 def test_the_simulator_tells_a_deadlock() -> None:
     class Stuck(Scheduler):
-        def next_job(self) -> Any:
+        def next(self) -> Any:
             return WAIT
 
     config = sweep_config(space=SPACE)

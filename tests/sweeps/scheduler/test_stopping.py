@@ -22,6 +22,9 @@ from tests.sweeps.search_cases import (
     NO_CONFIRMATION,
     candidates_of,
     decisions,
+    extend,
+    jobs_of,
+    outcomes_of,
     simulate,
     study_of,
     sweep_config,
@@ -46,11 +49,11 @@ def uneven(seed: int) -> Slowness:
 
 
 def of_kinds(plan: Scheduler, *kinds: str) -> list[int]:
-    return [number for number, job in plan.jobs.items() if job.kind in kinds]
+    return [number for number, job in jobs_of(plan).items() if job.kind in kinds]
 
 
 def spent(plan: Scheduler, *kinds: str) -> int:
-    reports = [plan.outcomes[number].reports for number in of_kinds(plan, *kinds)]
+    reports = [outcomes_of(plan)[number].reports for number in of_kinds(plan, *kinds)]
     return sum(made[-1].train_flops for made in reports if made)
 
 
@@ -71,7 +74,7 @@ def test_trials_are_counted_with_the_baselines(limit: int, deterministic: bool) 
     assert len(of_kinds(plan, "baseline")) == 3
     num_search = min(limit - 3, NUM_TRIALS)
     assert len(of_kinds(plan, "search")) == num_search
-    assert all(outcome.error is None for outcome in plan.outcomes.values())
+    assert all(outcome.error is None for outcome in outcomes_of(plan).values())
     said = [
         f"The search ended after {num_search} of {NUM_TRIALS} trials: "
         f"stop.trials={limit} was reached, 3 baseline trials included."
@@ -86,19 +89,19 @@ def test_trials_are_counted_with_the_baselines(limit: int, deterministic: bool) 
             StopConfig(trials=8),
             "8 trials were counted so far, and the longer search asks for 7 baseline trials",
         ),
-        (StopConfig(flops="5T"), "the 7 baseline trials that the longer search asks for pass it by"),
+        (StopConfig(flops="5T"), "the 7 baseline trials that the longer search asks for exceed it by"),
     ],
 )
 def test_an_extension_whose_baselines_pass_a_limit_is_refused(stop: StopConfig, message: str) -> None:
     plan, _ = run(stop=stop)
     longer = sweep_config(num_trials=40, confirm=NO_CONFIRMATION, stop=stop)
     with pytest.raises(ConfigError, match=message):
-        plan.extend(longer)
+        extend(plan, longer)
 
 
 def test_an_extension_within_a_raised_limit_fills_it() -> None:
     plan, _ = run(stop=StopConfig(trials=8))
-    plan.extend(sweep_config(num_trials=40, confirm=NO_CONFIRMATION, stop=StopConfig(trials=20)))
+    extend(plan, sweep_config(num_trials=40, confirm=NO_CONFIRMATION, stop=StopConfig(trials=20)))
     simulate(plan, 1)
     assert len(of_kinds(plan, "search", "baseline")) == 20
 
@@ -108,7 +111,7 @@ def test_the_expected_number_of_jobs_heeds_the_trials() -> None:
     plan = Scheduler(config, candidates_of(config), None, 2)
     expected = plan.num_jobs_expected
     simulate(plan, 2)
-    assert expected == len(plan.jobs) == 5 + 9
+    assert expected == len(jobs_of(plan)) == 5 + 9
 
 
 @settings(max_examples=25, deadline=None)
@@ -127,10 +130,10 @@ def test_flops_are_never_passed_by_more_than_a_report(
         "stop": StopConfig(flops=most), "deterministic": deterministic, "pruner": {"name": pruner},
     }  # fmt: skip
     plan, _ = run(slots, uneven(seed), **options)
-    a_report = whole(plan) // REPORTS + max(job.flops_per_step for job in plan.jobs.values())
+    a_report = whole(plan) // REPORTS + max(job.flops_per_step for job in jobs_of(plan).values())
     running = 1 if deterministic else slots
     assert spent(plan, "search", "baseline") <= most + running * a_report
-    ended = [outcome for outcome in plan.outcomes.values() if outcome.error]
+    ended = [outcome for outcome in outcomes_of(plan).values() if outcome.error]
     assert all((one.status, one.error) == ("pruned", f"ended by stop.flops={most:,}") for one in ended)
     num_search = len(of_kinds(plan, "search"))
     if plan.notes:
@@ -155,7 +158,7 @@ def test_a_search_that_no_longer_improves_ends(patience: int, slots: int, world:
     objective = Objective.parse("valid/blank_accuracy")
     values = [
         objective.value(outcome.reports) if outcome.status == "completed" else None
-        for _, outcome in sorted(plan.outcomes.items())
+        for _, outcome in sorted(outcomes_of(plan).items())
     ]
     expected = NUM_TRIALS
     for number in range(NUM_TRIALS):
@@ -179,14 +182,16 @@ def test_time_ends_everything_within_a_report(seconds: float, slots: int, seed: 
     assert simulation.wall_seconds <= seconds + longest
     assert all(start <= seconds for start, _ in simulation.started)
     if not plan.notes:
-        assert len(of_kinds(plan, "confirm")) == 9 and not any(one.error for one in plan.outcomes.values())
+        assert len(of_kinds(plan, "confirm")) == 9 and not any(
+            one.error for one in outcomes_of(plan).values()
+        )
         return
     assert f"stop.hours={seconds / 3600:g} was reached. Time depends on the machine" in plan.notes[0]
     assert simulation.wall_seconds >= seconds
-    for outcome in plan.outcomes.values():
+    for outcome in outcomes_of(plan).values():
         assert outcome.error in (None, f"ended by stop.hours={seconds / 3600:g}")
         assert outcome.status == ("pruned" if outcome.error else outcome.status)
-    assert plan.num_jobs_expected == len(plan.jobs) == len(plan.outcomes)
+    assert plan.num_jobs_expected == len(jobs_of(plan)) == len(outcomes_of(plan))
 
 
 def test_time_says_what_was_not_trained() -> None:

@@ -5,13 +5,13 @@ import math
 import pytest
 
 from hrm.config.errors import UnknownNameError
-from sweeps.events import Report
+from sweeps.events import Validation
 from sweeps.search.objectives import Objective, objective_names
 
 
-def reports(*values: float | None, metric: str = "valid/blank_accuracy") -> list[Report]:
+def reports(*values: float | None, metric: str = "valid/blank_accuracy") -> list[Validation]:
     return [
-        Report(index=i, step=i, train_flops=i, train_seconds=i, eval_seconds=0, metrics={metric: value})
+        Validation(index=i, step=i, train_flops=i, train_seconds=i, eval_seconds=0, metrics={metric: value})
         for i, value in enumerate(values, start=1)
     ]
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.synthetic_curves import SyntheticCurves
 from hrm.config.errors import ConfigError, UnknownNameError, UserError
 from sweeps.config import BudgetConfig
-from sweeps.events import Job, Report
+from sweeps.events import Job, Validation
 from sweeps.search.objectives import Objectives, canonical
 from sweeps.space.candidates import Candidates
 from tests.sweeps.search_cases import CONTINUOUS_SPACE, MODEL_FIELDS, SPACE, sweep_config
@@ -29,7 +29,7 @@ def job() -> Job:
                num_params=candidate.num_params, flops_per_step=candidate.flops_per_step)  # fmt: skip
 
 
-def reports(num: int) -> list[Report]:
+def reports(num: int) -> list[Validation]:
     return [CURVES(job(), index) for index in range(1, num + 1)]
 
 

@@ -12,11 +12,20 @@ from optuna.trial import TrialState
 
 from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.config import ConfirmConfig, StopConfig
-from sweeps.events import Job, Outcome, Report
+from sweeps.events import Event, Job, Validation
 from sweeps.scheduler.scheduler import Scheduler
+from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.objectives import Objectives
 from sweeps.search.pareto_front import dominates, front, hypervolume
-from tests.sweeps.search_cases import NO_BASELINES, decisions, make_plan, search_jobs, simulate
+from tests.sweeps.search_cases import (
+    NO_BASELINES,
+    decisions,
+    jobs_of,
+    make_plan,
+    outcomes_of,
+    search_jobs,
+    simulate,
+)
 
 NAMES = ["valid/blank_accuracy", "params"]
 CURVES = SyntheticCurves(world=1)
@@ -33,15 +42,15 @@ def plan_of(slots: int = 1, journal: Path | None = None, **overrides: Any) -> Sc
 
 
 def objectives_of(plan: Scheduler) -> Objectives:
-    return plan._search.study.objectives
+    return plan.study.objectives
 
 
 def points(plan: Scheduler, status: str) -> dict[int, Any]:
     """Of the search jobs that ended so, by number."""
     found = {}
     for number in search_jobs(plan):
-        values = objectives_of(plan).values(plan.jobs[number].run, plan.outcomes[number].reports)
-        if plan.outcomes[number].status == status and values is not None:
+        values = objectives_of(plan).values(jobs_of(plan)[number].run, outcomes_of(plan)[number].reports)
+        if outcomes_of(plan)[number].status == status and values is not None:
             found[number] = objectives_of(plan).point(values)
     return found
 
@@ -65,11 +74,11 @@ def test_only_dominated_trials_are_pruned(pruner: str, slots: int, deterministic
     pruned = points(plan, "pruned")
     assert pruned
     for number, point in pruned.items():
-        at = len(plan.outcomes[number].reports)
+        at = len(outcomes_of(plan)[number].reports)
         others = [
-            objectives.values(plan.jobs[other].run, plan.outcomes[other].reports[:at])
+            objectives.values(jobs_of(plan)[other].run, outcomes_of(plan)[other].reports[:at])
             for other in search_jobs(plan)
-            if (other < number or not deterministic) and len(plan.outcomes[other].reports) >= at
+            if (other < number or not deterministic) and len(outcomes_of(plan)[other].reports) >= at
         ]
         assert any(dominates(objectives.point(values), point) for values in others if values is not None)
 
@@ -83,14 +92,16 @@ def test_pruning_keeps_the_smallest_size() -> None:
     simulate(alone, train=_rising_with_size)
 
     def smallest(plan: Scheduler) -> set[str]:
-        least = min(plan.jobs[number].num_params for number in search_jobs(plan))
-        return {plan.outcomes[n].status for n in search_jobs(plan) if plan.jobs[n].num_params == least}
+        least = min(jobs_of(plan)[number].num_params for number in search_jobs(plan))
+        return {
+            outcomes_of(plan)[n].status for n in search_jobs(plan) if jobs_of(plan)[n].num_params == least
+        }
 
     assert smallest(alone) == {"pruned"}
     assert "completed" in smallest(several)
 
 
-def _rising_with_size(job: Job, index: int) -> Report:
+def _rising_with_size(job: Job, index: int) -> Validation:
     report = CURVES(job, index)
     report.metrics["valid/blank_accuracy"] = job.num_params / 1e6 + job.run.train.lr * index / 100
     return report
@@ -104,29 +115,30 @@ def test_a_reopened_journal_goes_on_as_if_never_closed(tmp_path: Path, sampler: 
         plan_of(1, tmp_path / "journal", sampler={"name": sampler}),
     )
     simulate(whole)
-    run_trials(first, 7)
+    events = run_trials(first, 7)
     second = plan_of(1, tmp_path / "journal", sampler={"name": sampler})
-    for number, job in first.jobs.items():
-        second.recall_start(number, job.kind)
-        for report in first.outcomes[number].reports:
-            second.recall_report(number, report)
-        second.recall_end(number, first.outcomes[number])
-    second.settle()
+    for event in events:
+        second.apply(event)
     simulate(second)
     assert decisions(second) == decisions(whole)
 
 
-def run_trials(plan: Scheduler, count: int) -> None:
+def run_trials(plan: Scheduler, count: int) -> list[Event]:
+    """Run the first trials, and return all events."""
+    events: list[Event] = []
+
+    class Recorder:
+        def write(self, event: Event) -> None:
+            events.append(event)
+
+    runner = TrialRunner(plan, (), Recorder())  # type: ignore[arg-type]
     for _ in range(count):
-        job = plan.next_job()
+        job = runner.next_job()
         assert isinstance(job, Job)
-        reports: list[Report] = []
-        stop = None
-        while stop is None and len(reports) < job.run.train.num_reports:
-            reports.append(CURVES(job, len(reports) + 1))
-            plan.report(job.number, reports[-1])
-            stop = plan.must_stop(job.number) if len(reports) < job.run.train.num_reports else None
-        plan.end(job.number, Outcome(status="pruned" if stop else "completed", reports=tuple(reports)))
+        index = 1
+        while not runner.report(job.number, CURVES(job, index)):
+            index += 1
+    return events
 
 
 def test_the_study_is_a_plain_optuna_study_of_several_objectives(tmp_path: Path) -> None:
@@ -152,12 +164,14 @@ def test_finalists_are_members_of_the_front() -> None:
     plan = plan_of(num_trials=25, sampler={"name": "random"}, confirm=ConfirmConfig(finalists=3))
     simulate(plan)
     ended = points(plan, "completed")
-    names = {plan.jobs[list(ended)[place]].arm for place in front(list(ended.values()))}
-    chosen = [arm.name for arm in plan.arms]
+    names = {jobs_of(plan)[list(ended)[place]].arm for place in front(list(ended.values()))}
+    chosen = [arm.name for arm in plan.finalists]
     assert set(chosen) <= names and len(chosen) == min(3, len(names))
-    confirmed = [job for job in plan.jobs.values() if job.kind == "confirm"]
+    confirmed = [job for job in jobs_of(plan).values() if job.kind == "confirm"]
     assert len(confirmed) == 3 * len(chosen)
-    assert {job.run.seed for job in confirmed}.isdisjoint({plan.jobs[n].run.seed for n in search_jobs(plan)})
+    assert {job.run.seed for job in confirmed}.isdisjoint(
+        {jobs_of(plan)[n].run.seed for n in search_jobs(plan)}
+    )
 
 
 def test_no_improvement_means_nothing_new_on_the_front() -> None:
@@ -183,7 +197,9 @@ def test_a_sampler_finds_more_hypervolume_than_random_search(sampler: str) -> No
                        confirm=ConfirmConfig(finalists=0), seed=world)  # fmt: skip
         simulate(plan, train=SyntheticCurves(world=world))
         objectives = objectives_of(plan)
-        values = [objectives.values(plan.jobs[n].run, plan.outcomes[n].reports) for n in search_jobs(plan)]
+        values = [
+            objectives.values(jobs_of(plan)[n].run, outcomes_of(plan)[n].reports) for n in search_jobs(plan)
+        ]
         return hypervolume([objectives.scaled(one) for one in values if one is not None])
 
     assert sum(found(sampler, world) - found("random", world) for world in range(5)) > 0

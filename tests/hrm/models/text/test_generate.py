@@ -47,8 +47,10 @@ def test_draws_repeat_with_their_generator() -> None:
 
 @given(
     st.lists(st.integers(-5, 5), min_size=2, max_size=9, unique=True),
-    st.floats(0.2, 3), st.none() | st.integers(1, 12), st.floats(0.05, 1),
-)  # fmt: skip
+    st.floats(0.2, 3),
+    st.none() | st.integers(1, 12),
+    st.floats(0.05, 1),
+)
 def test_chances_keep_to_top_k_and_top_p(
     logits: list[int], temperature: float, top_k: int | None, top_p: float
 ) -> None:

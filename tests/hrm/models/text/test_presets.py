@@ -6,42 +6,49 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from hrm.config.errors import ConfigError
-from hrm.config.presets import Documented, list_presets, load_preset, short_name
+from hrm.config.presets import DocumentedSettings, list_presets, load_preset, shorten_dataset_name
 from hrm.config.run_config import RunConfig, merge_overrides
 from hrm.config.schema import build_config
 from hrm.models.text.config import TextHRMConfig
 from hrm.models.text.counting import count
 from hrm.training.request import preset_folder
 
-DOCUMENT: dict[str, dict[str, Any]] = {
-    "text_tiny_50m": {
-        "script": "hrm_training_tiny_50m.py", "n_embd": 384, "n_head": 6, "n_layers": 8, "d_ff": 1536,
-        "seq_len": 256, "batch_size": 4, "accumulation": 8, "epochs": 2, "h_update_period": 2,
-        "subset_percent": 100, "eval_steps": 500, "output_dir": "hrm_text1_c4_small_50m_output",
-        "hub_repo": "HRM-Text1-c4-50M", "vram_gb": "2-4", "training_hours": "1-2", "claim": "~50M",
-        "halt_max_steps": 6, "batch_size_multi_gpu": None,
-    },
-    "text_medium_350m": {
-        "script": "hrm_training_medium_350m.py", "n_embd": 768, "n_head": 12, "n_layers": 16, "d_ff": 3072,
-        "seq_len": 1024, "batch_size": 4, "accumulation": 2, "epochs": 3, "h_update_period": 4,
-        "subset_percent": 0.1, "eval_steps": 1000, "output_dir": "hrm_text1_c4_medium_350m_output",
-        "hub_repo": "HRM-Text1-c4-350M", "vram_gb": "8", "training_hours": "6-8", "claim": "~350M",
-        "halt_max_steps": 10, "batch_size_multi_gpu": None,
-    },
-    "text_large_1b": {
-        "script": "hrm_training_large_1b.py", "n_embd": 1536, "n_head": 24, "n_layers": 24, "d_ff": 6144,
-        "seq_len": 2048, "batch_size": 8, "accumulation": 2, "epochs": 3, "h_update_period": 5,
-        "subset_percent": 0.01, "eval_steps": 1000, "output_dir": "hrm_text1_c4_1b_output",
-        "hub_repo": "HRM-Text1-c4-1B", "vram_gb": "16+", "training_hours": "12-24", "claim": "~1B",
-        "halt_max_steps": 12, "batch_size_multi_gpu": 24,
-    },
-}  # fmt: skip
-COMMON = {
-    "lr": 2e-3, "beta1": 0.9, "beta2": 0.95, "weight_decay": 0.1, "clip_norm": 1.0, "warmup": 0.1,
-    "dropout": 0.1, "ponder_loss_weight": 1e-2, "halt_bias_init": -2.2,
-}  # fmt: skip
+DOCUMENT = """
+preset                text_tiny_50m                  text_medium_350m                  text_large_1b
+script                hrm_training_tiny_50m.py       hrm_training_medium_350m.py       hrm_training_large_1b.py
+n_embd                384                            768                               1536
+n_head                6                              12                                24
+n_layers              8                              16                                24
+d_ff                  1536                           3072                              6144
+halt_max_steps        6                              10                                12
+h_update_period       2                              4                                 5
+seq_len               256                            1024                              2048
+batch_size            4                              4                                 8
+batch_size_multi_gpu  null                           null                              24
+accumulation          8                              2                                 2
+epochs                2                              3                                 3
+eval_steps            500                            1000                              1000
+subset_percent        100                            0.1                               0.01
+output_dir            hrm_text1_c4_small_50m_output  hrm_text1_c4_medium_350m_output   hrm_text1_c4_1b_output
+hub_repo              HRM-Text1-c4-50M               HRM-Text1-c4-350M                 HRM-Text1-c4-1B
+vram_gb               '2-4'                          '8'                               '16+'
+training_hours        '1-2'                          '6-8'                             '12-24'
+reported_params       ~50M                           ~350M                             ~1B
+lr                    0.002                          0.002                             0.002
+beta1                 0.9                            0.9                               0.9
+beta2                 0.95                           0.95                              0.95
+weight_decay          0.1                            0.1                               0.1
+clip_norm             1.0                            1.0                               1.0
+lr_warmup_fraction    0.1                            0.1                               0.1
+dropout               0.1                            0.1                               0.1
+ponder_loss_weight    0.01                           0.01                              0.01
+halt_bias_init        -2.2                           -2.2                              -2.2
+"""
+"""The tables of "Model Configurations Summary", for C4."""
+FIELDS, *COLUMNS = zip(*(line.split() for line in DOCUMENT.strip().splitlines()))
 
 
 def run_of(name: str) -> RunConfig:
@@ -50,19 +57,19 @@ def run_of(name: str) -> RunConfig:
     return RunConfig.from_dict(merge_overrides({"family": preset.family, **sections}, {}))
 
 
-@pytest.mark.parametrize("name", DOCUMENT)
-def test_every_row_of_the_document_is_there(name: str) -> None:
-    run, preset = run_of(name), load_preset(name)
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column[0])
+def test_every_row_of_the_document_is_there(column: tuple[str, ...]) -> None:
+    run, preset = run_of(column[0]), load_preset(column[0])
     documented = preset.documented
     assert documented is not None and documented.use_case
-    found = vars(documented) | vars(run.model) | vars(run.train) | {"claim": preset.claim}
-    found["warmup"] = run.train.lr_warmup_fraction
+    found: dict[str, Any] = vars(documented) | vars(run.model) | vars(run.train) | vars(preset)
     found |= {
-        "output_dir": documented.folder_name("allenai/c4"),
-        "hub_repo": documented.repo_name("allenai/c4"),
+        "preset": preset.name,
+        "output_dir": documented.format_output_dir("allenai/c4"),
+        "hub_repo": documented.format_hub_repo("allenai/c4"),
     }
-    expected = DOCUMENT[name] | COMMON
-    assert {field: found[field] for field in expected} == expected
+    for field, cell in zip(FIELDS, column):
+        assert found[field] == yaml.safe_load(cell), field
     assert run.model.seq_len == run.task.seq_len
 
 
@@ -95,11 +102,11 @@ def test_the_50m_model_on_bytes_is_38m() -> None:
 def test_epochs_decide_steps_and_validations(sequences: int, steps: int, reports: int) -> None:
     documented = load_preset("text_tiny_50m").documented
     assert documented is not None
-    assert documented.run_length(sequences, 32) == {"steps": steps, "num_reports": reports}
+    assert documented.compute_run_length(sequences, 32) == {"steps": steps, "num_reports": reports}
 
 
 def test_names_of_data_sets() -> None:
-    assert short_name("allenai/c4") == "c4"
-    assert short_name("/books/my plays*.txt") == "my-plays-.txt"
+    assert shorten_dataset_name("allenai/c4") == "c4"
+    assert shorten_dataset_name("/books/my plays*.txt") == "my-plays-.txt"
     with pytest.raises(ConfigError, match=r"output_dir: given 'out'; must hold \{dataset\}"):
-        build_config(Documented, {"output_dir": "out", "hub_repo": "{dataset}"}, "document")
+        build_config(DocumentedSettings, {"output_dir": "out", "hub_repo": "{dataset}"}, "document")

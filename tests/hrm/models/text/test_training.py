@@ -15,7 +15,7 @@ from hrm.data.base import IGNORED_LABEL, Batch, Dataset
 from hrm.data.registry import open_task
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.text.counting import count, fewest_training_flops
-from hrm.training.trainer import ReportValues, Trainer
+from hrm.training.trainer import Trainer, Validation
 from tests.hrm.models.text.conftest import SMALL
 from tests.hrm.runs import all_reports, same_weights
 
@@ -49,7 +49,7 @@ def make_config(text_file: Path, data_cache: str) -> Any:
     return make
 
 
-def trained(config: RunConfig, data: Dataset) -> tuple[Trainer, list[ReportValues]]:
+def trained(config: RunConfig, data: Dataset) -> tuple[Trainer, list[Validation]]:
     trainer = Trainer(config, data)
     return trainer, all_reports(trainer)
 
@@ -61,8 +61,10 @@ class Padded(Dataset):
         self.__dict__.update(vars(inner))
         self.inner = inner
 
-    def train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
-        batch = {name: array.copy() for name, array in self.inner.train_batch(step, batch_size, seed).items()}
+    def get_train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
+        batch = {
+            name: array.copy() for name, array in self.inner.get_train_batch(step, batch_size, seed).items()
+        }
         lengths = 1 + (np.arange(batch_size) * 5) % batch["labels"].shape[1]
         batch["labels"][np.arange(batch["labels"].shape[1]) >= lengths[:, None]] = IGNORED_LABEL
         return batch
@@ -169,7 +171,7 @@ def test_a_run_to_a_target_of_flops_makes_more_steps_when_they_cost_less(make_co
     halting_early(cheap)
     reports = []
     while not cheap.finished:
-        reports.append(cheap.next_report())
+        reports.append(cheap.train_to_next_validation())
     assert cheap.step > 6
     assert 6 * step - step < cheap.train_flops <= config.train.max_flops
     fractions = [report.train_flops / config.train.max_flops for report in reports]

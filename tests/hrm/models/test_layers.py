@@ -1,13 +1,13 @@
-"""Layers against plain formulas."""
+"""Layers against plain formulas, and weights cast for mixed precision."""
 
 import math
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hrm.models import layers
-from hrm.models.layers import RotaryEmbedding, SwiGLU, draw_truncated_normal, rotate
+from hrm.models.layers import Linear, RotaryEmbedding, SwiGLU, cast_weights, draw_truncated_normal, rotate
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.puzzle.recurrent_network import Attention, Block, InnerHRM
 
@@ -97,3 +97,29 @@ def test_block_normalises_after_each_half() -> None:
 
     middle = norm(x + block.self_attn(x, rotation))
     torch.testing.assert_close(block(x, rotation), norm(middle + block.mlp(middle)))
+
+
+def test_weights_are_cast_once_and_gradients_reach_the_float32_weights() -> None:
+    layer = Linear(4, 3)
+    model = nn.ModuleList([layer])
+    x = torch.randn(2, 4, dtype=torch.bfloat16)
+    with cast_weights(model, torch.bfloat16):
+        copy = layer.get_weight("weight")
+        assert copy.dtype == torch.bfloat16
+        (layer(x) + layer(x)).sum().backward()
+        assert layer.get_weight("weight") is copy
+    assert layer.weight.grad is not None and layer.weight.grad.dtype == torch.float32
+    torch.testing.assert_close(layer.weight.grad, 2 * x.float().sum(0).expand(3, 4), rtol=0.02, atol=0.02)
+
+
+def test_float32_weights_are_not_copied() -> None:
+    layer = Linear(4, 3)
+    with cast_weights(layer, torch.float32):
+        assert layer.get_weight("weight") is layer.weight
+
+
+def test_an_error_ends_the_cast() -> None:
+    layer = Linear(4, 3)
+    with pytest.raises(RuntimeError, match="stop"), cast_weights(layer, torch.bfloat16):
+        raise RuntimeError("stop")
+    assert layer.get_weight("weight") is layer.weight
