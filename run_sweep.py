@@ -1,9 +1,8 @@
-"""Finds the best HRM under a budget: `python run_sweep.py space=depth_vs_width`; `--help` lists the rest."""
+"""Find the best HRM under a budget: `python run_sweep.py space=depth_vs_width`; `--help` lists the options."""
 
 import sys
 
-from hrm.config.command_line import run_cli
-from sweeps.cli.main import main
+from sweeps.cli.main import run_program
 
 if __name__ == "__main__":
-    sys.exit(run_cli(main))
+    sys.exit(run_program())

@@ -27,7 +27,7 @@ from sweeps.analysis.statistics import (
     compute_detectable_difference,
     compute_difference,
 )
-from sweeps.results import metadata as setting
+from sweeps.results.metadata import read_metadata
 from sweeps.results.tables import read_trials
 
 NUM_FINALISTS = 2
@@ -134,7 +134,7 @@ def detectable_difference(seeds: int, spread: float) -> float:
 
 def measured_spread(out: Path) -> float:
     """Pooled standard deviation of single runs in a sweep's confirmed arms, in the verdict's first metric."""
-    metadata = setting.read(out)
+    metadata = read_metadata(out)
     arms = [arm.get_scores(metadata.goal.test_metric) for arm in read_arms(read_trials(out), metadata.budget)]
     spread = [(np.var(scores, ddof=1), len(scores) - 1) for scores in arms if len(scores) > 1]
     return float(np.sqrt(np.average([v for v, _ in spread], weights=[n for _, n in spread])))

@@ -88,5 +88,10 @@ def _read_task_sizes(config: RunConfig) -> dict[str, Any]:
     return {f"model.{name}": value for name, value in fields.items()}
 
 
+def run_program() -> int:
+    """Run the command line of this process and return its exit code."""
+    return run_cli(main)
+
+
 if __name__ == "__main__":
-    sys.exit(run_cli(main))
+    sys.exit(run_program())

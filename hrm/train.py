@@ -1,10 +1,11 @@
-"""Trains one model: `python -m hrm.train preset=tiny_demo task=sudoku4`; `--help` lists the options."""
+"""Train one model: `python -m hrm.train preset=tiny_demo task=sudoku4`; `--help` lists the options."""
 
 from __future__ import annotations
 
 import sys
 
 from hrm.config.command_line import (
+    asks_for_help,
     format_listing,
     format_options,
     format_task_options,
@@ -40,8 +41,8 @@ Options are name=value. A field's name may stand alone (hidden_size=96) or with 
 """
 
 
-def help_text() -> str:
-    """Everything that the command line takes."""
+def format_help() -> str:
+    """Return the help on the command line, with every option."""
     presets = {name: load_preset(name).summary for name in list_presets()}
     return "\n".join(
         [
@@ -60,7 +61,7 @@ def help_text() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Trains what the command line asks for.
+    """Train the model that the command line asks for.
 
     Returns:
         0; 1 when the run diverged or memory ran out; 128 + the signal's number when a signal stopped it.
@@ -68,13 +69,18 @@ def main(arguments: list[str]) -> int:
     Raises:
         UserError: the command line, a file that it names, or the data are at fault.
     """
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(help_text())
+    if asks_for_help(arguments):
+        print(format_help())
         return 0
     from hrm.training.run import run_command
 
     return run_command(arguments)
 
 
+def run_program() -> int:
+    """Run the command line of this process and return its exit code."""
+    return run_cli(main)
+
+
 if __name__ == "__main__":
-    sys.exit(run_cli(main))
+    sys.exit(run_program())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, make_dataclass
 from typing import Any
 
 from hrm.config.errors import ConfigError
 from hrm.config.train_config import TrainConfig
+from sweeps.space.constraints import CONSTRAINTS, MEASURED
 
 EQUAL = ("flops", "steps")
 WANDB_MODES = ("disabled", "offline", "online")
@@ -15,30 +16,30 @@ AUTO = "auto"
 """As many as processors and memory allow."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class BudgetConfig:
+def _make_bound_fields() -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, type and default of the two options that each constraint has."""
+    for name, one in CONSTRAINTS.items():
+        preset = "" if one.measured else ", or a preset's name"
+        share = f", or a fraction of `max_{name}` below 1" if one.unit.is_whole else ""
+        needs = " Needs `deterministic=false`." if one.measured else ""
+        helps = {
+            "max": f"Most {one.description}: {one.unit.examples}{preset}.{needs}",
+            "min": f"Fewest: the same{share}.",
+        }
+        for side, text in helps.items():
+            yield f"{side}_{name}", int | float | str | None, field(default=None, metadata={"help": text})
+
+
+_Bounds = make_dataclass("_Bounds", _make_bound_fields(), frozen=True, kw_only=True)
+
+
+class BudgetConfig(_Bounds):  # type: ignore[misc, valid-type]
     """Inclusive bounds, all exact and checked before anything is trained.
 
     Each is a number, a number with a suffix, or a preset's name: that preset's own figure under the sweep's
-    rules. A `min_` bound may also be a fraction of its `max_`, below 1. Null is no bound.
+    rules. A `min_` bound may also be a fraction of its `max_`, below 1. Null is no bound. The fields are those of
+    `sweeps.space.constraints`; a measured constraint is checked by each trial on its device instead.
     """
-
-    max_params: int | str | None = None
-    """Most trainable plus puzzle-embedding parameters: a number, `0.5M`, or a preset's name."""
-    min_params: int | float | str | None = None
-    """Fewest: a number, `0.4M`, or a fraction of `max_params` below 1."""
-    max_flops_per_step: int | str | None = None
-    """Most training FLOPs of an optimizer step: a number, `5.2G`, or a preset's name."""
-    min_flops_per_step: int | float | str | None = None
-    """Fewest: as above, or a fraction of `max_flops_per_step` below 1."""
-    max_memory: int | str | None = None
-    """Most bytes per device in training (weights, gradients, optimizer, activations): `64M`, `2GiB`, a preset."""
-    min_memory: int | float | str | None = None
-    """Fewest: as above, or a fraction of `max_memory` below 1."""
-    max_inference_flops: int | str | None = None
-    """Most FLOPs to evaluate one sequence: a number, `150M`, or a preset's name."""
-    min_inference_flops: int | float | str | None = None
-    """Fewest: as above, or a fraction of `max_inference_flops` below 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +192,11 @@ class SweepConfig:
         _require(
             "train.equal", self.train.equal, self.train.equal in EQUAL, f"must be one of: {', '.join(EQUAL)}"
         )
+        for name in MEASURED:
+            for option in (f"max_{name}", f"min_{name}"):
+                given = getattr(self.budget, option)
+                rule = "needs deterministic=false, for a measurement depends on the machine"
+                _require(f"budget.{option}", given, given is None or not self.deterministic, rule)
         _require("wandb.mode", self.wandb.mode, self.wandb.mode in WANDB_MODES,
                  f"must be one of: {', '.join(WANDB_MODES)}")  # fmt: skip
         _require(

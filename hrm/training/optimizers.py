@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from hrm.config.train_config import TrainConfig
+
 if TYPE_CHECKING:
     from hrm.models.puzzle.recurrent_network import PuzzleEmbedding
 
@@ -25,6 +27,23 @@ def compute_lr(peak: float, step: float, total_steps: int, warmup_steps: int, mi
         return peak * step / warmup_steps
     progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
     return peak * (min_ratio + (1 - min_ratio) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def step_optimizers(optimizers: Iterable[Optimizer], train: TrainConfig, step: float) -> None:
+    """Set the learning rate of each parameter group by the schedule, make a step and clear the gradients.
+
+    Args:
+        optimizers: each group holds its peak rate as `peak_lr`.
+        train: the schedule.
+        step: the optimizer step about to be made, counting from 1; where FLOPs decide the schedule, a fraction.
+    """
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = compute_lr(
+                group["peak_lr"], step, train.steps, train.warmup_steps, train.lr_min_ratio
+            )
+        optimizer.step()
+        optimizer.zero_grad()
 
 
 class AdamATan2(Optimizer):

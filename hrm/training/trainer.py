@@ -34,7 +34,7 @@ from hrm.system.files import write_atomically
 from hrm.training import checkpoint
 from hrm.training.checkpoint import check_same_run
 from hrm.training.divergence import Diverged, FiniteWatch
-from hrm.training.optimizers import EMA, compute_lr
+from hrm.training.optimizers import EMA, step_optimizers
 from hrm.training.run_length import RunLength
 
 _COUNTERS = ("reports_made", "step", "train_flops", "train_seconds", "eval_seconds", "eval_flops")
@@ -306,13 +306,7 @@ class Trainer:
             self.train_flops += self._spent(self.counts.flops_per_step // len(batches))
         if train.clip_norm > 0:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm)
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = compute_lr(
-                    group["peak_lr"], at, train.steps, train.warmup_steps, train.lr_min_ratio
-                )
-            optimizer.step()
-            optimizer.zero_grad()
+        step_optimizers(self.optimizers, train, at)
         if self.ema is not None:
             self.ema.update()
         self.step += 1

@@ -12,7 +12,7 @@ from hrm.config.schema import write_yaml
 from hrm.system.files import write_atomically
 from sweeps.analysis.comparison import Arm
 from sweeps.analysis.sweep_folder import SweepFolder
-from sweeps.execution.checkpoints import weights_path
+from sweeps.execution.checkpoints import get_weights_path
 from sweeps.results.schema import Row
 
 FILE_NAME = "best.yaml"
@@ -52,7 +52,7 @@ def write_best(out: Path, folder: SweepFolder) -> Path | None:
 
 def write_weights(out: Path, number: int | None) -> None:
     """Copy this job's weights to `best.pt`; if it has none, remove those of an earlier winner."""
-    weights = None if number is None else weights_path(out, number)
+    weights = None if number is None else get_weights_path(out, number)
     if weights is None or not weights.exists():
         (out / WEIGHTS).unlink(missing_ok=True)
         return

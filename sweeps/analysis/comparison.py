@@ -23,9 +23,9 @@ from sweeps.analysis.statistics import (
     estimate,
 )
 from sweeps.results.metadata import SweepMetadata
-from sweeps.results.schema import PARAMETER_PREFIX, Row, metric_columns, objective_columns
+from sweeps.results.schema import PARAMETER_PREFIX, Row, select_metrics, select_objectives
 from sweeps.search.objectives import METRIC_DIRECTIONS
-from sweeps.space.constraints import Budget
+from sweeps.space.budget import Budget
 
 EXACT = "test/exact_accuracy"
 LOSS_ROUNDING = 1e-6
@@ -191,7 +191,7 @@ def read_arms(trials: pa.Table, budget: Budget) -> list[Arm]:
         [('trial 1', 'finalist', [0.9, 0.91]), ('preset', 'preset', [0.7, 0.71])]
     """
     rows = trials.to_pylist()
-    metrics = ["objective", *metric_columns(trials), *objective_columns(trials.column_names)]
+    metrics = ["objective", *select_metrics(trials.column_names), *select_objectives(trials.column_names)]
     kinds = {row["arm"]: _ARM_KINDS[row["kind"]] for row in rows if row["kind"] in _ARM_KINDS}
     confirmations: dict[str, list[Row]] = {}
     for row in rows:
@@ -250,7 +250,7 @@ def _build_arm(name: str, runs: list[Row], kind: ArmKind, metrics: list[str], bu
         name=name,
         kind=kind,
         params=first["params"],
-        fullness=budget.fullness(first["params"]),
+        fullness=budget.used_share(first["params"]),
         iso_parameter=budget.is_iso_parameter(first["params"]),
         train_flops=sum(flops) / len(flops) if flops else None,
         architecture=first["architecture"],

@@ -305,7 +305,7 @@ def _read_confirmed(arm: Arm, metric: str, maximizes: bool) -> ConfirmedConfigur
 
 def _read_shape(config: Mapping[str, Any]) -> dict[str, float]:
     model = config["model"]
-    shape = {WIDTH: float(model[get_family(config["family"]).lattice.width])}
+    shape = {WIDTH: float(model[get_family(config["family"]).width])}
     for name, ways in SHAPES.items():
         for fields, combine in ways:
             if all(field in model for field in fields):

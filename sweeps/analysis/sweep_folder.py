@@ -14,10 +14,9 @@ from sweeps.analysis.comparison import Arm, Comparisons, compare, get_score_reso
 from sweeps.analysis.importance import Effect, Evidence, compute_effects, compute_importances, gather_evidence
 from sweeps.analysis.pareto import Pareto, compute_pareto
 from sweeps.analysis.statistics import Estimate, estimate
-from sweeps.results.metadata import SweepMetadata
-from sweeps.results.metadata import read as read_metadata
+from sweeps.results.metadata import SweepMetadata, read_metadata
 from sweeps.results.schema import Row
-from sweeps.results.tables import read_answers, read_curves, read_trials, traceback_files
+from sweeps.results.tables import find_tracebacks, read_answers, read_curves, read_trials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +48,7 @@ class SweepFolder:
             curves=curves,
             comparisons=compare(trials, metadata),
             answers=read_answers(out),
-            tracebacks=traceback_files(out),
+            tracebacks=find_tracebacks(out),
         )
 
     @cached_property
@@ -91,7 +90,7 @@ class SweepFolder:
     def width_field(self) -> str:
         """The field of the model's width in this sweep's family."""
         name = self.read_config(self.trials[0])["family"] if self.trials else "puzzle"
-        return get_family(name).lattice.width
+        return get_family(name).width
 
     def select(self, kind: str, status: str | None = None) -> list[Row]:
         """Return the trials of a kind and, if given, of a status."""

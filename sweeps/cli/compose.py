@@ -1,7 +1,8 @@
-"""From the values that Hydra composed to a checked `SweepConfig`."""
+"""What Hydra chooses from, and the way from the values that it composes to a checked `SweepConfig`."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -30,36 +31,41 @@ _OPTIONS = "{group}_of_space"
 
 
 class Groups:
-    """The groups, registered in Hydra's ConfigStore.
+    """The groups, registered in Hydra's ConfigStore. A space is read and registered when it is chosen.
 
     Args:
-        folder: where the spaces are. One that cannot be read is left out, and its error raised when it is
-            chosen.
+        folder: where the spaces are.
+
+    Attributes:
+        paths: files that were chosen, by the names under which they are registered.
     """
 
     def __init__(self, folder: Path = SPACES_FOLDER) -> None:
         self._store = ConfigStore.instance()
-        self.questions: dict[str, str] = {}
-        """Of the sound spaces, by name."""
-        self.broken: dict[str, UserError] = {}
+        self._folder = folder
         self.paths: dict[str, str] = {}
-        """Files that were chosen, by the names under which they are registered."""
-        self._store.store(name=CONFIG_NAME, node=_primary())
+        self._store.store(name=CONFIG_NAME, node=_build_primary())
         self._store.store(group="space", name=NO_SPACE, node={})
         for name in TASKS:
             self._add_task(name, name)
         for name, entry in SAMPLERS.items():
-            self._store.store(group="sampler", name=name, node={"name": name, **defaults(entry.build)})
+            self._store.store(group="sampler", name=name, node={"name": name, **list_defaults(entry.build)})
         for name, build in PRUNERS.items():
-            self._store.store(group="pruner", name=name, node={"name": name, **defaults(build)})
-        for name, path in find_spaces(folder).items():
-            try:
-                self._add_space(name, load_space(str(path), folder))
-            except UserError as error:
-                self.broken[name] = error
+            self._store.store(group="pruner", name=name, node={"name": name, **list_defaults(build)})
+
+    @property
+    def spaces(self) -> list[str]:
+        """Names of the spaces in the folder, whether or not they can be read."""
+        return list(find_spaces(self._folder))
+
+    def register_spaces(self) -> None:
+        """Register all spaces that can be read: for shell completion, which offers them."""
+        for name in self.spaces:
+            with contextlib.suppress(UserError):
+                self._choose_space(name)
 
     def choose(self, group: str, given: str) -> str:
-        """The registered name of what the user gave for a group; a path is registered first.
+        """Return the registered name of what the user gave for a group; a file is registered first.
 
         Raises:
             UserError: there is no such choice, or its file is at fault.
@@ -75,7 +81,7 @@ class Groups:
             raise UnknownNameError.among(group, given, known)
         return given
 
-    def _chosen_by(self, space: str, group: str, given: str) -> str:
+    def _choose_for_space(self, space: str, group: str, given: str) -> str:
         try:
             return self.choose(group, given)
         except UserError as error:
@@ -83,24 +89,23 @@ class Groups:
             raise type(error)(f"space {space}: run: {where}", *rest) from None
 
     def _choose_space(self, given: str) -> str:
-        if given in self.broken:
-            raise self.broken[given]
-        if given in self.questions:
+        if given in self.spaces:
+            self._add_space(given, load_space(given, self._folder))
             return given
         if not given.endswith((".yaml", ".yml")):
-            raise UnknownNameError.among("space", given, self.questions)
-        name = self._path_name("space", given)
+            raise UnknownNameError.among("space", given, self.spaces)
+        name = self._name_path("space", given)
         self._add_space(name, load_space(given))
         return name
 
     def _choose_task(self, given: str) -> str:
         if given in TASKS:
             return given
-        name = self._path_name("task", given)
+        name = self._name_path("task", given)
         self._add_task(name, given)
         return name
 
-    def _path_name(self, group: str, given: str) -> str:
+    def _name_path(self, group: str, given: str) -> str:
         # A path may hold what Hydra's grammar gives a meaning to; a name of our own does not.
         name = f"{group}_{len(self.paths) + 1}"
         self.paths[name] = given
@@ -113,13 +118,13 @@ class Groups:
     def _add_space(self, name: str, values: Mapping[str, Any]) -> None:
         own = {key: value for key, value in values.items() if key != "run"}
         run = dict(values.get("run") or {})
-        run |= alone([key for key in run if run[key] is not None], f"space {name}: run")
+        run |= clear_alternatives([key for key in run if run[key] is not None], f"space {name}: run")
         choices: list[Any] = []
         for group in NAMED:
             given = run.pop(group, None)
             section = {"name": given} if isinstance(given, str) else dict(given or {})
             if "name" in section:
-                choice = self._chosen_by(name, group, str(section.pop("name")))
+                choice = self._choose_for_space(name, group, str(section.pop("name")))
                 choices.append({f"override /{group}": choice})
             elif section:
                 choice = _DEFAULT_CHOICES[group]
@@ -127,7 +132,6 @@ class Groups:
                 self._store.store(group=_OPTIONS.format(group=group), name=f"{name}-{choice}", node=section)
         node = {"defaults": ["_self_", *choices], "space": own, **run}
         self._store.store(group="space", name=name, node=node, package="_global_")
-        self.questions[name] = str(own["question"])
 
 
 _DEFAULT_CHOICES = {
@@ -137,7 +141,7 @@ _DEFAULT_CHOICES = {
 }
 
 
-def _primary() -> dict[str, Any]:
+def _build_primary() -> dict[str, Any]:
     values = dataclasses.asdict(SweepConfig(space={}))
     plain = {key: value for key, value in values.items() if key not in GROUPS}
     chosen = [{group: choice} for group, choice in _DEFAULT_CHOICES.items()]
@@ -155,21 +159,26 @@ def _primary() -> dict[str, Any]:
     return {"defaults": [*chosen, "_self_", {"space": NO_SPACE}, *options, *silence], **plain, "hydra": hydra}
 
 
-def defaults(function: Callable[..., Any]) -> dict[str, Any]:
-    """Options of a sampler or pruner with their defaults: its keyword-only parameters."""
+def list_defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the options of a sampler or pruner with their defaults: its keyword-only parameters.
+
+    >>> from sweeps.search.samplers import SAMPLERS
+    >>> list_defaults(SAMPLERS["qmc"].build)
+    {'qmc_type': 'sobol', 'scramble': True}
+    """
     parameters = inspect.signature(function).parameters.values()
     return {one.name: one.default for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
 SHORTHANDS = {"budget": "budget.max_params", "wandb": "wandb.mode"}
-"""Sections whose name alone means the one option that most users set."""
+"""Sections whose name clear_alternatives means the one option that most users set."""
 _TOP = "configuration"
 _INSTEAD = {"objective": "objectives", "objectives": "objective"}
-"""Options of which only one may be said, and which other one each replaces."""
+"""Options of which only one may be given, and which other one each replaces."""
 
 
-def sweep_config(values: Mapping[str, Any]) -> SweepConfig:
-    """The configuration in nested plain values.
+def build_sweep_config(values: Mapping[str, Any]) -> SweepConfig:
+    """Build the configuration from nested plain values.
 
     Raises:
         UserError: an unknown key or name, or a value that breaks its rule.
@@ -179,40 +188,42 @@ def sweep_config(values: Mapping[str, Any]) -> SweepConfig:
     merged = dict(values)
     for alias, section in ALIASES.items():
         if alias in merged:
-            merged[section] = {**_section(merged, section), **_section(merged, alias)}
+            merged[section] = {**_get_section(merged, section), **_get_section(merged, alias)}
             del merged[alias]
     for key in merged:
         if key not in hints:
-            raise _unknown(key, merged)
-    for name, cls in _sections(hints).items():
-        merged[name] = build_config(cls, _section(merged, name), name)
-    merged |= _objectives(merged)
+            raise _build_unknown_error(key, merged)
+    for name, cls in _list_sections(hints).items():
+        merged[name] = build_config(cls, _get_section(merged, name), name)
+    merged |= _complete_objectives(merged)
     try:
-        config = build_config(SweepConfig, {**merged, "model": _section(merged, "model")}, _TOP)
+        config = build_config(SweepConfig, {**merged, "model": _get_section(merged, "model")}, _TOP)
     except ConfigError as error:
         raise ConfigError(error.where.removeprefix(f"{_TOP}."), *error.args[1:]) from None
-    _check(config)
+    _check_config(config)
     return config
 
 
-def alone(said: Collection[str], where: str) -> dict[str, None]:
-    """What else to set, where only one of two options may be said: the other to null.
+def clear_alternatives(given: Collection[str], where: str) -> dict[str, None]:
+    """Return which options to set to null because another that replaces them is given.
 
     Args:
-        said: names of options.
-        where: they are said.
+        given: names of options.
+        where: where they are given.
 
     Raises:
-        ConfigError: both of two are said.
+        ConfigError: an option and its alternative are given.
     """
-    replaced = {_INSTEAD[name]: None for name in said if name in _INSTEAD}
-    if both := [name for name in replaced if name in said]:
-        raise ConfigError(where, " and ".join(sorted(both)), "one replaces the other", "Say only one of them")
+    replaced = {_INSTEAD[name]: None for name in given if name in _INSTEAD}
+    if both := [name for name in replaced if name in given]:
+        raise ConfigError(
+            where, " and ".join(sorted(both)), "one replaces the other", "Give only one of them"
+        )
     return replaced
 
 
-def _objectives(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of that name in full: with several objectives, `objective` is the first."""
+def _complete_objectives(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `objective` and `objectives` with full names: with several, `objective` is the first."""
     kind, given = str(values.get("family", SweepConfig.family)), values.get("objectives")
     if given is None:
         return {"objective": canonical(values.get("objective") or SweepConfig.objective, kind)}
@@ -223,27 +234,27 @@ def _objectives(values: Mapping[str, Any]) -> dict[str, Any]:
     first = values.get("objective")
     if first is not None and canonical(first, kind) != names[0]:
         raise ConfigError(
-            "objective", first, f"is not the first of objectives={names}", "Say only one of them"
+            "objective", first, f"is not the first of objectives={names}", "Give only one of them"
         )
     return {"objective": names[0], "objectives": names}
 
 
-def _sections(hints: Mapping[str, Any]) -> dict[str, Any]:
-    """The sections that are dataclasses, by name."""
+def _list_sections(hints: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sections that are dataclasses, by name."""
     return {name: cls for name, cls in hints.items() if dataclasses.is_dataclass(cls)}
 
 
-def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _get_section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     section = values.get(name, {})
     if not isinstance(section, Mapping):
-        fields = [field for field in _section_fields(values) if field.startswith(f"{name}.")]
+        fields = [field for field in _list_section_fields(values) if field.startswith(f"{name}.")]
         hint = f"Set one of them, such as {fields[0]}." if fields else ""
         raise ConfigError(name, section, "is a section of options", hint)
     return section
 
 
-def _check(config: SweepConfig) -> None:
-    """What the sections' own types do not know of each other."""
+def _check_config(config: SweepConfig) -> None:
+    """Check what one section clear_alternatives does not know: model against family, task and device."""
     kind = get_family(config.family)
     known = [field.name for field in dataclasses.fields(kind.config_class)]
     for name in config.model:
@@ -256,9 +267,9 @@ def _check(config: SweepConfig) -> None:
     check_task_fits(str(config.task["name"]), kind)
 
 
-def _unknown(key: str, values: Mapping[str, Any]) -> UnknownNameError:
-    """The error for a key that no sweep has; a field of a section is recognised without its section."""
-    for name in _section_fields(values):
+def _build_unknown_error(key: str, values: Mapping[str, Any]) -> UnknownNameError:
+    """Build the error for a key that no sweep has; a field of a section is recognised without its section."""
+    for name in _list_section_fields(values):
         if name.partition(".")[2] == key:
             return UnknownNameError(
                 _TOP, key, "is no option of a sweep by this name", f"Did you mean {name!r}?"
@@ -266,9 +277,9 @@ def _unknown(key: str, values: Mapping[str, Any]) -> UnknownNameError:
     return UnknownNameError.among(_TOP, key, get_type_hints(SweepConfig))
 
 
-def _section_fields(values: Mapping[str, Any]) -> Iterator[str]:
-    """The full names of all options in sections; the model's are those of the family in `values`."""
+def _list_section_fields(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the full names of all options in sections; the model's are those of the family in `values`."""
     model = get_family(str(values.get("family", SweepConfig.family))).config_class
-    for section, cls in {**_sections(get_type_hints(SweepConfig)), "model": model}.items():
+    for section, cls in {**_list_sections(get_type_hints(SweepConfig)), "model": model}.items():
         for field in dataclasses.fields(cls):
             yield f"{section}.{field.name}"

@@ -1,4 +1,4 @@
-"""What `run_sweep.py --help` prints: every choice, and every option with its default."""
+"""What `run_sweep.py --help` prints, and the page of options: every choice and every option with its default."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hrm.config.command_line import (
 from hrm.config.errors import UserError
 from hrm.config.presets import list_presets, load_preset
 from hrm.models.registry import get_family, list_families
-from sweeps.cli.compose import GROUPS, SHORTHANDS, defaults
+from sweeps.cli.compose import GROUPS, SHORTHANDS, list_defaults
 from sweeps.config import SweepConfig
 from sweeps.search.pruners import PRUNERS
 from sweeps.search.samplers import SAMPLERS
@@ -37,7 +37,7 @@ Finds the best Hierarchical Reasoning Model under an exact parameter budget.
   python run_sweep.py space=my_question.yaml dry_run=true       your own space; only count it
   python run_sweep.py space=expansion task=PATH                 your own data
   python run_sweep.py -m space=depth_vs_width,cycles seed=0,1   several sweeps, each in a folder of out=DIR
-  python run_sweep.py resume=DIR                                go on with a sweep that was stopped
+  python run_sweep.py resume=DIR                                resume a sweep that was stopped
   python run_sweep.py resume=DIR extend=16                      and add 16 search trials
 
 A space sets its own defaults for task, budget and training; the command line wins over it."""
@@ -45,7 +45,8 @@ A space sets its own defaults for task, budget and training; the command line wi
 _MODEL = "fields of the model that hold in every arm, presets included; python -m hrm.train --help lists them"
 
 
-def help_text() -> str:
+def format_help() -> str:
+    """Return the text of `--help`."""
     hints = get_type_hints(SweepConfig)
     sections = [name for name, cls in hints.items() if dataclasses.is_dataclass(cls)]
     samplers = {name: entry.build for name, entry in SAMPLERS.items()}
@@ -53,15 +54,15 @@ def help_text() -> str:
     return "\n\n".join(
         [
             _USAGE,
-            f"Spaces (space=...)\n{format_listing(_questions())}",
+            f"Spaces (space=...)\n{format_listing(_read_questions())}",
             f"Tasks (task=...)\n{format_listing(summarize_tasks())}",
             f"Presets (baseline.presets=[...], budget.max_params=...)\n{format_listing(presets)}",
-            f"Samplers (sampler=...)\n{format_listing(_summaries(samplers))}",
-            f"Pruners (pruner=...)\n{format_listing(_summaries(PRUNERS))}",
+            f"Samplers (sampler=...)\n{format_listing(_summarize(samplers))}",
+            f"Pruners (pruner=...)\n{format_listing(_summarize(PRUNERS))}",
             f"Options\n{format_options(SweepConfig, skip=(*GROUPS, 'model', *sections))}",
             *(f"{name}.*\n{format_options(hints[name], name)}" for name in sections),
-            f"sampler.*\n{format_listing(_options(samplers))}",
-            f"pruner.*\n{format_listing(_options(PRUNERS))}",
+            f"sampler.*\n{format_listing(_format_options(samplers))}",
+            f"pruner.*\n{format_listing(_format_options(PRUNERS))}",
             *(f"task.* of {name}\n{options}" for name, options in format_task_options().items()),
             f"model.*\n  {_MODEL}",
             "Hydra's own flags, such as --cfg job and --multirun: python run_sweep.py --hydra-help",
@@ -69,7 +70,7 @@ def help_text() -> str:
     )
 
 
-def _questions() -> dict[str, str]:
+def _read_questions() -> dict[str, str]:
     questions = {}
     for name, path in find_spaces().items():
         try:
@@ -79,14 +80,14 @@ def _questions() -> dict[str, str]:
     return questions
 
 
-def _summaries(builders: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
-    """First lines of docstrings."""
+def _summarize(builders: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
+    """Return the first lines of docstrings."""
     return {name: (inspect.getdoc(build) or "").splitlines()[0] for name, build in builders.items()}
 
 
-def _options(builders: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
-    """Options with their defaults, of those that have any."""
-    options = {name: defaults(build) for name, build in builders.items()}
+def _format_options(builders: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
+    """Return the options with their defaults, of those that have any."""
+    options = {name: list_defaults(build) for name, build in builders.items()}
     return {
         name: ", ".join(f"{option}={format_value(value)}" for option, value in given.items())
         for name, given in options.items()
@@ -99,11 +100,11 @@ _HEAD = """\
 
 Every option of `run_sweep.py`, given as `name=value`. A space may set its own defaults in its `run:` section; the
 command line wins over it. `python run_sweep.py --help` lists them in the terminal, with spaces, tasks and presets.
-This page is made by `python -m sweeps.cli.help > docs/options.md`.
+This page is generated by `python -m sweeps.cli.help > docs/options.md`.
 
 - `space=` is a name or the path of a YAML file, `task=` a name or a path; `sampler=` and `pruner=` are names of the
   tables below.
-- `resume=DIR` goes on with the sweep in a folder, `extend=N` beside it adds N search trials to it.
+- `resume=DIR` resumes the sweep in a folder, `extend=N` with it adds N search trials.
 - In short: {shorthands}.
 - Several values, with `-m`, are several sweeps, each in a folder of its own: `-m seed=0,1`.
 """
@@ -125,23 +126,24 @@ _ARGUMENT = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Described:
-    """What the docstring of a sampler or pruner says: a line, when to take it, and its options."""
+class BuilderDoc:
+    """The docstring of a sampler or pruner: a line, when to take it, and its options."""
 
     summary: str
     when: str
     arguments: Mapping[str, str]
 
     @classmethod
-    def of(cls, build: Callable[..., Any]) -> Described:
+    def parse(cls, build: Callable[..., Any]) -> BuilderDoc:
+        """Split the docstring of a function."""
         text, _, arguments = (inspect.getdoc(build) or "").partition("\n\nArgs:\n")
         summary, _, when = text.partition("\n\n")
-        meanings = {name: _sentence(said) for name, said in _ARGUMENT.findall(arguments)}
+        meanings = {name: _format_sentence(said) for name, said in _ARGUMENT.findall(arguments)}
         return cls(summary, " ".join(when.split()), meanings)
 
 
-def page() -> str:
-    """The whole of it."""
+def format_page() -> str:
+    """Return docs/options.md."""
     hints = get_type_hints(SweepConfig)
     sections: dict[str, type] = {
         name: cls for name, cls in hints.items() if isinstance(cls, type) and dataclasses.is_dataclass(cls)
@@ -152,59 +154,59 @@ def page() -> str:
     parts = [
         _HEAD.format(shorthands=shorthands),
         "## The sweep\n",
-        _list_options(list_options(SweepConfig, skip=(*GROUPS, "model", *sections))),
+        _format_option_table(list_options(SweepConfig, skip=(*GROUPS, "model", *sections))),
     ]
     for name, cls in sections.items():
         more = f"[More]({_MORE[name]})\n\n" if name in _MORE else ""
-        parts += [f"## `{name}.*`\n", more + _list_options(list_options(cls, name))]
-    parts += _choices("sampler", samplers, _SAMPLERS.format(default=start.sampler["name"]))
-    parts += _choices("pruner", PRUNERS, _PRUNERS.format(default=start.pruner["name"]))
+        parts += [f"## `{name}.*`\n", more + _format_option_table(list_options(cls, name))]
+    parts += _format_choices("sampler", samplers, _SAMPLERS.format(default=start.sampler["name"]))
+    parts += _format_choices("pruner", PRUNERS, _PRUNERS.format(default=start.pruner["name"]))
     for name, said in describe_task_options(
-        lambda cls: _list_options(list_options(cls, "task", skip=["name"]))
+        lambda cls: _format_option_table(list_options(cls, "task", skip=["name"]))
     ).items():
         parts += [f"## `task.*` of `{name}`\n", f"{said.strip()}\n"]
     for name in list_families():
         parts += [
             f"## `model.*`, family `{name}`\n",
-            _list_options(list_options(get_family(name).config_class, "model")),
+            _format_option_table(list_options(get_family(name).config_class, "model")),
         ]
     return "\n".join(parts)
 
 
-def _choices(group: str, builders: Mapping[str, Callable[..., Any]], said: str) -> list[str]:
-    """The sections of samplers or pruners: what each is and when to take it, then their options."""
-    described = {name: Described.of(build) for name, build in builders.items()}
+def _format_choices(group: str, builders: Mapping[str, Callable[..., Any]], said: str) -> list[str]:
+    """Return the section of samplers or pruners: what each is and when to take it, then their options."""
+    described = {name: BuilderDoc.parse(build) for name, build in builders.items()}
     rows = [
         (f"`{name}`", f"`{option}`", f"`{format_value(default)}`", described[name].arguments[option])
         for name, build in builders.items()
-        for option, default in defaults(build).items()
+        for option, default in list_defaults(build).items()
     ]
     return [
         f"## {group.capitalize()}s\n",
         f"{said}\n",
-        _table(
+        _format_table(
             (f"`{group}=`", "what it does", "when to take it"),
             [(f"`{name}`", one.summary, one.when) for name, one in described.items()],
         ),
-        _table((f"`{group}=`", f"`{group}.*`", "default", "meaning"), rows),
+        _format_table((f"`{group}=`", f"`{group}.*`", "default", "meaning"), rows),
     ]
 
 
-def _sentence(text: str) -> str:
-    """On one line, with a capital."""
+def _format_sentence(text: str) -> str:
+    """Return the text on one line, with a capital."""
     words = " ".join(text.split())
     return words[:1].upper() + words[1:]
 
 
-def _list_options(those: Iterable[Option]) -> str:
+def _format_option_table(those: Iterable[Option]) -> str:
     rows = [(f"`{one.name}`", f"`{one.default}`", one.meaning) for one in those]
-    return _table(("option", "default", "meaning"), rows)
+    return _format_table(("option", "default", "meaning"), rows)
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def _format_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page())
+    sys.stdout.write(format_page())

@@ -1,4 +1,4 @@
-"""The door of a sweep: Hydra composes the configuration, every fault of the user becomes one message."""
+"""The command line of a sweep: Hydra composes the configuration, and every user error becomes one message."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class OneOfSeveral:
-    """A sweep of a command that asks for several.
+class MultirunSweep:
+    """One sweep of a command that asks for several (`-m`).
 
     Args:
-        arguments: the command line that asks for this one alone.
-        folder: its folder's name: what it has that the others have not, such as `max_params-0.25M_seed-1`.
+        arguments: the command line that asks for this one clear_alternatives.
+        folder: its folder's name: what tells it from the others, such as `max_params-0.25M_seed-1`.
     """
 
     arguments: list[str]
     folder: str
 
 
-def current(asked: Sequence[str], given: Mapping[str, str]) -> OneOfSeveral | None:
-    """The sweep that Hydra is at; None where the command asks for one only.
+def find_multirun_sweep(asked: Sequence[str], given: Mapping[str, str]) -> MultirunSweep | None:
+    """Return the sweep that Hydra is at; None if the command asks for one only.
 
     Args:
         asked: the command line as Hydra got it.
@@ -45,33 +45,35 @@ def current(asked: Sequence[str], given: Mapping[str, str]) -> OneOfSeveral | No
     hydra = HydraConfig.get()
     if hydra.mode != RunMode.MULTIRUN:
         return None
-    return one_of_several(list(hydra.overrides.task), asked, given)
+    return describe_multirun_sweep(list(hydra.overrides.task), asked, given)
 
 
-def one_of_several(overrides: Sequence[str], asked: Sequence[str], given: Mapping[str, str]) -> OneOfSeveral:
-    """As `current`, from the assignments of the one sweep."""
-    arguments = {override: _as_given(override, given) for override in overrides}
-    varied = [_folder_part(arguments[override]) for override in overrides if override not in asked]
-    return OneOfSeveral(list(arguments.values()), "_".join(varied) or "0")
+def describe_multirun_sweep(
+    overrides: Sequence[str], asked: Sequence[str], given: Mapping[str, str]
+) -> MultirunSweep:
+    """Return the sweep with these assignments; see `find_multirun_sweep`."""
+    arguments = {override: _restore_given(override, given) for override in overrides}
+    varied = [_format_folder(arguments[override]) for override in overrides if override not in asked]
+    return MultirunSweep(list(arguments.values()), "_".join(varied) or "0")
 
 
-def placed(config: SweepConfig, folder: str, started: float) -> SweepConfig:
-    """The sweep with a folder of its own: in `out`, else in `outputs/multirun-<time>`.
+def set_multirun_folder(config: SweepConfig, folder: str, started: float) -> SweepConfig:
+    """Give the sweep a folder of its own: in `out`, else in `outputs/multirun-<time>`.
 
     Args:
-        started: when the command was, in seconds since the epoch.
+        started: when the command started, in seconds since 1970.
     """
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(started))
     together = Path(config.out) if config.out else Path("outputs") / f"multirun-{stamp}"
     return dataclasses.replace(config, out=str(together / folder))
 
 
-def _as_given(override: str, given: Mapping[str, str]) -> str:
+def _restore_given(override: str, given: Mapping[str, str]) -> str:
     key, _, value = override.removeprefix("++").partition("=")
     return f"{key}={given.get(value, value)}"
 
 
-def _folder_part(argument: str) -> str:
+def _format_folder(argument: str) -> str:
     key, _, value = argument.partition("=")
     value = Path(value).stem if value.endswith((".yaml", ".yml")) else value
     plain = re.sub(r"[^\w.+-]+", "-", value).strip("-")
@@ -81,8 +83,15 @@ def _folder_part(argument: str) -> str:
 _ASSIGNMENT = re.compile(r"(?P<prefix>\+{0,2})(?P<key>[^+~=\s][^=\s]*)=(?P<value>.*)", re.DOTALL)
 
 
+def run_program() -> int:
+    """Run the command line of this process and return its exit code."""
+    from hrm.config.command_line import run_cli
+
+    return run_cli(main)
+
+
 def main(arguments: list[str]) -> int:
-    """Runs the sweeps that the command line asks for, or prints what Hydra's flags ask for.
+    """Run the sweeps that the command line asks for, or prints what Hydra's flags ask for.
 
     Returns:
         The exit code.
@@ -91,19 +100,19 @@ def main(arguments: list[str]) -> int:
         UserError: the command line or what it names is at fault; nothing has been started or written.
     """
     if {"-h", "--help"} & set(arguments):
-        from sweeps.cli.help import help_text
+        from sweeps.cli.help import format_help
 
-        print(help_text())
+        print(format_help())
         return 0
     from sweeps.cli import resume
 
-    if resume.is_asked(arguments):
-        return resume.main(arguments)
-    return _Door(arguments).open()
+    if resume.asks_to_resume(arguments):
+        return resume.run_resume(arguments)
+    return _Program(arguments).run()
 
 
-class _Door:
-    """One call of the program."""
+class _Program:
+    """One call of the program, which Hydra calls back for each sweep."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._arguments = arguments
@@ -114,7 +123,8 @@ class _Door:
         self._given: dict[str, str] = {}
         """Paths that the user gave, by the names under which Hydra knows them."""
 
-    def open(self) -> int:
+    def run(self) -> int:
+        """Run the sweeps and return the exit code."""
         import hydra
         from hydra.errors import HydraException, OverrideParseException
         from omegaconf.errors import OmegaConfBaseException
@@ -123,7 +133,7 @@ class _Door:
 
         # Hydra then raises what it would print with exit code 1.
         os.environ["HYDRA_FULL_ERROR"] = "1"
-        self._asked = rewrite(self._arguments, self._given)
+        self._asked = rewrite_arguments(self._arguments, self._given)
         before = sys.argv
         sys.argv = [before[0], *self._asked]
         try:
@@ -131,25 +141,27 @@ class _Door:
         except OverrideParseException as error:
             given = error.override.removeprefix("++")
             hint = "Quote a value that holds special characters, as in 'name=\"a, b\"'"
-            raise ConfigError("command line", given, f"cannot be read: {_one_line(error)}", hint) from None
+            raise ConfigError(
+                "command line", given, f"cannot be read: {_format_one_line(error)}", hint
+            ) from None
         except (HydraException, OmegaConfBaseException) as error:
             if isinstance(error.__cause__, OmegaConfBaseException):
-                raise _unmerged(self._arguments, str(error.__cause__.full_key)) from None
-            raise ConfigError("command line", " ".join(self._arguments), _one_line(error)) from None
+                raise _build_merge_error(self._arguments, str(error.__cause__.full_key)) from None
+            raise ConfigError("command line", " ".join(self._arguments), _format_one_line(error)) from None
         finally:
             sys.argv = before
         return self._code
 
     def _run(self, composed: Any) -> None:
-        """One sweep. Hydra would print a line of its own about what is raised here, so nothing is."""
+        """Run one sweep. Hydra would print a line of its own about an exception, so none leaves here."""
         from hrm.config.command_line import INTERRUPTED, run_cli
         from sweeps import sweep
 
         def run(arguments: list[str]) -> None:
-            config = _read(composed)
-            if several := current(self._asked, self._given):
+            config = _read_config(composed)
+            if several := find_multirun_sweep(self._asked, self._given):
                 arguments = several.arguments
-                config = placed(config, several.folder, self._started)
+                config = set_multirun_folder(config, several.folder, self._started)
             if config.dry_run:
                 print(sweep.describe(config))
             else:
@@ -161,19 +173,19 @@ class _Door:
         self._code = max(self._code, code)
 
 
-def _unmerged(arguments: Sequence[str], key: str) -> ConfigError:
-    """The error for a value that Hydra cannot merge with the one at `key`, such as a list with a range."""
+def _build_merge_error(arguments: Sequence[str], key: str) -> ConfigError:
+    """Build the error for a value that Hydra cannot merge with the one at `key`, such as a list with a range."""
     value = next((given for given in arguments if given.startswith(f"{key}=")), key).removeprefix(f"{key}=")
     rule = "is of another kind than the value there, and values are merged"
     return ConfigError(key, value, rule, f"Delete that first: '~{key}' '+{key}={value}'")
 
 
-def _one_line(error: Exception) -> str:
+def _format_one_line(error: Exception) -> str:
     return " ".join(str(error).split("See https://")[0].split())
 
 
-def rewrite(arguments: Sequence[str], given: dict[str, str]) -> list[str]:
-    """The command line as Hydra is to read it.
+def rewrite_arguments(arguments: Sequence[str], given: dict[str, str]) -> list[str]:
+    """Return the command line as Hydra is to read it.
 
     Choices are checked, and paths among them registered under names. Other assignments may add keys: whether
     there is such a key is judged later, by its owner, whose message names the nearest.
@@ -185,17 +197,18 @@ def rewrite(arguments: Sequence[str], given: dict[str, str]) -> list[str]:
     Raises:
         UserError: a choice that is not there, or no space.
     """
-    from sweeps.cli.compose import GROUPS, SHORTHANDS, Groups, alone
+    from sweeps.cli.compose import GROUPS, SHORTHANDS, Groups, clear_alternatives
 
     groups = Groups()
     if any(argument.startswith(("-sc", "--shell", "--hydra-help", "--version")) for argument in arguments):
+        groups.register_spaces()
         return list(arguments)
     overrides, flags, chosen = [], [], set()
     for before, argument in zip(["", *arguments], arguments):
         match = _ASSIGNMENT.fullmatch(argument)
         if match and match["key"] in GROUPS:
             chosen.add(match["key"])
-            overrides.append(f"{match['key']}={_choices(groups, match['key'], match['value'])}")
+            overrides.append(f"{match['key']}={_choose(groups, match['key'], match['value'])}")
         elif match and not match["prefix"] and not match["key"].startswith(("hydra.", "hydra/")):
             key = SHORTHANDS.get(match["key"], match["key"])
             overrides.append(f"++{key}={match['value']}")
@@ -207,18 +220,19 @@ def rewrite(arguments: Sequence[str], given: dict[str, str]) -> list[str]:
         else:
             raise ConfigError("command line", argument, "must read name=value")
     if "space" not in chosen:
-        names = ", ".join(groups.questions)
-        raise ConfigError("command line", " ".join(arguments), f"must choose a space: {names}",
-                          "For example: python run_sweep.py space=depth_vs_width")  # fmt: skip
+        names = ", ".join(groups.spaces)
+        hint = "For example: python run_sweep.py space=depth_vs_width"
+        raise ConfigError("command line", " ".join(arguments), f"must choose a space: {names}", hint)
     matches = filter(None, map(_ASSIGNMENT.fullmatch, arguments))
-    said = [match["key"] for match in matches if match["value"] != "null"]
-    overrides += [f"++{name}=null" for name in alone(said, "command line")]
+    given_keys = [match["key"] for match in matches if match["value"] != "null"]
+    overrides += [f"++{name}=null" for name in clear_alternatives(given_keys, "command line")]
     given.update(groups.paths)
     # argparse wants the overrides in one piece, wherever the user put the flags.
     return [*overrides, *flags]
 
 
 def _check_flag(argument: str) -> None:
+    """Check a flag against Hydra's own parser, which is private: Hydra would exit with a usage text of its own."""
     from hydra._internal.utils import get_args_parser
 
     known = [option for action in get_args_parser()._actions for option in action.option_strings]
@@ -227,23 +241,23 @@ def _check_flag(argument: str) -> None:
         raise UnknownNameError.among("command line", flag, [one for one in known if one.startswith("--")])
 
 
-def _choices(groups: Groups, group: str, given: str) -> str:
-    """One choice, or several for --"""
+def _choose(groups: Groups, group: str, given: str) -> str:
+    """Return the registered name of a choice, or of several for --"""
     given = given.strip("'\"")
     if "," not in given or os.path.exists(given):
         return groups.choose(group, given)
     return ",".join(groups.choose(group, one.strip()) for one in given.split(","))
 
 
-def _read(composed: Any) -> SweepConfig:
+def _read_config(composed: Any) -> SweepConfig:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from sweeps.cli.compose import sweep_config
+    from sweeps.cli.compose import build_sweep_config
 
     try:
         values = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
         raise ConfigError("configuration", str(error.full_key), str(error).splitlines()[0]) from None
     assert isinstance(values, dict)
-    return sweep_config({str(key): value for key, value in values.items()})
+    return build_sweep_config({str(key): value for key, value in values.items()})

@@ -1,4 +1,4 @@
-"""`python run_sweep.py resume=DIR`: going on with a sweep, and how far."""
+"""`python run_sweep.py resume=DIR`: resume a sweep, perhaps with higher limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from hrm.config.errors import ConfigError
 from hrm.config.schema import parse_dotlist, read_yaml
-from sweeps.cli.compose import SHORTHANDS, alone, sweep_config
+from sweeps.cli.compose import SHORTHANDS, build_sweep_config, clear_alternatives
 from sweeps.config import SweepConfig, drop_removed_options
 from sweeps.errors import OutputError
 from sweeps.events import SessionStarted
@@ -20,23 +20,23 @@ from sweeps.space.space import load_space
 
 RESUME, EXTEND = "resume", "extend"
 _CHOICES = ("task", "sampler", "pruner")
-"""Sections that may be given by name alone."""
+"""Sections that may be given by name clear_alternatives."""
 
 
-def is_asked(arguments: Sequence[str]) -> bool:
-    """Whether the command line goes on with a sweep instead of starting one."""
+def asks_to_resume(arguments: Sequence[str]) -> bool:
+    """Return whether the command line resumes a sweep instead of starting one."""
     return any(argument.startswith((f"{RESUME}=", f"{EXTEND}=")) for argument in arguments)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Goes on with the sweep that the command line names.
+def run_resume(arguments: Sequence[str]) -> int:
+    """Resume the sweep that the command line names.
 
     Raises:
         UserError: there is none, or what is asked for is not how it began; nothing has been touched.
     """
     from sweeps import sweep
 
-    config = read(arguments)
+    config = read_resumed_config(arguments)
     assert config.out is not None
     if config.dry_run:
         print(sweep.describe(config))
@@ -45,8 +45,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def read(arguments: Sequence[str]) -> SweepConfig:
-    """The configuration to go on with; its `out` is the sweep's folder.
+def read_resumed_config(arguments: Sequence[str]) -> SweepConfig:
+    """Return the configuration to resume with; its `out` is the sweep's folder.
 
     Raises:
         UserError: see `main`.
@@ -59,18 +59,18 @@ def read(arguments: Sequence[str]) -> SweepConfig:
             EXTEND, given.get(EXTEND), "goes with resume=DIR, the folder of the sweep to extend"
         )
     out = Path(given[RESUME]).expanduser().absolute()
-    stored = _stored(out)
+    stored = _read_stored(out)
     asked_for = parse_dotlist(one for one in arguments if one.split("=")[0] != RESUME)
     options = {SHORTHANDS.get(name, name): value for name, value in asked_for.items()}
     if EXTEND in options:
-        options["num_trials"] = stored.num_trials + _more(options)
-    asked = sweep_config(_merged(asdict(stored) | {"out": str(out)}, options))
+        options["num_trials"] = stored.num_trials + _pop_extension(options)
+    asked = build_sweep_config(_merge(asdict(stored) | {"out": str(out)}, options))
     check_overrides(stored, asked)
     return asked
 
 
-def _stored(out: Path) -> SweepConfig:
-    """The configuration of the sweep in a folder, as far as it was last to go.
+def _read_stored(out: Path) -> SweepConfig:
+    """Return the configuration of the sweep in a folder, with its latest limits.
 
     Raises:
         OutputError: the folder holds none.
@@ -78,14 +78,14 @@ def _stored(out: Path) -> SweepConfig:
     if not (out / output.CONFIG).is_file():
         given = "no such folder" if not out.exists() else "no sweep in it"
         raise OutputError("resume", str(out), f"must be the folder of a sweep ({given})")
-    config = sweep_config(drop_removed_options(read_yaml(out / output.CONFIG)))
+    config = build_sweep_config(drop_removed_options(read_yaml(out / output.CONFIG)))
     # The event log is written before the configuration.
     events = event_log.read_events(out / event_log.FILE_NAME)
     sessions = [event for event in events if isinstance(event, SessionStarted)]
     return with_limits(config, sessions[-1].limits) if sessions else config
 
 
-def _more(options: dict[str, Any]) -> int:
+def _pop_extension(options: dict[str, Any]) -> int:
     more = options.pop(EXTEND)
     if "num_trials" in options:
         raise ConfigError(EXTEND, more, "says how many trials to add: leave num_trials out")
@@ -94,9 +94,9 @@ def _more(options: dict[str, Any]) -> int:
     return more
 
 
-def _merged(values: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The stored values with the dotted options in their place."""
-    values = values | alone(options, "command line")
+def _merge(values: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stored values with the dotted options in their place."""
+    values = values | clear_alternatives(options, "command line")
     for name, value in options.items():
         if name == "space":
             space = load_space(str(value))
@@ -116,7 +116,5 @@ def _merged(values: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any
 
 def _check_choice(name: str, stored: str, given: str, out: str) -> None:
     if given != stored and Path(given).absolute() != Path(stored).absolute():
-        raise OutputError(
-            RESUME, out, f"must go on as it began: {name} is {stored!r}, not {given!r}",
-            "Leave that out to go on, or start a new sweep in another folder",
-        )  # fmt: skip
+        hint = "Leave that out to resume it, or start a new sweep in another folder"
+        raise OutputError(RESUME, out, f"must go on as it began: {name} is {stored!r}, not {given!r}", hint)

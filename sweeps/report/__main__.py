@@ -8,11 +8,10 @@ from pathlib import Path
 
 from hrm.config.command_line import run_cli
 from sweeps.analysis.sweep_folder import SweepFolder
-from sweeps.callbacks.wandb import report as wandb_report
 from sweeps.errors import OutputError
 from sweeps.report.files import write_report, write_scaling_report
-from sweeps.results import metadata
-from sweeps.results.tables import TRIALS
+from sweeps.results.metadata import METADATA
+from sweeps.results.tables import TRIALS, complete_trials
 
 
 def main(arguments: list[str]) -> None:
@@ -24,24 +23,27 @@ def main(arguments: list[str]) -> None:
     options = _build_parser().parse_args(arguments)
     for out in options.folders:
         check_is_sweep(out)
+        complete_trials(out)
+    from sweeps.callbacks.wandb.report import write_wandb_report
+
     for out in options.folders:
         folder = SweepFolder.read(out)
         print(write_report(out, folder))
-        wandb_report.write(out, folder)
+        write_wandb_report(out, folder)
     if len(options.folders) > 1:
         print(write_scaling_report(options.folders))
     if options.publish or options.as_sweep:
-        from sweeps.callbacks.wandb.publish import publish, register
+        from sweeps.callbacks.wandb.publish import publish, register_sweep
 
         for out in options.folders:
             print(f"W&B Report: {publish(out)}")
         for out in options.folders if options.as_sweep else ():
-            print(f"W&B Sweep: {register(out)}")
+            print(f"W&B Sweep: {register_sweep(out)}")
 
 
 def check_is_sweep(out: Path) -> None:
     """Raise OutputError if the folder holds no sweep's tables."""
-    for name in (metadata.FILE_NAME, TRIALS):
+    for name in (METADATA, TRIALS):
         if not (out / name).is_file():
             raise OutputError("sweep", str(out), f"must be a sweep's folder, with {name} in it")
 
@@ -64,5 +66,10 @@ def _build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def run_program() -> int:
+    """Run the command line of this process and return its exit code."""
+    return run_cli(main)
+
+
 if __name__ == "__main__":
-    sys.exit(run_cli(main))
+    sys.exit(run_program())

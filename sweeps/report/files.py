@@ -18,7 +18,7 @@ from sweeps.report.page import render_page
 from sweeps.report.sections import build_report
 from sweeps.report.sections.scaling import build_scaling_report
 from sweeps.report.sections.verdict import describe_verdict
-from sweeps.results.output_dir import reporting
+from sweeps.results.output_dir import lock_reports
 
 MANY_TRIALS = 300
 """From here on, figures are drawn by processes of their own, which take a second to start."""
@@ -31,7 +31,7 @@ def write_report(out: Path, folder: SweepFolder) -> str:
         out: the sweep's folder.
         folder: what it holds.
     """
-    with reporting(out):
+    with lock_reports(out):
         _write_files(build_report(folder), out, "report", len(folder.trials))
     return "\n".join(format_closing_lines(folder, out))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sweeps.analysis.scaling import Interval
 from sweeps.analysis.statistics import Estimate
-from sweeps.results.tables import short as format_short
+from sweeps.results.tables import format_short
 
 NONE = "–"
 

@@ -17,7 +17,7 @@ from sweeps.config import SweepConfig
 from sweeps.events import Validation
 from sweeps.search.pareto_front import Point, widest_first
 from sweeps.space.candidates import Candidates
-from sweeps.space.constraints import CONSTRAINTS, CostModel
+from sweeps.space.constraints import CONSTRAINTS, COUNTED, MEASURED, CostModel
 
 Direction = Literal["maximize", "minimize"]
 
@@ -88,8 +88,9 @@ class Objective:
         return -value if self.direction == "maximize" else value
 
 
-LATENCY = Objective("latency", "valid/latency", "minimize", over_curve=False)
-"""Seconds in which the device evaluates one sequence; one of several objectives, never the only one."""
+MEASURED_COSTS = {name: Objective(name, f"valid/{name}", "minimize", over_curve=False) for name in MEASURED}
+"""Costs that each validation measures; of several objectives, never the only one."""
+LATENCY = MEASURED_COSTS["latency"]
 
 
 def objective_names() -> list[str]:
@@ -97,26 +98,28 @@ def objective_names() -> list[str]:
     return [f"valid/{metric}{suffix}" for metric in METRIC_DIRECTIONS for suffix in ("", AUC)]
 
 
-COSTS = tuple(measure.name for measure in CONSTRAINTS)
+COSTS = tuple(COUNTED)
 """Counted before a model is trained; less is better."""
 SHORT = {"flops": "inference_flops", "bytes": "memory"}
 """What else a cost may be called."""
 ACCURACIES = ("accuracy", "blank_accuracy")
 """What `accuracy` means: the first of these that a family is measured by."""
-WORST = {"latency": 1.0, "loss": math.log(256), "bits_per_byte": 8.0, "perplexity": 256.0}
-"""Where the hypervolume of what falls begins: a second, and a uniform guess among 256. Of accuracies it is 0."""
+WORST = {"loss": math.log(256), "bits_per_byte": 8.0, "perplexity": 256.0}
+"""Where the hypervolume of what falls begins: a uniform guess among 256. Of accuracies it is 0."""
+WORST |= {name: CONSTRAINTS[name].worst or 1.0 for name in MEASURED}
 
 
 @dataclass(frozen=True)
 class Cost:
-    """A figure of a model that is counted from its configuration."""
+    """A cost of a model that is counted from its configuration."""
 
     name: str
     """Of `sweeps.space.constraints`."""
     direction: Direction = "minimize"
 
     def value(self, run: RunConfig) -> float:
-        return float(CostModel(get_family(run.family), run.train).figures(run.model, run.train)[self.name])
+        counted = CostModel(get_family(run.family), run.model, run.train)
+        return float(CONSTRAINTS[self.name].compute(counted))
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,7 @@ def canonical(name: Any, family_name: str) -> str:
     Raises:
         UnknownNameError: there is no such objective.
     """
-    known = [*objective_names(), LATENCY.name, *COSTS]
+    known = [*objective_names(), *MEASURED_COSTS, *COSTS]
     word = SHORT.get(str(name), str(name))
     if word.startswith("accuracy"):
         measured = get_family(family_name).metrics
@@ -227,7 +230,7 @@ def metrics(config: SweepConfig) -> list[Objective]:
         UserError: see `parse`.
     """
     each = parse(config.objectives) if config.objectives else [Objective.parse(config.objective)]
-    return [one for one in each if isinstance(one, Objective) and one != LATENCY]
+    return [one for one in each if isinstance(one, Objective) and one.name not in MEASURED_COSTS]
 
 
 def parse(names: Sequence[str]) -> tuple[Objective | Cost, ...]:
@@ -241,7 +244,7 @@ def parse(names: Sequence[str]) -> tuple[Objective | Cost, ...]:
         raise ConfigError(
             "objectives", list(names), "must name two or more, each once", "For one, use objective="
         )
-    known = [*objective_names(), LATENCY.name, *COSTS]
+    known = [*objective_names(), *MEASURED_COSTS, *COSTS]
     for name in names:
         if name not in known:
             raise UnknownNameError.among("objectives", name, known)
@@ -249,9 +252,8 @@ def parse(names: Sequence[str]) -> tuple[Objective | Cost, ...]:
         raise ConfigError(
             "objectives", list(names), "must begin with a metric: the verdict is about the first"
         )
-    measured = {LATENCY.name: LATENCY}
     return tuple(
-        Cost(name) if name in COSTS else measured.get(name) or Objective.parse(name) for name in names
+        Cost(name) if name in COSTS else MEASURED_COSTS.get(name) or Objective.parse(name) for name in names
     )
 
 
@@ -282,13 +284,13 @@ def _metric_reference(one: Objective, given: Any) -> float:
 
 
 def _cost_reference(candidates: Candidates, one: Cost, given: Any) -> float:
-    measure = next(measure for measure in CONSTRAINTS if measure.name == one.name)
+    constraint = CONSTRAINTS[one.name]
     if given is not None:
-        return float(candidates.figure(given, measure, "reference_point"))
-    most = candidates.most(measure)
+        return float(candidates.read_cost(given, constraint, "reference_point"))
+    most = candidates.max_cost(constraint)
     if most is None:
         raise ConfigError(
             "reference_point", None, f"must say where the hypervolume of {one.name} begins: nothing bounds it here",
-            f"Set budget.max_{one.name}, or reference_point=[null,{measure.unit.examples.split(',')[0]}]",
+            f"Set budget.max_{one.name}, or reference_point=[null,{constraint.unit.examples.split(',')[0]}]",
         )  # fmt: skip
     return float(most)

@@ -1,23 +1,26 @@
-"""The samplers: who proposes the next configuration. To add one: a function and a line.
+"""The samplers, which propose the next configuration. To add one: a function and a line in `SAMPLERS`.
 
-Each is wrapped by `sweeps.search.constrained_sampler`, which keeps its proposals feasible and new. One is built
-afresh for every trial, from the sweep's configuration and the trial's number: what it knows lies in the study.
+Each is wrapped by a `ConstrainedSampler`, which keeps its proposals feasible and new. One is built afresh for every
+trial, from the sweep's configuration and the trial's number: what it learned is in the study.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
 
 from hrm.config.errors import ConfigError
 from sweeps.config import SweepConfig
+from sweeps.search.constrained_sampler import ConstrainedSampler, show_as_completed, show_as_pruned
 from sweeps.search.fast_tpe import FastTPESampler
 from sweeps.search.named_options import at_least, call_named
 from sweeps.search.seeds import suggestion_seed
@@ -25,7 +28,7 @@ from sweeps.space.candidates import Candidates
 
 
 @dataclass(frozen=True)
-class Setting:
+class SamplerContext:
     """What a sampler may know besides the study.
 
     Args:
@@ -41,21 +44,33 @@ class Setting:
     trial_seed: int
 
 
-def build_sampler(config: SweepConfig, candidates: Candidates, number: int) -> tuple[BaseSampler, int]:
-    """The sampler that `config` names, for trial `number`, and how often to ask it before giving way.
+def build_sampler(
+    config: SweepConfig, candidates: Candidates, number: int, exhausted: Collection[str] = ()
+) -> ConstrainedSampler:
+    """Build the sampler that `config` names, for trial `number`.
+
+    Args:
+        exhausted: keys of configurations that get no further trial.
 
     Raises:
         UnknownNameError: no such sampler or option.
         ConfigError: an option is out of range, or the sampler does not suit the space.
     """
-    setting = Setting(candidates, config.num_trials, config.seed, suggestion_seed(config.seed, number))
+    seed = suggestion_seed(config.seed, number)
+    context = SamplerContext(candidates, config.num_trials, config.seed, seed)
     builders = {name: entry.build for name, entry in SAMPLERS.items()}
-    sampler = call_named(builders, config.sampler, "sampler", setting)
-    return sampler, SAMPLERS[config.sampler["name"]].draws
+    inner = call_named(builders, config.sampler, "sampler", context)
+    entry = SAMPLERS[config.sampler["name"]]
+    feedback = None
+    # Where shapes are enumerated, an infeasible proposal is snapped to what fits, and nothing need be learned.
+    if entry.feedback is not None and candidates.shapes is None:
+        num_startup = _startup_trials(context, config.sampler.get("n_startup_trials"))
+        feedback = partial(entry.feedback, num_startup, candidates)
+    return ConstrainedSampler(candidates, inner, entry.draws, seed, exhausted, feedback)
 
 
 def tpe(
-    setting: Setting,
+    context: SamplerContext,
     *,
     n_startup_trials: int | None = None,
     n_ei_candidates: int = 24,
@@ -72,31 +87,31 @@ def tpe(
     """
     at_least("sampler.n_ei_candidates", n_ei_candidates, 1)
     return FastTPESampler(
-        n_startup_trials=_startup(setting, n_startup_trials),
+        n_startup_trials=_startup_trials(context, n_startup_trials),
         n_ei_candidates=n_ei_candidates,
         constant_liar=constant_liar,
-        seed=setting.trial_seed,
+        seed=context.trial_seed,
     )
 
 
-def random(setting: Setting) -> BaseSampler:
+def random(context: SamplerContext) -> BaseSampler:
     """Uniform over the feasible configurations, without replacement: its wrapper draws them.
 
     As a control, or where nothing may depend on earlier results.
     """
-    return optuna.samplers.RandomSampler(seed=setting.trial_seed)
+    return optuna.samplers.RandomSampler(seed=context.trial_seed)
 
 
-def grid(setting: Setting) -> BaseSampler:
+def grid(context: SamplerContext) -> BaseSampler:
     """Every feasible configuration once, in an order shuffled by the sweep's seed.
 
     To cover a small finite space whole, with `pruner=none` and `num_trials` at its number of configurations.
     """
-    return GridSampler(setting.candidates, setting.sweep_seed)
+    return GridSampler(context.candidates, context.sweep_seed)
 
 
 def gp(
-    setting: Setting, *, n_startup_trials: int | None = None, deterministic_objective: bool = False
+    context: SamplerContext, *, n_startup_trials: int | None = None, deterministic_objective: bool = False
 ) -> BaseSampler:
     """A Gaussian process with expected improvement; learns from completed trials only.
 
@@ -109,14 +124,14 @@ def gp(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.GPSampler(
-            n_startup_trials=_startup(setting, n_startup_trials),
+            n_startup_trials=_startup_trials(context, n_startup_trials),
             deterministic_objective=deterministic_objective,
-            seed=setting.trial_seed,
+            seed=context.trial_seed,
         )
 
 
 def nsgaii(
-    setting: Setting,
+    context: SamplerContext,
     *,
     population_size: int | None = None,
     mutation_prob: float | None = None,
@@ -134,17 +149,17 @@ def nsgaii(
         swapping_prob: chance that the second parent's value of a parameter is taken, where there are two.
     """
     if population_size is None:
-        population_size = min(50, max(4, -(-setting.num_trials // 5)))
+        population_size = min(50, max(4, -(-context.num_trials // 5)))
     return optuna.samplers.NSGAIISampler(
         population_size=population_size,
         mutation_prob=mutation_prob,
         crossover_prob=crossover_prob,
         swapping_prob=swapping_prob,
-        seed=setting.trial_seed,
+        seed=context.trial_seed,
     )
 
 
-def qmc(setting: Setting, *, qmc_type: str = "sobol", scramble: bool = True) -> BaseSampler:
+def qmc(context: SamplerContext, *, qmc_type: str = "sobol", scramble: bool = True) -> BaseSampler:
     """A quasi-random sequence (`sobol` or `halton`), less the points that are infeasible or met before.
 
     To spread trials evenly over a continuous space, where nothing may depend on earlier results.
@@ -156,7 +171,7 @@ def qmc(setting: Setting, *, qmc_type: str = "sobol", scramble: bool = True) -> 
     # Its seed is the sweep's: all trials walk one sequence, whose position lies in the study.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.QMCSampler(qmc_type=qmc_type, scramble=scramble, seed=setting.sweep_seed)
+        return optuna.samplers.QMCSampler(qmc_type=qmc_type, scramble=scramble, seed=context.sweep_seed)
 
 
 class Entry(NamedTuple):
@@ -165,14 +180,17 @@ class Entry(NamedTuple):
     """Proposals to draw before snapping the first to the nearest configuration that is feasible and new.
     A Gaussian process costs much to ask and repeats itself; an estimator draws afresh at little cost."""
     learns: bool = True
-    """Whether a proposal depends on what earlier trials have come to."""
+    """True if a proposal depends on the results of earlier trials."""
+    feedback: Callable[..., list[FrozenTrial]] | None = None
+    """Shows the sampler what was infeasible; None for one that learns nothing from it, such as a genetic algorithm,
+    which breeds from trials, all of which fit."""
 
 
 SAMPLERS: dict[str, Entry] = {
-    "tpe": Entry(tpe, draws=24),
+    "tpe": Entry(tpe, draws=24, feedback=show_as_pruned),
     "random": Entry(random, draws=1, learns=False),
     "grid": Entry(grid, draws=1, learns=False),
-    "gp": Entry(gp, draws=2),
+    "gp": Entry(gp, draws=2, feedback=show_as_completed),
     "qmc": Entry(qmc, draws=24),
     "nsgaii": Entry(nsgaii, draws=24),
 }
@@ -195,12 +213,12 @@ class GridSampler(BaseSampler):
         self._seed = seed
 
     def infer_relative_search_space(
-        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+        self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         return dict(trial.distributions)
 
     def sample_relative(
-        self, study: optuna.Study, trial: optuna.trial.FrozenTrial, search_space: dict[str, BaseDistribution]
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         everything = self._candidates.all()
         assert everything is not None
@@ -210,16 +228,16 @@ class GridSampler(BaseSampler):
     def sample_independent(
         self,
         study: optuna.Study,
-        trial: optuna.trial.FrozenTrial,
+        trial: FrozenTrial,
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
         raise AssertionError("a grid proposes whole configurations")
 
 
-def _startup(setting: Setting, given: int | None) -> int:
-    """Uniform draws before a model is trusted: a quarter of the search, 3 to Optuna's own 10."""
+def _startup_trials(context: SamplerContext, given: int | None) -> int:
+    """Return the uniform draws before a model is trusted: a quarter of the search, 3 to Optuna's own 10."""
     if given is None:
-        return min(10, max(3, -(-setting.num_trials // 4)))
-    at_least("sampler.n_startup_trials", given, 1)
-    return given
+        return min(10, max(3, -(-context.num_trials // 4)))
+    at_least("sampler.n_startup_trials", int(given), 1)
+    return int(given)

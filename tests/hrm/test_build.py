@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests.hrm.conftest import SMALL_MODEL, SMALL_TASK, SMALL_TRAIN
 from tests.hrm.runs import all_reports
 
 ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "python-api.md"
 
 
 def test_a_preset_with_overrides() -> None:
@@ -80,31 +82,14 @@ def test_configs_and_counting_need_no_torch(module: str) -> None:
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
 
-OUTSIDE = '''
-"""A family outside hrm: the puzzle HRM with plain SGD."""
-import dataclasses
-import torch
-from hrm.models.puzzle.model import PuzzleHRM
-from hrm.models.registry import get_family
-
-class SGDModel(PuzzleHRM):
-    def build_optimizers(self, train):
-        optimizer = torch.optim.SGD(self.parameters(), lr=train.lr)
-        optimizer.param_groups[0]["peak_lr"] = train.lr
-        return [optimizer]
-
-FAMILY = dataclasses.replace(get_family("puzzle"), model_class="outside_family:SGDModel")
-NOT_A_FAMILY = 3
-'''
-
-
 @pytest.fixture
 def outside_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The import path of a family in the current folder."""
-    (tmp_path / "outside_family.py").write_text(OUTSIDE)
+    """The import path of the family of docs/python-api.md, in the current folder."""
+    (source,) = re.findall(r"```python\n(# my_models.py\n.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    (tmp_path / "my_models.py").write_text(source + "NOT_A_FAMILY = 3\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    return "outside_family:FAMILY"
+    return "my_models:FAMILY"
 
 
 def test_a_family_from_outside_trains_a_task_with_its_own_optimizer(
@@ -128,7 +113,7 @@ def test_a_family_from_outside_is_named_by_its_path_also_in_another_process(outs
         RunConfig.from_dict(text)
 
 
-@pytest.mark.parametrize("path", ["no_such_module:FAMILY", "outside_family:NOT_A_FAMILY"])
+@pytest.mark.parametrize("path", ["no_such_module:FAMILY", "my_models:NOT_A_FAMILY"])
 def test_an_import_path_without_a_family_is_refused(outside_family: str, path: str) -> None:
     with pytest.raises(ImportPathError, match=f"family: given '{path}'"):
         get_family(path)

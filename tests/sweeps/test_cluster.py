@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from sweeps.cli.compose import sweep_config
+from sweeps.cli.compose import build_sweep_config
 from sweeps.results.tables import read_trials
 from tests.sweeps.processes import descendants, start
 from tests.sweeps.test_faults import by_turns, check_told_once, found
@@ -59,7 +59,9 @@ def undisturbed(out: Path) -> Path:
     out.mkdir()
     values = yaml.safe_load(SPACE)
     run = values.pop("run")
-    by_turns(sweep_config({**run, "space": {"name": "mine", **values}, "sampler": {"name": "tpe"}}), out)
+    by_turns(
+        build_sweep_config({**run, "space": {"name": "mine", **values}, "sampler": {"name": "tpe"}}), out
+    )
     return out
 
 

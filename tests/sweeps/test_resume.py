@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from hrm.config.schema import read_yaml, write_yaml
-from sweeps.cli.resume import read
+from sweeps.cli.resume import read_resumed_config
 from sweeps.config import StopConfig
 from sweeps.events import SessionStarted
-from sweeps.results import output_dir as output
+from sweeps.results.output_dir import lock_output_dir
 from sweeps.scheduler.event_log import FILE_NAME, EventLog
 from sweeps.scheduler.resume_overrides import check_overrides
 from tests.sweeps.door_cases import call, contents
@@ -34,16 +34,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_goes_on_with_the_stored_configuration(here: Path) -> None:
-    config = read(["resume=found"])
+    config = read_resumed_config(["resume=found"])
     assert (config.seed, config.num_trials, config.out) == (3, 4, str(here / "found"))
-    assert read(["resume=found", "space=mine.yaml", "task=sudoku4", "sampler=grid", "seed=3"]) == config
+    assert (
+        read_resumed_config(["resume=found", "space=mine.yaml", "task=sudoku4", "sampler=grid", "seed=3"])
+        == config
+    )
 
 
 def test_a_configuration_with_removed_options_at_their_defaults_goes_on(here: Path) -> None:
-    config = read(["resume=found"])
+    config = read_resumed_config(["resume=found"])
     stored = here / "found" / "config.yaml"
     stored.write_text(stored.read_text() + "pruning: {fidelity: fraction, within: all}\n")
-    assert read(["resume=found"]) == config
+    assert read_resumed_config(["resume=found"]) == config
 
 
 @pytest.mark.parametrize(
@@ -67,20 +70,22 @@ def test_a_stored_option_that_was_removed_is_refused_once(here: Path, removed: s
 
 
 def test_limits_grow_and_the_way_of_running_changes(here: Path) -> None:
-    config = read(["resume=found", "extend=5", "confirm.seeds=4", "max_concurrent=1", "wandb.mode=offline"])
+    config = read_resumed_config(
+        ["resume=found", "extend=5", "confirm.seeds=4", "max_concurrent=1", "wandb.mode=offline"]
+    )
     assert (config.num_trials, config.confirm.seeds, config.max_concurrent) == (9, 4, 1)
-    assert read(["resume=found", "revive=2"]).revive == 2
-    assert read(["resume=found", "num_trials=7"]).num_trials == 7
+    assert read_resumed_config(["resume=found", "revive=2"]).revive == 2
+    assert read_resumed_config(["resume=found", "num_trials=7"]).num_trials == 7
 
 
 def test_shorthands_mean_what_they_mean_on_a_first_run(here: Path) -> None:
-    most = read(["resume=found"]).budget.max_params
-    config = read(["resume=found", f"budget={most}", "wandb=online"])
+    most = read_resumed_config(["resume=found"]).budget.max_params
+    config = read_resumed_config(["resume=found", f"budget={most}", "wandb=online"])
     assert (config.budget.max_params, config.wandb.mode) == (most, "online")
 
 
 def test_time_counts_anew_and_may_be_less(here: Path) -> None:
-    stored = read(["resume=found", "stop.hours=1"])
+    stored = read_resumed_config(["resume=found", "stop.hours=1"])
     assert stored.stop.hours == 1
     for hours in (0.5, 2, None):
         check_overrides(stored, dataclasses.replace(stored, stop=StopConfig(hours=hours)))
@@ -105,7 +110,7 @@ def test_an_extension_counts_from_where_the_log_says_the_sweep_was_to_go(here: P
         )
     )
     log.close()
-    assert read(["resume=found", "extend=2"]).num_trials == 8
+    assert read_resumed_config(["resume=found", "extend=2"]).num_trials == 8
 
 
 @pytest.mark.parametrize(
@@ -152,14 +157,14 @@ def test_two_processes_do_not_run_one_sweep(here: Path) -> None:
         fcntl.flock(held, fcntl.LOCK_EX)
         ended = call("resume=found")
     assert ended.code == 2 and "another process is running" in ended.err
-    with output.held(here / "found"):
+    with lock_output_dir(here / "found"):
         pass
 
 
 def test_a_new_sweep_in_its_folder_is_told_how_to_go_on(here: Path) -> None:
     ended = call("space=mine.yaml", "out=found")
     assert ended.code == 2
-    assert "Go on with it: python run_sweep.py resume=found, or choose another folder" in ended.err
+    assert "Resume it: python run_sweep.py resume=found, or choose another folder" in ended.err
 
 
 def test_a_dry_run_says_what_would_be_gone_on_with(here: Path) -> None:

@@ -10,7 +10,7 @@ from sweeps.analysis.statistics import Estimate
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.charts.chart import ARM_COLOURS, Axis, Layer, Mark, Points
 from sweeps.report.format import format_count, format_estimate, format_score, format_values
-from sweeps.results.schema import PARAMETER_PREFIX, Row, metric_unit
+from sweeps.results.schema import PARAMETER_PREFIX, Row, get_metric_unit
 
 PRESET_MARKS: tuple[Mark, ...] = ("diamond", "triangle", "down", "square", "circle")
 _SPLITS = {"valid": "validation", "test": "test", "train": "training"}
@@ -27,7 +27,7 @@ def format_metric(metric: str) -> str:
     over_curve = name.endswith("_auc")
     name = name.removesuffix("_auc")
     words = name.replace("_", " ").replace("q halt", "Q-halt")
-    note = "mean over the run" if over_curve else metric_unit(name)
+    note = "mean over the run" if over_curve else get_metric_unit(name)
     return f"{words}, {_SPLITS.get(split, split)}" + (f" ({note})" if note else "")
 
 

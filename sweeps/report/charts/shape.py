@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hrm.config.lattice import unchecked
+from hrm.config.validation import construct_unvalidated
 from hrm.models.registry import get_family
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.charts.chart import Axis, Chart, ColourScale, HorizontalLine, Layer, Lines, Panel, Points
@@ -192,8 +192,9 @@ def _build_budget_edge(folder: SweepFolder, rows: Sequence[Row]) -> list[Layer]:
     for depth in range(int(min(depths)), int(max(depths)) + 1):
 
         def count_params(width: int, layers: int = depth - others) -> int:
+            # Heads need not divide the width: only parameters are counted.
             shape = {**model, folder.width_field: width, fields[0]: layers}
-            params: int = family.count(unchecked(family.config_class, shape)).params
+            params: int = family.count(construct_unvalidated(family.config_class, shape)).params
             return params
 
         if fitting := bisect_right(candidates, budget, key=count_params):

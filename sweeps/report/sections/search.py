@@ -59,9 +59,9 @@ def build_outcomes(folder: SweepFolder) -> Section:
     ]
     blocks: list[Block] = [Table(["", *STATUSES], rows)]
     resumed = [
-        f"{row['arm']} (from validation {row['revived_at']}, {row['status']})"
+        f"{row['arm']} (from validation {row['resumed_from']}, {row['status']})"
         for row in folder.select("search")
-        if row.get("revived_at")
+        if row.get("resumed_from")
     ]
     if resumed:
         lead = "Pruned, and resumed from their checkpoints when the search had ended"
@@ -91,7 +91,7 @@ def _build_best_table(folder: SweepFolder, best: Sequence[Row]) -> Table:
             row["arm"],
             format_score(row["objective"]),
             format_count(row["params"]),
-            format_percent(row["fullness"]),
+            format_percent(row["budget_used"]),
             NONE if row["inner_over_width"] is None else f"{row['inner_over_width']:.2f}",
             *(format_short(row[PARAMETER_PREFIX + name]) for name in names),
             presets.get(row["architecture"], ""),

@@ -22,7 +22,7 @@ from sweeps.report.format import (
     format_short,
     format_values,
 )
-from sweeps.space.constraints import ISO_PARAMETER
+from sweeps.space.budget import ISO_PARAMETER
 
 RANDOM_SEARCH = (
     "`random search` is the best of random configurations of the same space, trained to their end until they "

@@ -30,15 +30,15 @@ def choose_presets(
     chosen: dict[str, Candidate] = {}
     left_out: list[PresetFit] = []
     for name in list_presets(candidates.family) if names is None else dict.fromkeys(names):
-        place = candidates.place(name)
-        misfit = place.misfit
+        place = candidates.fit_preset(name)
+        misfit = place.violation
         if misfit is None:
             preset = candidates.preset(name)
             misfit = _describe_memory_excess(preset, memory_bytes) or _describe_twin(preset, chosen)
         if misfit is None:
             chosen[name] = preset
         else:
-            left_out.append(dataclasses.replace(place, misfit=misfit))
+            left_out.append(dataclasses.replace(place, violation=misfit))
     return chosen, left_out
 
 

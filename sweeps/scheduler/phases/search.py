@@ -60,7 +60,8 @@ class SearchPhase:
         """Return the job of a new trial, which the study's journal holds from now on."""
         if state.search_ended or state.time_expired:
             return DONE
-        if not self._study.ready() or self._stopping.must_wait(state):
+        trial_number = count_study_trials(state)
+        if not self._study.is_ready(trial_number) or self._stopping.must_wait(state):
             return WAIT
         if any(state.trials[number].is_running for number in state.resumed):
             return WAIT  # a criterion would look at what depends on the speed of workers
@@ -68,26 +69,20 @@ class SearchPhase:
         if num_started >= self._config.num_trials:
             return SearchEnded()
         reason = self._stopping.find_end_of_search(state)
-        if reason is None and self._study.exhausted():
+        if reason is None and self._study.is_exhausted(trial_number):
             reason = "it had tried every distinct configuration within the budget."
         if reason:
             num = f"{num_started} of {self._config.num_trials}"
             return SearchEnded(note=f"The search ended after {num} trials: {reason}")
-        number = self._next_number(state)
-        trial_number, candidate = self._study.ask(number)
-        assert trial_number == count_study_trials(state)
-        job = self._make_job(state, number, candidate)
-        self._proposed = job, candidate
-        return job
+        return self._propose(state)
 
     def build_job(self, state: SweepState, number: int) -> Job:
         """Return the job of a number; its trial is the next one in the study's journal. See `Phase`."""
-        if self._proposed is None:
-            candidate = self._study.recall(count_study_trials(state))
-            if candidate is None:
-                raise LookupError(f"no {self.kind} job {number}")
-            self._proposed = self._make_job(state, self._next_number(state), candidate), candidate
-        return self._proposed[0]
+        if self._proposed is not None:
+            return self._proposed[0]
+        if not self._study.has_trial(count_study_trials(state)):
+            raise LookupError(f"no {self.kind} job {number}")
+        return self._propose(state)
 
     def apply(self, event: Started | Validated | Ended | Resumed, state: SweepState) -> None:
         """Bring the study up to date with an event that the state has not applied yet.
@@ -119,9 +114,9 @@ class SearchPhase:
         has_values = self._objectives.values(trial.job.run, trial.validations) is not None
         return has_values and self._study.should_prune(self.trial_numbers[trial.number])
 
-    def resume(self, trial: Trial) -> None:
+    def resume(self, trial: Trial, state: SweepState) -> None:
         """Add a trial to the study for a pruned one that is to be resumed."""
-        self._study.revive(self.trial_numbers[trial.number])
+        self._study.resume_trial(count_study_trials(state), self.trial_numbers[trial.number])
 
     def compute_curve(self, trial: Trial) -> dict[int, Point]:
         """Return a trial's objectives by validation index, as points in which less is better."""
@@ -151,6 +146,13 @@ class SearchPhase:
 
     def _next_number(self, state: SweepState) -> int:
         return self._first_number + len(state.of_kind("search")) - self._num_before
+
+    def _propose(self, state: SweepState) -> Job:
+        number = self._next_number(state)
+        candidate = self._study.ask(count_study_trials(state), number)
+        job = self._make_job(state, number, candidate)
+        self._proposed = job, candidate
+        return job
 
     def _make_job(self, state: SweepState, number: int, candidate: Candidate) -> Job:
         round_index = self._num_by_key[candidate.key]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.cli.main import one_of_several, placed
+from sweeps.cli.main import describe_multirun_sweep, set_multirun_folder
 from sweeps.config import SweepConfig
 from tests.sweeps.door_cases import call
 
@@ -15,7 +15,7 @@ ASKED = ["space=space_1", "++budget.max_params=0.25M,0.5M", "++seed=0,1", "++out
 
 def test_a_folder_is_named_by_what_varies() -> None:
     overrides = ["space=space_1", "++budget.max_params=0.5M", "++seed=1", "++out=there"]
-    one = one_of_several(overrides, ASKED, {"space_1": "my spaces/mine.yaml"})
+    one = describe_multirun_sweep(overrides, ASKED, {"space_1": "my spaces/mine.yaml"})
     assert one.folder == "max_params-0.5M_seed-1"
     assert one.arguments == ["space=my spaces/mine.yaml", "budget.max_params=0.5M", "seed=1", "out=there"]
 
@@ -29,15 +29,18 @@ def test_a_folder_is_named_by_what_varies() -> None:
     ],
 )
 def test_a_folder_s_name_holds_no_special_characters(override: str, folder: str) -> None:
-    assert one_of_several([override], ["-m"], {"space_2": "a/b/mine.yaml"}).folder == folder
+    assert describe_multirun_sweep([override], ["-m"], {"space_2": "a/b/mine.yaml"}).folder == folder
 
 
 def test_folders_lie_together() -> None:
     config = SweepConfig(space={"name": "s"})
-    alone = placed(config, "seed-1", started=0.0)
+    alone = set_multirun_folder(config, "seed-1", started=0.0)
     assert alone.out is not None and alone.out.startswith("outputs/multirun-19")
-    assert alone.out == placed(config, "seed-1", started=0.0).out
-    assert placed(SweepConfig(space={"name": "s"}, out="there"), "seed-1", 0.0).out == "there/seed-1"
+    assert alone.out == set_multirun_folder(config, "seed-1", started=0.0).out
+    assert (
+        set_multirun_folder(SweepConfig(space={"name": "s"}, out="there"), "seed-1", 0.0).out
+        == "there/seed-1"
+    )
 
 
 def test_each_sweep_is_run_in_its_folder_with_its_own_command(

@@ -27,8 +27,8 @@ from sweeps.report.format import format_percent
 from sweeps.report.markdown import render_markdown
 from sweeps.report.sections import build_report
 from sweeps.report.sections.verdict import describe_verdict
-from sweeps.results import metadata as setting
-from sweeps.results.schema import TRIAL_COLUMNS, table
+from sweeps.results.metadata import read_metadata, write_metadata
+from sweeps.results.schema import TRIAL_COLUMNS, build_table
 from sweeps.results.tables import read_trials
 from tests.sweeps.confirmed_table import metadata, trials
 from tests.sweeps.synthetic_sweep import Puzzles, collect_charts, plausible, run_sweep
@@ -232,7 +232,7 @@ def test_best_yaml_is_the_best_arm_and_says_so(out: Path) -> None:
 def test_notes_on_the_course_of_the_sweep_are_reported(out: Path, tmp_path: Path) -> None:
     moved = shutil.copytree(out, tmp_path / "noted")
     note = "The sweep was interrupted after 7 of about 36 jobs."
-    setting.write(dataclasses.replace(setting.read(moved), notes=[note]), moved)
+    write_metadata(dataclasses.replace(read_metadata(moved), notes=[note]), moved)
     assert note in section(said(moved)[1], "Verdict")
 
 
@@ -396,7 +396,7 @@ def test_a_sweep_that_runs_is_reported_as_far_as_it_is(out: Path, tmp_path: Path
         for half in ("curves/.99.parquet.tmp", ".trials.parquet.tmp", ".report.html.tmp"):
             (moved / half).write_bytes((moved / "trials.parquet").read_bytes()[:100])
         kept = [{name: value for name, value in row.items() if value is not None} for row in rows[:ended]]
-        pq.write_table(table(TRIAL_COLUMNS, kept), moved / "trials.parquet")
+        pq.write_table(build_table(TRIAL_COLUMNS, kept), moved / "trials.parquet")
         closing, text = said(moved)
         assert "No verdict: no searched configuration was confirmed on fresh seeds." in closing
         assert spent_runs(text) == ended

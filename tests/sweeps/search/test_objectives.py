@@ -61,9 +61,9 @@ def test_values_are_the_metric_and_the_exact_counts() -> None:
     found = objectives("valid/blank_accuracy", "params", "flops_per_step", "memory", "inference_flops")
     values = found.values(job().run, reports(2))
     assert values is not None
-    figures = Candidates(sweep_config(), MODEL_FIELDS).preset("tiny_demo").figures
+    costs = Candidates(sweep_config(), MODEL_FIELDS).preset("tiny_demo").costs
     assert values[0] == reports(2)[-1].metrics["valid/blank_accuracy"]
-    assert list(values[1:]) == [figures[name] for name in found.names[1:]]
+    assert list(values[1:]) == [costs[name] for name in found.names[1:]]
     assert found.point(values) == [-values[0], *values[1:]]
 
 
@@ -88,9 +88,9 @@ def test_the_reference_point_is_the_budget_the_space_or_what_is_given() -> None:
     found = objectives(*names)
     most = Candidates(sweep_config(objectives=list(names)), MODEL_FIELDS).shapes
     assert most is not None
-    assert found.reference == (0.0, 527_490, most.figures["inference_flops"].max(), math.log(256))
+    assert found.reference == (0.0, 527_490, max(most.costs["inference_flops"]), math.log(256))
     given = objectives(*names, reference_point=[0.25, "1M", "tiny_demo", None])
-    flops = Candidates(sweep_config(), MODEL_FIELDS).preset("tiny_demo").figures["inference_flops"]
+    flops = Candidates(sweep_config(), MODEL_FIELDS).preset("tiny_demo").costs["inference_flops"]
     assert given.reference == (0.25, 1_000_000, flops, math.log(256))
     assert given.scaled([0.25, 1e6, flops, math.log(256)]) == [1, 1, 1, 1]
     assert given.scaled([1, 0, 0, 0]) == [0, 0, 0, 0]
@@ -115,7 +115,7 @@ def test_what_makes_no_front_is_refused(names: list[str], overrides: dict[str, A
         objectives(*names, **overrides)
 
 
-def test_without_a_bound_or_a_lattice_the_reference_must_be_given() -> None:
+def test_without_a_bound_or_an_enumeration_the_reference_must_be_given() -> None:
     wide = SPACE["parameters"] | {"expansion": {"float": [2, 4]}}
     space = CONTINUOUS_SPACE | {"parameters": wide}
     with pytest.raises(
