@@ -84,8 +84,8 @@ def judge(
     seed: int, started: Sequence[Cell], done: Sequence[Cell], pruned: Sequence[Cell], flops: float
 ) -> Run:
     """What a policy's trials were worth."""
-    pick = min(done, key=lambda one: REPLAY.best_first(one, seed))
-    best_started = min(started, key=lambda one: REPLAY.best_first(one, seed))
+    pick = min(done, key=lambda one: REPLAY.get_sort_key(one, seed))
+    best_started = min(started, key=lambda one: REPLAY.get_sort_key(one, seed))
     return Run(
         regret=REPLAY.regret(pick, seed),
         started=len(started),

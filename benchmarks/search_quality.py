@@ -112,7 +112,7 @@ class Table:
             return None
         cell = REPLAY.table.cell(params)
         num_reports = len(REPLAY.table.runs[cell][0])
-        return cell, [REPLAY.best_first(cell, seed, report) for report in range(1, num_reports + 1)]
+        return cell, [REPLAY.get_sort_key(cell, seed, report) for report in range(1, num_reports + 1)]
 
 
 def own_world() -> World:
@@ -235,7 +235,7 @@ def _replayed(policy: Mapping[str, Any], runs: int, seed: int) -> list[Step]:
     steps = []
     for trial in plan.state.trials.values():
         cell = REPLAY.table.cell(trial.job.params)
-        value = REPLAY.best_first(cell, seed) if trial.is_completed else None
+        value = REPLAY.get_sort_key(cell, seed) if trial.is_completed else None
         steps.append(Step(cell, len(trial.validations) / trial.job.run.train.num_reports, value))
     return steps
 
@@ -253,7 +253,7 @@ def _first_all(reports: int, runs: int, seed: int) -> list[Step]:
     tried, best = REPLAY.first_all([cells[place] for place in order], reports, runs, seed)
     head = reports / len(REPLAY.table.runs[tried[0]][0])
     heads = [Step(cell, head, None) for cell in tried]
-    return heads + [Step(cell, 1 - head, REPLAY.best_first(cell, seed)) for cell in best]
+    return heads + [Step(cell, 1 - head, REPLAY.get_sort_key(cell, seed)) for cell in best]
 
 
 def _spread(values: np.ndarray) -> str:

@@ -40,7 +40,7 @@ from sweeps.scheduler.resume import restore
 from sweeps.scheduler.scheduler import Scheduler, check_decisions
 from sweeps.scheduler.stopping import start_clock
 from sweeps.scheduler.trial_runner import TrialRunner
-from sweeps.search.objectives import METRIC_DIRECTIONS, metrics
+from sweeps.search.objectives import METRIC_DIRECTIONS, list_metrics
 from sweeps.space.candidates import Candidates
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _execute(
 def _check_metric(config: SweepConfig) -> None:
     """Check that models are measured by the objectives: every trial would fail otherwise."""
     measured = [name for name in METRIC_DIRECTIONS if name in get_family(config.family).metrics]
-    for objective in metrics(config):
+    for objective in list_metrics(config):
         if objective.metric.removeprefix("valid/") not in measured:
             rule = f"models of family={config.family} are measured by: {', '.join(measured)}"
             raise ConfigError("objective", objective.name, rule, f"Use objective=valid/{measured[0]}")
@@ -177,7 +177,7 @@ def _check_metric(config: SweepConfig) -> None:
 
 def _check_objective(config: SweepConfig, dataset: Dataset) -> None:
     """Check that the task has blank cells if the objective is about them: every trial would fail otherwise."""
-    asked = [one.name for one in metrics(config) if "blank_accuracy" in one.name]
+    asked = [one.name for one in list_metrics(config) if "blank_accuracy" in one.name]
     if asked and dataset.valid.blank_token is None:
         rule = f"task {config.task['name']} has no blank cells to be judged by"
         raise ConfigError("objective", asked[0], rule, "Use objective=valid/cell_accuracy_auc")

@@ -220,7 +220,7 @@ def find_best_arm(arms: Sequence[Arm], metadata: SweepMetadata) -> Arm | None:
         'trial 2'
     """
     scored = [(mean, arm) for arm in arms if (mean := arm.compute_mean("objective")) is not None]
-    return min(scored, key=lambda pair: metadata.goal.best_first(pair[0]))[1] if scored else None
+    return min(scored, key=lambda pair: metadata.goal.get_sort_key(pair[0]))[1] if scored else None
 
 
 def get_score_resolution(metric: str, metadata: SweepMetadata) -> float:

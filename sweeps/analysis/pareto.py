@@ -16,7 +16,7 @@ from hrm.system.files import write_text_atomically
 from sweeps.analysis.comparison import read_config_without_seed
 from sweeps.results.metadata import SweepMetadata
 from sweeps.results.schema import OBJECTIVE_PREFIX, Row
-from sweeps.search.pareto_front import dominates, front, hypervolume
+from sweeps.search.pareto_front import compute_hypervolume, dominates, find_front
 
 if TYPE_CHECKING:
     from sweeps.analysis.sweep_folder import SweepFolder
@@ -83,7 +83,7 @@ def compute_pareto(rows: Iterable[Row], metadata: SweepMetadata) -> Pareto | Non
     completed = [row for row in rows if row["status"] == "completed" and row.get(columns[0]) is not None]
     searched = _group_replicates([row for row in completed if row["kind"] == "search"])
     presets: dict[str, list[Row]] = {}
-    for row in sorted(completed, key=lambda row: metadata.goal.best_first(row[columns[0]])):
+    for row in sorted(completed, key=lambda row: metadata.goal.get_sort_key(row[columns[0]])):
         if row["kind"] == "baseline":
             presets.setdefault(row["arm"], [row])
     if not searched:
@@ -92,11 +92,11 @@ def compute_pareto(rows: Iterable[Row], metadata: SweepMetadata) -> Pareto | Non
     def average(runs: Sequence[Row]) -> list[float]:
         return [math.fsum(row[column] for row in runs) / len(runs) for column in columns]
 
-    points = [goals.point(average(runs)) for runs in searched]
+    points = [goals.make_point(average(runs)) for runs in searched]
 
     def build_entry(runs: Sequence[Row]) -> ParetoEntry:
         values = average(runs)
-        point = goals.point(values)
+        point = goals.make_point(values)
         better = [other[0]["arm"] for other, theirs in zip(searched, points) if dominates(theirs, point)]
         numbers = [row["number"] for row in runs]
         return ParetoEntry(name=runs[0]["arm"], numbers=numbers, values=values, dominated_by=better)
@@ -105,9 +105,11 @@ def compute_pareto(rows: Iterable[Row], metadata: SweepMetadata) -> Pareto | Non
         objectives=goals.names,
         directions=[one.direction for one in goals.each],
         reference=list(goals.reference),
-        hypervolume=hypervolume([goals.scaled(average(runs)) for runs in searched]),
-        hypervolume_of_presets=hypervolume([goals.scaled(average(runs)) for runs in presets.values()]),
-        front=[build_entry(searched[i]) for i in front(points)],
+        hypervolume=compute_hypervolume([goals.scale_point(average(runs)) for runs in searched]),
+        hypervolume_of_presets=compute_hypervolume(
+            [goals.scale_point(average(runs)) for runs in presets.values()]
+        ),
+        front=[build_entry(searched[i]) for i in find_front(points)],
         presets=[build_entry(runs) for runs in presets.values()],
         num_configurations=len(searched),
     )

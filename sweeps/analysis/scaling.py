@@ -201,7 +201,7 @@ def build_point(folder: SweepFolder, name: str = "") -> ScalingPoint | None:
     return ScalingPoint(
         label=f"{name or metadata.name}, {budget}",
         finalists=finalists,
-        best=min(finalists, key=lambda one: metadata.goal.best_first(float(one.objectives.mean()))),
+        best=min(finalists, key=lambda one: metadata.goal.get_sort_key(float(one.objectives.mean()))),
         maximizes=maximizes,
         least_error=get_score_resolution(metric, metadata),
         most_error=1.0 if maximizes else math.inf,

@@ -99,7 +99,7 @@ class SweepFolder:
     def rank(self, rows: Iterable[Row]) -> list[Row]:
         """Return the completed rows that have an objective, the best first."""
         scored = [row for row in rows if row["status"] == "completed" and row["objective"] is not None]
-        return sorted(scored, key=lambda row: self.metadata.goal.best_first(row["objective"]))
+        return sorted(scored, key=lambda row: self.metadata.goal.get_sort_key(row["objective"]))
 
     def estimate(self, arm: Arm, metric: str) -> Estimate | None:
         """Return an arm's mean and interval in a metric; None without a completed run."""
@@ -119,5 +119,5 @@ class SweepFolder:
             spent += row["train_flops"] or 0
             value = row["objective"]
             if row["status"] == "completed" and value is not None:
-                best = value if best is None else min(best, value, key=self.metadata.goal.best_first)
+                best = value if best is None else min(best, value, key=self.metadata.goal.get_sort_key)
             yield row, spent, best

@@ -179,7 +179,7 @@ def build_parallel_coordinates(folder: SweepFolder) -> Chart | None:
         return None
     shares = [_compute_shares(one) for one in dimensions]
     scores = dimensions[-1].values
-    order = sorted(range(len(rows)), key=lambda i: -folder.metadata.goal.best_first(scores[i]))
+    order = sorted(range(len(rows)), key=lambda i: -folder.metadata.goal.get_sort_key(scores[i]))
     lines = [(list(range(len(dimensions))), [column[i] for column in shares]) for i in order]
     x = Axis(label="", names=[f"{one.label}\n{_format_ends(one)}" for one in dimensions])
     y = Axis(label="lowest (0) to highest (1)", ticks=(0, 1), low=-0.03, high=1.03)

@@ -102,8 +102,8 @@ def build_pareto_flops(folder: SweepFolder) -> Chart | None:
 def find_front(goal: Objective, spots: Sequence[Spot]) -> list[Spot]:
     """Return the spots that no other beats at the same cost or less, in the order of their costs."""
     front: list[Spot] = []
-    for spot in sorted(spots, key=lambda spot: (spot[0], goal.best_first(spot[1]))):
-        if not front or goal.best_first(spot[1]) < goal.best_first(front[-1][1]):
+    for spot in sorted(spots, key=lambda spot: (spot[0], goal.get_sort_key(spot[1]))):
+        if not front or goal.get_sort_key(spot[1]) < goal.get_sort_key(front[-1][1]):
             front.append(spot)
     return front
 

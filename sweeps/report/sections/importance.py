@@ -50,7 +50,7 @@ def _describe_effect(folder: SweepFolder, effect: Effect) -> str:
     p_value = f"p {p_value}" if p_value.startswith("<") else f"p = {p_value}"
     if effect.answer == "not distinguishable":
         return f"`{effect.name}`: not distinguishable from no effect ({p_value}, corrected)."
-    ranked = sorted(effect.levels, key=lambda level: folder.metadata.goal.best_first(level.score.mean))
+    ranked = sorted(effect.levels, key=lambda level: folder.metadata.goal.get_sort_key(level.score.mean))
     best, worst = (f"{level.label} ({format_estimate(level.score)})" for level in (ranked[0], ranked[-1]))
     return (
         f"`{effect.name}` matters: best at {best}, worst at {worst}; its values explain {effect.explained:.0%} of "

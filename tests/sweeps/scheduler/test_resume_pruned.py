@@ -22,7 +22,7 @@ from sweeps.scheduler.phases.base import DONE
 from sweeps.scheduler.phases.resume_pruned import rank_by_promise
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.trial_runner import TrialRunner
-from sweeps.search.constrained_sampler import exhausted_keys
+from sweeps.search.constrained_sampler import find_exhausted_keys
 from sweeps.search.pareto_front import dominates
 from sweeps.search.study import RESUMED
 from tests.sweeps.scheduler.test_resume import Killed, extended, found, killed_after, session, spent
@@ -131,7 +131,7 @@ def test_the_study_keeps_the_pruned_trial_and_adds_one_that_stands_for_it(tmp_pa
         seen = study.optuna_study.get_trials()
         assert len(seen) == 12
         keys = {trial.user_attrs["key"] for trial in trials[12:]}
-        assert keys <= exhausted_keys(seen) and not keys & exhausted_keys(seen, 2)
+        assert keys <= find_exhausted_keys(seen) and not keys & find_exhausted_keys(seen, 2)
 
 
 @pytest.mark.parametrize("seed", range(3))
