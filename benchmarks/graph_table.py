@@ -17,7 +17,7 @@ from optuna.distributions import CategoricalDistribution
 from benchmarks.stock_policies import Step
 from sweeps.search.constrained_sampler import KEY, ConstrainedSampler
 from sweeps.search.samplers import SAMPLERS, SamplerContext
-from sweeps.search.seeds import suggestion_seed
+from sweeps.search.seeds import derive_suggestion_seed
 
 OPERATIONS = 4
 """Places in a network."""
@@ -109,7 +109,7 @@ def budgeted(graphs: Graphs, sampler: str, num_trials: int, seed: int) -> list[S
     candidates: Any = graphs
     steps = []
     for number in range(num_trials):
-        drawn = suggestion_seed(seed, number)
+        drawn = derive_suggestion_seed(seed, number)
         entry = SAMPLERS[sampler]
         inner = entry.build(SamplerContext(candidates, num_trials, seed, drawn))
         study.sampler = ConstrainedSampler(candidates, inner, entry.draws, drawn)

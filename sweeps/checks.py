@@ -13,7 +13,7 @@ from sweeps.config import SweepConfig
 from sweeps.errors import BudgetError
 from sweeps.scheduler.phases.baseline import choose_presets
 from sweeps.scheduler.scheduler import check_decisions
-from sweeps.search.objectives import METRIC_DIRECTIONS, metrics
+from sweeps.search.objectives import METRIC_DIRECTIONS, list_metrics
 from sweeps.space.candidates import Candidates
 
 
@@ -50,7 +50,7 @@ def read_task(config: SweepConfig) -> Any:
 def _check_metric(config: SweepConfig) -> None:
     """Check that models are measured by the objectives: every trial would fail otherwise."""
     measured = [name for name in METRIC_DIRECTIONS if name in get_family(config.family).metrics]
-    for objective in metrics(config):
+    for objective in list_metrics(config):
         if objective.metric.removeprefix("valid/") not in measured:
             rule = f"models of family={config.family} are measured by: {', '.join(measured)}"
             raise ConfigError("objective", objective.name, rule, f"Use objective=valid/{measured[0]}")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, make_dataclass
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
-from hrm.config.errors import ConfigError
+from hrm.config.errors import ConfigError, UnknownNameError
+from hrm.config.schema import build_config
 from hrm.config.train_config import TrainConfig
 from sweeps.space.constraints import CONSTRAINTS, MEASURED
 
@@ -243,3 +247,61 @@ def refuse_removed_options(values: Mapping[str, Any]) -> None:
 def _require(where: str, given: object, holds: bool, rule: str) -> None:
     if not holds:
         raise ConfigError(where, given, rule)
+
+
+T = TypeVar("T")
+
+
+def build_named(
+    registry: Mapping[str, Callable[..., T]], section: Mapping[str, Any], where: str, *args: Any
+) -> T:
+    """Return `registry[section["name"]](*args, **options)`, with the section's other options checked.
+
+    The function's keyword-only parameters are the options: their annotations give the types, their defaults the
+    defaults. So adding an entry to a registry takes a function and a line.
+
+    Raises:
+        UnknownNameError: no such name in the registry, or no such option.
+        ConfigError: an option's type or range is wrong.
+
+    >>> def serve_cup(drink: str, *, sugar: int = 0) -> str:
+    ...     return f"{drink}, {sugar} sugar"
+    >>> build_named({"cup": serve_cup}, {"name": "cup", "sugar": "2"}, "order", "tea")
+    'tea, 2 sugar'
+    """
+    name = str(section.get("name"))
+    if name not in registry:
+        raise UnknownNameError.among(f"{where}.name", name, registry)
+    given = {key: value for key, value in section.items() if key != "name"}
+    schema = _make_options_class(registry[name])
+    names = [field.name for field in dataclasses.fields(schema)]
+    if given and not names:
+        option = next(iter(given))
+        raise ConfigError(f"{where}.{option}", given[option], f"{name} takes no options")
+    options: Any = build_config(schema, given, where)
+    try:
+        return registry[name](*args, **{name: getattr(options, name) for name in names})
+    except ValueError as error:  # how Optuna refuses a range
+        raise ConfigError(where, dict(section), str(error)) from None
+
+
+@functools.cache
+def _make_options_class(function: Callable[..., Any]) -> type:
+    """Return a dataclass of the function's keyword-only parameters."""
+    hints = get_type_hints(function)
+    fields = [
+        (parameter.name, hints[parameter.name], dataclasses.field(default=parameter.default))
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+    return dataclasses.make_dataclass("Options", fields)
+
+
+def check_at_least(where: str, value: float, least: int) -> None:
+    """Check a lower bound.
+
+    Raises:
+        ConfigError: `value` is below `least`.
+    """
+    if value < least:
+        raise ConfigError(where, value, f"must be at least {least}")

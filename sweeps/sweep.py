@@ -14,10 +14,10 @@ from hrm.config.errors import ConfigError
 from hrm.data.base import Dataset
 from hrm.data.registry import open_task
 from hrm.training.progress import DataProgress
-from sweeps import report
 from sweeps.analysis.best import write_best
 from sweeps.analysis.pareto import write_pareto
 from sweeps.analysis.statistics import TEST_NAME
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.callbacks.base import Callback
 from sweeps.callbacks.progress import build_progress_reporter
 from sweeps.callbacks.wandb.runs import WandbRuns
@@ -38,7 +38,7 @@ from sweeps.scheduler.resume import restore
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.stopping import start_clock
 from sweeps.scheduler.trial_runner import TrialRunner
-from sweeps.search.objectives import metrics
+from sweeps.search.objectives import list_metrics
 from sweeps.space.candidates import Candidates
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _execute(
 
 def _check_objective(config: SweepConfig, dataset: Dataset) -> None:
     """Check that the task has blank cells if the objective is about them: every trial would fail otherwise."""
-    asked = [one.name for one in metrics(config) if "blank_accuracy" in one.name]
+    asked = [one.name for one in list_metrics(config) if "blank_accuracy" in one.name]
     if asked and dataset.valid.blank_token is None:
         rule = f"task {config.task['name']} has no blank cells to be judged by"
         raise ConfigError("objective", asked[0], rule, "Use objective=valid/cell_accuracy_auc")
@@ -217,9 +217,12 @@ def _finalize(
                 f"To resume it: `{format_resume_command(out)}`"
             )
         write_metadata(dataclasses.replace(metadata, notes=notes), out)
-        write_best(out)
-        write_pareto(out)
-        print(report.write_report(out))
+        from sweeps.report.files import write_report
+
+        folder = SweepFolder.read(out)
+        write_best(out, folder)
+        write_pareto(out, folder)
+        print(write_report(out, folder))
         write_summary(session, status)
 
 

@@ -76,10 +76,10 @@ class ProgressReporter(Callback):
         del self.running[trial.number]
         self.ended[trial.ended.status] += 1
         goal = self._metadata.goal
-        value = goal.value(trial.validations)
+        value = goal.compute_value(trial.validations)
         if value is not None and trial.is_completed and trial.job.kind != "confirm":
             best = self.best or (value, trial.job)
-            self.best = min((best, (value, trial.job)), key=lambda one: goal.best_first(one[0]))
+            self.best = min((best, (value, trial.job)), key=lambda one: goal.get_sort_key(one[0]))
         return value
 
     def describe(self, job: Job, value: float | None) -> str:

@@ -18,7 +18,7 @@ from hrm.system.files import write_text_atomically
 from sweeps.errors import OutputError
 from sweeps.results.provenance import Provenance
 from sweeps.results.schema import SCHEMA_VERSION
-from sweeps.search.objectives import Objective, Objectives, parse
+from sweeps.search.objectives import Objective, Objectives, parse_objectives
 from sweeps.space.budget import Budget
 from sweeps.space.constraints import PARAMS
 from sweeps.space.space import space_hash
@@ -108,7 +108,7 @@ class SweepMetadata:
         """All objectives."""
         if not self.objectives:
             return Objectives((self.goal,))
-        return Objectives(parse(self.objectives), tuple(self.reference_point))
+        return Objectives(parse_objectives(self.objectives), tuple(self.reference_point))
 
     @property
     def value_names(self) -> list[str]:
@@ -139,7 +139,7 @@ def build_metadata(
         command=list(command),
         objective=config.objective,
         objectives=list(config.objectives or ()),
-        reference_point=list(Objectives.of(config, candidates).reference),
+        reference_point=list(Objectives.from_config(config, candidates).reference),
         test_name=test_name,
         task=dataset.name,
         supports_verdict=dataset.supports_verdict,

@@ -143,7 +143,7 @@ class TableWriter(Callback):
             "inner_over_width": inner_width / width,
             "flops_per_step": job.flops_per_step,
             "steps_planned": job.run.train.steps,
-            "objective": self._goals.first.value(trial.validations),
+            "objective": self._goals.first.compute_value(trial.validations),
             "seed": job.run.seed,
             "architecture": encode_architecture(job.run),
             "config": json.dumps(job.run.to_dict()),
@@ -158,7 +158,7 @@ class TableWriter(Callback):
             row["eval_flops"] = round(counts.eval_flops_per_batch / batch_size * sequences)
             row |= _get_costs(last) | last.metrics
         if self._goals.several:
-            values = self._goals.values(job.run, trial.validations) or [None] * len(self._goals.names)
+            values = self._goals.compute_values(job.run, trial.validations) or [None] * len(self._goals.names)
             names = (OBJECTIVE_PREFIX + name for name in self._goals.names)
             row |= dict(zip(names, values, strict=True))
         parameters = get_space_values(job, metadata.value_names)
@@ -187,7 +187,7 @@ def build_curve_point(job: Job, validations: Sequence[Validation], goal: Objecti
     return {
         "step": last.step,
         "fraction": job.fraction_done(last),
-        "objective": goal.value(validations),
+        "objective": goal.compute_value(validations),
         **_get_costs(last),
         **last.metrics,
     }

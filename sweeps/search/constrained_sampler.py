@@ -53,7 +53,7 @@ class ConstrainedSampler(BaseSampler):
             (its startup), configurations are drawn uniformly from those that may be tried.
         draws: proposals of `inner` to look at before its first is snapped.
         seed: of the uniform draws.
-        exhausted: keys of configurations that get no further trial, see `exhausted_keys`.
+        exhausted: keys of configurations that get no further trial, see `find_exhausted_keys`.
         feedback: tells `inner` what is infeasible; None tells nothing.
     """
 
@@ -133,7 +133,7 @@ class ConstrainedSampler(BaseSampler):
         return candidate
 
 
-def exhausted_keys(trials: Sequence[FrozenTrial], replicates: int = 1) -> set[str]:
+def find_exhausted_keys(trials: Sequence[FrozenTrial], replicates: int = 1) -> set[str]:
     """Return the keys of configurations that get no further trial.
 
     Those that have `replicates` trials, or one that is not known to have completed: what was pruned or has failed
@@ -142,7 +142,7 @@ def exhausted_keys(trials: Sequence[FrozenTrial], replicates: int = 1) -> set[st
     >>> from optuna.trial import create_trial
     >>> ended = [create_trial(value=value, user_attrs={KEY: key}) for key, value in [("a", 1), ("a", 2), ("b", 3)]]
     >>> running = create_trial(state=TrialState.RUNNING, user_attrs={KEY: "c"})
-    >>> sorted(exhausted_keys([*ended, running], replicates=2))
+    >>> sorted(find_exhausted_keys([*ended, running], replicates=2))
     ['a', 'c']
     """
     if replicates == 1:

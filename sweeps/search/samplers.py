@@ -19,22 +19,21 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from hrm.config.errors import ConfigError
-from sweeps.config import SweepConfig
+from sweeps.config import SweepConfig, build_named, check_at_least
 from sweeps.search.constrained_sampler import ConstrainedSampler, show_as_completed, show_as_pruned
 from sweeps.search.fast_tpe import FastTPESampler
-from sweeps.search.named_options import at_least, call_named
-from sweeps.search.seeds import suggestion_seed
+from sweeps.search.seeds import derive_suggestion_seed
 from sweeps.space.candidates import Candidates
 
 
 @dataclass(frozen=True)
 class SamplerContext:
-    """What a sampler may know besides the study.
+    """All that a sampler may know besides the study.
 
     Args:
         candidates: the feasible configurations.
         num_trials: length of the search.
-        sweep_seed: the same for every trial.
+        sweep_seed: the same in every trial.
         trial_seed: derived from the sweep's seed and the trial's number.
     """
 
@@ -55,11 +54,18 @@ def build_sampler(
     Raises:
         UnknownNameError: no such sampler or option.
         ConfigError: an option is out of range, or the sampler does not suit the space.
+
+    >>> space = {"name": "s", "question": "?", "parameters": {"H_layers": [1, 2, 3]}, "fixed": {"hidden_size": 64}}
+    >>> config = SweepConfig(space=space, sampler={"name": "grid"}, task={"name": "sudoku6"})
+    >>> candidates = Candidates(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
+    >>> study = optuna.create_study(sampler=build_sampler(config, candidates, number=0))
+    >>> study.ask(candidates.distributions).params
+    {'H_layers': 3}
     """
-    seed = suggestion_seed(config.seed, number)
+    seed = derive_suggestion_seed(config.seed, number)
     context = SamplerContext(candidates, config.num_trials, config.seed, seed)
     builders = {name: entry.build for name, entry in SAMPLERS.items()}
-    inner = call_named(builders, config.sampler, "sampler", context)
+    inner = build_named(builders, config.sampler, "sampler", context)
     entry = SAMPLERS[config.sampler["name"]]
     feedback = None
     # Where shapes are enumerated, an infeasible proposal is snapped to what fits, and nothing need be learned.
@@ -69,23 +75,23 @@ def build_sampler(
     return ConstrainedSampler(candidates, inner, entry.draws, seed, exhausted, feedback)
 
 
-def tpe(
+def build_tpe(
     context: SamplerContext,
     *,
     n_startup_trials: int | None = None,
     n_ei_candidates: int = 24,
     constant_liar: bool = True,
 ) -> BaseSampler:
-    """Multivariate tree-structured Parzen estimators (Bergstra et al. 2011; Watanabe, arXiv 2304.11127).
+    """Fit multivariate tree-structured Parzen estimators (Bergstra et al. 2011; Watanabe, arXiv 2304.11127).
 
-    For most searches: cheap to ask, learns from pruned trials too, knows grids, lists and continuous parameters.
+    For most searches: cheap to ask, learns from pruned trials too, handles grids, lists and continuous parameters.
 
     Args:
         n_startup_trials: uniform draws before the model is trusted; null is a quarter of `num_trials`, 3 to 10.
         n_ei_candidates: draws from the density of good trials, of which the most promising is proposed.
-        constant_liar: a running trial counts as a bad one, so that slots do not all propose the same.
+        constant_liar: a running trial counts as a bad one, so that workers do not all get the same proposal.
     """
-    at_least("sampler.n_ei_candidates", n_ei_candidates, 1)
+    check_at_least("sampler.n_ei_candidates", n_ei_candidates, 1)
     return FastTPESampler(
         n_startup_trials=_startup_trials(context, n_startup_trials),
         n_ei_candidates=n_ei_candidates,
@@ -94,32 +100,33 @@ def tpe(
     )
 
 
-def random(context: SamplerContext) -> BaseSampler:
-    """Uniform over the feasible configurations, without replacement: its wrapper draws them.
+def build_random(context: SamplerContext) -> BaseSampler:
+    """Draw uniformly from the feasible configurations, without replacement.
 
     As a control, or where nothing may depend on earlier results.
     """
+    # It proposes nothing, and so the constrained sampler draws.
     return optuna.samplers.RandomSampler(seed=context.trial_seed)
 
 
-def grid(context: SamplerContext) -> BaseSampler:
-    """Every feasible configuration once, in an order shuffled by the sweep's seed.
+def build_grid(context: SamplerContext) -> BaseSampler:
+    """Try every feasible configuration once, in an order shuffled by the sweep's seed.
 
-    To cover a small finite space whole, with `pruner=none` and `num_trials` at its number of configurations.
+    To cover a small finite space completely, with `pruner=none` and `num_trials` at its number of configurations.
     """
     return GridSampler(context.candidates, context.sweep_seed)
 
 
-def gp(
+def build_gp(
     context: SamplerContext, *, n_startup_trials: int | None = None, deterministic_objective: bool = False
 ) -> BaseSampler:
-    """A Gaussian process with expected improvement; learns from completed trials only.
+    """Fit a Gaussian process and maximize expected improvement; learns from completed trials only.
 
-    For tens of trials over continuous parameters, with little pruning; costs more to ask, the more have completed.
+    For tens of trials over continuous parameters, with little pruning; asking takes longer as more have completed.
 
     Args:
         n_startup_trials: uniform draws before the model is trusted; null is a quarter of `num_trials`, 3 to 10.
-        deterministic_objective: true fits no noise: a configuration is taken to come out the same on any seed.
+        deterministic_objective: true fits no noise: a configuration is assumed to score the same on every seed.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -130,7 +137,7 @@ def gp(
         )
 
 
-def nsgaii(
+def build_nsgaii(
     context: SamplerContext,
     *,
     population_size: int | None = None,
@@ -138,15 +145,15 @@ def nsgaii(
     crossover_prob: float = 0.9,
     swapping_prob: float = 0.5,
 ) -> BaseSampler:
-    """A genetic algorithm, sorting by non-domination (Deb et al. 2002); breeds from completed trials only.
+    """Run a genetic algorithm with non-dominated sorting (Deb et al. 2002) on completed trials only.
 
     For several objectives with hundreds of trials: it needs generations.
 
     Args:
         population_size: trials of a generation; null is a fifth of `num_trials`, 4 to 50.
-        mutation_prob: chance that a parameter is drawn afresh; null is one over their number.
-        crossover_prob: chance that a child has two parents instead of one.
-        swapping_prob: chance that the second parent's value of a parameter is taken, where there are two.
+        mutation_prob: probability that a parameter is drawn anew; null is one over their number.
+        crossover_prob: probability that a child has two parents instead of one.
+        swapping_prob: probability that a parameter comes from the second parent, if there are two.
     """
     if population_size is None:
         population_size = min(50, max(4, -(-context.num_trials // 5)))
@@ -159,8 +166,8 @@ def nsgaii(
     )
 
 
-def qmc(context: SamplerContext, *, qmc_type: str = "sobol", scramble: bool = True) -> BaseSampler:
-    """A quasi-random sequence (`sobol` or `halton`), less the points that are infeasible or met before.
+def build_qmc(context: SamplerContext, *, qmc_type: str = "sobol", scramble: bool = True) -> BaseSampler:
+    """Walk a quasi-random sequence (`sobol` or `halton`), without points that are infeasible or were tried.
 
     To spread trials evenly over a continuous space, where nothing may depend on earlier results.
 
@@ -168,36 +175,38 @@ def qmc(context: SamplerContext, *, qmc_type: str = "sobol", scramble: bool = Tr
         qmc_type: the sequence: `sobol` or `halton`.
         scramble: shuffled by the sweep's seed; false is the same sequence under every seed.
     """
-    # Its seed is the sweep's: all trials walk one sequence, whose position lies in the study.
+    # Its seed is the sweep's: all trials walk one sequence, whose position is in the study.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.QMCSampler(qmc_type=qmc_type, scramble=scramble, seed=context.sweep_seed)
 
 
-class Entry(NamedTuple):
+class SamplerEntry(NamedTuple):
+    """A sampler and how the constrained sampler uses it."""
+
     build: Callable[..., BaseSampler]
     draws: int
     """Proposals to draw before snapping the first to the nearest configuration that is feasible and new.
-    A Gaussian process costs much to ask and repeats itself; an estimator draws afresh at little cost."""
+    A Gaussian process is slow to ask and repeats itself; an estimator draws anew at little cost."""
     learns: bool = True
     """True if a proposal depends on the results of earlier trials."""
     feedback: Callable[..., list[FrozenTrial]] | None = None
-    """Shows the sampler what was infeasible; None for one that learns nothing from it, such as a genetic algorithm,
-    which breeds from trials, all of which fit."""
+    """Shows the sampler what was infeasible. None for one that cannot learn it: a genetic algorithm breeds from
+    trials, all of which fit."""
 
 
-SAMPLERS: dict[str, Entry] = {
-    "tpe": Entry(tpe, draws=24, feedback=show_as_pruned),
-    "random": Entry(random, draws=1, learns=False),
-    "grid": Entry(grid, draws=1, learns=False),
-    "gp": Entry(gp, draws=2, feedback=show_as_completed),
-    "qmc": Entry(qmc, draws=24),
-    "nsgaii": Entry(nsgaii, draws=24),
+SAMPLERS: dict[str, SamplerEntry] = {
+    "tpe": SamplerEntry(build_tpe, draws=24, feedback=show_as_pruned),
+    "random": SamplerEntry(build_random, draws=1, learns=False),
+    "grid": SamplerEntry(build_grid, draws=1, learns=False),
+    "gp": SamplerEntry(build_gp, draws=2, feedback=show_as_completed),
+    "qmc": SamplerEntry(build_qmc, draws=24),
+    "nsgaii": SamplerEntry(build_nsgaii, draws=24),
 }
 
 
 class GridSampler(BaseSampler):
-    """Trial i gets the i-th feasible configuration of a seeded shuffle; replicates follow in the same order.
+    """Proposes the i-th feasible configuration of a seeded shuffle for trial i; replicates follow in the same order.
 
     Raises:
         ConfigError: the space is continuous, so that it has no grid.
@@ -206,9 +215,11 @@ class GridSampler(BaseSampler):
     def __init__(self, candidates: Candidates, seed: int) -> None:
         if candidates.all() is None:
             raise ConfigError(
-                "sampler.name", "grid", "needs a finite space, and this one has a continuous parameter",
+                "sampler.name",
+                "grid",
+                "needs a finite space, and this one has a continuous parameter",
                 "Give that parameter `num` values, or take another sampler.",
-            )  # fmt: skip
+            )
         self._candidates = candidates
         self._seed = seed
 
@@ -220,10 +231,10 @@ class GridSampler(BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        everything = self._candidates.all()
-        assert everything is not None
-        order = np.random.default_rng(self._seed).permutation(len(everything))
-        return dict(everything[int(order[trial.number % len(order)])].params)
+        candidates = self._candidates.all()
+        assert candidates is not None
+        order = np.random.default_rng(self._seed).permutation(len(candidates))
+        return dict(candidates[int(order[trial.number % len(order)])].params)
 
     def sample_independent(
         self,
@@ -239,5 +250,5 @@ def _startup_trials(context: SamplerContext, given: int | None) -> int:
     """Return the uniform draws before a model is trusted: a quarter of the search, 3 to Optuna's own 10."""
     if given is None:
         return min(10, max(3, -(-context.num_trials // 4)))
-    at_least("sampler.n_startup_trials", int(given), 1)
+    check_at_least("sampler.n_startup_trials", int(given), 1)
     return int(given)

@@ -44,7 +44,10 @@ def repair_journal(journal: Path, num_trials: int) -> int:
         num_trials: trials that have started.
 
     Returns:
-        Trials that are left: fewer than `num_trials` where the journal was lost.
+        Trials that are left: fewer than `num_trials` if the journal was lost.
+
+    >>> repair_journal(Path("missing.journal"), num_trials=3)
+    0
     """
     if not journal.exists():
         return 0
@@ -138,7 +141,13 @@ class MemoryBackend(BaseJournalBackend):
 
 
 def is_complete_history(trials: list[FrozenTrial], number: int, lag: int | None) -> bool:
-    """Return whether all trials have ended whose results trial `number` sees."""
+    """Return whether all trials have ended whose results trial `number` sees.
+
+    >>> from optuna.trial import create_trial
+    >>> trials = [create_trial(value=1.0), create_trial(state=TrialState.RUNNING)]
+    >>> is_complete_history(trials, number=2, lag=1), is_complete_history(trials, number=2, lag=2)
+    (False, True)
+    """
     return lag is None or all(trial.state.is_finished() for trial in trials[: max(0, number - lag + 1)])
 
 

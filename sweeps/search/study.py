@@ -24,11 +24,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.config import SweepConfig
 from sweeps.events import Status
-from sweeps.search.constrained_sampler import KEY, REJECTED, exhausted_keys
+from sweeps.search.constrained_sampler import KEY, REJECTED, find_exhausted_keys
 from sweeps.search.objectives import Objectives
 from sweeps.search.pruners import build_pruner, is_comparable, show_first_objective, write_values
 from sweeps.search.samplers import SAMPLERS, build_sampler
-from sweeps.search.seeds import suggestion_seed
+from sweeps.search.seeds import derive_suggestion_seed
 from sweeps.search.storage import MemoryBackend, SnapshotStorage, is_complete_history
 from sweeps.space.candidates import Candidate, Candidates
 from sweeps.space.space import space_hash
@@ -55,6 +55,21 @@ class SweepStudy:
 
     Raises:
         UserError: an unknown sampler, pruner, objective or option.
+
+    >>> space = {"name": "s", "question": "?", "parameters": {"H_layers": [1, 2, 3]}, "fixed": {"hidden_size": 64}}
+    >>> config = SweepConfig(space=space, sampler={"name": "grid"}, task={"name": "sudoku6"})
+    >>> candidates = Candidates(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
+    >>> study = SweepStudy(config, candidates, journal=None, slots=1)
+    >>> study.ask(0, job=0).params
+    {'H_layers': 3}
+    >>> study.is_ready(1), study.ask(0, job=0).params  # one trial at a time; a stored one is returned again
+    (False, {'H_layers': 3})
+    >>> study.report(0, {1: [0.25], 2: [0.5]})
+    >>> study.should_prune(0)
+    False
+    >>> study.tell(0, "completed", [0.75])
+    >>> study.is_ready(1), study.ask(1, job=1).params
+    (True, {'H_layers': 1})
     """
 
     def __init__(self, config: SweepConfig, candidates: Candidates, journal: Path | None, slots: int) -> None:
@@ -67,12 +82,12 @@ class SweepStudy:
         self._storage = SnapshotStorage(backend, self._lag)
         self.optuna_study = optuna.create_study(
             storage=self._storage,
-            study_name=study_name(config),
+            study_name=get_study_name(config),
             directions=[one.direction for one in self.objectives.each],
             load_if_exists=True,
         )
-        self._id = self._storage.get_study_id_from_name(study_name(config))
-        for name, value in _study_attributes(config).items():
+        self._id = self._storage.get_study_id_from_name(get_study_name(config))
+        for name, value in _describe_study(config).items():
             if name not in self.optuna_study.user_attrs:
                 self.optuna_study.set_user_attr(name, value)
 
@@ -85,7 +100,7 @@ class SweepStudy:
         """
         build_sampler(config, candidates, 0)
         build_pruner(config.pruner, config.train.num_reports)
-        return Objectives.of(config, candidates)
+        return Objectives.from_config(config, candidates)
 
     def extend(self, config: SweepConfig) -> None:
         """Continue under a configuration that differs in its limits only."""
@@ -95,19 +110,19 @@ class SweepStudy:
     @property
     def num_trials(self) -> int:
         """Trials in the journal."""
-        return len(self._trials())
+        return len(self._read_trials())
 
     def has_trial(self, number: int) -> bool:
         """Return whether the journal has trial `number`."""
         try:
-            self._trial_id(number)
+            self._find_id(number)
         except KeyError:  # as Optuna documents it
             return False
         return True
 
     def is_ready(self, number: int) -> bool:
         """Return whether trial `number` may be asked for: it is stored, or all trials that it must see have ended."""
-        return self.has_trial(number) or is_complete_history(self._trials(), number, self._storage.lag)
+        return self.has_trial(number) or is_complete_history(self._read_trials(), number, self._storage.lag)
 
     def is_exhausted(self, number: int) -> bool:
         """Return whether no feasible configuration is left for trial `number`; call only when it `is_ready`.
@@ -117,8 +132,8 @@ class SweepStudy:
         """
         if self.has_trial(number):
             return False
-        rng = np.random.default_rng(suggestion_seed(self._config.seed, number))
-        return self._candidates.sample(rng, self._exhausted_keys(number)) is None
+        rng = np.random.default_rng(derive_suggestion_seed(self._config.seed, number))
+        return self._candidates.sample(rng, self._find_exhausted_keys(number)) is None
 
     def ask(self, number: int, job: int) -> Candidate:
         """Return the configuration of trial `number`; call only when it `is_ready` and not `is_exhausted`.
@@ -130,17 +145,15 @@ class SweepStudy:
             job: the sweep's number of the job that will train it.
         """
         if self.has_trial(number):
-            return self._candidate(self._trial(number).params)
-        sampler = build_sampler(self._config, self._candidates, number, self._exhausted_keys(number))
+            return self._get_candidate(self._read_trial(number).params)
+        sampler = build_sampler(self._config, self._candidates, number, self._find_exhausted_keys(number))
         self.optuna_study.sampler = sampler
         with self._storage.view_as_of(number, hidden=self._resumed):
             trial = self.optuna_study.ask(dict(self._candidates.distributions))
         assert trial.number == number
-        candidate = self._candidate(trial.params)
+        candidate = self._get_candidate(trial.params)
         rejected = {REJECTED: sampler.rejected} if sampler.rejected else {}
-        self._storage.set_trial_user_attrs(
-            self._trial_id(number), _trial_attributes(job, candidate) | rejected
-        )
+        self._storage.set_trial_user_attrs(self._find_id(number), _describe_trial(job, candidate) | rejected)
         return candidate
 
     def resume_trial(self, number: int, pruned: int) -> None:
@@ -148,9 +161,9 @@ class SweepStudy:
 
         Idempotent: a stored trial is left as it is.
         """
-        trial = self._trial(pruned)
+        trial = self._read_trial(pruned)
         if self.has_trial(number):
-            assert self._trial(number).user_attrs[RESUMED] == pruned
+            assert self._read_trial(number).user_attrs[RESUMED] == pruned
             return
         attributes = {name: value for name, value in trial.user_attrs.items() if name != ERROR}
         self.optuna_study.add_trial(
@@ -168,31 +181,31 @@ class SweepStudy:
 
         Idempotent: steps that are stored keep their values, and an ended trial is left as it is.
         """
-        trial = self._trial(number)
+        trial = self._read_trial(number)
         if trial.state.is_finished():
             return
         if self.objectives.several:
-            write_values(self._storage, self._trial_id(number), trial, values)
+            write_values(self._storage, self._find_id(number), trial, values)
             return
         for step, (value,) in values.items():
             if step not in trial.intermediate_values:
-                self._storage.set_trial_intermediate_value(self._trial_id(number), step, value)
+                self._storage.set_trial_intermediate_value(self._find_id(number), step, value)
 
     def should_prune(self, number: int) -> bool:
         """Return the pruner's decision after the latest report; it is the same when asked again."""
         pruner = build_pruner(self._config.pruner, self._config.train.num_reports)
-        trial = _before_decision(self._as_compared(self._trial(number)))
+        trial = _undo_rung(self._show_objective(self._read_trial(number)))
 
         def show(other: FrozenTrial) -> FrozenTrial | None:
             if other.number == number:
                 return trial
             if self.objectives.several and not is_comparable(other, trial, self.objectives):
                 return None
-            return self._as_compared(other)
+            return self._show_objective(other)
 
         with self._storage.view_as_of(number, show):
             # Loaded within the view, where it has one objective: Optuna keeps what a study was made with.
-            study = optuna.load_study(study_name=study_name(self._config), storage=self._storage)
+            study = optuna.load_study(study_name=get_study_name(self._config), storage=self._storage)
             return pruner.prune(study, trial)
 
     def tell(
@@ -202,10 +215,10 @@ class SweepStudy:
 
         Idempotent: an ended trial is left as it is.
         """
-        if self._trial(number).state.is_finished():
+        if self._read_trial(number).state.is_finished():
             return
         if error is not None:
-            self._storage.set_trial_user_attr(self._trial_id(number), ERROR, error)
+            self._storage.set_trial_user_attr(self._find_id(number), ERROR, error)
         self.optuna_study.tell(number, values if status == "completed" else None, STATES[status])
 
     @property
@@ -217,35 +230,38 @@ class SweepStudy:
         """Pruned trials that were resumed: a sampler learns from the trials that continue them instead."""
         if not self._config.revive:
             return set()
-        return {trial.user_attrs[RESUMED] for trial in self._trials() if RESUMED in trial.user_attrs}
+        return {trial.user_attrs[RESUMED] for trial in self._read_trials() if RESUMED in trial.user_attrs}
 
-    def _exhausted_keys(self, number: int) -> set[str]:
+    def _find_exhausted_keys(self, number: int) -> set[str]:
         with self._storage.view_as_of(number, hidden=self._resumed):
-            return exhausted_keys(self._trials(), self._config.replicates)
+            return find_exhausted_keys(self._read_trials(), self._config.replicates)
 
-    def _as_compared(self, trial: FrozenTrial) -> FrozenTrial:
+    def _show_objective(self, trial: FrozenTrial) -> FrozenTrial:
         """Return the trial as a pruner sees it."""
         return show_first_objective(trial) if self.objectives.several else trial
 
-    def _candidate(self, params: Mapping[str, Any]) -> Candidate:
+    def _get_candidate(self, params: Mapping[str, Any]) -> Candidate:
         candidate = self._candidates.candidate(params)
         assert candidate is not None, f"a trial breaks the budget: {params}"
         return candidate
 
-    def _trials(self) -> list[FrozenTrial]:
+    def _read_trials(self) -> list[FrozenTrial]:
         return self._storage.get_all_trials(self._id, deepcopy=False)
 
-    def _trial(self, number: int) -> FrozenTrial:
-        return self._storage.get_trial(self._trial_id(number))
+    def _read_trial(self, number: int) -> FrozenTrial:
+        return self._storage.get_trial(self._find_id(number))
 
-    def _trial_id(self, number: int) -> int:
+    def _find_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
 
 
-def study_name(config: SweepConfig) -> str:
+def get_study_name(config: SweepConfig) -> str:
     """Return the study's name, the same for the same command and seed.
 
     Hyperband draws a trial's bracket from it and the trial's number.
+
+    >>> get_study_name(SweepConfig(space={"name": "cycles"}, seed=3))
+    'cycles-seed3'
     """
     return f"{config.space['name']}-seed{config.seed}"
 
@@ -265,7 +281,7 @@ RUNG = "completed_rung_"
 """Prefix of the system attributes in which Optuna's successive halving keeps a trial's value at a rung."""
 
 
-def _before_decision(trial: FrozenTrial) -> FrozenTrial:
+def _undo_rung(trial: FrozenTrial) -> FrozenTrial:
     """Return the trial as it was before the pruner's decision at its latest report.
 
     Optuna writes a rung while a pruner decides. After a kill in between, the pruner is asked again, and must not find
@@ -280,7 +296,7 @@ def _before_decision(trial: FrozenTrial) -> FrozenTrial:
     return shown
 
 
-def _study_attributes(config: SweepConfig) -> dict[str, Any]:
+def _describe_study(config: SweepConfig) -> dict[str, Any]:
     return {
         "space": config.space["name"],
         "space_hash": space_hash(config.space),
@@ -291,7 +307,7 @@ def _study_attributes(config: SweepConfig) -> dict[str, Any]:
     }
 
 
-def _trial_attributes(job: int, candidate: Candidate) -> dict[str, Any]:
+def _describe_trial(job: int, candidate: Candidate) -> dict[str, Any]:
     return {
         KEY: candidate.key,
         "job": job,

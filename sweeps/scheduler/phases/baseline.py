@@ -11,7 +11,7 @@ from sweeps.config import SweepConfig
 from sweeps.events import Job, Kind
 from sweeps.scheduler.phases.base import QueuePhase, measures_latency
 from sweeps.scheduler.state import SweepState
-from sweeps.search.seeds import baseline_seed
+from sweeps.search.seeds import derive_baseline_seed
 from sweeps.space.candidates import LEARNING_RATE, Candidate, Candidates, PresetFit
 
 
@@ -92,7 +92,7 @@ class BaselinePhase(QueuePhase):
                 kind=self.kind,
                 arm=name,
                 params={**preset.values, LEARNING_RATE: rate},
-                run=dataclasses.replace(preset.run, seed=baseline_seed(config.seed, round_index)),
+                run=dataclasses.replace(preset.run, seed=derive_baseline_seed(config.seed, round_index)),
                 num_params=preset.num_params,
                 flops_per_step=preset.flops_per_step,
                 measure_latency=measures_latency(config),

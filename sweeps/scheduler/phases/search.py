@@ -21,7 +21,7 @@ from sweeps.scheduler.phases.base import DONE, WAIT, Done, Wait, measures_latenc
 from sweeps.scheduler.state import SweepState
 from sweeps.scheduler.stopping import StoppingCriteria
 from sweeps.search.pareto_front import Point
-from sweeps.search.seeds import replicate_seed
+from sweeps.search.seeds import derive_replicate_seed
 from sweeps.search.study import SweepStudy
 from sweeps.space.candidates import Candidate, Candidates
 
@@ -103,7 +103,7 @@ class SearchPhase:
                 trial = state.trials[event.number]
                 validations = [*trial.validations, event.validation]
                 # The whole curve: the study's trial for a resumed job starts empty.
-                curve = self._objectives.curve(trial.job.run, validations)
+                curve = self._objectives.compute_curve(trial.job.run, validations)
                 self._study.report(self.trial_numbers[event.number], curve)
             case Ended():
                 trial = state.trials[event.number]
@@ -111,7 +111,7 @@ class SearchPhase:
 
     def should_prune(self, trial: Trial) -> bool:
         """Return the pruner's answer after a trial's last validation."""
-        has_values = self._objectives.values(trial.job.run, trial.validations) is not None
+        has_values = self._objectives.compute_values(trial.job.run, trial.validations) is not None
         return has_values and self._study.should_prune(self.trial_numbers[trial.number])
 
     def resume(self, trial: Trial, state: SweepState) -> None:
@@ -120,8 +120,8 @@ class SearchPhase:
 
     def compute_curve(self, trial: Trial) -> dict[int, Point]:
         """Return a trial's objectives by validation index, as points in which less is better."""
-        curve = self._objectives.curve(trial.job.run, trial.validations)
-        return {index: self._objectives.point(values) for index, values in curve.items()}
+        curve = self._objectives.compute_curve(trial.job.run, trial.validations)
+        return {index: self._objectives.make_point(values) for index, values in curve.items()}
 
     def get_candidate(self, number: int) -> Candidate:
         """Return the candidate that a search job trains."""
@@ -161,7 +161,9 @@ class SearchPhase:
             kind=self.kind,
             arm=f"trial {count_study_trials(state)}",
             params=candidate.values,
-            run=dataclasses.replace(candidate.run, seed=replicate_seed(self._config.seed, round_index)),
+            run=dataclasses.replace(
+                candidate.run, seed=derive_replicate_seed(self._config.seed, round_index)
+            ),
             num_params=candidate.num_params,
             flops_per_step=candidate.flops_per_step,
             max_train_flops=self._stopping.share_flops(state),
@@ -173,7 +175,7 @@ class SearchPhase:
         self, trial: Trial, event: Ended
     ) -> tuple[Status, tuple[float, ...] | None, str | None]:
         """Return status, values and error of a trial as the study takes them."""
-        values = self._objectives.values(trial.job.run, trial.validations)
+        values = self._objectives.compute_values(trial.job.run, trial.validations)
         if event.status == "completed" and values is None:
             names = " and ".join(self._objectives.names)
             return "failed", None, f"no finite {names} was reported"

@@ -16,13 +16,13 @@ from benchmarks.simulator import FakeClock, Simulator
 from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.config import ConfirmConfig, StopConfig, SweepConfig
-from sweeps.report.sections import search as section
+from sweeps.report.sections.search import build_outcomes
 from sweeps.results.tables import read_trials
 from sweeps.scheduler.phases.base import DONE
 from sweeps.scheduler.phases.resume_pruned import rank_by_promise
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.trial_runner import TrialRunner
-from sweeps.search.constrained_sampler import exhausted_keys
+from sweeps.search.constrained_sampler import find_exhausted_keys
 from sweeps.search.pareto_front import dominates
 from sweeps.search.study import RESUMED
 from tests.sweeps.scheduler.test_resume import Killed, extended, found, killed_after, session, spent
@@ -131,7 +131,7 @@ def test_the_study_keeps_the_pruned_trial_and_adds_one_that_stands_for_it(tmp_pa
         seen = study.optuna_study.get_trials()
         assert len(seen) == 12
         keys = {trial.user_attrs["key"] for trial in trials[12:]}
-        assert keys <= exhausted_keys(seen) and not keys & exhausted_keys(seen, 2)
+        assert keys <= find_exhausted_keys(seen) and not keys & find_exhausted_keys(seen, 2)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -237,8 +237,8 @@ def test_killed_at_any_write_revived_trials_lose_nothing(
 def test_the_report_names_them_and_counts_their_compute_once(calm: Path) -> None:
     folder = SweepFolder.read(calm)
     rows = [row for row in folder.select("search") if row["resumed_from"]]
-    told = str(section.build_outcomes(folder))
-    assert all(f"{row['arm']} (from report {row['resumed_from']}, completed)" in told for row in rows)
+    told = str(build_outcomes(folder))
+    assert all(f"{row['arm']} (from validation {row['resumed_from']}, completed)" in told for row in rows)
     [search] = [line for line in spent(calm) if line[0] == "search"]
     assert search[1] == "10"
 

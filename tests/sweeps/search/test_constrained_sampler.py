@@ -56,7 +56,7 @@ def shown(study: SweepStudy, sampler: str, rejected: list[InfeasibleProposal]) -
 
 def too_large(number: int = 0) -> InfeasibleProposal:
     params = {"H_layers": 4, "L_layers": 4, "expansion": 8.0, "lr": 1e-3 + number * 1e-6}
-    return InfeasibleProposal(params, candidates_of(sweep_config(space=UNLISTED_SPACE)).excess(params))
+    return InfeasibleProposal(params, candidates_of(sweep_config(space=UNLISTED_SPACE)).violation(params))
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -13,7 +13,7 @@ import optuna
 import pytest
 
 from hrm.config.errors import ConfigError, UnknownNameError
-from sweeps.search.constrained_sampler import KEY, ConstrainedSampler, exhausted_keys
+from sweeps.search.constrained_sampler import KEY, ConstrainedSampler, find_exhausted_keys
 from sweeps.search.samplers import SAMPLERS, build_sampler
 from tests.sweeps.search_cases import CONTINUOUS_SPACE, SPACE, TINY_SPACE, candidates_of, sweep_config
 
@@ -26,7 +26,7 @@ def search(name: str, space: dict[str, Any], num_trials: int, pickled: bool = Fa
     candidates = candidates_of(config)
     study = optuna.create_study(direction="maximize")
     for number in range(num_trials):
-        sampler = build_sampler(config, candidates, number, exhausted_keys(study.trials))
+        sampler = build_sampler(config, candidates, number, find_exhausted_keys(study.trials))
         study.sampler = pickle.loads(pickle.dumps(sampler)) if pickled else sampler
         trial = study.ask(dict(candidates.distributions))
         candidate = candidates.candidate(trial.params)
@@ -64,7 +64,7 @@ def test_another_seed_gives_another_search(name: str) -> None:
         study = optuna.create_study()
         for number in range(4):
             config = sweep_config(sampler={"name": name}, seed=seed)
-            study.sampler = build_sampler(config, candidates, number, exhausted_keys(study.trials))
+            study.sampler = build_sampler(config, candidates, number, find_exhausted_keys(study.trials))
             trial = study.ask(dict(candidates.distributions))
             trial.set_user_attr(KEY, str(number))
         return [trial.params for trial in study.trials]
@@ -98,7 +98,7 @@ def test_tpe_draws_uniformly_until_its_startup_is_over() -> None:
         # There is no stored trial to share lies with.
         options = {"constant_liar": False} if name == "tpe" else {}
         config = sweep_config(sampler={"name": name, **options}, num_trials=12)
-        sampler = build_sampler(config, candidates, trial.number, exhausted_keys(study.trials))
+        sampler = build_sampler(config, candidates, trial.number, find_exhausted_keys(study.trials))
         study._thread_local.cached_all_trials = None  # as `ask` does
         return sampler.sample_relative(study, trial, dict(candidates.distributions))
 
@@ -220,7 +220,7 @@ def test_a_rejected_proposal_is_snapped_to_its_nearest_neighbour() -> None:
     assert taken is not None
     study.get_trials(deepcopy=False)[0].user_attrs[KEY] = taken.key
     study.sampler = ConstrainedSampler(
-        candidates, Stubborn(over_budget), draws=3, seed=0, exhausted=exhausted_keys(study.trials)
+        candidates, Stubborn(over_budget), draws=3, seed=0, exhausted=find_exhausted_keys(study.trials)
     )
     again = study.ask(dict(candidates.distributions)).params
     assert again in ({**over_budget, "H_layers": 3}, {**over_budget, "L_layers": 2}) and again != near

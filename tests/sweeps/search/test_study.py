@@ -15,10 +15,10 @@ from optuna.trial import TrialState
 from hrm.config.errors import UnknownNameError
 from sweeps.config import StopConfig
 from sweeps.search import study as study_module
-from sweeps.search.constrained_sampler import KEY, exhausted_keys
+from sweeps.search.constrained_sampler import KEY, find_exhausted_keys
 from sweeps.search.pruners import PRUNERS, build_pruner
 from sweeps.search.samplers import SAMPLERS, build_sampler
-from sweeps.search.study import SweepStudy, study_name
+from sweeps.search.study import SweepStudy, get_study_name
 from tests.sweeps.search_cases import PRUNER_SECTIONS, TINY_SPACE, candidates_of, sweep_config
 
 NUM_REPORTS = 5
@@ -63,13 +63,13 @@ def plain_optuna(num_trials: int, sampler: str, pruner: str) -> list[tuple[dict[
     config = sweep_config(sampler={"name": sampler}, pruner=PRUNER_SECTIONS[pruner])
     candidates = candidates_of(config)
     study = optuna.create_study(
-        study_name=study_name(config),
+        study_name=get_study_name(config),
         direction="maximize",
         pruner=build_pruner(config.pruner, NUM_REPORTS),
     )
     ended = []
     for number in range(num_trials):
-        study.sampler = build_sampler(config, candidates, number, exhausted_keys(study.trials))
+        study.sampler = build_sampler(config, candidates, number, find_exhausted_keys(study.trials))
         trial = study.ask(dict(candidates.distributions))
         candidate = candidates.candidate(trial.params)
         assert candidate is not None
@@ -182,7 +182,7 @@ def test_an_ended_small_space_is_exhausted() -> None:
 
 def test_hyperband_draws_the_same_brackets_for_the_same_command() -> None:
     """The bracket is a hash of study name and trial number, so the name must not hold a time or a folder."""
-    assert study_name(sweep_config(seed=3)) == "small-seed3"
+    assert get_study_name(sweep_config(seed=3)) == "small-seed3"
 
 
 @pytest.mark.parametrize(
