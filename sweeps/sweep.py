@@ -158,7 +158,7 @@ def _open_storage(config: SweepConfig) -> Storage | None:
 
 def _check_machine(config: SweepConfig, candidates: Candidates) -> Machine:
     """Return this machine, after checking that it can do what is asked, unless a cluster is to do it."""
-    machine = Machine.local()
+    machine = Machine.detect()
     if config.ray.address is not None:
         return machine
     from hrm.system.device import resolve_device

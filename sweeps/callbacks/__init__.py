@@ -1,1 +1,1 @@
-"""What watches a sweep while it runs: the live bar and W&B."""
+"""Callbacks that show a running sweep: progress on the terminal, and W&B."""

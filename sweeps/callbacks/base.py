@@ -1,4 +1,4 @@
-"""What is told of a sweep's trials while it runs: tables, checkpoints, progress bar, W&B."""
+"""The interface of callbacks: tables, checkpoints, progress and W&B learn of a running sweep by it."""
 
 from __future__ import annotations
 

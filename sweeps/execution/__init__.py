@@ -1,1 +1,1 @@
-"""How jobs run: Ray, its workers, the machine's shares."""
+"""Running jobs on Ray: workers, resources, checkpoints, failures. Decides nothing."""

@@ -251,7 +251,7 @@ class _JobSearcher(Searcher):
             return
         number = self._numbers.pop(trial_id)
         self._run.failures.forget(number)
-        # The scheduler has told of every ordinary end, and the runner ignores this one then. Tune may also give a
+        # Ordinary ends are known from the scheduler, and the runner ignores them here. But Tune may also give a
         # trial up without telling the scheduler.
         with self._run.record_errors() as runner:
             runner.lose(number, "lost: Ray gave the trial up")

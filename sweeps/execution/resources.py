@@ -38,7 +38,7 @@ class Machine:
     """Of the smallest GPU."""
 
     @classmethod
-    def local(cls) -> Machine:
+    def detect(cls) -> Machine:
         """Return this machine, as far as this process may use it."""
         gpu_memory = _measure_gpu_memory()
         return cls(

@@ -70,4 +70,4 @@ def inspect_node(storage: Storage, marker: str) -> Machine:
     from sweeps.execution.resources import Machine
 
     storage.check(marker)
-    return Machine.local()
+    return Machine.detect()

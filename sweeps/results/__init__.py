@@ -1,1 +1,1 @@
-"""What a sweep leaves on disk: the tables (the one truth), their schema, provenance and context."""
+"""What a sweep leaves in its folder: tables and their schema, metadata, provenance."""

@@ -34,7 +34,7 @@ class Provenance:
         commit, dirty = read_git_state(Path(__file__))
         return cls(commit=commit, dirty=dirty, versions=_find_versions(), hardware=_describe_hardware())
 
-    def columns(self) -> dict[str, Any]:
+    def to_columns(self) -> dict[str, Any]:
         """Return the values as columns of the trials table."""
         return {
             "commit": self.commit,

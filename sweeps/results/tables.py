@@ -149,7 +149,7 @@ class TableWriter(Callback):
             "config": json.dumps(job.run.to_dict()),
             "space_hash": metadata.space_hash,
             "data_fingerprint": metadata.data_fingerprint,
-            **metadata.provenance.columns(),
+            **metadata.provenance.to_columns(),
         }
         if last:
             read_test = any(name.startswith("test/") for name in last.metrics)

@@ -87,7 +87,7 @@ def test_a_sweep_with_failing_trials_from_start_to_report(here: Path) -> None:
     }
     assert json.loads((found / "sweep.json").read_text())["command"] == [
         "space=mine.yaml",
-        f"max_concurrent={Machine.local().num_cpus}",
+        f"max_concurrent={Machine.detect().num_cpus}",
     ]
     winner = load_run_config(found / "best.yaml")
     load_official(

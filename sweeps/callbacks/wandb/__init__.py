@@ -1,1 +1,1 @@
-"""Weights & Biases: runs while a sweep goes, a summary run at its end, a Report of it, and publishing."""
+"""Weights & Biases: a run per job, a summary run, a Report, and publishing."""

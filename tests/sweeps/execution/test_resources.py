@@ -181,6 +181,6 @@ def test_memory_of_a_trial_is_where_it_computes() -> None:
 
 
 def test_this_machine() -> None:
-    machine = Machine.local()
+    machine = Machine.detect()
     assert machine.num_cpus >= 1
     assert machine.memory_bytes is None or machine.memory_bytes > 2**28

@@ -36,4 +36,4 @@ def test_this_machine() -> None:
     found = Provenance.collect()
     assert found.versions["python"] and found.versions["torch"] and found.versions["numpy"]
     assert found.hardware["cores"] >= 1 and found.hardware["memory_bytes"] > 2**28 and found.hardware["cpu"]
-    assert set(found.columns()) == {"commit", "dirty", "versions", "hardware"}
+    assert set(found.to_columns()) == {"commit", "dirty", "versions", "hardware"}
