@@ -9,7 +9,7 @@ from typing import Any
 
 from hrm.config.validation import construct_unvalidated
 from hrm.models.registry import get_family
-from sweeps.analysis.sweep_folder import SweepFolder
+from sweeps.analysis.sweep_folder import SweepFolder, list_layer_fields
 from sweeps.report.charts.chart import Axis, Chart, ColourScale, HorizontalLine, Layer, Lines, Panel, Points
 from sweeps.report.charts.dimensions import Dimension
 from sweeps.report.charts.layers import (
@@ -171,18 +171,14 @@ def _read_field(name: str) -> Quantity:
 def _find_shape(folder: SweepFolder, config: Config) -> tuple[float, float]:
     """Return width and depth of a configuration."""
     model = config["model"]
-    return float(model[folder.width_field]), float(sum(model[name] for name in _list_layer_fields(model)))
-
-
-def _list_layer_fields(model: Config) -> list[str]:
-    return [name for name in model if name.endswith("layers")]
+    return float(model[folder.width_field]), float(sum(model[name] for name in list_layer_fields(model)))
 
 
 def _build_budget_edge(folder: SweepFolder, rows: Sequence[Row]) -> list[Layer]:
     """Build the budget's edge over the depths that were tried, counted, with the best trial's other values."""
     budget = folder.metadata.max_params
     config = folder.read_config(folder.best_trials[0])
-    model, fields, family = config["model"], _list_layer_fields(config["model"]), get_family(config["family"])
+    model, fields, family = config["model"], list_layer_fields(config["model"]), get_family(config["family"])
     if budget is None or not fields:
         return []
     widths, depths = zip(*(_find_shape(folder, folder.read_config(row)) for row in rows))

@@ -14,7 +14,7 @@ import pytest
 
 from hrm.config.command_line import run_cli
 from sweeps.analysis.comparison import compare
-from sweeps.analysis.scaling import ScalingFit, build_point, fit_scaling_laws
+from sweeps.analysis.scaling import build_point, fit_scaling_laws
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.config import BaselineConfig, ConfirmConfig
 from sweeps.report.__main__ import main
@@ -66,9 +66,8 @@ def law(params: int) -> float:
     return 0.4 * (params / BUDGETS[0]) ** -0.3
 
 
-def fits(folders: list[SweepFolder]) -> dict[tuple[str, str], ScalingFit]:
-    points = [point for folder in folders if (point := build_point(folder)) is not None]
-    return {(fit.quantity, fit.axis): fit for fit in fit_scaling_laws(points)}
+def fits(folders: list[SweepFolder]) -> dict[tuple[str, str], Any]:
+    return fit_scaling_laws([point for folder in folders if (point := build_point(folder)) is not None])
 
 
 def text(folders: list[SweepFolder]) -> str:
@@ -78,10 +77,10 @@ def text(folders: list[SweepFolder]) -> str:
 def test_a_planted_law_is_found_tested_and_extrapolated() -> None:
     folders = [sweep(params, law(params), depth=2 + i) for i, params in enumerate(BUDGETS)]
     found = fits(folders)[("error", "parameters")]
-    assert found.law is not None and found.law.exponent_interval.contains(-0.3) and found.trend == "falls"
+    assert found.law.exponent_interval.contains(-0.3) and found.law.trend == "falls"
     assert found.held_out is not None and found.largest == found.y[-1] and found.may_extrapolate
-    assert found.predict(27_000_000).contains(law(27_000_000))
-    assert fits(folders)[("depth", "parameters")].trend == "grows"
+    assert found.law.predict(27_000_000).contains(law(27_000_000))
+    assert fits(folders)[("depth", "parameters")].law.trend == "grows"
     said = text(folders)
     assert "- error against parameters: **falls**, exponent -0." in said
     assert "predicted the largest sweep within its interval" in said
@@ -104,7 +103,7 @@ def test_noise_has_no_trend() -> None:
     for seed in range(20):
         errors = np.random.default_rng(seed).normal(0.4, 0.04, len(BUDGETS))
         folders = [sweep(p, float(e), seed=seed) for p, e in zip(BUDGETS, errors)]
-        told += fits(folders)[("error", "parameters")].trend != "no trend can be told"
+        told += fits(folders)[("error", "parameters")].law.trend != "no trend can be told"
     assert told <= 3
     assert "no trend can be told, the exponent may be 0" in text(
         [sweep(params, error) for params, error in zip(BUDGETS, (0.4, 0.43, 0.38, 0.41))]
@@ -136,7 +135,7 @@ def test_seeds_of_one_budget_are_put_side_by_side_and_no_law_is_spoken_of() -> N
 
 def test_extrapolation_ends_where_a_quantity_does() -> None:
     found = fits([sweep(params, law(params), depth=5 - i) for i, params in enumerate(BUDGETS)])
-    depth, error = (found[(name, "parameters")].predict(10**12) for name in ("depth", "error"))
+    depth, error = (found[(name, "parameters")].law.predict(10**12) for name in ("depth", "error"))
     assert (depth.low, depth.middle) == (1.0, 1.0), "there is no half of a layer"
     assert 0 < error.low < error.middle < error.high <= 1
 
