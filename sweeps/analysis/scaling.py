@@ -72,11 +72,11 @@ class PowerLaw:
 
     @property
     def trend(self) -> str:
-        """`grows` or `falls` if the exponent's interval leaves out 0, else `no trend can be told`."""
+        """`grows` or `falls` if the exponent's interval leaves out 0, else `no clear trend`."""
         found = self.exponent_interval
         if found.low > NEGLIGIBLE:
             return "grows"
-        return "falls" if found.high < -NEGLIGIBLE else "no trend can be told"
+        return "falls" if found.high < -NEGLIGIBLE else "no clear trend"
 
 
 def fit_power_law(

@@ -26,7 +26,7 @@ Curve = tuple[list[float], list[float]]
 
 MARKS: dict[str, Mark] = {"completed": "circle", "pruned": "cross", "failed": "down"}
 LEGENDS = {"pruned": "search, pruned (×)", "failed": "search, failed (▼)", "completed": "search, completed"}
-"""Of learning curves, in the order in which they are drawn."""
+"""Legends of learning curves, in the order in which they are drawn."""
 GROUPS = {
     "search, completed": ("search", "completed"),
     "search, pruned": ("search", "pruned"),

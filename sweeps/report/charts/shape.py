@@ -25,7 +25,7 @@ from sweeps.results.schema import PARAMETER_PREFIX, Row
 MAX_PANELS = 4
 LEARNING_RATE = "lr"
 WIDTH_STEP = 4
-"""Of the widths at which the budget's edge is sought."""
+"""Distance of the widths that are tried to find the budget's edge."""
 
 Config = dict[str, Any]
 

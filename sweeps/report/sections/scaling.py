@@ -1,4 +1,4 @@
-"""What several sweeps show together: each next to the others, and power laws through their best configurations."""
+"""The report of several sweeps: side by side, and power laws through their best configurations."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def _describe_fit(fit: ScalingFit | str) -> str:
     trend = (
         f"**{fit.law.trend}**"
         if fit.law.trend in ("grows", "falls")
-        else "no trend can be told, the exponent may be 0"
+        else "no clear trend, the exponent may be 0"
     )
     text = f"{trend}, exponent {format_prediction(fit.law.exponent_interval)}, {len(fit.x)} sweeps."
     if fit.held_out is None:

@@ -1,4 +1,4 @@
-"""What the search tried, how its runs ended, and what they cost."""
+"""The search: its shapes and best trials, the outcomes of its runs, the compute that they spent."""
 
 from __future__ import annotations
 
