@@ -52,7 +52,7 @@ class PowerLaw:
     spreads: np.ndarray
     """Standard deviation of ln y of a further point around the law."""
     seed: int
-    """Of the draws that `predict` makes."""
+    """Seed of the draws that `predict` makes."""
     bounds: tuple[float, float]
     """Least and largest possible y: there is no half of a layer."""
 
@@ -164,7 +164,7 @@ class ScalingPoint:
     finalists: list[ConfirmedConfiguration]
     best: ConfirmedConfiguration
     maximizes: bool
-    """Whether a higher objective is better."""
+    """True if a higher objective is better."""
     least_error: float
     """The smallest error above 0 that the test split can show."""
     most_error: float
