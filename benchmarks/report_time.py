@@ -36,13 +36,14 @@ from sweeps.space.space import load_space
 
 ROOT = Path(__file__).parents[1]
 SLOTS = 4
-SOLVED = {"inputs": [1, 2] * 18, "labels": [2] * 36,
-          "segments": [{"tokens": [2] * 36, "confidence": [0.5] * 36, "halting": 0.5}] * 4}  # fmt: skip
+SEGMENT = {"tokens": [2] * 36, "confidence": [0.5] * 36, "halting": 0.5}
+SOLVED = {"inputs": [1, 2] * 18, "labels": [2] * 36, "segments": [SEGMENT] * 4}
 ANSWERS: dict[str, Any] = {"blank_token": 1, "examples": [SOLVED] * 2}
-"""What a confirmed model says of two puzzles."""
+"""A confirmed model's answers to two puzzles."""
 
 
 def main(arguments: Sequence[str]) -> None:
+    """Print how long the report of a sweep takes, and how large its page is."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -52,15 +53,16 @@ def main(arguments: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         make_sweep(out, options.trials)
-        seconds = [measure(out) for _ in range(options.repeat)]
+        seconds = [measure_seconds(out) for _ in range(options.repeat)]
         size = (out / "report.html").stat().st_size / 1e6
     print(machine.describe())
-    print(f"{options.trials} search trials: median {statistics.median(seconds):.1f} s, {min(seconds):.1f} to "
-          f"{max(seconds):.1f} s, n = {len(seconds)}; the page has {size:.1f} MB")  # fmt: skip
+    low, high = min(seconds), max(seconds)
+    spread = f"median {statistics.median(seconds):.1f} s, {low:.1f} to {high:.1f} s, n = {len(seconds)}"
+    print(f"{options.trials} search trials: {spread}; the page has {size:.1f} MB")
 
 
 def make_sweep(out: Path, num_trials: int) -> None:
-    """Leaves in `out` what a sweep with that many search trials does: tables, curves and answers."""
+    """Write to `out` what a sweep with that many search trials leaves: tables, curves and answers."""
     puzzles = Sudoku6Config(train_puzzles=64, valid_puzzles=32, test_puzzles=32)
     config = SweepConfig(
         space=load_space("depth_vs_width"),
@@ -80,14 +82,14 @@ def make_sweep(out: Path, num_trials: int) -> None:
 
 
 def train(job: Job, index: int) -> Validation:
-    """The job's report at an index, from 1."""
-    report = SyntheticCurves(0)(job, index)
+    """Return the job's validation at an index, from 1."""
+    validation = SyntheticCurves(0)(job, index)
     last = index == job.run.train.num_reports
-    return dataclasses.replace(report, answers=ANSWERS) if job.keep_model and last else report
+    return dataclasses.replace(validation, answers=ANSWERS) if job.keep_model and last else validation
 
 
-def measure(out: Path) -> float:
-    """Seconds of one cold start."""
+def measure_seconds(out: Path) -> float:
+    """Measure the seconds of one cold start."""
     started = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "sweeps.report", str(out)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL

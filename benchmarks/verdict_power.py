@@ -3,7 +3,7 @@
     python benchmarks/verdict_power.py [--sweep OUTPUT_FOLDER] [--sweeps 2000] [--seeds 3 5 8]
 
 Draws the scores of two finalists and a baseline over and over and gives them to the verdict's own test. A
-false alarm is any finalist told apart when none differs; `found` is how often a finalist that differs by
+false alarm is any finalist told apart when none differs; `detected` is how often a finalist that differs by
 `planted` is. Rates come with their 95% interval (Wilson); `shared` is the variance that arms share under one
 seed. With `--sweep` the spread is that of the sweep's confirmed arms.
 """
@@ -41,27 +41,30 @@ Decide = Callable[[np.ndarray], list[bool]]
 """From the scores of one confirmation, [arms, seeds] with the baseline last, to which finalists differ."""
 
 
-def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def draw_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw normal noise."""
     return rng.standard_normal(shape)
 
 
-def skewed(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Most seeds a little above the mean, a few far below, as near a ceiling."""
+def draw_skewed(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw most seeds a little above the mean, a few far below, as near a ceiling."""
     return 1 - rng.exponential(1.0, shape)
 
 
-def two_peaks(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Half of the seeds take off and half do not."""
+def draw_two_peaks(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw seeds of which half take off and half do not."""
     return 0.954 * rng.choice([-1.0, 1.0], shape) + 0.3 * rng.standard_normal(shape)
 
 
-NOISES: dict[str, Draw] = {"normal": normal, "skewed": skewed, "two peaks": two_peaks}
+NOISES: dict[str, Draw] = {"normal": draw_normal, "skewed": draw_skewed, "two peaks": draw_two_peaks}
 
 
 @dataclass(frozen=True)
 class Rate:
+    """How often something happened, with its 95% interval (Wilson)."""
+
     hits: int
-    of: int
+    total: int
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -69,16 +72,16 @@ class Rate:
 
     @property
     def share(self) -> float:
-        return self.hits / self.of
+        return self.hits / self.total
 
     @property
     def interval(self) -> tuple[float, float]:
-        found = stats.binomtest(self.hits, self.of).proportion_ci(0.95, method="wilson")
+        found = stats.binomtest(self.hits, self.total).proportion_ci(0.95, method="wilson")
         return float(found.low), float(found.high)
 
 
-def told_apart(scores: np.ndarray) -> list[bool]:
-    """The verdict's own decision for each finalist.
+def decide_by_welch(scores: np.ndarray) -> list[bool]:
+    """Return the verdict's own decision for each finalist.
 
     Args:
         scores: [arms, seeds]; the last arm is the baseline.
@@ -88,8 +91,8 @@ def told_apart(scores: np.ndarray) -> list[bool]:
     return [p < ALPHA for p in adjust_p_values([difference.p_value for difference in found if difference])]
 
 
-def told_apart_in_pairs(scores: np.ndarray) -> list[bool]:
-    """What a t-test paired by seed would have decided."""
+def decide_by_pairs(scores: np.ndarray) -> list[bool]:
+    """Return what a t-test paired by seed would have decided."""
     return [
         p < ALPHA for p in adjust_p_values(stats.ttest_rel(scores[:-1], scores[-1:], axis=1).pvalue.tolist())
     ]
@@ -98,7 +101,7 @@ def told_apart_in_pairs(scores: np.ndarray) -> list[bool]:
 def draw_scores(
     noise: Draw, seeds: int, planted: float, shared: float, spread: float, sweeps: int
 ) -> np.ndarray:
-    """Scores [sweeps, arms, seeds] of simulated confirmations, the baseline last.
+    """Draw scores [sweeps, arms, seeds] of simulated confirmations, the baseline last.
 
     Args:
         noise: of one run.
@@ -116,24 +119,24 @@ def draw_scores(
     return scores
 
 
-def any_apart(scores: np.ndarray, decide: Decide = told_apart) -> Rate:
-    """How often at least one finalist is told from the baseline."""
+def measure_false_alarms(scores: np.ndarray, decide: Decide = decide_by_welch) -> Rate:
+    """Measure how often at least one finalist is called different from the baseline."""
     return Rate(sum(any(decide(one)) for one in scores), len(scores))
 
 
-def first_apart(scores: np.ndarray, decide: Decide = told_apart) -> Rate:
-    """How often the first finalist is told from the baseline."""
+def measure_detections(scores: np.ndarray, decide: Decide = decide_by_welch) -> Rate:
+    """Measure how often the first finalist is called different from the baseline."""
     return Rate(sum(decide(one)[0] for one in scores), len(scores))
 
 
-def detectable_difference(seeds: int, spread: float) -> float:
-    """The difference that the report would name for arms of this spread."""
+def compute_planted_difference(seeds: int, spread: float) -> float:
+    """Return the difference that the report calls detectable for arms of this spread."""
     arm = Estimate(n=seeds, mean=LEVEL, sd=spread, half_width=None)
     return compute_detectable_difference(arm, arm, NUM_FINALISTS)
 
 
-def measured_spread(out: Path) -> float:
-    """Pooled standard deviation of single runs in a sweep's confirmed arms, in the verdict's first metric."""
+def measure_spread(out: Path) -> float:
+    """Return the pooled standard deviation of single runs in a sweep's confirmed arms, in its first test metric."""
     metadata = read_metadata(out)
     arms = [arm.get_scores(metadata.goal.test_metric) for arm in read_arms(read_trials(out), metadata.budget)]
     spread = [(np.var(scores, ddof=1), len(scores) - 1) for scores in arms if len(scores) > 1]
@@ -141,6 +144,7 @@ def measured_spread(out: Path) -> float:
 
 
 def main() -> None:
+    """Print the rates of every noise, shared variance and number of seeds."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -148,21 +152,25 @@ def main() -> None:
     parser.add_argument("--sweeps", type=int, default=2000, help="simulated sweeps a row")
     parser.add_argument("--seeds", type=int, nargs="+", default=[3, 5, 8], help="seeds of an arm")
     given = parser.parse_args()
-    spread = SPREAD if given.sweep is None else measured_spread(given.sweep)
-    print(f"{TEST_NAME}\n{NUM_FINALISTS} finalists, one baseline, spread of single runs {spread:.4f}, "
-          f"{given.sweeps} simulated sweeps a row\n")  # fmt: skip
+    spread = SPREAD if given.sweep is None else measure_spread(given.sweep)
+    print(TEST_NAME)
+    print(f"{NUM_FINALISTS} finalists, one baseline, spread of single runs {spread:.4f}")
+    print(f"{given.sweeps} simulated sweeps per row\n")
     print(f"{'':62}{'a paired test instead':>31}")
     print(
-        f"{'noise':9} {'shared':>6} {'n':>2} {'planted':>8}  {'false alarms':23} {'found':24} alarms   found"
+        f"{'noise':9} {'shared':>6} {'n':>2} {'planted':>8}  {'false alarms':23} {'detected':24} alarms detected"
     )
     for name, noise in NOISES.items():
         for shared in (0.0, 0.5):
             for seeds in given.seeds:
-                planted = detectable_difference(seeds, spread)
+                planted = compute_planted_difference(seeds, spread)
                 same = draw_scores(noise, seeds, 0.0, shared, spread, given.sweeps)
                 moved = draw_scores(noise, seeds, planted, shared, spread, given.sweeps)
-                rates = f"{any_apart(same)!s:23} {first_apart(moved)!s:24}"
-                pairs = any_apart(same, told_apart_in_pairs), first_apart(moved, told_apart_in_pairs)
+                rates = f"{measure_false_alarms(same)!s:23} {measure_detections(moved)!s:24}"
+                pairs = (
+                    measure_false_alarms(same, decide_by_pairs),
+                    measure_detections(moved, decide_by_pairs),
+                )
                 paired = "  ".join(f"{rate.share:6.1%}" for rate in pairs)
                 print(f"{name:9} {shared:6.0%} {seeds:2} {planted:8.4f}  {rates} {paired}", flush=True)
 

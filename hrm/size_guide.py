@@ -24,6 +24,7 @@ from hrm.models.count_table import estimate_by_size_guide
 from hrm.models.counting import Counts
 from hrm.models.puzzle import counting
 from hrm.models.puzzle.config import PuzzleHRMConfig
+from hrm.system.tables import format_markdown_table
 from hrm.system.units import format_bytes, format_percent, format_scaled
 
 TEXT = Path(__file__).with_suffix(".yaml")
@@ -331,9 +332,8 @@ def judge(conditions: Iterable[str], figures: Figures) -> str:
 def write_table(columns: Iterable[tuple[str, str]], rows: Iterable[Figures], left: int = 1) -> str:
     """Return a Markdown table from columns of heading and cell, the first `left` of them flush left."""
     headings, cells = zip(*columns)
-    lines = [headings, ["---"] * left + ["---:"] * (len(cells) - left)]
-    lines += [[FORMATTER.fill(cell, row) for cell in cells] for row in rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    filled = [[FORMATTER.fill(cell, row) for cell in cells] for row in rows]
+    return format_markdown_table([headings, *filled], left)
 
 
 def write_section(section: Figures, presets: dict[str, Variant]) -> tuple[str, list[Figures]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hrm.config.presets import list_presets
 from hrm.models.registry import get_family
+from hrm.system.tables import format_columns
 from hrm.system.units import format_flops, format_scaled
 from sweeps.analysis.statistics import TEST_NAME
 from sweeps.checks import check_sweep
@@ -21,8 +22,6 @@ from sweeps.space.space import FILL
 
 WIDTH = 100
 """Columns of the text, where the space does not have more parameters than fit beside each other."""
-LEAST_WIDTH = 24
-"""Columns of the last cell of a row."""
 LABEL = 26
 """Columns of a line's label."""
 MOST_SHAPES_LISTED = 64
@@ -137,9 +136,12 @@ def _shapes(candidates: Candidates) -> list[str]:
     listed = list(candidates.each_shape())
     names = [name for name in (*space.parameters, *filter(None, [space.filled]), *space.derived)
              if len(listed) > 1 and len({repr(one.values[name]) for one in listed}) > 1]  # fmt: skip
-    rows = [[*names, "parameters", "full", "inner/width", "FLOPs/step", "steps", "iso"]]
+    rows = [[*names, "parameters", "used", "inner/width", "FLOPs/step", "steps", "iso"]]
     rows += [[_value(one.values[name]) for name in names] + _shape_facts(candidates, one) for one in listed]
-    return ["Feasible shapes (iso: more than 95% of the budget)", *_table(rows)]
+    return [
+        "Feasible shapes (used: share of the budget; iso: more than 95% of it)",
+        format_columns(rows, wrap=WIDTH),
+    ]
 
 
 def _shape_facts(candidates: Candidates, one: Candidate) -> list[str]:
@@ -162,7 +164,7 @@ def _presets(candidates: Candidates, verdicts: Mapping[str, str | None]) -> list
         flops = format_scaled(place.flops_per_step) if place.flops_per_step is not None else ""
         verdict = verdicts.get(name) or place.violation or "fits, but baseline.presets leaves it out"
         rows.append([name, *counts, flops, verdict])
-    return _table(rows)
+    return [format_columns(rows, wrap=WIDTH)]
 
 
 def _runs(candidates: Candidates, config: SweepConfig, presets: list[str]) -> list[str]:
@@ -207,21 +209,6 @@ def _limits(config: SweepConfig) -> list[str]:
 
 def _line(label: str, text: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent=f"{label:<{LABEL}}", subsequent_indent=" " * LABEL)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Aligned columns, the first and the last to the left; a last cell that is too long goes on below."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    lines = []
-    for row in rows:
-        cells = [
-            f"{row[0]:<{widths[0]}}",
-            *(f"{cell:>{width}}" for cell, width in zip(row[1:-1], widths[1:])),
-        ]
-        start = "  ".join(cells) + "  "
-        width = max(WIDTH, len(start) + LEAST_WIDTH)
-        lines += textwrap.wrap(row[-1], width, initial_indent=start, subsequent_indent=" " * len(start))
-    return lines
 
 
 def _grid(parameter: Parameter) -> str:

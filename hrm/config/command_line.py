@@ -129,16 +129,6 @@ def format_listing(entries: Mapping[str, str]) -> str:
     return "\n".join(f"  {name:<{width}}  {summary}" for name, summary in entries.items())
 
 
-def align_columns(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> str:
-    """Return a table for a terminal: the first column flush left, the others flush right."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:]))])
-        for row in rows
-    ]
-    return "\n".join(indent + line.rstrip() for line in lines)
-
-
 def summarize_tasks() -> dict[str, str]:
     """Return a line for each task, and for each kind of path."""
     return {name: kind.summary for name, kind in (TASKS | PATH_KINDS).items()}

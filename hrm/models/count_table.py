@@ -7,7 +7,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
-from hrm.config.command_line import align_columns, format_value
+from hrm.config.command_line import format_value
 from hrm.config.presets import DocumentedSettings, Preset, list_presets, load_preset
 from hrm.config.run_config import RunConfig
 from hrm.config.schema import build_config
@@ -15,6 +15,7 @@ from hrm.config.train_config import TrainConfig
 from hrm.models.counting import Counts
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.registry import Family, get_family
+from hrm.system.tables import format_columns
 from hrm.system.units import format_bytes, format_percent, format_scaled
 
 C4_TOKENS = 156e9
@@ -51,7 +52,7 @@ def format_counts(label: str, config: RunConfig) -> str:
             (name, f"{size:,}", format_bytes(size)) for name, size in memory.items()
         ],
     }
-    blocks = [f"{title}\n{align_columns(rows)}" for title, rows in sections.items()]
+    blocks = [f"{title}\n{format_columns(rows, indent='  ')}" for title, rows in sections.items()]
     return "\n\n".join([f"{label}\n{_format_model(config.model)}", *blocks])
 
 
@@ -144,7 +145,7 @@ def format_presets(family_name: str) -> str:
 
 
 def _format_table(rows: list[TableRow]) -> str:
-    return align_columns([tuple(rows[0]), *(tuple(row.values()) for row in rows)], indent="")
+    return format_columns([tuple(rows[0]), *(tuple(row.values()) for row in rows)])
 
 
 def _make_preset_row(

@@ -34,8 +34,14 @@ def format_columns(rows: Rows, indent: str = "", wrap: int | None = None) -> str
     return "\n".join(lines)
 
 
-def format_markdown_table(rows: Rows) -> str:
-    """Return a Markdown table; bars inside cells are escaped."""
+def format_markdown_table(rows: Rows, left: int | None = None) -> str:
+    """Return a Markdown table; bars inside cells are escaped.
+
+    Args:
+        rows: of one length.
+        left: columns that are flush left, the others being flush right; all if not given.
+    """
     header, *body = rows
-    lines = [header, ["---"] * len(header), *body]
+    num_left = len(header) if left is None else left
+    lines = [header, ["---"] * num_left + ["---:"] * (len(header) - num_left), *body]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

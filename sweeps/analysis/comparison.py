@@ -46,7 +46,7 @@ class Arm:
     fullness: float | None
     """Share of the budget that is used; None without a budget."""
     iso_parameter: bool
-    """Whether it is close enough to the budget to be compared as equal in parameters."""
+    """True if it is close enough to the budget to be compared as equal in parameters."""
     train_flops: float | None
     """Mean over its completed runs."""
     architecture: str
@@ -62,7 +62,7 @@ class Arm:
 
     @property
     def is_baseline(self) -> bool:
-        """Whether finalists are compared with it: a preset or random search."""
+        """True for a preset and for random search, with which finalists are compared."""
         return self.kind != "finalist"
 
     @property
@@ -92,7 +92,7 @@ class Comparison:
     p_adjusted: float | None
     """Holm-corrected over the comparisons of the metric; None as with the difference."""
     estimates: tuple[Estimate | None, Estimate | None]
-    """Of finalist and baseline; None without a completed run."""
+    """Means of finalist and baseline; None without a completed run."""
     num_comparisons: int
     """Tests of this metric, for the correction."""
     verdict: Verdict
@@ -117,12 +117,12 @@ class Comparison:
 
     @property
     def is_open(self) -> bool:
-        """Whether it was tested without finding a difference."""
+        """True if it was tested without finding a difference."""
         return self.verdict == "not distinguishable"
 
     @property
     def same_architecture(self) -> bool:
-        """Whether only training values, such as the learning rate, can make the difference."""
+        """True if only training values, such as the learning rate, can make the difference."""
         return self.finalist.architecture == self.baseline.architecture
 
     @property

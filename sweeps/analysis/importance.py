@@ -14,7 +14,7 @@ from sweeps.results.schema import PARAMETER_PREFIX, Row
 from sweeps.search.objectives import Direction
 
 MIN_TRIALS = 8
-"""Fewest trials of which anything is said: with fewer, not even the largest effect can be told from chance."""
+"""Fewest trials for an answer: with fewer, not even the largest effect stands out from chance."""
 MAX_LEVELS = 6
 """A dimension of more values is cut into `BINS` ranges of equally many trials."""
 BINS = 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from hrm.models.registry import get_family
 from sweeps.analysis.comparison import Arm, get_score_resolution
-from sweeps.analysis.sweep_folder import SweepFolder
+from sweeps.analysis.sweep_folder import SweepFolder, list_layer_fields
 
 DRAWS = 2000
 LEVEL = 0.95
@@ -22,13 +22,6 @@ NEGLIGIBLE = 1e-9
 """Exponents below it come from rounding: a quantity that is the same in every sweep has no trend."""
 ERROR, WIDTH = "error", "width"
 PARAMETERS, TRAINING_FLOPS = AXES = ("parameters", "training FLOPs")
-
-_Combine = Callable[[Iterable[int]], int]
-SHAPES: Mapping[str, Sequence[tuple[tuple[str, ...], _Combine]]] = {
-    "depth": [(("H_layers", "L_layers"), sum), (("n_layers",), sum)],
-    "cycles": [(("H_cycles", "L_cycles"), math.prod)],
-}
-"""Shapes of a configuration by the model fields that make them; the first whose fields the model has is taken."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +52,9 @@ class PowerLaw:
     spreads: np.ndarray
     """Standard deviation of ln y of a further point around the law."""
     seed: int
-    """Of the draws that `predict` makes."""
+    """Seed of the draws that `predict` makes."""
+    bounds: tuple[float, float]
+    """Least and largest possible y: there is no half of a layer."""
 
     @property
     def exponent_interval(self) -> Interval:
@@ -72,10 +67,25 @@ class PowerLaw:
         noise = np.random.default_rng(self.seed).standard_normal(len(self.exponents))
         draws = self.levels + self.exponents * away + self.spreads * noise
         found = _build_interval(self.level + self.exponent * away, draws)
-        return Interval(*(float(np.exp(value)) for value in (found.middle, found.low, found.high)))
+        values = np.exp([found.middle, found.low, found.high])
+        return Interval(*np.clip(values, *self.bounds).tolist())
+
+    @property
+    def trend(self) -> str:
+        """`grows` or `falls` if the exponent's interval leaves out 0, else `no clear trend`."""
+        found = self.exponent_interval
+        if found.low > NEGLIGIBLE:
+            return "grows"
+        return "falls" if found.high < -NEGLIGIBLE else "no clear trend"
 
 
-def fit_power_law(x: np.ndarray, y: np.ndarray, replicates: np.ndarray, seed: int = 0) -> PowerLaw:
+def fit_power_law(
+    x: np.ndarray,
+    y: np.ndarray,
+    replicates: np.ndarray,
+    seed: int = 0,
+    bounds: tuple[float, float] = (0, math.inf),
+) -> PowerLaw:
     """Fit y = a x^b by least squares in logarithms, with intervals from the replicates and the scatter.
 
     Args:
@@ -83,6 +93,7 @@ def fit_power_law(x: np.ndarray, y: np.ndarray, replicates: np.ndarray, seed: in
         y: above 0.
         replicates: draws by k: y as further experiments would have found it, above 0.
         seed: of the draws.
+        bounds: least and largest possible y.
 
     Example:
         >>> x = np.array([1.0, 2.0, 4.0, 8.0])
@@ -112,6 +123,7 @@ def fit_power_law(x: np.ndarray, y: np.ndarray, replicates: np.ndarray, seed: in
         levels=moved.mean(axis=1),
         spreads=np.sqrt(rest**2 + explained),
         seed=seed + 1,
+        bounds=bounds,
     )
 
 
@@ -152,7 +164,7 @@ class ScalingPoint:
     finalists: list[ConfirmedConfiguration]
     best: ConfirmedConfiguration
     maximizes: bool
-    """Whether a higher objective is better."""
+    """True if a higher objective is better."""
     least_error: float
     """The smallest error above 0 that the test split can show."""
     most_error: float
@@ -218,20 +230,9 @@ class ScalingFit:
     axis: str
     x: np.ndarray
     y: np.ndarray
-    law: PowerLaw | None
-    """None if nothing can be fitted, for the reason in `why_not`."""
-    why_not: str = ""
+    law: PowerLaw
     held_out: Interval | None = None
     """The largest sweep, predicted by the law of the others; None if too few others remain."""
-    least: float = 0.0
-    """Lower bound of the quantity: there is no half of a layer."""
-    most: float = math.inf
-    """Upper bound of the quantity."""
-
-    def predict(self, x: float) -> Interval:
-        """Return what a further sweep at x is expected to find."""
-        assert self.law is not None
-        return _clamp(self.law.predict(x), self.least, self.most)
 
     @property
     def largest(self) -> float:
@@ -243,18 +244,9 @@ class ScalingFit:
         """False if the law has already failed at the largest sweep."""
         return self.held_out is None or self.held_out.contains(self.largest)
 
-    @property
-    def trend(self) -> str:
-        """`grows` or `falls` if the exponent's interval leaves out 0, else `no trend can be told`."""
-        assert self.law is not None
-        found = self.law.exponent_interval
-        if found.low > NEGLIGIBLE:
-            return "grows"
-        return "falls" if found.high < -NEGLIGIBLE else "no trend can be told"
 
-
-def fit_scaling_laws(points: Sequence[ScalingPoint]) -> list[ScalingFit]:
-    """Return a fit of each quantity against each axis, or the reason why there is none.
+def fit_scaling_laws(points: Sequence[ScalingPoint]) -> dict[tuple[str, str], ScalingFit | str]:
+    """Return quantity and axis to the fit of one against the other, or the reason why there is none.
 
     Args:
         points: one per sweep.
@@ -267,25 +259,23 @@ def fit_scaling_laws(points: Sequence[ScalingPoint]) -> list[ScalingFit]:
         ...     return ScalingPoint(label="", finalists=[one], best=one, maximizes=True, least_error=0.001,
         ...                         most_error=1.0, error_name="1 - accuracy", presets={})
         >>> fits = fit_scaling_laws([build_example(size) for size in (100, 200, 400, 800)])
-        >>> for fit in fits:
-        ...     print(f"{fit.quantity} against {fit.axis}: {fit.trend if fit.law else fit.why_not}")
-        error against parameters: falls
-        error against training FLOPs: the sweeps span less than a factor of 2
+        >>> fits["error", "parameters"].law.trend
+        'falls'
+        >>> fits["error", "training FLOPs"]
+        'the sweeps span less than a factor of 2'
     """
     ordered = sorted(points, key=lambda point: point.best.axes[PARAMETERS])
     replicates = [point.draw_replicates(DRAWS, seed=i) for i, point in enumerate(ordered)]
-    return [
-        _fit(ordered, replicates, quantity, axis) for quantity in _list_quantities(ordered) for axis in AXES
-    ]
+    return {
+        (quantity, axis): _fit(ordered, replicates, quantity, axis)
+        for quantity in _list_quantities(ordered)
+        for axis in AXES
+    }
 
 
 def _build_interval(middle: float, draws: np.ndarray) -> Interval:
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(middle), float(min(low, middle)), float(max(high, middle)))
-
-
-def _clamp(found: Interval, least: float, most: float) -> Interval:
-    return Interval(*(min(max(value, least), most) for value in (found.middle, found.low, found.high)))
 
 
 def _read_confirmed(arm: Arm, metric: str, maximizes: bool) -> ConfirmedConfiguration | None:
@@ -306,11 +296,10 @@ def _read_confirmed(arm: Arm, metric: str, maximizes: bool) -> ConfirmedConfigur
 def _read_shape(config: Mapping[str, Any]) -> dict[str, float]:
     model = config["model"]
     shape = {WIDTH: float(model[get_family(config["family"]).width])}
-    for name, ways in SHAPES.items():
-        for fields, combine in ways:
-            if all(field in model for field in fields):
-                shape[name] = float(combine(model[field] for field in fields))
-                break
+    if layers := list_layer_fields(model):
+        shape["depth"] = float(sum(model[name] for name in layers))
+    if "H_cycles" in model:
+        shape["cycles"] = float(model["H_cycles"] * model["L_cycles"])
     return shape
 
 
@@ -325,23 +314,20 @@ def _list_quantities(points: Sequence[ScalingPoint]) -> Iterator[str]:
 
 def _fit(
     points: Sequence[ScalingPoint], drawn: Sequence[dict[str, np.ndarray]], quantity: str, axis: str
-) -> ScalingFit:
+) -> ScalingFit | str:
     x = np.array([point.best.axes[axis] for point in points])
     y = np.array([point.values[quantity] for point in points])
     replicates = np.stack([draws[quantity] for draws in drawn], axis=1)
     if why_not := _explain_no_fit(x):
-        return ScalingFit(quantity=quantity, axis=axis, x=x, y=y, law=None, why_not=why_not)
+        return why_not
+    bounds = (0.0, points[0].most_error) if quantity == ERROR else (1.0, math.inf)
+    law = fit_power_law(x, y, replicates, bounds=bounds)
     last = int(x.argmax())
     rest = np.arange(len(x)) != last
-    least, most = (0.0, points[0].most_error) if quantity == ERROR else (1.0, math.inf)
     held_out = None
     if not _explain_no_fit(x[rest]):
-        others = fit_power_law(x[rest], y[rest], replicates[:, rest])
-        held_out = _clamp(others.predict(x[last]), least, most)
-    law = fit_power_law(x, y, replicates)
-    return ScalingFit(
-        quantity=quantity, axis=axis, x=x, y=y, law=law, held_out=held_out, least=least, most=most
-    )
+        held_out = fit_power_law(x[rest], y[rest], replicates[:, rest], bounds=bounds).predict(x[last])
+    return ScalingFit(quantity=quantity, axis=axis, x=x, y=y, law=law, held_out=held_out)
 
 
 def _explain_no_fit(x: np.ndarray) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,11 @@ from sweeps.analysis.statistics import Estimate, estimate
 from sweeps.results.metadata import SweepMetadata, read_metadata
 from sweeps.results.schema import Row
 from sweeps.results.tables import find_tracebacks, read_answers, read_curves, read_trials
+
+
+def list_layer_fields(model: Mapping[str, Any]) -> list[str]:
+    """Return the fields of a model's configuration that add up to its depth, in any family."""
+    return [name for name in model if name.endswith("layers")]
 
 
 @dataclass(frozen=True, kw_only=True)

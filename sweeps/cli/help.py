@@ -23,6 +23,7 @@ from hrm.config.command_line import (
 from hrm.config.errors import UserError
 from hrm.config.presets import list_presets, load_preset
 from hrm.models.registry import get_family, list_families
+from hrm.system.tables import format_markdown_table
 from sweeps.cli.compose import GROUPS, SHORTHANDS, list_defaults
 from sweeps.config import SweepConfig
 from sweeps.search.pruners import PRUNERS
@@ -204,8 +205,7 @@ def _format_option_table(those: Iterable[Option]) -> str:
 
 
 def _format_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return format_markdown_table([head, *rows]) + "\n"
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sweeps.report",
         description="Rebuilds report.html, report.md and figures/ from a sweep's tables, also while it runs. Of "
-        "several sweeps, writes what they show together beside them: scaling.html and scaling.md.",
+        "several sweeps, also writes what they show together to the folder above: scaling.html and scaling.md.",
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a sweep's folder")
     parser.add_argument(

@@ -5,13 +5,15 @@ Texts may hold `code` and **strong** words, as Markdown spells them; nothing els
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sweeps.report.charts.chart import Chart, save_chart
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,11 @@ class Report:
     opening: str
     sections: Iterable[Section]
     """Perhaps an iterator that builds each when it is asked for."""
+
+
+def build_table(rows: Iterable[Row], columns: Mapping[str, Callable[[Row], str]]) -> Table:
+    """Build a table from what each column, by its heading, writes about a row."""
+    return Table(list(columns), [[write(row) for write in columns.values()] for row in rows])
 
 
 def list_figures(**charts: Chart | None) -> list[Figure]:

@@ -86,7 +86,7 @@ def _render_table(table: Table) -> str:
     # Long names may break behind their parts: `test/blank_accuracy` must not make its column wide.
     header = [re.sub(r"(?<!<)([/_])(?=\w)", r"\1<wbr>", _render_inline(cell)) for cell in table.header]
     head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
-    # Each cell has its column's name too, which stands beside it where the page is narrow.
+    # Each cell has its column's name too, shown next to it where the page is narrow.
     labels = [html.escape(name.replace("`", "")) for name in table.header]
     rows = []
     for first, *rest in table.rows:

@@ -8,11 +8,11 @@ import pytest
 from benchmarks.verdict_power import (
     NOISES,
     SPREAD,
-    any_apart,
-    detectable_difference,
+    compute_planted_difference,
+    decide_by_welch,
     draw_scores,
-    first_apart,
-    told_apart,
+    measure_detections,
+    measure_false_alarms,
 )
 
 SWEEPS = 400
@@ -26,13 +26,13 @@ def test_noise_has_the_spread_it_is_said_to_have(noise: str) -> None:
 
 def test_identical_arms_are_seldom_told_apart_and_planted_ones_found() -> None:
     """Each rate's 95% interval must hold the promise: at most 5%, and 80%."""
-    normal, planted = NOISES["normal"], detectable_difference(3, SPREAD)
-    alarms = any_apart(draw_scores(normal, 3, 0.0, 0.0, SPREAD, SWEEPS))
+    normal, planted = NOISES["normal"], compute_planted_difference(3, SPREAD)
+    alarms = measure_false_alarms(draw_scores(normal, 3, 0.0, 0.0, SPREAD, SWEEPS))
     assert alarms.interval[0] <= 0.05
-    found = first_apart(draw_scores(normal, 3, planted, 0.0, SPREAD, SWEEPS))
+    found = measure_detections(draw_scores(normal, 3, planted, 0.0, SPREAD, SWEEPS))
     assert found.interval[0] <= 0.8 <= found.interval[1]
 
 
 def test_the_decision_is_made_for_each_finalist() -> None:
     near, far, baseline = [0.70, 0.71, 0.72], [0.90, 0.91, 0.92], [0.70, 0.71, 0.73]
-    assert told_apart(np.array([near, far, baseline])) == [False, True]
+    assert decide_by_welch(np.array([near, far, baseline])) == [False, True]

@@ -18,8 +18,8 @@ MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 NO_BROWSER = f"no browser found: none of {', '.join(NAMES)} is on the PATH"
 
 
-def find() -> str | None:
-    """The browser's program, if this machine has one."""
+def find_browser() -> str | None:
+    """Return the browser's program, if this machine has one."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     return found or (str(MAC) if MAC.exists() else None)
 
@@ -49,10 +49,14 @@ class Browser:
             os.dup2(given, READS_FROM)
             os.dup2(answers, WRITES_TO)
 
+        command = [program, *flags.split(), f"--user-data-dir={self._home}"]
         self._process = subprocess.Popen(
-            [program, *flags.split(), f"--user-data-dir={self._home}"], preexec_fn=connect,
-            pass_fds=(READS_FROM, WRITES_TO), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            command,
+            preexec_fn=connect,
+            pass_fds=(READS_FROM, WRITES_TO),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(given)
         os.close(answers)
         self._numbers, self._rest, self._session = itertools.count(1), b"", ""

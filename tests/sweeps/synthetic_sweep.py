@@ -117,8 +117,8 @@ def multiply(out: Path, num: int) -> None:
     for i in range(num - len(search)):
         source, shift = search[i % len(search)], float(rng.normal(0, 0.02))
         number, trial = first + i, len(search) + i
-        rows.append({**source, "number": number, "trial": trial, "arm": f"trial {trial}",
-                     "objective": source["objective"] + shift})  # fmt: skip
+        copied = {"number": number, "trial": trial, "arm": f"trial {trial}"}
+        rows.append({**source, **copied, "objective": source["objective"] + shift})
         points = [
             {**point, "number": number}
             | {name: point[name] + shift for name in ("objective", "valid/blank_accuracy")}
@@ -151,8 +151,8 @@ def make_report(job: Job, index: int, curve: Curve = plausible) -> Validation:
     flops = job.flops_per_step * step
     last = index == job.run.train.num_reports
     answers = made_up_answers(job) if last and job.keep_model else None
-    return Validation(index=index, step=step, train_flops=flops, train_seconds=flops / 2e10,
-                  eval_seconds=0.1 * index, metrics=metrics, answers=answers)  # fmt: skip
+    spent = {"train_flops": flops, "train_seconds": flops / 2e10, "eval_seconds": 0.1 * index}
+    return Validation(index=index, step=step, **spent, metrics=metrics, answers=answers)
 
 
 def made_up_answers(job: Job) -> dict[str, Any]:
@@ -163,17 +163,16 @@ def made_up_answers(job: Job) -> dict[str, Any]:
     )
     labels = solution.ravel().tolist()
     inputs = [1 if i % 2 else label for i, label in enumerate(labels)]
-    segments = [
-        {"tokens": [label if i % 8 < 2 * k or not i % 2 else 2 for i, label in enumerate(labels)],
-         "confidence": [0.5] * len(labels), "halting": 0.25 * k}
-        for k in range(1, job.run.model.H_layers + 2)
-    ]  # fmt: skip
+    segments = []
+    for k in range(1, job.run.model.H_layers + 2):
+        tokens = [label if i % 8 < 2 * k or not i % 2 else 2 for i, label in enumerate(labels)]
+        segments.append({"tokens": tokens, "confidence": [0.5] * len(labels), "halting": 0.25 * k})
     return {"blank_token": 1, "examples": [{"inputs": inputs, "labels": labels, "segments": segments}] * 2}
 
 
 def _scores(blank: float) -> dict[str, float | None]:
-    return {"blank_accuracy": blank, "cell_accuracy": 0.5 + blank / 2, "exact_accuracy": max(blank, 0) ** 6,
-            "loss": 2 * (1 - blank)}  # fmt: skip
+    scores = {"blank_accuracy": blank, "cell_accuracy": 0.5 + blank / 2}
+    return {**scores, "exact_accuracy": max(blank, 0) ** 6, "loss": 2 * (1 - blank)}
 
 
 def _split(size: int) -> Split:

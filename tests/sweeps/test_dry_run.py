@@ -73,20 +73,8 @@ def test_the_bounds_and_the_rules(text: str) -> None:
 
 def test_each_shape_shows_how_full_it_is(text: str) -> None:
     rows = [one.split() for one in text.splitlines()]
-    header = rows.index(
-        [
-            "H_layers",
-            "L_layers",
-            "hidden_size",
-            "num_heads",
-            "parameters",
-            "full",
-            "inner/width",
-            "FLOPs/step",
-            "steps",
-            "iso",
-        ]
-    )
+    names = ["H_layers", "L_layers", "hidden_size", "num_heads"]
+    header = rows.index([*names, "parameters", "used", "inner/width", "FLOPs/step", "steps", "iso"])
     assert rows[header + 1] == ["1", "1", "128", "8", "527,490", "100.0%", "4.00", "5.16G", "600", "yes"]
     assert rows[header + 2] == ["1", "3", "96", "6", "444,770", "84.3%", "2.67", "4.47G", "692", "no"]
     assert rows[header + 43] == [] and sum(row[-1:] == ["yes"] for row in rows) == 19

@@ -49,7 +49,7 @@ class Axis:
     label: str
     log: bool = False
     whole: bool = False
-    """Whether only whole numbers are marked."""
+    """True marks only whole numbers."""
     names: Sequence[str] = ()
     """Names at 0, 1, 2, ... of an axis of names; the first is at the left, or at the top."""
     ticks: Sequence[float] = ()
@@ -92,7 +92,7 @@ class Lines:
     width: float = 1
     dashed: bool = False
     steps: bool = False
-    """Whether y stays level until the next x."""
+    """True keeps y level until the next x."""
     kind: Literal["lines"] = "lines"
 
 
@@ -154,7 +154,7 @@ class Chart:
     panels: Sequence[Panel]
     scale: ColourScale | None = None
     same_y: bool = True
-    """Whether the panels share the y axis; only the first is labelled then."""
+    """True shares the y axis between the panels and labels only the first."""
     height: float = 4.4
     """In inches, on paper."""
     width: float = 7.2

@@ -58,7 +58,6 @@ def build_side_by_side(folders: Sequence[SweepFolder]) -> Chart | None:
             (found.best_preset, 0.14, "best preset", "ink", "diamond"),
         ):
             if arm is not None and (mean := folder.estimate(arm, metric)) is not None:
-                legend = legend if i == 0 else ""
                 layers.append(build_interval(arm, mean, i + shift, name=legend, colour=colour, mark=mark))
     return Chart(
         title=f"{len(folders)} sweeps, {format_metric(metric)}",

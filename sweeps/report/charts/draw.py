@@ -67,7 +67,9 @@ def draw_figure(chart: Chart) -> Figure:
         figure.colorbar(shades, ax=axes, label=chart.scale.label, pad=0.02, aspect=30)
     handles, labels = axes[0].get_legend_handles_labels()
     if handles:  # outside of the panels, because there may be data in every corner
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8.5, frameon=False)
+        legend = dict(zip(labels, handles))  # layers of one name are listed once
+        look: dict[str, Any] = {"loc": "outside lower center", "ncols": 2, "fontsize": 8.5, "frameon": False}
+        figure.legend(legend.values(), legend.keys(), **look)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""What a score costs: the front of several objectives, and the score over parameters and over compute."""
+"""Scores over their costs: the front of several objectives, the score over parameters and over compute."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from sweeps.report.charts.chart import (
     Panel,
     Points,
 )
-from sweeps.report.charts.layers import build_metric_axis, choose_arm_colours, describe_trial
+from sweeps.report.charts.layers import build_metric_axis, build_trials, choose_arm_colours
 from sweeps.report.format import format_score
 from sweeps.results.schema import Row
 
@@ -26,7 +26,7 @@ Curve = tuple[list[float], list[float]]
 
 MARKS: dict[str, Mark] = {"completed": "circle", "pruned": "cross", "failed": "down"}
 LEGENDS = {"pruned": "search, pruned (×)", "failed": "search, failed (▼)", "completed": "search, completed"}
-"""Of learning curves, in the order in which they are drawn."""
+"""Legends of learning curves, in the order in which they are drawn."""
 GROUPS = {
     "search, completed": ("search", "completed"),
     "search, pruned": ("search", "pruned"),
@@ -39,26 +39,18 @@ GROUPS = {
 
 def build_best_so_far(folder: SweepFolder) -> Chart | None:
     """Build the best objective against training FLOPs, in the order of starting; None without an objective."""
-    steps: list[tuple[float, float]] = []
-    dots: dict[str, list[tuple[float, Row]]] = {}
-    for row, flops, best in folder.follow_search():
-        if row["objective"] is not None:
-            dots.setdefault(row["status"], []).append((flops / 1e12, row))
-            if best is not None:
-                steps.append((flops / 1e12, best))
+    trials = [one for one in folder.follow_search() if one[0]["objective"] is not None]
+    steps = [(flops / 1e12, best) for _, flops, best in trials if best is not None]
     if not steps:
         return None
-    layers: list[Layer] = [
-        Points(
-            name=f"{status} trial (n = {len(found)})",
-            x=[flops for flops, _ in found],
-            y=[row["objective"] for _, row in found],
-            tooltips=[describe_trial(folder, row) for _, row in found],
-            mark=MARKS[status],
-            colour=STATUS_COLOURS[status],
-        )
-        for status, found in dots.items()
-    ]
+    spent = {row["number"]: flops / 1e12 for row, flops, _ in trials}
+    layers: list[Layer] = []
+    for status, mark in MARKS.items():
+        rows = [row for row, _, _ in trials if row["status"] == status]
+        if rows:
+            look: dict[str, Any] = {"mark": mark, "colour": STATUS_COLOURS[status]}
+            name = f"{status} trial (n = {len(rows)})"
+            layers.append(build_trials(folder, rows, lambda row: spent[row["number"]], name=name, **look))
     line = ([x for x, _ in steps], [y for _, y in steps])
     layers.append(Lines(name="best completed so far", lines=[line], width=2, steps=True))
     for row in folder.rank(folder.select("baseline"))[:1]:

@@ -20,25 +20,24 @@ _MAX_TICKS = 7
 def build_scaling(
     points: Sequence[ScalingPoint], fits: Sequence[ScalingFit], presets: Mapping[str, int]
 ) -> Chart | None:
-    """Build a panel for each quantity that was fitted against this axis; None without any.
+    """Build a panel for each fit; None without any.
 
     Args:
         points: the sweeps.
         fits: against one axis.
         presets: to which to extrapolate over parameters, by name; their parameters.
     """
-    fitted = [fit for fit in fits if fit.law is not None]
-    if not fitted:
+    if not fits:
         return None
-    axis = fitted[0].axis
+    axis = fits[0].axis
     return Chart(
         title=f"The best configurations of {len(points)} sweeps against {axis}",
         caption=f"Best confirmed configuration of each sweep against {axis}: open dots are single seeds, filled ones "
         "the best configurations. The line is the fitted power law; dashed lines bound where a further sweep is "
         "expected in 95 of 100 cases. Beyond the largest sweep both are extrapolation.",
-        panels=[_build_panel(points, fit, presets) for fit in fitted],
+        panels=[_build_panel(points, fit, presets) for fit in fits],
         same_y=False,
-        width=max(7.2, 3.7 * len(fitted)),
+        width=max(7.2, 3.7 * len(fits)),
         height=4.6,
     )
 
@@ -50,7 +49,7 @@ def _build_panel(points: Sequence[ScalingPoint], fit: ScalingFit, presets: Mappi
     if presets and fit.axis == PARAMETERS and fit.may_extrapolate:
         end = max(presets.values())
         layers += _build_curve(fit, high, end, "extrapolation", "its 95% interval, extrapolated", "orange")
-        predicted = {name: fit.predict(params) for name, params in presets.items()}
+        predicted = {name: fit.law.predict(params) for name, params in presets.items()}
         layers.append(
             Points(
                 name="presets' sizes, extrapolated",
@@ -98,7 +97,7 @@ def _build_curve(
 ) -> list[Layer]:
     unit = _UNITS[fit.axis][1]
     values = np.geomspace(low, high, STEPS)
-    found = [fit.predict(value) for value in values]
+    found = [fit.law.predict(value) for value in values]
     x = [float(value) / unit for value in values]
     edges = [(x, [one.low for one in found]), (x, [one.high for one in found])]
     return [

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hrm.config.validation import construct_unvalidated
 from hrm.models.registry import get_family
-from sweeps.analysis.sweep_folder import SweepFolder
+from sweeps.analysis.sweep_folder import SweepFolder, list_layer_fields
 from sweeps.report.charts.chart import Axis, Chart, ColourScale, HorizontalLine, Layer, Lines, Panel, Points
 from sweeps.report.charts.dimensions import Dimension
 from sweeps.report.charts.layers import (
@@ -23,21 +23,13 @@ from sweeps.report.charts.layers import (
 from sweeps.results.schema import PARAMETER_PREFIX, Row
 
 MAX_PANELS = 4
-LEARNING_RATE = "lr"
+LEARNING_RATE = "learning rate"
 WIDTH_STEP = 4
-"""Of the widths at which the budget's edge is sought."""
+"""Distance of the widths that are tried to find the budget's edge."""
 
 Config = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """Something that a configuration has: a number, or a word."""
-
-    label: str
-    read: Callable[[Config], Any]
-    """From a resolved run configuration."""
-    log: bool = False
+Reader = Callable[[Config], Any]
+"""From a resolved run configuration to a number or a word."""
 
 
 def build_shape(folder: SweepFolder) -> Chart | None:
@@ -45,15 +37,15 @@ def build_shape(folder: SweepFolder) -> Chart | None:
     trials = folder.best_trials
     if not trials:
         return None
-    quantities = _list_quantities(folder)[:MAX_PANELS]
-    colour = _choose_colour(folder)
-    shades = [colour.read(folder.read_config(row)) for row in trials]
+    readers = dict(list(_list_readers(folder).items())[:MAX_PANELS])
+    label, read_shade = _choose_colour(folder)
+    shades = [read_shade(folder.read_config(row)) for row in trials]
     return Chart(
         title=f"{folder.metadata.task}, {len(trials)} completed search trials, one seed each",
-        caption=_write_caption(folder, quantities, colour),
-        panels=[_build_panel(folder, quantity, shades) for quantity in quantities],
-        scale=ColourScale(label=colour.label, low=min(shades), high=max(shades), log=colour.log),
-        width=max(7.2, 3.6 * len(quantities)),
+        caption=_write_caption(folder, list(readers), label),
+        panels=[_build_panel(folder, name, read, shades) for name, read in readers.items()],
+        scale=ColourScale(label=label, low=min(shades), high=max(shades), log=label == LEARNING_RATE),
+        width=max(7.2, 3.6 * len(readers)),
         height=5.0,
     )
 
@@ -97,9 +89,8 @@ def build_width_depth(folder: SweepFolder) -> Chart | None:
     )
 
 
-def _write_caption(folder: SweepFolder, quantities: Sequence[Quantity], colour: Quantity) -> str:
-    labels = " and ".join(quantity.label for quantity in quantities)
-    text = f"Objective against {labels}; colour is {colour.label}."
+def _write_caption(folder: SweepFolder, labels: Sequence[str], colour: str) -> str:
+    text = f"Objective against {' and '.join(labels)}; colour is {colour}."
     if folder.metadata.max_params is not None:
         text += f" Every shape stays within {folder.metadata.max_params:,} parameters."
     if folder.comparisons.arms:
@@ -108,13 +99,13 @@ def _write_caption(folder: SweepFolder, quantities: Sequence[Quantity], colour: 
     return text + (f" {pruned} pruned trials are not shown." if pruned else "")
 
 
-def _build_panel(folder: SweepFolder, quantity: Quantity, shades: Sequence[float]) -> Panel:
+def _build_panel(folder: SweepFolder, label: str, read: Reader, shades: Sequence[float]) -> Panel:
     trials, baselines = folder.best_trials, folder.select("baseline")
-    values = [quantity.read(folder.read_config(row)) for row in [*trials, *baselines]]
-    dimension = Dimension(quantity.label, values, quantity.log)
+    values = [read(folder.read_config(row)) for row in [*trials, *baselines]]
+    dimension = Dimension(label, values, log=label == LEARNING_RATE)
 
     def x(row: Row) -> float:
-        return dimension.find_place(quantity.read(folder.read_config(row)))
+        return dimension.find_place(read(folder.read_config(row)))
 
     layers: list[Layer] = [
         build_trials(folder, trials, x, shades=shades, size=6.5),
@@ -123,66 +114,54 @@ def _build_panel(folder: SweepFolder, quantity: Quantity, shades: Sequence[float
     for best in folder.rank(baselines)[:1]:
         name = f"{best['arm']} at its best, {best['objective']:.3f}"
         layers.append(HorizontalLine(name=name, y=best["objective"]))
-    layers += build_confirmed(folder, lambda arm: dimension.find_place(quantity.read(arm.config)))
+    layers += build_confirmed(folder, lambda arm: dimension.find_place(read(arm.config)))
     return Panel(x=dimension.build_axis(), y=build_metric_axis(folder.metadata.objective), layers=layers)
 
 
-def _list_quantities(folder: SweepFolder) -> list[Quantity]:
+def _list_readers(folder: SweepFolder) -> dict[str, Reader]:
     """Return what the space varies, the learning rate last; depth and cycles as the numbers that they make."""
-    trials = folder.best_trials
-    varied = {
-        name
-        for name in folder.metadata.parameters
-        if len({row[PARAMETER_PREFIX + name] for row in trials}) > 1
-    }
+    trials, names = folder.best_trials, folder.metadata.parameters
+    varied = {name for name in names if len({row[PARAMETER_PREFIX + name] for row in trials}) > 1}
     layers, cycles = ("H_layers", "L_layers"), ("H_cycles", "L_cycles")
-    found = []
+    readers: dict[str, Reader] = {}
     if varied & set(layers) and set(layers) <= set(folder.read_config(trials[0])["model"]):
-        found.append(Quantity("layers (H + L)", lambda config: sum(config["model"][name] for name in layers)))
+        readers["layers (H + L)"] = lambda config: sum(config["model"][name] for name in layers)
     if varied & set(cycles):
         label = "L-steps of a segment (H_cycles x L_cycles)"
-        found.append(
-            Quantity(label, lambda config: config["model"]["H_cycles"] * config["model"]["L_cycles"])
-        )
-    alone = varied - {*layers, *cycles, LEARNING_RATE}
-    found += [_read_field(name) for name in folder.metadata.parameters if name in alone]
-    return [*found, _read_field(LEARNING_RATE)]
+        readers[label] = lambda config: config["model"]["H_cycles"] * config["model"]["L_cycles"]
+    alone = varied - {*layers, *cycles, "lr"}
+    readers |= {name: partial(_read_field, name) for name in names if name in alone}
+    return readers | {LEARNING_RATE: partial(_read_field, "lr")}
 
 
-def _choose_colour(folder: SweepFolder) -> Quantity:
+def _choose_colour(folder: SweepFolder) -> tuple[str, Reader]:
     """Return width where it varies, else the learning rate."""
     name = folder.width_field
-    width = Quantity(f"width ({name})", lambda config: config["model"][name])
-    varies = len({width.read(folder.read_config(row)) for row in folder.best_trials}) > 1
-    return width if varies else _read_field(LEARNING_RATE)
+    varies = len({folder.read_config(row)["model"][name] for row in folder.best_trials}) > 1
+    return (
+        (f"width ({name})", partial(_read_field, name))
+        if varies
+        else (LEARNING_RATE, partial(_read_field, "lr"))
+    )
 
 
-def _read_field(name: str) -> Quantity:
-    if name == LEARNING_RATE:
-        return Quantity("learning rate", lambda config: config["train"]["lr"], log=True)
-
-    def read(config: Config) -> Any:
-        value = (config["model"] | config["train"]).get(name)
-        return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
-
-    return Quantity(name, read)
+def _read_field(name: str, config: Config) -> Any:
+    """Return a field of the model or its training: a number, or a word for anything else."""
+    value = (config["train"] | config["model"]).get(name)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def _find_shape(folder: SweepFolder, config: Config) -> tuple[float, float]:
     """Return width and depth of a configuration."""
     model = config["model"]
-    return float(model[folder.width_field]), float(sum(model[name] for name in _list_layer_fields(model)))
-
-
-def _list_layer_fields(model: Config) -> list[str]:
-    return [name for name in model if name.endswith("layers")]
+    return float(model[folder.width_field]), float(sum(model[name] for name in list_layer_fields(model)))
 
 
 def _build_budget_edge(folder: SweepFolder, rows: Sequence[Row]) -> list[Layer]:
     """Build the budget's edge over the depths that were tried, counted, with the best trial's other values."""
     budget = folder.metadata.max_params
     config = folder.read_config(folder.best_trials[0])
-    model, fields, family = config["model"], _list_layer_fields(config["model"]), get_family(config["family"])
+    model, fields, family = config["model"], list_layer_fields(config["model"]), get_family(config["family"])
     if budget is None or not fields:
         return []
     widths, depths = zip(*(_find_shape(folder, folder.read_config(row)) for row in rows))

@@ -1,4 +1,4 @@
-"""Which searched dimension matters, in words that the rows support."""
+"""Hyperparameter importance in words: the answer for each searched dimension."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from sweeps.results.schema import OBJECTIVE_PREFIX, PARAMETER_PREFIX
 from sweeps.search.objectives import LATENCY
 
 LATENCY_NOTE = (
-    "Latency is what each trial measured on its device for one sequence, while other trials ran beside it: another "
+    "Latency is what each trial measured on its device for one sequence, while other trials were running: another "
     "run of the same command may measure, and so search, differently."
 )
 

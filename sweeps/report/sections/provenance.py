@@ -1,4 +1,4 @@
-"""Where a sweep comes from, and the commands that repeat it and train its winner."""
+"""The provenance of a sweep, and the commands that repeat it and train its winner."""
 
 from __future__ import annotations
 

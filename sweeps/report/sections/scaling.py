@@ -1,4 +1,4 @@
-"""What several sweeps show together: each next to the others, and power laws through their best configurations."""
+"""The report of several sweeps: side by side, and power laws through their best configurations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sweeps.analysis.scaling import (
 )
 from sweeps.analysis.statistics import estimate
 from sweeps.analysis.sweep_folder import SweepFolder
-from sweeps.report.blocks import Block, Figure, Items, Report, Section, Table, Text
+from sweeps.report.blocks import Block, Figure, Items, Report, Section, Table, Text, list_figures
 from sweeps.report.charts.comparison import build_side_by_side, name_sweep
 from sweeps.report.charts.scaling import build_scaling
 from sweeps.report.format import (
@@ -29,6 +29,8 @@ from sweeps.report.format import (
 )
 from sweeps.report.sections.provenance import describe_machine
 
+Fits = Mapping[tuple[str, str], ScalingFit | str]
+"""Quantity and axis to a fit, or the reason why there is none."""
 SIDE_BY_SIDE = "Several sweeps, side by side"
 """The title if no law joins them."""
 FARTHEST = 100
@@ -39,18 +41,18 @@ def build_scaling_report(folders: Sequence[SweepFolder]) -> Report:
     """Build the report of several sweeps."""
     questions = dict.fromkeys(folder.metadata.question for folder in folders)
     sections: list[Section | None] = [build_comparison(folders)]
-    fits: list[ScalingFit] = []
+    fits: Fits = {}
     if reason := _explain_difference(folders):
         sections.append(Section("No common law", [Text(reason)]))
     else:
         found = [build_point(folder, name_sweep(i, folder)) for i, folder in enumerate(folders)]
         points = [point for point in found if point is not None]
-        fits = fit_scaling_laws(points) if points else []
+        fits = fit_scaling_laws(points) if points else {}
         presets = _choose_presets(points)
         sections.append(_build_laws(points, fits, presets))
         sections.append(_build_sweeps(points, len(folders)))
         sections.append(_build_extrapolation(fits, presets))
-    any_law = any(fit.law is not None for fit in fits)
+    any_law = bool(_list_fitted(fits))
     sections.append(_build_reading_guide() if any_law else None)
     return Report(
         title="How the best configuration changes with its size" if any_law else SIDE_BY_SIDE,
@@ -130,37 +132,37 @@ def _choose_presets(points: Sequence[ScalingPoint]) -> dict[str, int]:
     return dict(sorted(near.items(), key=lambda entry: entry[1]))
 
 
-def _build_laws(
-    points: Sequence[ScalingPoint], fits: Sequence[ScalingFit], presets: Mapping[str, int]
-) -> Section:
-    fitted = [fit for fit in fits if fit.law is not None]
+def _list_fitted(fits: Fits) -> list[ScalingFit]:
+    return [fit for fit in fits.values() if isinstance(fit, ScalingFit)]
+
+
+def _build_laws(points: Sequence[ScalingPoint], fits: Fits, presets: Mapping[str, int]) -> Section:
+    fitted = _list_fitted(fits)
     if not fitted:
-        reasons = "; ".join(dict.fromkeys(fit.why_not for fit in fits))
+        reasons = "; ".join(dict.fromkeys(map(str, fits.values())))
         reasons = reasons or "no sweep has a finalist with two completed confirmations"
         return Section("Laws", [Text(f"There is no law: {reasons}.")])
-    figures = []
-    for axis in AXES:
-        chart = build_scaling(points, [fit for fit in fits if fit.axis == axis], presets)
-        if chart is not None:
-            figures.append(Figure(f"scaling_{axis.replace(' ', '_')}", chart))
-    header = [
-        "quantity",
-        "against",
-        "exponent (95%)",
-        "largest sweep, predicted by the others",
-        "observed",
-        "held",
-    ]
-    table = Table(header, [_build_law_row(fit) for fit in fitted])
-    return Section("Laws", [Items([_describe_fit(fit) for fit in fits]), *figures, table])
+    charts = {
+        f"scaling_{axis.replace(' ', '_')}": build_scaling(
+            points, [f for f in fitted if f.axis == axis], presets
+        )
+        for axis in AXES
+    }
+    header = ["quantity", "against", "exponent (95%)", "largest sweep, predicted by the others", "observed"]
+    table = Table([*header, "held"], [_build_law_row(fit) for fit in fitted])
+    items = [f"{quantity} against {axis}: {_describe_fit(fit)}" for (quantity, axis), fit in fits.items()]
+    return Section("Laws", [Items(items), *list_figures(**charts), table])
 
 
-def _describe_fit(fit: ScalingFit) -> str:
-    if fit.law is None:
-        return f"{fit.quantity} against {fit.axis}: no law: {fit.why_not}."
-    exponent = format_prediction(fit.law.exponent_interval)
-    trend = f"**{fit.trend}**" if fit.trend in ("grows", "falls") else f"{fit.trend}, the exponent may be 0"
-    text = f"{fit.quantity} against {fit.axis}: {trend}, exponent {exponent}, {len(fit.x)} sweeps."
+def _describe_fit(fit: ScalingFit | str) -> str:
+    if isinstance(fit, str):
+        return f"no law: {fit}."
+    trend = (
+        f"**{fit.law.trend}**"
+        if fit.law.trend in ("grows", "falls")
+        else "no clear trend, the exponent may be 0"
+    )
+    text = f"{trend}, exponent {format_prediction(fit.law.exponent_interval)}, {len(fit.x)} sweeps."
     if fit.held_out is None:
         return f"{text} Untested: leaving the largest out leaves too few."
     if fit.may_extrapolate:
@@ -169,7 +171,6 @@ def _describe_fit(fit: ScalingFit) -> str:
 
 
 def _build_law_row(fit: ScalingFit) -> list[str]:
-    assert fit.law is not None
     row = [fit.quantity, fit.axis, format_prediction(fit.law.exponent_interval)]
     if fit.held_out is None:
         return [*row, NONE, NONE, NONE]
@@ -195,17 +196,15 @@ def _build_sweeps(points: Sequence[ScalingPoint], num_sweeps: int) -> Section | 
     return Section("Sweeps", blocks)
 
 
-def _build_extrapolation(fits: Sequence[ScalingFit], presets: Mapping[str, int]) -> Section | None:
-    fitted = [fit for fit in fits if fit.law is not None and fit.axis == PARAMETERS]
+def _build_extrapolation(fits: Fits, presets: Mapping[str, int]) -> Section | None:
+    fitted = [fit for fit in _list_fitted(fits) if fit.axis == PARAMETERS]
     if not fitted or not presets:
         return None
     largest = max(float(fit.x.max()) for fit in fitted)
     rows = []
     for name, params in presets.items():
-        cells = [
-            format_prediction(fit.predict(params)) if fit.may_extrapolate else "the law failed"
-            for fit in fitted
-        ]
+        predictions = [format_prediction(fit.law.predict(params)) for fit in fitted]
+        cells = [text if fit.may_extrapolate else "the law failed" for fit, text in zip(fitted, predictions)]
         rows.append([name, format_count(params), f"{params / largest:.1f}", *cells])
     header = ["size of", "parameters", "times the largest sweep", *(fit.quantity for fit in fitted)]
     text = (

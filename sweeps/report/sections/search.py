@@ -1,12 +1,13 @@
-"""What the search tried, how its runs ended, and what they cost."""
+"""The search: its shapes and best trials, the outcomes of its runs, the compute that they spent."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from hrm.system.units import format_flops
 from sweeps.analysis.sweep_folder import SweepFolder
-from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text, Widget, list_figures
+from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text, Widget, build_table, list_figures
 from sweeps.report.charts import pareto, progress, shape
 from sweeps.report.charts.dimensions import build_brush_data, build_parallel_coordinates
 from sweeps.report.format import (
@@ -83,22 +84,24 @@ def build_compute(folder: SweepFolder) -> Section:
 
 
 def _build_best_table(folder: SweepFolder, best: Sequence[Row]) -> Table:
+    def format_parameter(name: str, row: Row) -> str:
+        return format_short(row[PARAMETER_PREFIX + name])
+
     presets = {row["architecture"]: row["arm"] for row in folder.select("baseline")}
-    names = folder.metadata.value_names
-    header = ["trial", folder.metadata.objective, "parameters", "budget used", "inner/width", *names]
-    rows = [
-        [
-            row["arm"],
-            format_score(row["objective"]),
-            format_count(row["params"]),
-            format_percent(row["budget_used"]),
-            NONE if row["inner_over_width"] is None else f"{row['inner_over_width']:.2f}",
-            *(format_short(row[PARAMETER_PREFIX + name]) for name in names),
-            presets.get(row["architecture"], ""),
-        ]
-        for row in best
-    ]
-    return Table([*header, "architecture of"], rows)
+    columns: dict[str, Callable[[Row], str]] = {
+        "trial": lambda row: row["arm"],
+        folder.metadata.objective: lambda row: format_score(row["objective"]),
+        "parameters": lambda row: format_count(row["params"]),
+        "budget used": lambda row: format_percent(row["budget_used"]),
+        "inner/width": lambda row: _format_ratio(row["inner_over_width"]),
+        **{name: partial(format_parameter, name) for name in folder.metadata.value_names},
+        "architecture of": lambda row: presets.get(row["architecture"], ""),
+    }
+    return build_table(best, columns)
+
+
+def _format_ratio(value: float | None) -> str:
+    return NONE if value is None else f"{value:.2f}"
 
 
 def _list_kinds(folder: SweepFolder) -> list[str]:

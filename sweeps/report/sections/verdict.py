@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from hrm.config.errors import UnknownNameError
 from hrm.config.run_config import qualify
 from hrm.system.units import format_flops
 from sweeps.analysis.comparison import Arm, Comparison
-from sweeps.analysis.statistics import MAX_SEEDS
+from sweeps.analysis.statistics import MAX_SEEDS, Difference
 from sweeps.analysis.sweep_folder import SweepFolder
-from sweeps.report.blocks import Block, Items, Section, Table, Text, list_figures
+from sweeps.report.blocks import Block, Items, Section, Table, Text, build_table, list_figures
 from sweeps.report.charts.comparison import build_confirmed
 from sweeps.report.format import (
     NONE,
@@ -46,7 +47,7 @@ def build_verdict(folder: SweepFolder) -> Section:
             "in five. `seeds needed` is the number of seeds per arm that would detect the observed difference four "
             "times in five, assuming that it and the observed spreads are the true ones."
         )
-        blocks += [_build_comparisons_table(found.all), Text(explanation)]
+        blocks += [build_table(found.all, COMPARISON_COLUMNS), Text(explanation)]
     return Section("Verdict", [*blocks, *list_figures(confirmed=build_confirmed(folder))])
 
 
@@ -180,37 +181,34 @@ def _is_training_value(name: str) -> bool:
 
 
 def _build_arms_table(folder: SweepFolder) -> Table:
-    metrics = folder.comparisons.metrics
-    header = ["arm", *metrics, f"`{folder.metadata.objective}`", "n", "parameters", "budget used"]
-    rows = [
-        [
-            arm.title,
-            *(format_interval(folder.estimate(arm, metric)) for metric in (*metrics, "objective")),
-            str(len(arm.get_scores("objective"))),
-            format_count(arm.params),
-            format_percent(arm.fullness) + (" iso" if arm.iso_parameter else ""),
-            NONE if arm.train_flops is None else format_flops(arm.train_flops),
-            format_arm_values(folder, arm),
-        ]
-        for arm in folder.comparisons.arms
-    ]
-    return Table([*header, "training", "values"], rows)
+    def format_mean(metric: str, arm: Arm) -> str:
+        return format_interval(folder.estimate(arm, metric))
+
+    columns: dict[str, Callable[[Arm], str]] = {
+        "arm": lambda arm: arm.title,
+        **{metric: partial(format_mean, metric) for metric in folder.comparisons.metrics},
+        f"`{folder.metadata.objective}`": partial(format_mean, "objective"),
+        "n": lambda arm: str(len(arm.get_scores("objective"))),
+        "parameters": lambda arm: format_count(arm.params),
+        "budget used": lambda arm: format_percent(arm.fullness) + (" iso" if arm.iso_parameter else ""),
+        "training": lambda arm: NONE if arm.train_flops is None else format_flops(arm.train_flops),
+        "values": lambda arm: format_arm_values(folder, arm),
+    }
+    return build_table(folder.comparisons.arms, columns)
 
 
-def _build_comparisons_table(comparisons: Iterable[Comparison]) -> Table:
-    header = ["finalist", "baseline", "metric", "difference (95%)", "effect size", "p, corrected"]
-    rows = [
-        [
-            pair.finalist.name,
-            pair.baseline.name + (" (same architecture)" if pair.same_architecture else ""),
-            pair.metric,
-            NONE if (found := pair.difference) is None else f"{found.mean:+.3f} ± {found.half_width:.3f}",
-            NONE if pair.effect_size is None else f"{pair.effect_size:+.1f}",
-            format_p_value(pair.p_adjusted),
-            format_score(pair.detectable_difference),
-            _format_seeds_needed(pair) if pair.is_open else NONE,
-            f"**{pair.verdict}**",
-        ]
-        for pair in comparisons
-    ]
-    return Table([*header, "detectable at 80% power", "seeds needed", "verdict"], rows)
+COMPARISON_COLUMNS: dict[str, Callable[[Comparison], str]] = {
+    "finalist": lambda pair: pair.finalist.name,
+    "baseline": lambda pair: pair.baseline.name + (" (same architecture)" if pair.same_architecture else ""),
+    "metric": lambda pair: pair.metric,
+    "difference (95%)": lambda pair: _format_difference(pair.difference),
+    "effect size": lambda pair: NONE if pair.effect_size is None else f"{pair.effect_size:+.1f}",
+    "p, corrected": lambda pair: format_p_value(pair.p_adjusted),
+    "detectable at 80% power": lambda pair: format_score(pair.detectable_difference),
+    "seeds needed": lambda pair: _format_seeds_needed(pair) if pair.is_open else NONE,
+    "verdict": lambda pair: f"**{pair.verdict}**",
+}
+
+
+def _format_difference(found: Difference | None) -> str:
+    return NONE if found is None else f"{found.mean:+.3f} ± {found.half_width:.3f}"

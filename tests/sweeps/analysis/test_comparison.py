@@ -112,10 +112,9 @@ def test_the_objective_and_exact_accuracy_are_judged_apart() -> None:
 
 def test_the_winner_is_chosen_by_validation_not_by_the_test_split() -> None:
     table = trials({"trial 1": GOOD, "trial 2": POOR, "preset": POOR})
-    flipped = table.set_column(
-        table.column_names.index("test/blank_accuracy"), "test/blank_accuracy",
-        [[None if value is None else 1 - value for value in table["test/blank_accuracy"].to_pylist()]],
-    )  # fmt: skip
+    name = "test/blank_accuracy"
+    column = [None if value is None else 1 - value for value in table[name].to_pylist()]
+    flipped = table.set_column(table.column_names.index(name), name, [column])
     best = compare(flipped, metadata()).best
     assert best is not None and best.name == "trial 1"
 

@@ -24,11 +24,12 @@ Row = dict[str, Any]
 def rows(num: int, seed: int = 0) -> list[Row]:
     """Random trials of a space with numbers, a rate and a word."""
     rng = np.random.default_rng(seed)
-    return [
-        {"number": i, "kind": "search", "status": "completed", "p.depth": int(rng.integers(1, 9)),
-         "p.lr": float(10 ** rng.uniform(-4, -2)), "p.kind": str(rng.choice(["rope", "learned"])), "p.fixed": 3}
-        for i in range(num)
-    ]  # fmt: skip
+    found = []
+    for i in range(num):
+        values = {"p.depth": int(rng.integers(1, 9)), "p.lr": float(10 ** rng.uniform(-4, -2)), "p.fixed": 3}
+        word = str(rng.choice(["rope", "learned"]))
+        found.append({"number": i, "kind": "search", "status": "completed", **values, "p.kind": word})
+    return found
 
 
 NAMES = ["depth", "lr", "kind", "fixed"]

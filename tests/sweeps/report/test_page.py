@@ -16,11 +16,10 @@ from sweeps.report.files import write_report
 from sweeps.report.page import render_page
 from sweeps.report.sections import build_report
 from sweeps.report.sections.verdict import describe_verdict
-from tests.sweeps import browser as chromium
-from tests.sweeps.browser import Browser
+from tests.sweeps.browser import NO_BROWSER, Browser, find_browser
 from tests.sweeps.synthetic_sweep import multiply, run_sweep
 
-needs_browser = pytest.mark.skipif(chromium.find() is None, reason=chromium.NO_BROWSER)
+needs_browser = pytest.mark.skipif(find_browser() is None, reason=NO_BROWSER)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +31,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = chromium.find()
+    program = find_browser()
     assert program is not None
     with Browser(program) as opened:
         yield opened

@@ -22,9 +22,13 @@ NAMES = ["valid/blank_accuracy", "params"]
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    budget = BudgetConfig(max_params="tiny_demo", min_params=0.3)
-    out = run_sweep(tmp_path_factory.mktemp("pareto"), objective=NAMES[0], objectives=NAMES, budget=budget,
-                    confirm=ConfirmConfig(finalists=3, seeds=2))  # fmt: skip
+    out = run_sweep(
+        tmp_path_factory.mktemp("pareto"),
+        objective=NAMES[0],
+        objectives=NAMES,
+        budget=BudgetConfig(max_params="tiny_demo", min_params=0.3),
+        confirm=ConfirmConfig(finalists=3, seeds=2),
+    )
     write_pareto(out, SweepFolder.read(out))
     return out
 

@@ -6,6 +6,7 @@ import dataclasses
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -30,13 +31,13 @@ from sweeps.report.sections.verdict import describe_verdict
 from sweeps.results.metadata import read_metadata, write_metadata
 from sweeps.results.schema import TRIAL_COLUMNS, build_table
 from sweeps.results.tables import read_trials
-from tests.sweeps.confirmed_table import metadata, trials
+from tests.sweeps.confirmed_table import build_folder, trials
 from tests.sweeps.synthetic_sweep import Puzzles, collect_charts, plausible, run_sweep
 
 NAMES = [
-    "best_so_far", "compute", "confirmed", "importance", "learning_curves", "main_effects", "parallel",
-    "pareto_flops", "pareto_params", "shape", "width_depth",
-]  # fmt: skip
+    *("best_so_far", "compute", "confirmed", "importance", "learning_curves", "main_effects"),
+    *("parallel", "pareto_flops", "pareto_params", "shape", "width_depth"),
+]
 FIGURES = sorted(f"{name}.{kind}" for name in NAMES for kind in ("png", "svg"))
 
 
@@ -80,10 +81,10 @@ def test_sections(out: Path) -> None:
     text = (out / "report.md").read_text()
     assert text.startswith("# Deep or wide at the Tiny Demo preset's size?\n")
     assert _titles(text) == [
-        "Verdict", "Shape and size", "Example puzzles, segment by segment", "Hyperparameter importance", "Search",
-        "Compute spent", "How the runs ended",
-        "Presets left out", "How to read this", "Provenance", "Reproduce",
-    ]  # fmt: skip
+        *("Verdict", "Shape and size", "Example puzzles, segment by segment", "Hyperparameter importance"),
+        *("Search", "Compute spent", "How the runs ended", "Presets left out", "How to read this"),
+        *("Provenance", "Reproduce"),
+    ]
     assert "527,490 parameters" in text.split("##")[0]
 
 
@@ -292,12 +293,14 @@ OTHER_SPACES = {
     },
     "mixed": {
         "parameters": {
-            "expansion": {"float": [1, 4]}, "pos_encodings": ["rope", "learned"], "q_continue": [True, False],
+            "expansion": {"float": [1, 4]},
+            "pos_encodings": ["rope", "learned"],
+            "q_continue": [True, False],
             "lr": {"log": [1e-4, 1e-2]},
         },
         "fixed": {"hidden_size": 64, "num_heads": 4, "H_layers": 1, "L_layers": 1, "mlp_multiple": 32},
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(
@@ -305,8 +308,8 @@ OTHER_SPACES = {
 )
 def test_other_spaces_and_objectives_are_drawn(tmp_path: Path, name: str, objective: str) -> None:
     space = {"name": name, "question": "What helps?", **OTHER_SPACES[name]}
-    run_sweep(tmp_path, space=space, objective=objective, num_trials=8, train=SweepTrainConfig(steps=200),
-              budget=BudgetConfig(), pruner={"name": "none"})  # fmt: skip
+    short = {"num_trials": 8, "train": SweepTrainConfig(steps=200), "pruner": {"name": "none"}}
+    run_sweep(tmp_path, space=space, objective=objective, budget=BudgetConfig(), **short)
     charts = collect_charts(build_report(SweepFolder.read(tmp_path)))
     assert set(NAMES) - set(charts) <= {"width_depth"}
     for chart in charts.values():
@@ -314,14 +317,8 @@ def test_other_spaces_and_objectives_are_drawn(tmp_path: Path, name: str, object
     assert "## Hyperparameter importance" in said(tmp_path)[1]
 
 
-def _headline(arms: dict, **changes: object) -> list[str]:
-    from sweeps.analysis.comparison import compare
-
-    table, given = trials(arms, **changes), metadata()  # type: ignore[arg-type]
-    folder = SweepFolder(
-        metadata=given, trials=table.to_pylist(), curves={}, comparisons=compare(table, given)
-    )
-    return describe_verdict(folder)
+def _headline(arms: dict, **changes: Any) -> list[str]:
+    return describe_verdict(build_folder(trials(arms, **changes)))
 
 
 GOOD, POOR = [0.90, 0.91, 0.92], [0.70, 0.71, 0.72]
