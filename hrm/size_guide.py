@@ -97,7 +97,7 @@ def describe_variant(label: str, change: Figures) -> Variant:
         preset=preset,
         overrides=" ".join(f"{name}={value}" for name, value in fields.items() if name != "preset"),
         model=model,
-        sizes=counting.sizes_of(model),
+        sizes=counting.get_sizes(model),
         counts=counts,
         ratio=SimpleNamespace(**{name: getattr(counts, name) / getattr(base, name) for name in COUNTED}),
         added_params=counts.params - base.params,
@@ -135,7 +135,7 @@ def describe_estimates(model: PuzzleHRMConfig, counts: Counts) -> Figures:
 def describe_width(model: PuzzleHRMConfig) -> Figures:
     """Return the figures that depend on the width alone."""
     H = model.hidden_size
-    block = counting.block_params(counting.sizes_of(model)) / H**2
+    block = counting.count_block_params(counting.get_sizes(model)) / H**2
     return {
         "inner_ratio": model.inner_size / H,
         "block": block,
@@ -148,13 +148,13 @@ def describe_width(model: PuzzleHRMConfig) -> Figures:
 
 def describe_flops(model: PuzzleHRMConfig, counts: Counts) -> Figures:
     """Return the parts of a step's FLOPs, and the guide's laws for them, relative to cycles 1×1."""
-    s, H, L = counting.sizes_of(model), model.H_cycles, model.L_cycles
-    L_step, H_update = counting.module_flops(s, BATCH_SIZE)
-    q_head, lm_head = counting.head_flops(s, BATCH_SIZE)
+    s, H, L = counting.get_sizes(model), model.H_cycles, model.L_cycles
+    L_step, H_update = counting.count_module_flops(s, BATCH_SIZE)
+    q_head, lm_head = counting.count_head_flops(s, BATCH_SIZE)
     segment = s.L_steps * L_step + s.H_updates * H_update
     recorded = s.gradient_L_steps * L_step + s.gradient_H_updates * H_update
     parts = (segment - recorded, recorded, 2 * recorded, segment, 4 * q_head + 3 * lm_head)
-    blocks = [counting.block_flops(s._replace(S=cells), 1) for cells in CELLS]
+    blocks = [counting.count_block_flops(s._replace(S=cells), 1) for cells in CELLS]
     one = counting.count(replace(model, H_cycles=1, L_cycles=1), BATCH_SIZE)
     return {
         "flops_shares": [part / counts.flops_per_step for part in parts],

@@ -11,6 +11,7 @@ from typing import Any
 
 from hrm.config.errors import ConfigError, UnknownNameError
 from hrm.config.schema import build_config, read_yaml
+from hrm.models.registry import get_family
 
 FOLDER = Path(__file__).parent / "preset_files"
 _REPORTED_PARAMS = re.compile(r"~(?P<low>\d+(\.\d+)?)(–(?P<high>\d+(\.\d+)?))?(?P<unit>[MB])")
@@ -108,6 +109,10 @@ class Preset:
             rule = "must read like ~25M, ~7–8M or ~1B"
             raise ConfigError(f"{where}: reported_params", self.reported_params, rule)
 
+    def fits_family(self, family: str) -> bool:
+        """Check whether the preset is a model of the family, or of one that it shares its config class with."""
+        return get_family(self.family).config_class is get_family(family).config_class
+
     def compare_params(self, params: int) -> float:
         """Return how far `params` is above (+) or below (-) the reported range, relative to its nearer end.
 
@@ -124,7 +129,7 @@ class Preset:
 def list_presets(family: str | None = None) -> list[str]:
     """Return the names of all presets, or of those of a family, in alphabetical order."""
     names = sorted(path.stem for path in FOLDER.glob("*.yaml"))
-    return names if family is None else [name for name in names if load_preset(name).family == family]
+    return names if family is None else [name for name in names if load_preset(name).fits_family(family)]
 
 
 def load_preset(name: str) -> Preset:

@@ -14,9 +14,9 @@ class Rule:
     """One rule of a config class. It may rely on the rules before it.
 
     Args:
-        field: the field that is at fault when it is broken.
+        field: the field at fault when the rule is broken.
         holds: from a config to whether it keeps the rule.
-        text: what the field must be, or how to say it of a config.
+        text: the rule in words, or a function from a config to it.
         is_about_one_field: whether the rule reads nothing but `field`.
     """
 
@@ -68,10 +68,12 @@ def each(fields: Iterable[str], holds: Callable[[Any], bool], text: str) -> list
 
 
 def at_least(least: int, *fields: str, null: str | None = None) -> list[Rule]:
-    """Numbers from `least` on.
+    """Return rules for numbers of at least `least`.
 
     Args:
-        null: what None stands for; without it None is not allowed. "" says no more of it.
+        least: the smallest number allowed.
+        fields: names of the fields.
+        null: the meaning of None, for the message; None is not allowed without it. "" gives no meaning.
     """
     text = f"must be at least {least}" if least else "must be 0 or more"
     if null is None:
@@ -81,27 +83,27 @@ def at_least(least: int, *fields: str, null: str | None = None) -> list[Rule]:
 
 
 def above_0(*fields: str) -> list[Rule]:
-    """Positive numbers."""
+    """Return rules for positive numbers."""
     return each(fields, lambda value: value > 0, "must be above 0")
 
 
 def from_0_to_1(*fields: str) -> list[Rule]:
-    """Allocation and chances, both ends included."""
+    """Return rules for fractions and probabilities, both ends included."""
     return each(fields, lambda value: 0 <= value <= 1, "must lie in 0..1")
 
 
 def from_0_below_1(*fields: str) -> list[Rule]:
-    """Allocation and decays that stay below 1."""
+    """Return rules for fractions and decays that stay below 1."""
     return each(fields, lambda value: 0 <= value < 1, "must lie in 0..1, 1 excluded")
 
 
 def between(low: float, high: float, *fields: str) -> list[Rule]:
-    """Numbers above `low` and below `high`."""
+    """Return rules for numbers above `low` and below `high`."""
     return each(fields, lambda value: low < value < high, f"must lie between {low} and {high}")
 
 
 def one_of(allowed: tuple[str, ...], field: str) -> list[Rule]:
-    """Words."""
+    """Return a rule for a field that holds one of several words."""
     return each([field], lambda value: value in allowed, f"must be one of: {', '.join(allowed)}")
 
 
@@ -109,5 +111,5 @@ FORWARD_DTYPE = one_of(("float32", "bfloat16", "float16"), "forward_dtype")
 """Types of the forward pass, in every family."""
 
 MAX_SEED = 2**63
-"""Where torch's seeds end."""
+"""The seeds of torch are below this."""
 SEED = each(["seed"], lambda value: 0 <= value < MAX_SEED, f"must lie in 0..{MAX_SEED - 1}")

@@ -1,4 +1,4 @@
-"""The result of counting: parameters, FLOPs and bytes of a model, from its config alone.
+"""The counts of a model: parameters, FLOPs and bytes, computed from its config alone.
 
 Convention: a multiply-add is two FLOPs; matrix products only (projections, attention scores and mix, head);
 no elementwise operations, no optimizer, no recompute; the backward of a differentiated call costs twice its
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Exact counts of one model under one batch size."""
+    """Exact counts of one model at one batch size."""
 
     trainable_params: int
     """Parameters that the dense optimizer trains."""
@@ -31,7 +31,7 @@ class Counts:
 
     @property
     def params(self) -> int:
-        """What a budget bounds: trainable plus puzzle-embedding parameters."""
+        """The parameters that a budget bounds: trainable plus puzzle embedding."""
         return self.trainable_params + self.puzzle_embedding_params
 
     @property

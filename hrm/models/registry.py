@@ -24,11 +24,11 @@ class Family:
             two configs exactly when they build the same model.
         model_class: import path of its `hrm.models.base.Model`, so that reading a config imports no torch.
         count: returns exact `hrm.models.counting.Counts` for a config, a batch size and a training config.
-        rules: what a valid config keeps to; its constructor checks the same.
+        rules: the rules of a valid config; its constructor checks the same.
         width: the field that makes a model strictly larger as it grows, whatever the other fields.
         inner_width: the config's property that holds the inner width of its feed-forward layers.
-        non_parametric_fields: fields that change no parameter count.
-        cost_only_fields: fields that change what training costs, and not which model is built.
+        parametric_fields: fields that change the number of parameters, the width included.
+        cost_only_fields: fields that change the cost of training, but not the model that is built.
         metrics: what an evaluation measures; `blank_accuracy` only where the task has blank cells.
         min_flops_per_step: where the data decide the cost of a step, returns the least FLOPs of a batch for a
             config and a batch size; the most is `Counts.flops_per_step`. Runs of such a family are compared at
@@ -43,7 +43,7 @@ class Family:
     rules: Sequence[Rule]
     width: str
     inner_width: str
-    non_parametric_fields: frozenset[str]
+    parametric_fields: frozenset[str]
     metrics: tuple[str, ...]
     cost_only_fields: tuple[str, ...] = ()
     min_flops_per_step: Callable[[Any, int], int] | None = None
@@ -52,6 +52,13 @@ class Family:
     def adaptive(self) -> bool:
         """Whether the data decide the cost of a training step."""
         return self.min_flops_per_step is not None
+
+    @property
+    def non_parametric_fields(self) -> frozenset[str]:
+        """Fields that do not change the number of parameters."""
+        return (
+            frozenset(field.name for field in dataclasses.fields(self.config_class)) - self.parametric_fields
+        )
 
     def __reduce__(self) -> tuple[Callable[[str], Family], tuple[str]]:
         """Pickle by name, because the rules are functions, which pickle does not take."""

@@ -190,7 +190,7 @@ class CandidateBuilder:
 
     def _preset_model(self, name: str) -> tuple[dict[str, Any], Any]:
         preset = load_preset(name)
-        if preset.family != self._family.name:
+        if not preset.fits_family(self._family.name):
             raise SpaceError(
                 "preset", name, f"is of the family {preset.family}, the sweep of {self._family.name}"
             )

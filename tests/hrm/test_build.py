@@ -13,7 +13,7 @@ import torch
 
 import hrm
 from hrm.config.errors import ConfigError, ImportPathError, UnknownNameError
-from hrm.config.presets import load_preset
+from hrm.config.presets import list_presets, load_preset
 from hrm.config.run_config import RunConfig, save_run_config
 from hrm.data.registry import open_task
 from hrm.models.puzzle.config import PuzzleHRMConfig
@@ -107,6 +107,7 @@ def test_a_family_from_outside_trains_a_task_with_its_own_optimizer(
 def test_a_family_from_outside_is_named_by_its_path_also_in_another_process(outside_family: str) -> None:
     family = get_family(outside_family)
     assert family.name == outside_family
+    assert list_presets(outside_family) == list_presets("puzzle")
     assert pickle.loads(pickle.dumps(family)) == family
     text = {"family": outside_family, "task": "text"}
     with pytest.raises(ConfigError, match=f"fits the text family, not family={outside_family}"):

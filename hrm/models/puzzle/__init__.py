@@ -15,21 +15,19 @@ FAMILY = Family(
     rules=RULES,
     width="hidden_size",
     inner_width="inner_size",
-    non_parametric_fields=frozenset(
-        {
-            "num_heads",
-            "H_cycles",
-            "L_cycles",
-            "h_update_period",
-            "rms_norm_eps",
-            "rope_theta",
-            "loss_type",
-            "halt_max_steps",
-            "halt_exploration_prob",
-            "q_continue",
-            "gradient_L_steps",
-            "forward_dtype",
-        }
+    parametric_fields=frozenset(
+        [
+            "hidden_size",
+            "H_layers",
+            "L_layers",
+            "expansion",
+            "mlp_multiple",
+            "puzzle_emb_ndim",
+            "pos_encodings",
+            "vocab_size",
+            "seq_len",
+            "num_puzzle_identifiers",
+        ]
     ),
     metrics=("loss", "exact_accuracy", "cell_accuracy", "blank_accuracy", "q_halt_accuracy"),
 )

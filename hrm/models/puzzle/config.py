@@ -1,4 +1,4 @@
-"""Every number that decides a puzzle HRM's architecture, under its official name."""
+"""The config of a puzzle HRM, with the official names."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class PuzzleHRMConfig:
     rope_theta: float = 10000.0
     """Base of the rotary positions' wavelengths."""
     halt_max_steps: int = 16
-    """Most ACT segments of a sequence; evaluation always makes this many."""
+    """Most ACT segments of a sequence; evaluation always makes exactly this many."""
     halt_exploration_prob: float = 0.1
-    """Chance that a training segment draws a minimum number of segments before halting."""
+    """Probability that a training segment draws a minimum number of segments before halting."""
     q_continue: bool = True
     """Official: bootstrap the continue value by a second forward. False: halt when q_halt > 0."""
     gradient_L_steps: int = 1
@@ -100,7 +100,7 @@ class PuzzleHRMConfig:
 
     @property
     def architecture(self) -> dict[str, object]:
-        """What makes two configurations one model: cycles and period only through N and min(p, N)."""
+        """The identity of the model: its fields and derived sizes; cycles and period only through N and min(p, N)."""
         same: dict[str, object] = dict(zip(_IDENTITY, _get_identity(self), strict=True))
         same["gradient_L_steps"] = min(self.gradient_L_steps, self.num_L_steps)
         return same
@@ -114,11 +114,12 @@ _IDENTITY = (
 )
 _get_identity = attrgetter(*_IDENTITY)
 
+_SIZES = (
+    "hidden_size num_heads H_layers L_layers H_cycles L_cycles mlp_multiple halt_max_steps gradient_L_steps "
+    "vocab_size seq_len num_puzzle_identifiers"
+)
 RULES = (
-    *at_least(
-        1, "hidden_size", "num_heads", "H_layers", "L_layers", "H_cycles", "L_cycles", "mlp_multiple",
-        "halt_max_steps", "gradient_L_steps", "vocab_size", "seq_len", "num_puzzle_identifiers",
-    ),
+    *at_least(1, *_SIZES.split()),
     *above_0("expansion", "rms_norm_eps", "rope_theta"),
     *at_least(1, "h_update_period", null="L_cycles"),
     *at_least(0, "puzzle_emb_ndim", null="hidden_size"),
@@ -127,11 +128,13 @@ RULES = (
     *one_of(LOSS_TYPES, "loss_type"),
     *FORWARD_DTYPE,
     Rule(
-        "num_heads", lambda c: c.hidden_size % c.num_heads == 0,
+        "num_heads",
+        lambda c: c.hidden_size % c.num_heads == 0,
         lambda c: f"must divide hidden_size={c.hidden_size}",
     ),
     Rule(
-        "num_heads", lambda c: c.pos_encodings != "rope" or c.head_size % 2 == 0,
+        "num_heads",
+        lambda c: c.pos_encodings != "rope" or c.head_size % 2 == 0,
         lambda c: f"hidden_size/num_heads = {c.head_size} must be even for RoPE",
     ),
-)  # fmt: skip
+)

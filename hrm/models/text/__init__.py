@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hrm.models.registry import Family
 from hrm.models.text.config import RULES, TextHRMConfig
-from hrm.models.text.counting import count, fewest_training_flops
+from hrm.models.text.counting import count, count_min_training_flops
 
 FAMILY = Family(
     name="text",
@@ -15,24 +15,8 @@ FAMILY = Family(
     rules=RULES,
     width="n_embd",
     inner_width="inner_size",
-    non_parametric_fields=frozenset(
-        {
-            "n_head",
-            "halt_max_steps",
-            "h_update_period",
-            "halt_bias_init",
-            "halt_epsilon",
-            "ponder_loss_weight",
-            "q_loss_weight",
-            "dropout",
-            "rms_norm_eps",
-            "rope_theta",
-            "forward_dtype",
-            "gradient_checkpointing",
-            "seq_len",
-        }
-    ),
+    parametric_fields=frozenset(["n_embd", "n_layers", "d_ff", "vocab_size"]),
     cost_only_fields=("gradient_checkpointing",),
     metrics=("loss", "perplexity", "bits_per_byte", "accuracy", "steps"),
-    min_flops_per_step=fewest_training_flops,
+    min_flops_per_step=count_min_training_flops,
 )

@@ -1,4 +1,4 @@
-"""Every number that decides a text HRM's architecture, under its documented name."""
+"""The config of a text HRM, with the documented names."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class TextHRMConfig:
     h_update_period: int = 2
     """H updates after every p-th step and after step T; a token may halt at these updates only."""
     halt_bias_init: float = -2.2
-    """First bias of the halting logit: -2.2 hands over a tenth of the output at an H update."""
+    """Initial bias of the halting logit: -2.2 gives a tenth of the remaining output to an H update."""
     halt_epsilon: float = 0.01
-    """A token halts once at most this much of its output is left to hand over."""
+    """A token halts when at most this share of its output remains."""
     ponder_loss_weight: float = 0.01
-    """Weight of the expected share of T steps, per token and layer, beside nats per token."""
+    """Weight of the expected share of T steps, per token and layer, relative to nats per token."""
     q_loss_weight: float = 0.01
     """Weight of the Q networks' loss; it trains nothing but the Q networks."""
     dropout: float = 0.1
-    """Share of each sublayer's output that is dropped in training."""
+    """Fraction of each sublayer's output that is dropped in training."""
     rms_norm_eps: float = 1e-6
     """Added to the mean square that a norm divides by."""
     rope_theta: float = 10000.0
@@ -71,12 +71,12 @@ class TextHRMConfig:
 
     @property
     def num_H_updates(self) -> int:
-        """H updates of a layer in which some token goes on to the end."""
+        """H updates of a layer in which some token continues to step T."""
         return -(-self.halt_max_steps // self.effective_period)
 
     @property
     def architecture(self) -> dict[str, object]:
-        """What makes two configurations one model: the period only through min(p, T)."""
+        """The identity of the model: fields, with the period only through min(p, T), and the inner width."""
         return dict(zip(_IDENTITY, _get_identity(self), strict=True))
 
 
@@ -103,7 +103,8 @@ RULES = (
     *FORWARD_DTYPE,
     Rule("n_head", lambda c: c.n_embd % c.n_head == 0, lambda c: f"must divide n_embd={c.n_embd}"),
     Rule(
-        "n_head", lambda c: c.head_size % 2 == 0,
+        "n_head",
+        lambda c: c.head_size % 2 == 0,
         lambda c: f"n_embd/n_head = {c.head_size} must be even for RoPE",
     ),
-)  # fmt: skip
+)

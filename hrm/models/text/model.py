@@ -18,7 +18,7 @@ from hrm.models.base import Carry, Model, TensorBatch
 from hrm.models.layers import Embedding, RotaryEmbedding, cast_weights, softmax_cross_entropy
 from hrm.models.metrics import COUNT, LOSS_COUNT, Metrics
 from hrm.models.text.config import TextHRMConfig
-from hrm.models.text.counting import executed_eval_flops, executed_training_flops
+from hrm.models.text.counting import count_executed_eval_flops, count_executed_training_flops
 from hrm.models.text.halting import HaltingTrace, compute_ponder_loss, compute_q_loss
 from hrm.models.text.layers import (
     Dropout,
@@ -114,7 +114,7 @@ class TextHRM(Model):
         ponder = (compute_ponder_loss(traces, config) * counted).sum()
         q = (compute_q_loss(traces, nats, config) * counted).sum()
         loss = nats.sum() + config.ponder_loss_weight * ponder + config.q_loss_weight * q
-        self.executed_flops = executed_training_flops(
+        self.executed_flops = count_executed_training_flops(
             config, len(labels), labels.shape[1], [trace.num_updates for trace in traces]
         )
         metrics = {
@@ -132,7 +132,7 @@ class TextHRM(Model):
         `accuracy`, `steps`; and `bytes` of text that they stand for, where the batch has them."""
         labels = batch["labels"]
         logits, traces = self(batch["inputs"])
-        self.executed_flops = executed_eval_flops(
+        self.executed_flops = count_executed_eval_flops(
             self.config, len(labels), labels.shape[1], [trace.num_updates for trace in traces]
         )
         nats = softmax_cross_entropy(logits, labels)

@@ -72,7 +72,9 @@ def test_time_is_flops_of_the_tokens_over_the_rate() -> None:
     assert time.tokens == pytest.approx(0.2 * C4_TOKENS)
     sequences, rate = time.tokens / config.seq_len, 312e12 * 0.4 * 3600
     assert time.max_hours == pytest.approx(text_counting.count(config).flops_per_step * sequences / rate)
-    assert time.min_hours == pytest.approx(text_counting.fewest_training_flops(config, 1) * sequences / rate)
+    assert time.min_hours == pytest.approx(
+        text_counting.count_min_training_flops(config, 1) * sequences / rate
+    )
     assert time.min_hours < time.max_hours
     assert estimate_training_time(TEXT, documented(), config) is None
 

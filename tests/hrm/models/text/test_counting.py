@@ -15,13 +15,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from hrm.config.train_config import TrainConfig
 from hrm.models.text.config import TextHRMConfig
 from hrm.models.text.counting import (
-    calls_of,
+    compute_expected_training_flops,
     count,
-    executed_training_flops,
-    expected_training_flops,
-    fewest_training_flops,
-    sizes_of,
-    training_flops,
+    count_calls,
+    count_executed_training_flops,
+    count_min_training_flops,
+    count_training_flops,
+    get_sizes,
 )
 from hrm.models.text.model import TextHRM
 from tests.hrm.family_cases import kept_bytes, text_configs
@@ -39,7 +39,7 @@ def test_early_halts_cost_what_they_execute(seed: int, period: int) -> None:
     assert counter.get_total_flops() == model.executed_flops
     whole = dataclasses.replace(model.config, seq_len=2)
     assert model.executed_flops is not None
-    assert fewest_training_flops(whole, 1) <= model.executed_flops < count(whole, 1).flops_per_step
+    assert count_min_training_flops(whole, 1) <= model.executed_flops < count(whole, 1).flops_per_step
 
 
 @settings(max_examples=25)
@@ -62,16 +62,16 @@ def test_expected_flops_equal_the_mean_over_all_outcomes(chances: tuple[float, f
     config = small_config(halt_max_steps=5, h_update_period=2, seq_len=2, n_layers=1)
     exits = {1: chances[0], 2: (1 - chances[0]) * chances[1], 3: (1 - chances[0]) * (1 - chances[1])}
     mean = sum(
-        math.prod(exits[k] for k in tokens) * executed_training_flops(config, 2, 2, [max(tokens)])
+        math.prod(exits[k] for k in tokens) * count_executed_training_flops(config, 2, 2, [max(tokens)])
         for tokens in itertools.product(exits, repeat=4)
     )
-    assert expected_training_flops(config, 2, chances) == pytest.approx(mean)
+    assert compute_expected_training_flops(config, 2, chances) == pytest.approx(mean)
 
 
 def test_steps_cost_what_they_add() -> None:
     config = small_config(halt_max_steps=5, h_update_period=2)
-    s = sizes_of(config)
-    costs = [training_flops(s, 3, calls_of(s, [k, 3])) for k in (1, 2, 3)]
-    assert calls_of(s, [1, 2]) == (6, 3, 3)
-    assert calls_of(s, [3, 3]) == (10, 6, 4)
+    s = get_sizes(config)
+    costs = [count_training_flops(s, 3, count_calls(s, [k, 3])) for k in (1, 2, 3)]
+    assert count_calls(s, [1, 2]) == (6, 3, 3)
+    assert count_calls(s, [3, 3]) == (10, 6, 4)
     assert costs[0] < costs[1] < costs[2] == count(config, 3).flops_per_step

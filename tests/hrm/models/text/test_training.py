@@ -14,7 +14,7 @@ from hrm.config.run_config import RunConfig
 from hrm.data.base import IGNORED_LABEL, Batch, Dataset
 from hrm.data.registry import open_task
 from hrm.models.puzzle.config import PuzzleHRMConfig
-from hrm.models.text.counting import count, fewest_training_flops
+from hrm.models.text.counting import count, count_min_training_flops
 from hrm.training.trainer import Trainer, Validation
 from tests.hrm.models.text.conftest import SMALL
 from tests.hrm.runs import all_reports, same_weights
@@ -152,7 +152,7 @@ def test_flops_spent_are_those_executed(make_config: Any) -> None:
     trainer = Trainer(config, data)
     halting_early(trainer)
     trainer.train_to(2)
-    least = fewest_training_flops(trainer.config.model, config.train.batch_size)
+    least = count_min_training_flops(trainer.config.model, config.train.batch_size)
     assert trainer.train_flops == 2 * 2 * least < 2 * trainer.counts.flops_per_step
     trainer.evaluate(data.valid)
     per_sequence = count(trainer.config.model, 1).eval_flops_per_batch
