@@ -21,7 +21,9 @@ def test_the_last_report_counts() -> None:
 
 
 def test_auc_is_the_mean_over_the_reports() -> None:
-    assert Objective.parse("valid/blank_accuracy_auc").compute_value(reports(0.1, 0.5, 0.3)) == pytest.approx(0.3)
+    assert Objective.parse("valid/blank_accuracy_auc").compute_value(reports(0.1, 0.5, 0.3)) == pytest.approx(
+        0.3
+    )
 
 
 @pytest.mark.parametrize("missing", [None, math.nan, math.inf])
