@@ -91,7 +91,7 @@ def split_trials(
     >>> study.add_trials([optuna.trial.create_trial(value=value) for value in range(20)])
     >>> good, others = split_trials(study, study.get_trials())
     >>> [trial.value for trial in good], len(others)
-    ([18.0, 19.0], 18)
+    ([18, 19], 18)
     """
     num_good = default_gamma(sum(trial.state in LEARNED_FROM for trial in trials))
     completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
