@@ -133,7 +133,7 @@ def draw(results: Mapping[float, Mapping[str, Sequence[Run]]], path: Path) -> No
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    from sweeps.report.charts.style import ARM_COLOURS, COLOURS, DPI
+    from sweeps.report.charts.chart import ARM_COLOURS, COLOURS, DPI
 
     names = sorted(
         POLICIES | FIRST_ALL,

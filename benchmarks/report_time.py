@@ -27,7 +27,6 @@ from hrm.data.sudoku.config import Sudoku6Config
 from sweeps.analysis.statistics import TEST_NAME
 from sweeps.config import BudgetConfig, SweepConfig
 from sweeps.events import Job, Validation
-from sweeps.report import PAGE
 from sweeps.results.metadata import build_metadata, write_metadata
 from sweeps.results.tables import TableWriter
 from sweeps.scheduler.scheduler import Scheduler
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
         out = Path(folder)
         make_sweep(out, options.trials)
         seconds = [measure(out) for _ in range(options.repeat)]
-        size = (out / PAGE).stat().st_size / 1e6
+        size = (out / "report.html").stat().st_size / 1e6
     print(machine.describe())
     print(f"{options.trials} search trials: median {statistics.median(seconds):.1f} s, {min(seconds):.1f} to "
           f"{max(seconds):.1f} s, n = {len(seconds)}; the page has {size:.1f} MB")  # fmt: skip

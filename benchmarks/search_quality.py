@@ -41,7 +41,7 @@ from benchmarks.replays import ROUNDING, Replay, half_interval, paired_p
 from benchmarks.stock_policies import Step
 from benchmarks.stored_curves import Cell
 from sweeps.analysis.statistics import adjust_p_values
-from sweeps.report.format import p_value
+from sweeps.report.format import format_p_value
 
 REPLAY = Replay("search_table", {"vocab_size": 258, "seq_len": 64})
 """A causal text HRM on bytes."""
@@ -182,7 +182,7 @@ def rows(found: Mapping[str, np.ndarray]) -> list[str]:
         at = [_spread(one[:, budget - FIRST]) for budget in shown]
         reached = np.flatnonzero(one.mean(axis=0) <= target)
         gap = "–" if name == OURS else f"{gaps[name].mean():+.4f} ± {half_interval(gaps[name]):.4f}"
-        p = "–" if name == OURS else p_value(corrected[name])
+        p = "–" if name == OURS else format_p_value(corrected[name])
         lines.append(
             f"| {name} | {' | '.join(at)} | {_spread(one.mean(axis=1))} | {gap} | {p} "
             f"| {FIRST + reached[0] if len(reached) else f'more than {runs}'} |"
@@ -209,7 +209,7 @@ def draw(found: Mapping[str, np.ndarray], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    from sweeps.report.charts.style import ARM_COLOURS, COLOURS, DPI
+    from sweeps.report.charts.chart import ARM_COLOURS, COLOURS, DPI
 
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for place, (name, one) in enumerate(found.items()):

@@ -24,8 +24,8 @@ from sweeps.analysis.statistics import (
     TEST_NAME,
     Estimate,
     adjust_p_values,
+    compute_detectable_difference,
     compute_difference,
-    detectable,
 )
 from sweeps.results.metadata import read_metadata
 from sweeps.results.tables import read_trials
@@ -129,7 +129,7 @@ def first_apart(scores: np.ndarray, decide: Decide = told_apart) -> Rate:
 def detectable_difference(seeds: int, spread: float) -> float:
     """The difference that the report would name for arms of this spread."""
     arm = Estimate(n=seeds, mean=LEVEL, sd=spread, half_width=None)
-    return detectable(arm, arm, NUM_FINALISTS)
+    return compute_detectable_difference(arm, arm, NUM_FINALISTS)
 
 
 def measured_spread(out: Path) -> float:

@@ -19,6 +19,8 @@ from sweeps.analysis.statistics import TEST_NAME
 from sweeps.callbacks.base import Callback
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
 from sweeps.events import Job, Validation
+from sweeps.report.blocks import Figure, Report, Widget
+from sweeps.report.charts.chart import Chart
 from sweeps.results.metadata import SweepMetadata, build_metadata, write_metadata
 from sweeps.results.schema import CURVE_COLUMNS, TRIAL_COLUMNS, build_table
 from sweeps.results.tables import TableWriter, read_curves, read_trials
@@ -124,6 +126,13 @@ def multiply(out: Path, num: int) -> None:
         ]
         pq.write_table(build_table(CURVE_COLUMNS, points), out / "curves" / f"{number}.parquet")
     pq.write_table(build_table(TRIAL_COLUMNS, rows), out / "trials.parquet")
+
+
+def collect_charts(report: Report) -> dict[str, Chart]:
+    """Return the charts of a report by name, those that Markdown shows instead of a widget included."""
+    blocks = [block for section in report.sections for block in section.blocks]
+    blocks += [inner for block in blocks if isinstance(block, Widget) for inner in block.instead]
+    return {block.name: block.chart for block in blocks if isinstance(block, Figure)}
 
 
 def drive(dispatcher: TrialRunner, curve: Curve) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from sweeps import report
+from sweeps.analysis.sweep_folder import SweepFolder
+from sweeps.report.files import write_report
 from sweeps.results.tables import read_trials
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ def decided(out: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", ["finished", "killed"])
 def test_an_old_sweep_is_reported(name: str, sweeps: Path) -> None:
-    report.write_report(sweeps / name)
+    write_report(sweeps / name, SweepFolder.read(sweeps / name))
     text = (sweeps / name / "report.md").read_text()
     assert "Where do the layers go" in text and "trial 0" in text
 

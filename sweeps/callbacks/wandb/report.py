@@ -14,10 +14,11 @@ from hrm.system.files import write_text_atomically
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.callbacks.wandb.session import BEST_SO_FAR, SUMMARY, build_run_id
 from sweeps.config import WandbConfig
-from sweeps.report.blocks import Section, render_blocks
-from sweeps.report.charts.style import COLOURS, choose_arm_colours
-from sweeps.report.format import describe_verdict
-from sweeps.report.sections.verdict import build_reading_guide, build_verdict
+from sweeps.report.blocks import Figure, Section
+from sweeps.report.charts.chart import COLOURS
+from sweeps.report.charts.layers import choose_arm_colours
+from sweeps.report.markdown import render_section
+from sweeps.report.sections.verdict import build_reading_guide, build_verdict, describe_verdict
 from sweeps.results.output_dir import CONFIG
 
 FILE_NAME = "wandb_report.json"
@@ -75,7 +76,7 @@ def build_wandb_report(folder: SweepFolder, config: WandbConfig) -> wr.Report:
         description=describe_verdict(folder)[0],
         width="fluid",
         blocks=[
-            _render_section(build_verdict(folder, {})),
+            _render_section(build_verdict(folder)),
             _render_section(build_reading_guide(folder)),
             wr.H2("The search"),
             _build_search(folder),
@@ -92,7 +93,8 @@ def build_wandb_report(folder: SweepFolder, config: WandbConfig) -> wr.Report:
 
 
 def _render_section(section: Section) -> wr.MarkdownBlock:
-    return wr.MarkdownBlock("\n\n".join([f"## {section.title}", *render_blocks(section.blocks)]))
+    texts = [block for block in section.blocks if not isinstance(block, Figure)]
+    return wr.MarkdownBlock(render_section(Section(section.title, texts)))
 
 
 def _build_search(folder: SweepFolder) -> wr.PanelGrid:

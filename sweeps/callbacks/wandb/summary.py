@@ -11,7 +11,7 @@ from sweeps.analysis.best import FILE_NAME as BEST
 from sweeps.analysis.best import WEIGHTS
 from sweeps.analysis.sweep_folder import Row, SweepFolder
 from sweeps.callbacks.wandb.session import BEST_SO_FAR, SUMMARY, WandbSession, build_tags, format_error
-from sweeps.report.format import describe_verdict
+from sweeps.report.sections.verdict import describe_verdict
 from sweeps.results.metadata import METADATA
 from sweeps.results.output_dir import CONFIG
 from sweeps.results.tables import CURVES, TRIALS
@@ -50,12 +50,7 @@ def write_summary(session: WandbSession, status: str) -> None:
 
 def find_best_so_far(folder: SweepFolder) -> Iterator[Row]:
     """Yield a row per search trial, in the order of starting: the FLOPs spent up to it and the best found."""
-    goal, best, spent = folder.metadata.goal, None, 0
-    for row in folder.select("search"):
-        spent += row["train_flops"] or 0
-        value = row["objective"]
-        if row["status"] == "completed" and value is not None:
-            best = value if best is None else min(best, value, key=goal.get_sort_key)
+    for row, spent, best in folder.follow_search():
         known = {"search/trial": row["trial"], "search/train_flops": spent, BEST_SO_FAR: best}
         yield {name: value for name, value in known.items() if value is not None}
 
@@ -82,7 +77,7 @@ def _summarize(folder: SweepFolder) -> dict[str, Any]:
     values["train_flops"] = sum(row["train_flops"] or 0 for row in folder.trials)
     if best := folder.comparisons.best:
         values |= {"best/arm": best.name, "best/params": best.params}
-        means = {metric: best.mean(metric) for metric in ("objective", *folder.comparisons.metrics)}
+        means = {metric: best.compute_mean(metric) for metric in ("objective", *folder.comparisons.metrics)}
         values |= {f"best/{metric}": mean for metric, mean in means.items() if mean is not None}
     return values
 

@@ -138,7 +138,7 @@ def test_killed_at_any_write_it_ends_as_if_it_had_not_been(
 def spent(out: Path) -> list[Sequence[str]]:
     """Runs and FLOPs of the report's table of compute, without the seconds."""
     folder = SweepFolder.read(out)
-    [table] = [block for block in build_compute(folder, {}).blocks if isinstance(block, Table)]
+    [table] = [block for block in build_compute(folder).blocks if isinstance(block, Table)]
     return [row[:4] for row in table.rows]
 
 

@@ -16,7 +16,7 @@ from benchmarks.simulator import FakeClock, Simulator
 from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.config import ConfirmConfig, StopConfig, SweepConfig
-from sweeps.report.sections import search as section
+from sweeps.report.sections.search import build_outcomes
 from sweeps.results.tables import read_trials
 from sweeps.scheduler.phases.base import DONE
 from sweeps.scheduler.phases.resume_pruned import rank_by_promise
@@ -237,8 +237,8 @@ def test_killed_at_any_write_revived_trials_lose_nothing(
 def test_the_report_names_them_and_counts_their_compute_once(calm: Path) -> None:
     folder = SweepFolder.read(calm)
     rows = [row for row in folder.select("search") if row["resumed_from"]]
-    told = str(section.build_outcomes(folder))
-    assert all(f"{row['arm']} (from report {row['resumed_from']}, completed)" in told for row in rows)
+    told = str(build_outcomes(folder))
+    assert all(f"{row['arm']} (from validation {row['resumed_from']}, completed)" in told for row in rows)
     [search] = [line for line in spent(calm) if line[0] == "search"]
     assert search[1] == "10"
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sweeps.analysis.best import write_best
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.callbacks.wandb.runs import WandbRuns
 from sweeps.callbacks.wandb.session import WandbSession, build_run_id
 from sweeps.callbacks.wandb.summary import write_summary
@@ -69,7 +70,7 @@ def watched_sweep(
         path = get_weights_path(out, number)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"weights of job %d" % number)
-    write_best(out)
+    write_best(out, SweepFolder.read(out))
     write_summary(sessions[0], "completed")
     return sessions[0].metadata
 

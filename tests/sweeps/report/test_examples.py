@@ -1,4 +1,4 @@
-"""Puzzles solved segment by segment: which models, which layout, and the animation."""
+"""Example puzzles: which models answer, which layout, and the animation."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from sweeps.analysis.sweep_folder import SweepFolder
-from sweeps.report.sections import examples as animation
-from sweeps.report.sections.examples import Grid, solving
+from sweeps.report.sections.examples import Layout, collect_examples, is_readable, write_animation
 from tests.sweeps.synthetic_sweep import run_sweep
 
 
@@ -17,7 +16,7 @@ def test_the_winner_and_a_preset_are_shown(tmp_path: Path) -> None:
     folder = SweepFolder.read(out)
     confirmed = [row["number"] for row in folder.select("confirm")]
     assert sorted(folder.answers) == confirmed[:3], "the first seed of each arm"
-    shown = solving(folder)
+    shown = collect_examples(folder)
     assert shown is not None
     (finalist, preset) = shown["puzzles"][0]["arms"]
     assert finalist["name"].startswith("trial ") and preset["name"] == "tiny_demo"
@@ -27,8 +26,8 @@ def test_the_winner_and_a_preset_are_shown(tmp_path: Path) -> None:
     assert set(solution) == set("123456")
 
     path = tmp_path / "segments.gif"
-    assert animation.fits(shown)
-    animation.write(shown, path)
+    assert is_readable(shown)
+    write_animation(shown, path)
     with Image.open(path) as image:
         assert image.n_frames == 1 + max(len(finalist["segments"]), len(preset["segments"]))
         assert image.info["loop"] == 0
@@ -38,11 +37,11 @@ def test_nothing_is_shown_where_nobody_was_asked(tmp_path: Path) -> None:
     out = run_sweep(tmp_path, num_trials=6)
     for path in (out / "answers").iterdir():
         path.unlink()
-    assert solving(SweepFolder.read(out)) is None
+    assert collect_examples(SweepFolder.read(out)) is None
 
 
 def test_layouts() -> None:
-    assert Grid.of({"seq_len": 81, "vocab_size": 11}) == Grid(9, 3, 3, 1)
-    assert Grid.of({"seq_len": 900, "vocab_size": 6}) == Grid(30, 0, 0, 0)
-    assert Grid.of({"seq_len": 35, "vocab_size": 6}) == Grid(35, 0, 0, 0)
-    assert Grid.of({"seq_len": 81, "vocab_size": 11}).text(10) == "9"
+    assert Layout.infer({"seq_len": 81, "vocab_size": 11}) == Layout(9, 3, 3, 1)
+    assert Layout.infer({"seq_len": 900, "vocab_size": 6}) == Layout(30)
+    assert Layout.infer({"seq_len": 35, "vocab_size": 6}) == Layout(35)
+    assert Layout.infer({"seq_len": 81, "vocab_size": 11}).write_token(10) == "9"
