@@ -44,7 +44,7 @@ class FastTPESampler(TPESampler):
         if len(study.directions) > 1 or not search_space:
             return super()._sample_relative(study, trial, search_space)
         if self._proposals is None:
-            trials = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number]
+            trials = [one for one in study._get_trials(deepcopy=False) if one.number != trial.number]
             if sum(one.state in LEARNED_FROM for one in trials) < self._n_startup_trials:
                 return {}
             states = (*LEARNED_FROM, TrialState.RUNNING) if self._constant_liar else LEARNED_FROM
