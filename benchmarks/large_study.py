@@ -92,8 +92,8 @@ propose = TPESampler.sample_relative
 class LargerIsBetter(SyntheticCurves):
     """Curves of which the best are at the edge of the budget."""
 
-    def ceiling(self, job: Job) -> float:
-        return super().ceiling(job) * (job.num_params / LARGEST) ** 2
+    def compute_ceiling(self, job: Job) -> float:
+        return super().compute_ceiling(job) * (job.num_params / LARGEST) ** 2
 
 
 class TimedRunner(TrialRunner):
@@ -129,18 +129,18 @@ class Timed:
         return self._scheduler.next()
 
     def must_stop(self, number: int) -> Stop | None:
-        with self._timing("prune"):
+        with self._time_answer("prune"):
             return self._scheduler.must_stop(number)
 
     def find_expiry(self) -> TimeExpired | None:
         return self._scheduler.find_expiry()
 
     def apply(self, event: Event) -> None:
-        with self._timing("report") if isinstance(event, Validated) else nullcontext():
+        with self._time_answer("report") if isinstance(event, Validated) else nullcontext():
             self._scheduler.apply(event)
 
     @contextmanager
-    def _timing(self, question: str) -> Iterator[None]:
+    def _time_answer(self, question: str) -> Iterator[None]:
         start = time.perf_counter()
         yield
         self.measured[question].append(time.perf_counter() - start)

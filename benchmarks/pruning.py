@@ -27,7 +27,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.replays import Replay, half_interval, paired_p
+from benchmarks.replays import Replay, compute_half_interval, compute_paired_p
 from benchmarks.stored_curves import Cell
 from sweeps.analysis.statistics import adjust_p_values
 
@@ -50,7 +50,7 @@ FIRST_ALL = {"all for 2 tenths, then the best": 2, "all for 5 tenths, then the b
 
 @dataclass(frozen=True)
 class Run:
-    """What one policy did under one seed."""
+    """The course of one policy under one seed."""
 
     regret: float
     started: int
@@ -61,10 +61,10 @@ class Run:
 
 
 def replay(policy: Mapping[str, Any], budget: float, seed: int) -> Run:
-    """One sweep."""
+    """Run one sweep."""
     plan = REPLAY.simulate({**policy, "sampler": {"name": "random"}}, budget, seed)
     trials = plan.state.trials.values()
-    cells = {trial.number: REPLAY.table.cell(trial.job.params) for trial in trials}
+    cells = {trial.number: REPLAY.table.find_cell(trial.job.params) for trial in trials}
     done = [cells[trial.number] for trial in trials if trial.is_completed]
     ended = [trial.ended for trial in trials if trial.ended and trial.is_pruned]
     pruned = [cells[event.number] for event in ended if event.error is None]
@@ -72,9 +72,9 @@ def replay(policy: Mapping[str, Any], budget: float, seed: int) -> Run:
     return judge(seed, list(cells.values()), done, pruned, spent / REPLAY.table.run_flops)
 
 
-def first_all(order: Sequence[Cell], reports: int, budget: float, seed: int) -> Run:
-    """The trivial baseline under one seed."""
-    tried, best = REPLAY.first_all(order, reports, budget, seed)
+def train_all_then_best(order: Sequence[Cell], reports: int, budget: float, seed: int) -> Run:
+    """Run the trivial baseline under one seed."""
+    tried, best = REPLAY.train_all_then_best(order, reports, budget, seed)
     head = reports / len(REPLAY.table.runs[order[0]][0])
     spent = len(tried) * head + len(best) * (1 - head)
     return judge(seed, tried, best, [one for one in tried if one not in best], spent)
@@ -83,11 +83,11 @@ def first_all(order: Sequence[Cell], reports: int, budget: float, seed: int) -> 
 def judge(
     seed: int, started: Sequence[Cell], done: Sequence[Cell], pruned: Sequence[Cell], flops: float
 ) -> Run:
-    """What a policy's trials were worth."""
+    """Judge what a policy's trials were worth."""
     pick = min(done, key=lambda one: REPLAY.get_sort_key(one, seed))
     best_started = min(started, key=lambda one: REPLAY.get_sort_key(one, seed))
     return Run(
-        regret=REPLAY.regret(pick, seed),
+        regret=REPLAY.compute_regret(pick, seed),
         started=len(started),
         completed=len(done),
         flops=flops,
@@ -96,30 +96,36 @@ def judge(
 
 
 def measure(budget: float, seeds: int) -> dict[str, list[Run]]:
-    """Every policy under every seed."""
+    """Run every policy under every seed."""
     found = {
         name: [replay(policy, budget, seed) for seed in range(seeds)] for name, policy in POLICIES.items()
     }
-    orders = [REPLAY.order(seed) for seed in range(seeds)]
+    orders = [REPLAY.draw_order(seed) for seed in range(seeds)]
     return found | {
-        name: [first_all(orders[seed], reports, budget, seed) for seed in range(seeds)]
+        name: [train_all_then_best(orders[seed], reports, budget, seed) for seed in range(seeds)]
         for name, reports in FIRST_ALL.items()
     }
 
 
-def rows(found: Mapping[str, Sequence[Run]]) -> list[str]:
-    """Markdown, best first; differences to `REFERENCE` are paired by seed, their p-values Holm-corrected."""
+def format_rows(found: Mapping[str, Sequence[Run]]) -> list[str]:
+    """Return the table, best first; differences to `REFERENCE` are paired by seed, p-values Holm-corrected."""
     plain = [run.regret for run in found[REFERENCE]]
     gaps = {name: np.subtract([run.regret for run in runs], plain) for name, runs in found.items()}
     others = [name for name in found if name != REFERENCE]
-    corrected = dict(zip(others, adjust_p_values([paired_p(gaps[name]) for name in others]), strict=True))
+    corrected = dict(
+        zip(others, adjust_p_values([compute_paired_p(gaps[name]) for name in others]), strict=True)
+    )
     lines = []
     for name, runs in sorted(found.items(), key=lambda item: fmean(run.regret for run in item[1])):
         regrets = [run.regret for run in runs]
-        against = "–" if name == REFERENCE else f"{gaps[name].mean():+.4f} ± {half_interval(gaps[name]):.4f}"
+        against = (
+            "–"
+            if name == REFERENCE
+            else f"{gaps[name].mean():+.4f} ± {compute_half_interval(gaps[name]):.4f}"
+        )
         p = "–" if name == REFERENCE else f"{corrected[name]:.3f}"
         lines.append(
-            f"| {name} | {fmean(regrets):.4f} ± {half_interval(regrets):.4f} | {against} | {p} "
+            f"| {name} | {fmean(regrets):.4f} ± {compute_half_interval(regrets):.4f} | {against} | {p} "
             f"| {fmean(run.started for run in runs):.1f} | {fmean(run.completed for run in runs):.1f} "
             f"| {fmean(run.flops for run in runs):.1f} | {fmean(run.lost for run in runs):.0%} |"
         )
@@ -127,7 +133,7 @@ def rows(found: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def draw(results: Mapping[float, Mapping[str, Sequence[Run]]], path: Path) -> None:
-    """Mean regret of each policy at each budget, with its interval."""
+    """Draw the mean regret of each policy at each budget, with its interval."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -144,9 +150,14 @@ def draw(results: Mapping[float, Mapping[str, Sequence[Run]]], path: Path) -> No
         regrets = [[run.regret for run in found[name]] for name in names]
         heights = np.arange(len(names)) + 0.22 * (place - (len(results) - 1) / 2)
         axes.errorbar(
-            [fmean(one) for one in regrets], heights, xerr=[half_interval(one) for one in regrets], fmt="o",
-            color=COLOURS[ARM_COLOURS[place]], label=f"{budget:g} whole runs", markersize=4,
-        )  # fmt: skip
+            [fmean(one) for one in regrets],
+            heights,
+            xerr=[compute_half_interval(one) for one in regrets],
+            fmt="o",
+            color=COLOURS[ARM_COLOURS[place]],
+            label=f"{budget:g} whole runs",
+            markersize=4,
+        )
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("regret in blank accuracy (mean, 95% interval)")
     axes.legend(title="training FLOPs", frameon=False)
@@ -166,7 +177,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     if given.make:
-        REPLAY.make(given.make.absolute())
+        REPLAY.make_table(given.make.absolute())
         return
     results = {}
     for budget in given.budgets:
@@ -174,7 +185,7 @@ def main() -> None:
         print(f"\nTraining FLOPs of {budget:g} whole runs, {given.seeds} seeds\n")
         print("| policy | regret | against hyperband | p | started | completed | runs spent | lost |")
         print("|---|---|---|---|---|---|---|---|")
-        print(*rows(results[budget]), sep="\n", flush=True)
+        print(*format_rows(results[budget]), sep="\n", flush=True)
     if given.figure:
         draw(results, given.figure)
 

@@ -70,7 +70,7 @@ def build_sampler(
     feedback = None
     # Where shapes are enumerated, an infeasible proposal is snapped to what fits, and nothing need be learned.
     if entry.feedback is not None and candidates.shapes is None:
-        num_startup = _startup_trials(context, config.sampler.get("n_startup_trials"))
+        num_startup = _count_startup_trials(context, config.sampler.get("n_startup_trials"))
         feedback = partial(entry.feedback, num_startup, candidates)
     return ConstrainedSampler(candidates, inner, entry.draws, seed, exhausted, feedback)
 
@@ -93,7 +93,7 @@ def build_tpe(
     """
     check_at_least("sampler.n_ei_candidates", n_ei_candidates, 1)
     return FastTPESampler(
-        n_startup_trials=_startup_trials(context, n_startup_trials),
+        n_startup_trials=_count_startup_trials(context, n_startup_trials),
         n_ei_candidates=n_ei_candidates,
         constant_liar=constant_liar,
         seed=context.trial_seed,
@@ -131,7 +131,7 @@ def build_gp(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.GPSampler(
-            n_startup_trials=_startup_trials(context, n_startup_trials),
+            n_startup_trials=_count_startup_trials(context, n_startup_trials),
             deterministic_objective=deterministic_objective,
             seed=context.trial_seed,
         )
@@ -246,7 +246,7 @@ class GridSampler(BaseSampler):
         raise AssertionError("a grid proposes whole configurations")
 
 
-def _startup_trials(context: SamplerContext, given: int | None) -> int:
+def _count_startup_trials(context: SamplerContext, given: int | None) -> int:
     """Return the uniform draws before a model is trusted: a quarter of the search, 3 to Optuna's own 10."""
     if given is None:
         return min(10, max(3, -(-context.num_trials // 4)))

@@ -40,9 +40,13 @@ def search(name: str, space: dict[str, Any], num_trials: int, pickled: bool = Fa
 
 @pytest.mark.parametrize(
     ("name", "space"),
-    [(name, space) for name in SAMPLERS for space in (SPACE, CONTINUOUS_SPACE)
-     if (name, space["name"]) != ("grid", "continuous")],
-)  # fmt: skip
+    [
+        (name, space)
+        for name in SAMPLERS
+        for space in (SPACE, CONTINUOUS_SPACE)
+        if (name, space["name"]) != ("grid", "continuous")
+    ],
+)
 def test_every_sampler_proposes_feasible_new_configurations(name: str, space: dict[str, Any]) -> None:
     params = search(name, space, num_trials=8)
     assert params == search(name, space, num_trials=8, pickled=True), "neither pickling nor time matters"
@@ -119,10 +123,12 @@ def test_tpe_draws_uniformly_until_its_startup_is_over() -> None:
     candidate = everything[3]
     study.add_trial(
         optuna.trial.create_trial(
-            value=9.0, params=candidate.params, distributions=candidates.distributions,
+            value=9.0,
+            params=candidate.params,
+            distributions=candidates.distributions,
             user_attrs={KEY: candidate.key},
         )
-    )  # fmt: skip
+    )
     assert next_params("tpe") != next_params("random")
 
 
