@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,8 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
-from hrm.config.errors import ConfigError
+from hrm.config.errors import ConfigError, UnknownNameError
+from hrm.config.schema import import_object, is_import_path
 from sweeps.config import SweepConfig, build_named, check_at_least
 from sweeps.search.constrained_sampler import ConstrainedSampler, show_as_completed, show_as_pruned
 from sweeps.search.fast_tpe import FastTPESampler
@@ -64,9 +66,9 @@ def build_sampler(
     """
     seed = derive_suggestion_seed(config.seed, number)
     context = SamplerContext(candidates, config.num_trials, config.seed, seed)
-    builders = {name: entry.build for name, entry in SAMPLERS.items()}
-    inner = build_named(builders, config.sampler, "sampler", context)
-    entry = SAMPLERS[config.sampler["name"]]
+    name = str(config.sampler.get("name"))
+    entry = find_sampler(name)
+    inner = build_named({name: entry.build}, config.sampler, "sampler", context)
     feedback = None
     # Where shapes are enumerated, an infeasible proposal is snapped to what fits, and nothing need be learned.
     if entry.feedback is not None and candidates.shapes is None:
@@ -203,6 +205,26 @@ SAMPLERS: dict[str, SamplerEntry] = {
     "qmc": SamplerEntry(build_qmc, draws=24),
     "nsgaii": SamplerEntry(build_nsgaii, draws=24),
 }
+
+
+def find_sampler(name: str) -> SamplerEntry:
+    """Return a sampler of `SAMPLERS`, or one from outside by its import path.
+
+    That is a function like those here: it takes a `SamplerContext` and its options as keyword-only parameters, and
+    returns an Optuna sampler.
+
+    Raises:
+        UnknownNameError: no such sampler.
+        ImportPathError: the path cannot be imported.
+
+    >>> find_sampler("random").learns, find_sampler("sweeps.search.samplers:build_random").learns
+    (False, True)
+    """
+    if name in SAMPLERS:
+        return SAMPLERS[name]
+    if not is_import_path(name):
+        raise UnknownNameError.among("sampler.name", name, SAMPLERS)
+    return SamplerEntry(import_object(name, "sampler", FunctionType), draws=24)
 
 
 class GridSampler(BaseSampler):

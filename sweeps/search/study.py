@@ -27,7 +27,7 @@ from sweeps.events import Status
 from sweeps.search.constrained_sampler import KEY, REJECTED, find_exhausted_keys
 from sweeps.search.objectives import Objectives
 from sweeps.search.pruners import build_pruner, is_comparable, show_first_objective, write_values
-from sweeps.search.samplers import SAMPLERS, build_sampler
+from sweeps.search.samplers import build_sampler, find_sampler
 from sweeps.search.seeds import derive_suggestion_seed
 from sweeps.search.storage import MemoryBackend, SnapshotStorage, is_complete_history
 from sweeps.space.candidates import Candidate, Candidates
@@ -269,7 +269,7 @@ def get_study_name(config: SweepConfig) -> str:
 def _depends_on_results(config: SweepConfig) -> bool:
     """Return whether suggestions or prunings depend on other trials' results; if not, no trial waits for another."""
     return (
-        SAMPLERS[config.sampler["name"]].learns
+        find_sampler(config.sampler["name"]).learns
         or config.pruner["name"] != "none"
         or config.replicates > 1
         or config.stop.flops is not None
