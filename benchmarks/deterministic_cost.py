@@ -38,9 +38,13 @@ def measure(
         return random.Random(f"{config.seed} {job.number}").uniform(*spread)
 
     curves = SyntheticCurves(config.seed)
-    plan = Scheduler(config, candidates, None, slots)
-    simulation = Simulator(TrialRunner(plan), curves, slots, draw_slowness).run()
-    return simulation.wall_seconds, simulation.busy_seconds, curves.compute_ceiling(plan.finalists[0].job)
+    scheduler = Scheduler(config, candidates, None, slots)
+    simulation = Simulator(TrialRunner(scheduler), curves, slots, draw_slowness).run()
+    return (
+        simulation.wall_seconds,
+        simulation.busy_seconds,
+        curves.compute_ceiling(scheduler.finalists[0].job),
+    )
 
 
 def main() -> None:

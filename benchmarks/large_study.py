@@ -205,7 +205,7 @@ def repeat(path: Path, times: int, repeated: Callable[[dict[str, Any], int], dic
 
 
 def repeat_record(record: dict[str, Any], time_round: int) -> dict[str, Any] | None:
-    """Return a record of the journal for the trial so many thousands later; None where it is of no trial."""
+    """Return a record of the journal for the trial that many thousands later; None where it is of no trial."""
     if record["op_code"] == CREATE_TRIAL:
         return record
     if "trial_id" not in record:

@@ -3,12 +3,12 @@
     python benchmarks/pruning.py --make outputs/pruning-table
     python benchmarks/pruning.py [--seeds 20] [--budgets 6 12] [--figure docs/images/pruning.png]
 
-The first makes `pruning_table.parquet` beside this file: every configuration of a small space, trained to its end
-on three seeds. Killed, the same command goes on. The second replays these curves through the
-real plan, study and pruners on a fake clock. Each policy searches at random, in the same order under the same seed,
-until its training FLOPs are spent (`stop.flops`, in whole runs). Its pick is the completed trial with the best last
-report. Regret: how far the pick's other two runs lie on average below the best configuration's mean; so a lucky run
-is no merit. `lost`: how often the trial that would have ended best of all that were started was pruned. Two baselines
+The first makes `pruning_table.parquet` in this folder: every configuration of a small space, trained to its end on
+three seeds. After a kill, the same command resumes. The second replays these curves through the real scheduler,
+study and pruners on a fake clock. Each policy searches at random, in the same order under the same seed, until its
+training FLOPs are spent (`stop.flops`, in whole runs). Its pick is the completed trial with the best last value.
+Regret: how far the pick's other two runs are on average below the best configuration's mean; so a lucky run is no
+merit. `lost`: how often the trial that would have ended best of all that were started was pruned. Two baselines
 without a pruner train all for k tenths of a run, then only the best to the end. No process is started: the figures
 do not depend on the machine.
 """
@@ -45,7 +45,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     "percentile": {"pruner": {"name": "percentile"}},
 }
 FIRST_ALL = {"all for 2 tenths, then the best": 2, "all for 5 tenths, then the best": 5}
-"""Reports after which only the best go on."""
+"""Validations after which only the best continue."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Run:
 
 def replay(policy: Mapping[str, Any], budget: float, seed: int) -> Run:
     """Run one sweep."""
-    plan = REPLAY.simulate({**policy, "sampler": {"name": "random"}}, budget, seed)
-    trials = plan.state.trials.values()
+    scheduler = REPLAY.simulate({**policy, "sampler": {"name": "random"}}, budget, seed)
+    trials = scheduler.state.trials.values()
     cells = {trial.number: REPLAY.table.find_cell(trial.job.params) for trial in trials}
     done = [cells[trial.number] for trial in trials if trial.is_completed]
     ended = [trial.ended for trial in trials if trial.ended and trial.is_pruned]
@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--budgets", type=float, nargs="+", default=[6, 12])
     parser.add_argument("--figure", type=Path)
     parser.add_argument(
-        "--make", type=Path, metavar="FOLDER", help="make the table by a sweep there, or go on"
+        "--make", type=Path, metavar="FOLDER", help="make the table by a sweep there, or resume it"
     )
     given = parser.parse_args()
     if given.make:

@@ -124,9 +124,9 @@ class Replay:
             stop=StopConfig(flops=int(budget * self.table.run_flops)),
             seed=seed,
         )
-        plan = Scheduler(config, self.candidates, None, slots=1)
-        Simulator(TrialRunner(plan, []), self.table.build_lookup(seed), slots=1).run()
-        return plan
+        scheduler = Scheduler(config, self.candidates, None, slots=1)
+        Simulator(TrialRunner(scheduler, []), self.table.build_lookup(seed), slots=1).run()
+        return scheduler
 
     def draw_order(self, seed: int) -> list[Cell]:
         """Return the order in which a random search of that seed tries all configurations."""

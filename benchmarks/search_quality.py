@@ -5,14 +5,14 @@
     python benchmarks/search_quality.py --graphs cora citeseer pubmed arxiv [--seeds 20] [--runs 60]
     python benchmarks/search_quality.py --speed [--seeds 20] [--runs 32]
 
-The first makes `search_table.parquet` beside this file: every configuration of a small text HRM's space, trained on
-three seeds. Killed, the same command goes on. The second replays it on a fake clock: each policy searches until it
-has spent `--runs` whole runs' training FLOPs, pruned work counted. The third compares samplers alone, by
-evaluations, on NAS-Bench-Graph, where the largest nine tenths of the networks are over the budget; regret is a share
-of the median network's there, each data set under each seed is one pair. The last only tells how fast the replays
-of our own policies are, in processor time of the one thread.
+The first makes `search_table.parquet` in this folder: every configuration of a small text HRM's space, trained on
+three seeds. After a kill, the same command resumes. The second replays it on a fake clock: each policy searches
+until it has spent `--runs` whole runs' training FLOPs, pruned work counted. The third compares samplers alone, by
+evaluations, on NAS-Bench-Graph, where the largest nine tenths of the networks are over the budget; regret is a
+share of the median network's there, each data set under each seed is one pair. The last only measures how fast the
+replays of our own policies are, in processor time of the one thread.
 
-A policy's pick is the completed trial with the best value that it has seen. Regret: how far the pick lies behind
+A policy's pick is the completed trial with the best value that it has seen. Regret: how far the pick is behind
 the best configuration; on our table by the mean of the two runs of the pick that the sweep has not seen, so that a
 lucky run is no merit. Policies are paired by seed: under one seed all meet the same run of a configuration. Anytime
 regret is the mean over all budgets from `FIRST` runs on.
@@ -69,13 +69,13 @@ STOCK: dict[str, stock_policies.Policy] = {
     "Ray OptunaSearch, ASHA": stock_policies.run_ray_optuna_asha,
 }
 I_EPOCH = {"i-Epoch, i=1": 1, "i-Epoch, i=2": 2, "i-Epoch, i=5": 5}
-"""All for so many of ten reports, then the best to the end (arXiv 2404.04111)."""
+"""All for that many of ten validations, then the best to the end (arXiv 2404.04111)."""
 GRAPH_SAMPLERS = {OURS: "tpe", RANDOM: "random"}
 GRAPH_STOCK = ("Optuna TPE", "Optuna random")
 GRAPH_QUANTILE = 0.1
 
 Search = Callable[[int, int], list[Step]]
-"""The trials of a policy that may spend so many whole runs, under a seed."""
+"""Returns the trials of a policy that may spend that many whole runs, under a seed."""
 
 
 @dataclass(frozen=True)
@@ -233,9 +233,9 @@ def draw(found: Mapping[str, np.ndarray], path: Path) -> None:
 
 def _replay(policy: Mapping[str, Any], runs: int, seed: int) -> list[Step]:
     """Run the real scheduler, study and pruners on the fake clock."""
-    plan = REPLAY.simulate(policy, runs, seed)
+    scheduler = REPLAY.simulate(policy, runs, seed)
     steps = []
-    for trial in plan.state.trials.values():
+    for trial in scheduler.state.trials.values():
         cell = REPLAY.table.find_cell(trial.job.params)
         value = REPLAY.get_sort_key(cell, seed) if trial.is_completed else None
         steps.append(Step(cell, len(trial.validations) / trial.job.run.train.num_reports, value))
@@ -269,11 +269,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--runs", type=int, default=32)
     parser.add_argument("--graphs", nargs="+", metavar="DATASET", help="NAS-Bench-Graph instead of our table")
-    parser.add_argument("--policies", nargs="+", help="only these, beside ours and random search")
+    parser.add_argument("--policies", nargs="+", help="only these, besides ours and random search")
     parser.add_argument("--speed", action="store_true", help="only tell how fast the replays are")
     parser.add_argument("--figure", type=Path)
     parser.add_argument(
-        "--make", type=Path, metavar="FOLDER", help="make the table by a sweep there, or go on"
+        "--make", type=Path, metavar="FOLDER", help="make the table by a sweep there, or resume it"
     )
     given = parser.parse_args()
     if given.make:

@@ -39,7 +39,7 @@ class Step:
 
 
 Policy = Callable[[Problem, int, int], list[Step]]
-"""Searches until so many whole runs are spent, under a seed."""
+"""Searches until that many whole runs are spent, under a seed."""
 
 MOST_ASKED = 20_000
 """Suggestions, most of which cost nothing, before a search counts as stuck."""

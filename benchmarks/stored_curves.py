@@ -20,7 +20,7 @@ Cell = tuple[float, ...]
 """The searched values under which a configuration is stored, rounded: a float that was written out is found again."""
 
 SPENT = ("index", "step", "train_flops", "train_seconds", "eval_seconds")
-"""Columns of the file, beside the searched values, `seed` and the metrics."""
+"""Columns of the file, besides the searched values, `seed` and the metrics."""
 
 
 class StoredCurves:

@@ -18,7 +18,7 @@ class SyntheticCurves:
     depends on configuration, seed and report alone. Every run takes ten seconds, whatever its shape.
 
     Args:
-        world: decides where the best lies: 1 to 5 H layers and L layers, lr from 2e-4 to 5e-3.
+        world: decides where the best is: 1 to 5 H layers and L layers, lr from 2e-4 to 5e-3.
         noise: standard deviation of a report.
     """
 

@@ -1,6 +1,6 @@
 """The effect of constraint feedback on samplers: `python benchmarks/taught_samplers.py`.
 
-Whole searches of a space that cannot be enumerated, on a fake clock and made-up learning curves whose best lies at
+Whole searches of a space that cannot be enumerated, on a fake clock and made-up learning curves whose best is at
 the edge of the budget; each seed is a world of its own, the same for all. Each sampler searches without feedback,
 then with it. Prints, for all but the first trials, how many proposals a suggestion rejects as infeasible, how often
 those are all of them, so that a uniform draw took their place, and the accuracy of the best configuration without
@@ -69,15 +69,15 @@ class Search:
 def search(candidates: Candidates, config: SweepConfig) -> Search:
     """Run one search in the world of its seed."""
     curves = GrowingCurves(world=config.seed)
-    plan = Scheduler(config, candidates, None, SLOTS)
-    Simulator(TrialRunner(plan), curves, SLOTS).run()
-    trials = plan.study.optuna_study.trials[FIRST:]
+    scheduler = Scheduler(config, candidates, None, SLOTS)
+    Simulator(TrialRunner(scheduler), curves, SLOTS).run()
+    trials = scheduler.study.optuna_study.trials[FIRST:]
     rejected = [len(trial.user_attrs.get(REJECTED, ())) for trial in trials]
     draws = SAMPLERS[config.sampler["name"]].draws
     return Search(
         rejected=float(np.mean(rejected)),
         replaced=float(np.mean([num == draws for num in rejected])),
-        best=max(curves.compute_ceiling(trial.job) for trial in plan.state.trials.values()),
+        best=max(curves.compute_ceiling(trial.job) for trial in scheduler.state.trials.values()),
     )
 
 

@@ -1,6 +1,6 @@
 """The samplers, which propose the next configuration. To add one: a function and a line in `SAMPLERS`.
 
-Each is wrapped by a `ConstrainedSampler`, which keeps its proposals feasible and new. One is built afresh for every
+Each is wrapped by a `ConstrainedSampler`, which keeps its proposals feasible and new. One is built anew for every
 trial, from the sweep's configuration and the trial's number: what it learned is in the study.
 """
 

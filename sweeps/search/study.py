@@ -1,6 +1,6 @@
 """The one Optuna study of a sweep: it suggests, prunes and remembers, in a journal.
 
-All that it knows is in the journal. Sampler and pruner are built afresh for each decision from the sweep's
+All that it knows is in the journal. Sampler and pruner are built anew for each decision from the sweep's
 configuration, the trial's number and the history as of that trial (`sweeps.search.storage`). So a decision does not
 depend on how often anyone asked before, and a reopened journal continues as if it had never been closed.
 
@@ -157,7 +157,7 @@ class SweepStudy:
         return candidate
 
     def resume_trial(self, number: int, pruned: int) -> None:
-        """Add trial `number`, which continues trial `pruned`: Optuna does not let an ended trial go on.
+        """Add trial `number`, which continues trial `pruned`: Optuna does not let an ended trial continue.
 
         Idempotent: a stored trial is left as it is.
         """

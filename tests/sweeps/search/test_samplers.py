@@ -133,7 +133,7 @@ def test_tpe_draws_uniformly_until_its_startup_is_over() -> None:
 
 
 def proposal(ended: int, sign: int, num_trials: int = 12, seed: int = 0, **sampler: Any) -> dict[str, Any]:
-    """What a sampler proposes after some completed trials and beside a running one.
+    """What a sampler proposes after some completed trials and next to a running one.
 
     Args:
         sign: of the completed trials' values, which a random draw does not heed.
