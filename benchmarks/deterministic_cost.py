@@ -1,4 +1,4 @@
-"""What `deterministic=true` costs: whole sweeps on a fake clock, against free ones with the same workers.
+"""The cost of `deterministic=true`: whole sweeps on a fake clock, against free ones with the same workers.
 
     python benchmarks/deterministic_cost.py [--worlds 20] [--num-trials 16]
 
@@ -32,15 +32,19 @@ SPREADS = ((0.9, 1.1), (0.5, 2.0))
 def measure(
     candidates: Candidates, config: SweepConfig, slots: int, spread: tuple[float, float]
 ) -> tuple[float, float, float]:
-    """Wall and busy seconds of one sweep, and the ceiling of the configuration that it would pick."""
+    """Return wall and busy seconds of one sweep, and the ceiling of the configuration that it would pick."""
 
-    def slowness(job: Job, index: int) -> float:
+    def draw_slowness(job: Job, index: int) -> float:
         return random.Random(f"{config.seed} {job.number}").uniform(*spread)
 
     curves = SyntheticCurves(config.seed)
-    plan = Scheduler(config, candidates, None, slots)
-    simulation = Simulator(TrialRunner(plan), curves, slots, slowness).run()
-    return simulation.wall_seconds, simulation.busy_seconds, curves.ceiling(plan.finalists[0].job)
+    scheduler = Scheduler(config, candidates, None, slots)
+    simulation = Simulator(TrialRunner(scheduler), curves, slots, draw_slowness).run()
+    return (
+        simulation.wall_seconds,
+        simulation.busy_seconds,
+        curves.compute_ceiling(scheduler.finalists[0].job),
+    )
 
 
 def main() -> None:
@@ -61,17 +65,19 @@ def main() -> None:
     for slots in (2, 4):
         for spread in SPREADS:
             rows = [
-                [measure(candidates, SweepConfig(**common, seed=world, deterministic=mode), slots, spread)
-                 for world in range(given.worlds)]
+                [
+                    measure(candidates, SweepConfig(**common, seed=world, deterministic=mode), slots, spread)
+                    for world in range(given.worlds)
+                ]
                 for mode in (True, False)
-            ]  # fmt: skip
-            (wall, busy, ceiling), (free_wall, free_busy, free_ceiling) = (
+            ]
+            (wall, busy, compute_ceiling), (free_wall, free_busy, free_ceiling) = (
                 [fmean(column) for column in zip(*mode)] for mode in rows
             )
             print(
                 f"| {slots} | {spread[0]} to {spread[1]} | {wall / free_wall:.3f} | {busy / free_busy:.3f} "
                 f"| {busy / wall / slots:.3f} | {free_busy / free_wall / slots:.3f} "
-                f"| {ceiling:.3f} | {free_ceiling:.3f} |",
+                f"| {compute_ceiling:.3f} | {free_ceiling:.3f} |",
                 flush=True,
             )
 

@@ -58,7 +58,7 @@ class Graphs:
         """How far a network lies behind the best that fits."""
         return self._best - self._table[int(key)]["valid_perf"]
 
-    def curve(self, params: Mapping[str, Any], seed: int) -> tuple[Any, Sequence[float]] | None:
+    def look_up(self, params: Mapping[str, Any], seed: int) -> tuple[Any, Sequence[float]] | None:
         """See `stock_policies.Problem`: one score, smaller is better."""
         graph = self.candidate(params)
         return None if graph is None else (graph.key, [-self._table[int(graph.key)]["valid_perf"]])
@@ -114,7 +114,7 @@ def budgeted(graphs: Graphs, sampler: str, num_trials: int, seed: int) -> list[S
         inner = entry.build(SamplerContext(candidates, num_trials, seed, drawn))
         study.sampler = ConstrainedSampler(candidates, inner, entry.draws, drawn)
         trial = study.ask(dict(graphs.distributions))
-        found = graphs.curve(trial.params, seed)
+        found = graphs.look_up(trial.params, seed)
         assert found is not None, f"over budget: {trial.params}"
         cell, values = found
         trial.set_user_attr(KEY, cell)

@@ -14,8 +14,8 @@ trials, by this project's TPE and by Optuna's.
 
 suggestion: what a free worker waits for, from its question to the job, rejected proposals and the event log
 included. proposals: those of a suggestion, of which all but the last were rejected. report: what the study takes to
-store a report. prune: the answer after a report that is not the last. Milliseconds, median and 90th percentile;
-processor: the same of the time that the driver's thread was running, which other work on the machine changes less.
+store a report. prune: the answer after a report that is not the last. Medians and 90th percentiles, in milliseconds;
+processor: of the time that the driver's thread was running, which other work on the machine changes less.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ MODEL_FIELDS = {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1}
 LOWEST_RATE = 3e-4
 SLOTS = 2
 THOUSAND = 1_000
-SUGGESTION, PROCESSOR = "suggestion", "processor"
+SUGGESTION, PROCESSOR, PROPOSALS = "suggestion", "processor", "proposals"
 COLUMNS = (SUGGESTION, PROCESSOR, "report", "prune")
 BUDGETS = {
     "shapes": BudgetConfig(max_params="tiny_demo", min_params=0.88),
@@ -86,26 +86,31 @@ LARGEST = 530_000
 SAMPLERS_COMPARED = {"ours": FastTPESampler, "Optuna's": partial(TPESampler, multivariate=True)}
 
 
+propose = TPESampler.sample_relative
+
+
 class LargerIsBetter(SyntheticCurves):
     """Curves of which the best are at the edge of the budget."""
 
-    def ceiling(self, job: Job) -> float:
-        return super().ceiling(job) * (job.num_params / LARGEST) ** 2
+    def compute_ceiling(self, job: Job) -> float:
+        return super().compute_ceiling(job) * (job.num_params / LARGEST) ** 2
 
 
 class TimedRunner(TrialRunner):
-    """A trial runner whose suggestions are timed."""
+    """A trial runner whose suggestions are timed, and their proposals counted."""
 
     def __init__(self, scheduler: Timed, log: EventLog) -> None:
         super().__init__(scheduler, [], log)
-        self._seconds = scheduler.seconds
+        self._measured = scheduler.measured
 
     def next_job(self) -> Job | Wait | Done:
         start, running = time.perf_counter(), time.thread_time()
-        job = super().next_job()
+        with mock.patch.object(TPESampler, "sample_relative", autospec=True, side_effect=propose) as proposed:
+            job = super().next_job()
         if isinstance(job, Job):
-            self._seconds[SUGGESTION].append(time.perf_counter() - start)
-            self._seconds[PROCESSOR].append(time.thread_time() - running)
+            self._measured[SUGGESTION].append(time.perf_counter() - start)
+            self._measured[PROCESSOR].append(time.thread_time() - running)
+            self._measured[PROPOSALS].append(proposed.call_count)
         return job
 
 
@@ -114,7 +119,7 @@ class Timed:
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
-        self.seconds: dict[str, list[float]] = defaultdict(list)
+        self.measured: dict[str, list[float]] = defaultdict(list)
 
     @property
     def state(self) -> SweepState:
@@ -124,21 +129,21 @@ class Timed:
         return self._scheduler.next()
 
     def must_stop(self, number: int) -> Stop | None:
-        with self._timing("prune"):
+        with self._time_answer("prune"):
             return self._scheduler.must_stop(number)
 
     def find_expiry(self) -> TimeExpired | None:
         return self._scheduler.find_expiry()
 
     def apply(self, event: Event) -> None:
-        with self._timing("report") if isinstance(event, Validated) else nullcontext():
+        with self._time_answer("report") if isinstance(event, Validated) else nullcontext():
             self._scheduler.apply(event)
 
     @contextmanager
-    def _timing(self, question: str) -> Iterator[None]:
+    def _time_answer(self, question: str) -> Iterator[None]:
         start = time.perf_counter()
         yield
-        self.seconds[question].append(time.perf_counter() - start)
+        self.measured[question].append(time.perf_counter() - start)
 
 
 def make_config(space_name: str, num_trials: int, sampler: str = "tpe") -> SweepConfig:
@@ -169,7 +174,7 @@ def search(out: Path, candidates: Candidates, config: SweepConfig) -> tuple[floa
     runner.resume()
     Simulator(runner, LargerIsBetter(0), SLOTS).run()
     log.close()
-    return opening, timed.seconds
+    return opening, timed.measured
 
 
 def make_study(size: int, out: Path, space: str, candidates: Candidates) -> Path:
@@ -200,7 +205,7 @@ def repeat(path: Path, times: int, repeated: Callable[[dict[str, Any], int], dic
 
 
 def repeat_record(record: dict[str, Any], time_round: int) -> dict[str, Any] | None:
-    """Return a record of the journal for the trial so many thousands later; None where it is of no trial."""
+    """Return a record of the journal for the trial that many thousands later; None where it is of no trial."""
     if record["op_code"] == CREATE_TRIAL:
         return record
     if "trial_id" not in record:
@@ -225,9 +230,9 @@ def repeat_event(event: dict[str, Any], time_round: int) -> dict[str, Any] | Non
     return event
 
 
-def format_milliseconds(seconds: Sequence[float]) -> str:
-    """Return median and 90th percentile, in milliseconds."""
-    return f"{1e3 * statistics.median(seconds):.1f}, {1e3 * float(np.quantile(seconds, 0.9)):.1f}"
+def format_spread(values: Sequence[float], digits: str, unit: float = 1) -> str:
+    """Return median and 90th percentile."""
+    return f"{unit * statistics.median(values):{digits}}, {unit * float(np.quantile(values, 0.9)):{digits}}"
 
 
 def main() -> None:
@@ -245,27 +250,18 @@ def main() -> None:
             measure(space, given.sizes, given.asks, given.out or Path(folder))
 
 
-propose = TPESampler.sample_relative
-
-
 def measure(space: str, sizes: Sequence[int], asks: int, out: Path) -> None:
     """Print the table's rows for a space."""
     candidates = Candidates(make_config(space, 1), MODEL_FIELDS)
     for size in sorted(sizes):
         made = make_study(size, out, space, candidates)
         for name, kind in SAMPLERS_COMPARED.items():
-            with (
-                tempfile.TemporaryDirectory() as folder,
-                mock.patch.object(samplers, "FastTPESampler", kind),
-                mock.patch.object(
-                    TPESampler, "sample_relative", autospec=True, side_effect=propose
-                ) as proposed,
-            ):
+            with tempfile.TemporaryDirectory() as folder, mock.patch.object(samplers, "FastTPESampler", kind):
                 copied = Path(shutil.copytree(made, Path(folder) / "study"))
-                opening, seconds = search(copied, candidates, make_config(space, size + asks))
-            proposals = proposed.call_count / asks
-            times = " | ".join(format_milliseconds(seconds[column]) for column in COLUMNS)
-            print(f"| {space} | {size:,} | {name} | {proposals:.1f} | {times} | {opening:.2f} |", flush=True)
+                opening, measured = search(copied, candidates, make_config(space, size + asks))
+            proposals = format_spread(measured[PROPOSALS], ".0f")
+            times = " | ".join(format_spread(measured[column], ".1f", 1e3) for column in COLUMNS)
+            print(f"| {space} | {size:,} | {name} | {proposals} | {times} | {opening:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The least that a parallel search can be: processes that share an Optuna journal, each training what it is told.
+"""The simplest parallel search: processes that share an Optuna journal, each training what it is given.
 
-What `benchmarks/efficiency.py` holds a sweep against. The trials are given: each process asks the study for the
+`benchmarks/efficiency.py` compares a sweep with it. The trials are given: each process asks the study for the
 next one, trains it with the sweep's own trainer, reports to the study, and tells it the end. Imports are done, data
 are open and the first step has been made before the clock starts.
 """
@@ -47,14 +47,15 @@ class Spent:
 
 
 def run(trials: Sequence[Trial], journal: Path, processes: int) -> list[Spent]:
-    """Trains them all, in the order in which the processes come for them."""
+    """Train them all, in the order in which the processes ask for them."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(study_name=NAME, storage=_storage(journal), direction="maximize")
+    study = optuna.create_study(study_name=NAME, storage=_open_storage(journal), direction="maximize")
     for number in range(len(trials)):
         study.enqueue_trial({}, user_attrs={"trial": number})
     barrier, found = _context.Barrier(processes), _context.SimpleQueue()
     workers = [
-        _context.Process(target=_work, args=(list(trials), journal, barrier, found)) for _ in range(processes)
+        _context.Process(target=_run_worker, args=(list(trials), journal, barrier, found))
+        for _ in range(processes)
     ]
     for worker in workers:
         worker.start()
@@ -64,11 +65,11 @@ def run(trials: Sequence[Trial], journal: Path, processes: int) -> list[Spent]:
     return [one for part in spent for one in part]
 
 
-def _work(trials: Sequence[Trial], journal: Path, barrier: Any, found: Any) -> None:
+def _run_worker(trials: Sequence[Trial], journal: Path, barrier: Any, found: Any) -> None:
     from hrm.training.trainer import Trainer
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.load_study(study_name=NAME, storage=_storage(journal))
+    study = optuna.load_study(study_name=NAME, storage=_open_storage(journal))
     dataset = open_task(trials[0].run.task)
     Trainer(trials[0].run, dataset).train_to(1)
     barrier.wait()
@@ -91,5 +92,5 @@ def _work(trials: Sequence[Trial], journal: Path, barrier: Any, found: Any) -> N
     found.put(spent)
 
 
-def _storage(journal: Path) -> optuna.storages.BaseStorage:
+def _open_storage(journal: Path) -> optuna.storages.BaseStorage:
     return optuna.storages.JournalStorage(JournalFileBackend(str(journal)))

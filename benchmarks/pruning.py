@@ -3,12 +3,12 @@
     python benchmarks/pruning.py --make outputs/pruning-table
     python benchmarks/pruning.py [--seeds 20] [--budgets 6 12] [--figure docs/images/pruning.png]
 
-The first makes `pruning_table.parquet` beside this file: every configuration of a small space, trained to its end
-on three seeds. Killed, the same command goes on. The second replays these curves through the
-real plan, study and pruners on a fake clock. Each policy searches at random, in the same order under the same seed,
-until its training FLOPs are spent (`stop.flops`, in whole runs). Its pick is the completed trial with the best last
-report. Regret: how far the pick's other two runs lie on average below the best configuration's mean; so a lucky run
-is no merit. `lost`: how often the trial that would have ended best of all that were started was pruned. Two baselines
+The first makes `pruning_table.parquet` in this folder: every configuration of a small space, trained to its end on
+three seeds. After a kill, the same command resumes. The second replays these curves through the real scheduler,
+study and pruners on a fake clock. Each policy searches at random, in the same order under the same seed, until its
+training FLOPs are spent (`stop.flops`, in whole runs). Its pick is the completed trial with the best last value.
+Regret: how far the pick's other two runs are on average below the best configuration's mean; so a lucky run is no
+merit. `lost`: how often the trial that would have ended best of all that were started was pruned. Two baselines
 without a pruner train all for k tenths of a run, then only the best to the end. No process is started: the figures
 do not depend on the machine.
 """
@@ -27,7 +27,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.replays import Replay, half_interval, paired_p
+from benchmarks.replays import Replay, compute_half_interval, compute_paired_p
 from benchmarks.stored_curves import Cell
 from sweeps.analysis.statistics import adjust_p_values
 
@@ -45,12 +45,12 @@ POLICIES: dict[str, dict[str, Any]] = {
     "percentile": {"pruner": {"name": "percentile"}},
 }
 FIRST_ALL = {"all for 2 tenths, then the best": 2, "all for 5 tenths, then the best": 5}
-"""Reports after which only the best go on."""
+"""Validations after which only the best continue."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one policy did under one seed."""
+    """The course of one policy under one seed."""
 
     regret: float
     started: int
@@ -61,10 +61,10 @@ class Run:
 
 
 def replay(policy: Mapping[str, Any], budget: float, seed: int) -> Run:
-    """One sweep."""
-    plan = REPLAY.simulate({**policy, "sampler": {"name": "random"}}, budget, seed)
-    trials = plan.state.trials.values()
-    cells = {trial.number: REPLAY.table.cell(trial.job.params) for trial in trials}
+    """Run one sweep."""
+    scheduler = REPLAY.simulate({**policy, "sampler": {"name": "random"}}, budget, seed)
+    trials = scheduler.state.trials.values()
+    cells = {trial.number: REPLAY.table.find_cell(trial.job.params) for trial in trials}
     done = [cells[trial.number] for trial in trials if trial.is_completed]
     ended = [trial.ended for trial in trials if trial.ended and trial.is_pruned]
     pruned = [cells[event.number] for event in ended if event.error is None]
@@ -72,9 +72,9 @@ def replay(policy: Mapping[str, Any], budget: float, seed: int) -> Run:
     return judge(seed, list(cells.values()), done, pruned, spent / REPLAY.table.run_flops)
 
 
-def first_all(order: Sequence[Cell], reports: int, budget: float, seed: int) -> Run:
-    """The trivial baseline under one seed."""
-    tried, best = REPLAY.first_all(order, reports, budget, seed)
+def train_all_then_best(order: Sequence[Cell], reports: int, budget: float, seed: int) -> Run:
+    """Run the trivial baseline under one seed."""
+    tried, best = REPLAY.train_all_then_best(order, reports, budget, seed)
     head = reports / len(REPLAY.table.runs[order[0]][0])
     spent = len(tried) * head + len(best) * (1 - head)
     return judge(seed, tried, best, [one for one in tried if one not in best], spent)
@@ -83,11 +83,11 @@ def first_all(order: Sequence[Cell], reports: int, budget: float, seed: int) -> 
 def judge(
     seed: int, started: Sequence[Cell], done: Sequence[Cell], pruned: Sequence[Cell], flops: float
 ) -> Run:
-    """What a policy's trials were worth."""
+    """Judge what a policy's trials were worth."""
     pick = min(done, key=lambda one: REPLAY.get_sort_key(one, seed))
     best_started = min(started, key=lambda one: REPLAY.get_sort_key(one, seed))
     return Run(
-        regret=REPLAY.regret(pick, seed),
+        regret=REPLAY.compute_regret(pick, seed),
         started=len(started),
         completed=len(done),
         flops=flops,
@@ -96,30 +96,36 @@ def judge(
 
 
 def measure(budget: float, seeds: int) -> dict[str, list[Run]]:
-    """Every policy under every seed."""
+    """Run every policy under every seed."""
     found = {
         name: [replay(policy, budget, seed) for seed in range(seeds)] for name, policy in POLICIES.items()
     }
-    orders = [REPLAY.order(seed) for seed in range(seeds)]
+    orders = [REPLAY.draw_order(seed) for seed in range(seeds)]
     return found | {
-        name: [first_all(orders[seed], reports, budget, seed) for seed in range(seeds)]
+        name: [train_all_then_best(orders[seed], reports, budget, seed) for seed in range(seeds)]
         for name, reports in FIRST_ALL.items()
     }
 
 
-def rows(found: Mapping[str, Sequence[Run]]) -> list[str]:
-    """Markdown, best first; differences to `REFERENCE` are paired by seed, their p-values Holm-corrected."""
+def format_rows(found: Mapping[str, Sequence[Run]]) -> list[str]:
+    """Return the table, best first; differences to `REFERENCE` are paired by seed, p-values Holm-corrected."""
     plain = [run.regret for run in found[REFERENCE]]
     gaps = {name: np.subtract([run.regret for run in runs], plain) for name, runs in found.items()}
     others = [name for name in found if name != REFERENCE]
-    corrected = dict(zip(others, adjust_p_values([paired_p(gaps[name]) for name in others]), strict=True))
+    corrected = dict(
+        zip(others, adjust_p_values([compute_paired_p(gaps[name]) for name in others]), strict=True)
+    )
     lines = []
     for name, runs in sorted(found.items(), key=lambda item: fmean(run.regret for run in item[1])):
         regrets = [run.regret for run in runs]
-        against = "–" if name == REFERENCE else f"{gaps[name].mean():+.4f} ± {half_interval(gaps[name]):.4f}"
+        against = (
+            "–"
+            if name == REFERENCE
+            else f"{gaps[name].mean():+.4f} ± {compute_half_interval(gaps[name]):.4f}"
+        )
         p = "–" if name == REFERENCE else f"{corrected[name]:.3f}"
         lines.append(
-            f"| {name} | {fmean(regrets):.4f} ± {half_interval(regrets):.4f} | {against} | {p} "
+            f"| {name} | {fmean(regrets):.4f} ± {compute_half_interval(regrets):.4f} | {against} | {p} "
             f"| {fmean(run.started for run in runs):.1f} | {fmean(run.completed for run in runs):.1f} "
             f"| {fmean(run.flops for run in runs):.1f} | {fmean(run.lost for run in runs):.0%} |"
         )
@@ -127,7 +133,7 @@ def rows(found: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def draw(results: Mapping[float, Mapping[str, Sequence[Run]]], path: Path) -> None:
-    """Mean regret of each policy at each budget, with its interval."""
+    """Draw the mean regret of each policy at each budget, with its interval."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -144,9 +150,14 @@ def draw(results: Mapping[float, Mapping[str, Sequence[Run]]], path: Path) -> No
         regrets = [[run.regret for run in found[name]] for name in names]
         heights = np.arange(len(names)) + 0.22 * (place - (len(results) - 1) / 2)
         axes.errorbar(
-            [fmean(one) for one in regrets], heights, xerr=[half_interval(one) for one in regrets], fmt="o",
-            color=COLOURS[ARM_COLOURS[place]], label=f"{budget:g} whole runs", markersize=4,
-        )  # fmt: skip
+            [fmean(one) for one in regrets],
+            heights,
+            xerr=[compute_half_interval(one) for one in regrets],
+            fmt="o",
+            color=COLOURS[ARM_COLOURS[place]],
+            label=f"{budget:g} whole runs",
+            markersize=4,
+        )
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("regret in blank accuracy (mean, 95% interval)")
     axes.legend(title="training FLOPs", frameon=False)
@@ -162,11 +173,11 @@ def main() -> None:
     parser.add_argument("--budgets", type=float, nargs="+", default=[6, 12])
     parser.add_argument("--figure", type=Path)
     parser.add_argument(
-        "--make", type=Path, metavar="FOLDER", help="make the table by a sweep there, or go on"
+        "--make", type=Path, metavar="FOLDER", help="make the table by a sweep there, or resume it"
     )
     given = parser.parse_args()
     if given.make:
-        REPLAY.make(given.make.absolute())
+        REPLAY.make_table(given.make.absolute())
         return
     results = {}
     for budget in given.budgets:
@@ -174,7 +185,7 @@ def main() -> None:
         print(f"\nTraining FLOPs of {budget:g} whole runs, {given.seeds} seeds\n")
         print("| policy | regret | against hyperband | p | started | completed | runs spent | lost |")
         print("|---|---|---|---|---|---|---|---|")
-        print(*rows(results[budget]), sep="\n", flush=True)
+        print(*format_rows(results[budget]), sep="\n", flush=True)
     if given.figure:
         draw(results, given.figure)
 

@@ -1,4 +1,4 @@
-"""What the benchmarks that replay stored learning curves share: the tables, and sweeps of them on a fake clock.
+"""Tables of stored learning curves, and sweeps that replay them on a fake clock, for several benchmarks.
 
 A table is a space, `NAME.yaml` beside this file, and the curves of all its configurations on several seeds, in
 `NAME.parquet`. The YAML is an ordinary search space: a sweep makes the curves.
@@ -60,24 +60,24 @@ class Replay:
 
     @property
     def path(self) -> Path:
-        """Of the curves."""
+        """The file of the curves."""
         return HERE / f"{self.name}.parquet"
 
     @cached_property
     def candidates(self) -> Candidates:
         """The configurations."""
-        return Candidates(self.config(), self.model_fields)
+        return Candidates(self.build_config(), self.model_fields)
 
     @cached_property
     def table(self) -> StoredCurves:
-        """The curves that come along."""
+        """The stored curves."""
         return StoredCurves(self.path, self.candidates)
 
-    def make(self, out: Path) -> None:
-        """Trains all that the table holds by a sweep in `out`, and writes it. Killed, the same call goes on."""
+    def make_table(self, out: Path) -> None:
+        """Train all that the table holds by a sweep in `out`, and write it. After a kill, the same call resumes."""
         asked = [f"resume={out}"] if (out / FILE_NAME).exists() else [f"space={self._yaml}", f"out={out}"]
         subprocess.run([sys.executable, HERE.parent / "run_sweep.py", *asked], check=True)
-        pack(out, list(self.space["parameters"]), self.path)
+        write_curves(out, list(self.space["parameters"]), self.path)
 
     @property
     def _yaml(self) -> Path:
@@ -85,17 +85,19 @@ class Replay:
 
     @property
     def objective(self) -> Objective:
-        """What is searched."""
+        """The objective of the sweeps."""
         return Objective.parse(self.space["run"]["objective"])
 
     @cached_property
     def _best(self) -> float:
-        """Mean of the best configuration, smaller being better."""
+        """The best configuration's mean, where less is better."""
         metric = self.objective.metric
-        return min(self.objective.get_sort_key(self.table.mean_end(one, metric)) for one in self.table.runs)
+        return min(
+            self.objective.get_sort_key(self.table.compute_mean_end(one, metric)) for one in self.table.runs
+        )
 
-    def config(self, **overrides: Any) -> SweepConfig:
-        """A sweep of the space, as its file has it."""
+    def build_config(self, **overrides: Any) -> SweepConfig:
+        """Return a sweep of the space, as its file has it."""
         run = self.space["run"]
         values: dict[str, Any] = {
             "space": {name: value for name, value in self.space.items() if name != "run"},
@@ -109,52 +111,58 @@ class Replay:
         return SweepConfig(**values | overrides)
 
     def simulate(self, policy: Mapping[str, Any], budget: float, seed: int) -> Scheduler:
-        """A sweep run to its end: one slot, no baselines, no confirmations.
+        """Run a sweep to its end: one slot, no baselines, no confirmations.
 
         Args:
             policy: fields of `SweepConfig`.
             budget: training FLOPs, in whole runs.
         """
-        config = self.config(
+        config = self.build_config(
             **{"num_trials": len(self.table.runs)} | dict(policy),
             baseline=BaselineConfig(presets=[]),
             confirm=ConfirmConfig(finalists=0),
             stop=StopConfig(flops=int(budget * self.table.run_flops)),
             seed=seed,
         )
-        plan = Scheduler(config, self.candidates, None, slots=1)
-        Simulator(TrialRunner(plan, []), self.table.train(seed), slots=1).run()
-        return plan
+        scheduler = Scheduler(config, self.candidates, None, slots=1)
+        Simulator(TrialRunner(scheduler, []), self.table.build_lookup(seed), slots=1).run()
+        return scheduler
 
-    def order(self, seed: int) -> list[Cell]:
-        """In which order a random search of that seed comes to all configurations."""
+    def draw_order(self, seed: int) -> list[Cell]:
+        """Return the order in which a random search of that seed tries all configurations."""
         policy = {"sampler": {"name": "random"}, "pruner": {"name": "none"}}
         everything = self.simulate(policy, len(self.table.runs), seed)
-        return [self.table.cell(trial.job.params) for trial in everything.state.trials.values()]
+        return [self.table.find_cell(trial.job.params) for trial in everything.state.trials.values()]
 
-    def value(self, cell: Cell, seed: int, report: int = 0) -> float:
-        """What a sweep of that seed sees of a configuration at a report, counted from 1; 0 is the last."""
-        seen = self.table.runs[cell][self.table.met(cell, seed)][report - 1].metrics[self.objective.metric]
+    def get_value(self, cell: Cell, seed: int, report: int = 0) -> float:
+        """Return what a sweep of that seed sees of a configuration at a validation, counted from 1; 0 is the last."""
+        seen = self.table.runs[cell][self.table.choose_run(cell, seed)][report - 1].metrics[
+            self.objective.metric
+        ]
         assert seen is not None
         return seen
 
     def get_sort_key(self, cell: Cell, seed: int, report: int = 0) -> float:
-        """`value` as a sort key."""
-        return self.objective.get_sort_key(self.value(cell, seed, report))
+        """Return the value as a sort key."""
+        return self.objective.get_sort_key(self.get_value(cell, seed, report))
 
-    def regret(self, cell: Cell, seed: int) -> float:
-        """How far a sweep's pick lies behind the best configuration's mean; by the mean of the runs that the
-        sweep has not met, so that a lucky run is no merit."""
-        pick = self.table.mean_end(cell, self.objective.metric, without=self.table.met(cell, seed))
+    def compute_regret(self, cell: Cell, seed: int) -> float:
+        """Return how far a sweep's pick is behind the best configuration's mean.
+
+        By the mean of the runs that the sweep has not seen, so that a lucky run is no merit.
+        """
+        pick = self.table.compute_mean_end(
+            cell, self.objective.metric, without=self.table.choose_run(cell, seed)
+        )
         return self.objective.get_sort_key(pick) - self._best
 
-    def first_all(
+    def train_all_then_best(
         self, order: Sequence[Cell], reports: int, budget: float, seed: int
     ) -> tuple[list[Cell], list[Cell]]:
-        """The trivial baseline: all that the budget allows for so many reports, then the best of them to the end.
+        """Run the trivial baseline: all that the budget allows for that many validations, then the best to the end.
 
         Returns:
-            What was tried, and what of it went on, best first.
+            The configurations that were tried, and those that were trained to the end, best first.
         """
         head = reports / len(self.table.runs[order[0]][0])
         num = min(len(order), int((budget - (1 - head)) / head + ROUNDING))
@@ -164,8 +172,8 @@ class Replay:
         return tried, best
 
 
-def pack(out: Path, searched: Sequence[str], path: Path) -> None:
-    """Writes the curves of the sweep in a folder as a table.
+def write_curves(out: Path, searched: Sequence[str], path: Path) -> None:
+    """Write the curves of the sweep in a folder as a table.
 
     Args:
         searched: names of the space's parameters.
@@ -183,11 +191,11 @@ def pack(out: Path, searched: Sequence[str], path: Path) -> None:
     pq.write_table(joined.rename_columns(names).drop_columns("number"), path, compression="zstd")
 
 
-def half_interval(values: Sequence[float] | np.ndarray) -> float:
-    """Half of a 95% interval of the mean (Student's t)."""
+def compute_half_interval(values: Sequence[float] | np.ndarray) -> float:
+    """Return half of a 95% interval of the mean (Student's t)."""
     return float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
-def paired_p(gaps: Sequence[float] | np.ndarray) -> float:
-    """Two-sided, of a t-test that paired differences are 0 in the mean; 1 where all of them are 0."""
+def compute_paired_p(gaps: Sequence[float] | np.ndarray) -> float:
+    """Return the two-sided p-value of a t-test that paired differences have mean 0; 1 if all of them are 0."""
     return float(stats.ttest_1samp(gaps, 0.0).pvalue) if np.any(gaps) else 1.0

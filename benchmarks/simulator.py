@@ -1,6 +1,6 @@
-"""A sweep without processes: the real plan and runner against a fake clock, hundreds of jobs a minute or more.
+"""A sweep without processes: the real scheduler and runner on a fake clock, hundreds of jobs a minute or more.
 
-Time passes only as the jobs' reports say (`train_seconds` + `eval_seconds`), times the slowness of a worker.
+Time passes only as the jobs' validations say (`train_seconds` + `eval_seconds`), times the slowness of a worker.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from sweeps.scheduler.phases.base import Done, Wait
 from sweeps.scheduler.trial_runner import TrialRunner
 
 Train = Callable[[Job, int], Validation]
-"""The report of a job at an index (from 1); whatever it raises ends the job as failed."""
+"""Returns a job's validation at an index (from 1); whatever it raises ends the job as failed."""
 
 Slowness = Callable[[Job, int], float]
-"""How many times longer than its reports say a job takes on its way to the report at an index."""
+"""Returns how many times longer than its validations say a job takes to the validation at an index."""
 
 
 @dataclass
@@ -33,7 +33,7 @@ class FakeClock:
 
 @dataclass
 class Simulation:
-    """What happened, on the fake clock."""
+    """The course of a simulated sweep, on the fake clock."""
 
     wall_seconds: float = 0.0
     busy_seconds: float = 0.0
@@ -41,8 +41,8 @@ class Simulation:
     started: list[tuple[float, Job]] = field(default_factory=list)
     """Every job with the time of its start, in that order."""
 
-    def efficiency(self, slots: int) -> float:
-        """Busy seconds over the slots' seconds, 0 to 1."""
+    def compute_efficiency(self, slots: int) -> float:
+        """Return busy seconds over the slots' seconds, 0 to 1."""
         return self.busy_seconds / (self.wall_seconds * slots) if self.wall_seconds else 1.0
 
 
@@ -59,11 +59,11 @@ class Simulator:
     """Runs a runner's jobs on some workers until all have ended.
 
     Args:
-        runner: of a plan that is made for the same number of slots.
-        train: makes the reports.
+        runner: of a scheduler for the same number of slots.
+        train: makes the validations.
         slots: workers.
         slowness: of the workers; None is 1 everywhere.
-        clock: the plan's, if it has one; the simulator moves it.
+        clock: the scheduler's, if it has one; the simulator moves it.
     """
 
     def __init__(
@@ -82,19 +82,19 @@ class Simulator:
         self._result = Simulation()
 
     def run(self) -> Simulation:
-        """The whole sweep.
+        """Run the whole sweep.
 
         Raises:
-            RuntimeError: the plan waits though nothing is running.
+            RuntimeError: the scheduler waits though nothing is running.
         """
         while not self._fill_slots():
             if not self._events:
-                raise RuntimeError("deadlock: the plan waits and no job is running")
+                raise RuntimeError("deadlock: the scheduler waits and no job is running")
             self._take(heapq.heappop(self._events))
         return self._result
 
     def _fill_slots(self) -> bool:
-        """Starts jobs until the slots are full or the plan waits; True when it is done."""
+        """Start jobs until the slots are full or the scheduler waits; return whether it is done."""
         while len(self._events) < self._slots:
             job = self._runner.next_job()
             if isinstance(job, Done):
@@ -103,20 +103,20 @@ class Simulator:
                 return False
             self._result.started.append((self._result.wall_seconds, job))
             self._runner.start(job.number)
-            elapsed = _elapsed(job.resumed_from[-1]) if job.resumed_from else 0.0
+            elapsed = _sum_elapsed(job.resumed_from[-1]) if job.resumed_from else 0.0
             self._schedule(job, self._runner.num_reported(job.number) + 1, elapsed)
         return False
 
     def _schedule(self, job: Job, index: int, elapsed: float) -> None:
-        """The job's report at an index, or its failure on the way, which takes as long as the report before.
+        """Schedule a job's validation at an index, or its failure before it, which takes as long as the one before.
 
         Args:
-            elapsed: by the job's own report before, seconds since its start.
+            elapsed: at the job's previous validation, seconds since its start.
         """
         result: Validation | Exception
         try:
             result = self._train(job, index)
-            seconds = _elapsed(result) - elapsed
+            seconds = _sum_elapsed(result) - elapsed
         except Exception as error:
             result = error
             seconds = elapsed / (index - 1) if elapsed else 0.0
@@ -134,8 +134,8 @@ class Simulator:
             text = "".join(traceback.format_exception(result))
             self._runner.end(Ended(number=job.number, status="failed", error=reason, traceback=text))
         elif not self._runner.report(job.number, result):
-            self._schedule(job, result.index + 1, _elapsed(result))
+            self._schedule(job, result.index + 1, _sum_elapsed(result))
 
 
-def _elapsed(report: Validation) -> float:
+def _sum_elapsed(report: Validation) -> float:
     return report.train_seconds + report.eval_seconds

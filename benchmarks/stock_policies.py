@@ -1,7 +1,7 @@
-"""The searches that Optuna and Ray Tune bring along, as their users write them, on problems that are looked up.
+"""Searches with Optuna and Ray Tune alone, as their users write them, on problems that are looked up.
 
-Such a user tells Optuna of grids and lists as choices, finds out inside the trial that a model does not fit the
-budget (and gives it up, at no cost), and trains twice what is suggested twice.
+Such a user gives Optuna grids and lists as choices, finds out inside the trial that a model does not fit the budget
+(and ends it, at no cost), and trains twice what is suggested twice.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from optuna.trial import TrialState
 
 
 class Problem(Protocol):
-    """What is searched for its smallest value."""
+    """A table that is searched for its smallest value."""
 
     @property
     def distributions(self) -> Mapping[str, BaseDistribution]:
-        """Of every searched value: ranges of integers and lists of choices."""
+        """The searched values: ranges of integers and lists of choices."""
 
-    def curve(self, params: Mapping[str, Any], seed: int) -> tuple[Any, Sequence[float]] | None:
-        """Which configuration this is, and its values at equal parts of a run; None where it does not fit."""
+    def look_up(self, params: Mapping[str, Any], seed: int) -> tuple[Any, Sequence[float]] | None:
+        """Return the configuration and its values at equal parts of a run; None if it does not fit."""
 
 
 @dataclass(frozen=True)
@@ -39,41 +39,43 @@ class Step:
 
 
 Policy = Callable[[Problem, int, int], list[Step]]
-"""Searches until so many whole runs are spent, under a seed."""
+"""Searches until that many whole runs are spent, under a seed."""
 
 MOST_ASKED = 20_000
 """Suggestions, most of which cost nothing, before a search counts as stuck."""
 
 
-def optuna_tpe_median(problem: Problem, budget: int, seed: int) -> list[Step]:
-    """`optuna.create_study()` as it comes, with its median pruner; what does not fit raises `TrialPruned`."""
-    return _optuna(
+def run_optuna_tpe_median(problem: Problem, budget: int, seed: int) -> list[Step]:
+    """Run `optuna.create_study()` with its defaults and median pruner; what does not fit raises `TrialPruned`."""
+    return _run_optuna(
         problem, budget, seed, optuna.samplers.TPESampler(seed=seed), optuna.pruners.MedianPruner()
     )
 
 
-def optuna_tpe(problem: Problem, budget: int, seed: int) -> list[Step]:
-    """The same without a pruner."""
-    return _optuna(problem, budget, seed, optuna.samplers.TPESampler(seed=seed), optuna.pruners.NopPruner())
+def run_optuna_tpe(problem: Problem, budget: int, seed: int) -> list[Step]:
+    """Run the same without a pruner."""
+    return _run_optuna(
+        problem, budget, seed, optuna.samplers.TPESampler(seed=seed), optuna.pruners.NopPruner()
+    )
 
 
-def optuna_random(problem: Problem, budget: int, seed: int) -> list[Step]:
-    """Optuna's random sampler: each point as likely as the others, so an architecture that has several more so."""
-    return _optuna(
+def run_optuna_random(problem: Problem, budget: int, seed: int) -> list[Step]:
+    """Run Optuna's random sampler: all points are equally likely, so an architecture with several points more so."""
+    return _run_optuna(
         problem, budget, seed, optuna.samplers.RandomSampler(seed=seed), optuna.pruners.NopPruner()
     )
 
 
-def optuna_grid(problem: Problem, budget: int, seed: int) -> list[Step]:
-    """Optuna's grid, in its random order."""
-    grid = {name: _values(one) for name, one in problem.distributions.items()}
-    return _optuna(
+def run_optuna_grid(problem: Problem, budget: int, seed: int) -> list[Step]:
+    """Run Optuna's grid, in its random order."""
+    grid = {name: _list_values(one) for name, one in problem.distributions.items()}
+    return _run_optuna(
         problem, budget, seed, optuna.samplers.GridSampler(grid, seed=seed), optuna.pruners.NopPruner()
     )
 
 
-def ray_optuna_asha(problem: Problem, budget: int, seed: int) -> list[Step]:
-    """Ray's `OptunaSearch` under its `ASHAScheduler`; a trial that does not fit ends in an error."""
+def run_ray_optuna_asha(problem: Problem, budget: int, seed: int) -> list[Step]:
+    """Run Ray's `OptunaSearch` under its `ASHAScheduler`; a trial that does not fit ends in an error."""
     from ray.tune.experiment import Trial
     from ray.tune.schedulers import ASHAScheduler, TrialScheduler
     from ray.tune.search.optuna import OptunaSearch
@@ -86,7 +88,7 @@ def ray_optuna_asha(problem: Problem, budget: int, seed: int) -> list[Step]:
             return steps
         trial = Trial("stored", trial_id=str(number), stub=True)
         params = searcher.suggest(trial.trial_id)
-        found = problem.curve(params, seed)
+        found = problem.look_up(params, seed)
         if found is None:
             searcher.on_trial_complete(trial.trial_id, error=True)
             continue
@@ -109,7 +111,7 @@ def ray_optuna_asha(problem: Problem, budget: int, seed: int) -> list[Step]:
     return steps
 
 
-def _optuna(
+def _run_optuna(
     problem: Problem,
     budget: int,
     seed: int,
@@ -122,7 +124,7 @@ def _optuna(
         if sum(step.runs for step in steps) >= budget:
             break
         trial = study.ask(dict(problem.distributions))
-        found = problem.curve(trial.params, seed)
+        found = problem.look_up(trial.params, seed)
         if found is None:
             study.tell(trial, state=TrialState.PRUNED)
             continue
@@ -139,7 +141,7 @@ def _optuna(
     return steps
 
 
-def _values(distribution: BaseDistribution) -> list[Any]:
+def _list_values(distribution: BaseDistribution) -> list[Any]:
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
     assert isinstance(distribution, IntDistribution)

@@ -1,4 +1,4 @@
-"""Stored learning curves of real trials, for the simulator: what a sweep would have met, looked up."""
+"""Stored learning curves of real trials, which the simulator looks up instead of training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Cell = tuple[float, ...]
 """The searched values under which a configuration is stored, rounded: a float that was written out is found again."""
 
 SPENT = ("index", "step", "train_flops", "train_seconds", "eval_seconds")
-"""Columns of the file, beside the searched values, `seed` and the metrics."""
+"""Columns of the file, besides the searched values, `seed` and the metrics."""
 
 
 class StoredCurves:
@@ -40,41 +40,41 @@ class StoredCurves:
         for row in pq.read_table(path).sort_by("index").to_pylist():
             metrics = {name: value for name, value in row.items() if name.startswith("valid/")}
             report = Validation(**{name: row[name] for name in SPENT}, metrics=metrics)
-            if (cell := self._values(row)) not in found:
-                self._by_key[self._key(row)] = self._stored[cell] = cell
+            if (cell := self._round_values(row)) not in found:
+                self._by_key[self._find_key(row)] = self._stored[cell] = cell
             found[cell][row["seed"]].append(report)
         self.runs: dict[Cell, list[list[Validation]]] = {
             cell: [reports for _, reports in sorted(seeds.items())] for cell, seeds in sorted(found.items())
         }
-        """Of each configuration the reports of each run."""
+        """The validations of each run of each configuration."""
 
-    def cell(self, params: Mapping[str, Any]) -> Cell:
-        """Where the configuration with these searched values, among others, is stored."""
-        values = self._values(params)
+    def find_cell(self, params: Mapping[str, Any]) -> Cell:
+        """Return where the configuration with these searched values, among others, is stored."""
+        values = self._round_values(params)
         if values not in self._stored:
-            self._stored[values] = self._by_key[self._key(params)]
+            self._stored[values] = self._by_key[self._find_key(params)]
         return self._stored[values]
 
-    def met(self, cell: Cell, seed: int) -> int:
-        """Which of a configuration's runs a sweep of that seed meets."""
+    def choose_run(self, cell: Cell, seed: int) -> int:
+        """Return which of a configuration's runs a sweep of that seed sees."""
         return random.Random(f"{seed} {cell}").randrange(len(self.runs[cell]))
 
-    def train(self, seed: int) -> Train:
-        """Trains, for a sweep of that seed, by looking up."""
+    def build_lookup(self, seed: int) -> Train:
+        """Return a function that looks up a job's validations, for a sweep of that seed."""
 
         def look_up(job: Job, index: int) -> Validation:
-            cell = self.cell(job.params)
-            return self.runs[cell][self.met(cell, seed)][index - 1]
+            cell = self.find_cell(job.params)
+            return self.runs[cell][self.choose_run(cell, seed)][index - 1]
 
         return look_up
 
     @cached_property
     def run_flops(self) -> int:
-        """Training FLOPs of a whole run: the most of all."""
+        """Training FLOPs of the longest run."""
         return max(reports[-1].train_flops for seeds in self.runs.values() for reports in seeds)
 
-    def mean_end(self, cell: Cell, metric: str, without: int | None = None) -> float:
-        """A configuration's last report, as the mean of its runs, one of them perhaps left out."""
+    def compute_mean_end(self, cell: Cell, metric: str, without: int | None = None) -> float:
+        """Return a configuration's last value, the mean of its runs, of which one may be left out."""
         ends = [reports[-1].metrics[metric] for i, reports in enumerate(self.runs[cell]) if i != without]
         return fmean(end for end in ends if end is not None)
 
@@ -82,10 +82,10 @@ class StoredCurves:
     def _searched(self) -> list[str]:
         return list(self._candidates.space.parameters)
 
-    def _values(self, params: Mapping[str, Any]) -> Cell:
+    def _round_values(self, params: Mapping[str, Any]) -> Cell:
         return tuple(round(float(params[name]), 6) for name in self._searched)
 
-    def _key(self, params: Mapping[str, Any]) -> str:
+    def _find_key(self, params: Mapping[str, Any]) -> str:
         candidate = self._candidates.candidate({name: params[name] for name in self._searched})
         assert candidate is not None, f"not in the space: {params}"
         return candidate.key

@@ -1,10 +1,10 @@
-"""What it helps to teach samplers the budget: `python benchmarks/taught_samplers.py`.
+"""The effect of constraint feedback on samplers: `python benchmarks/taught_samplers.py`.
 
-Whole searches of a space that cannot be enumerated, on a fake clock and made-up learning curves whose best lies at
-the edge of the budget; each seed is a world of its own, the same for all. Each sampler searches untaught, then
-taught. Prints, of all but the first trials, how many proposals a suggestion rejects as infeasible and how often all
-of them were, so that a uniform draw took their place; and the accuracy of the best configuration without noise, with
-its standard error over the seeds.
+Whole searches of a space that cannot be enumerated, on a fake clock and made-up learning curves whose best is at
+the edge of the budget; each seed is a world of its own, the same for all. Each sampler searches without feedback,
+then with it. Prints, for all but the first trials, how many proposals a suggestion rejects as infeasible, how often
+those are all of them, so that a uniform draw took their place, and the accuracy of the best configuration without
+noise, with its standard error over the seeds.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ MAX_PARAMS = 360_000
 FIRST = 10
 """Trials that are not counted: every startup is over by then."""
 SLOTS = 2
-TAUGHT = ("tpe", "gp")
+LEARNERS = ("tpe", "gp")
 
 
 class GrowingCurves(SyntheticCurves):
     """Of two equal shapes, the one with more parameters is better."""
 
-    def ceiling(self, job: Job) -> float:
-        return super().ceiling(job) * (job.num_params / MAX_PARAMS) ** 0.5
+    def compute_ceiling(self, job: Job) -> float:
+        return super().compute_ceiling(job) * (job.num_params / MAX_PARAMS) ** 0.5
 
 
 @dataclass(frozen=True)
 class Search:
-    """What came of one search; the first two per suggestion."""
+    """The result of one search; the first two per suggestion."""
 
     rejected: float
     replaced: float
@@ -67,21 +67,21 @@ class Search:
 
 
 def search(candidates: Candidates, config: SweepConfig) -> Search:
-    """One search in the world of its seed."""
+    """Run one search in the world of its seed."""
     curves = GrowingCurves(world=config.seed)
-    plan = Scheduler(config, candidates, None, SLOTS)
-    Simulator(TrialRunner(plan), curves, SLOTS).run()
-    trials = plan.study.optuna_study.trials[FIRST:]
+    scheduler = Scheduler(config, candidates, None, SLOTS)
+    Simulator(TrialRunner(scheduler), curves, SLOTS).run()
+    trials = scheduler.study.optuna_study.trials[FIRST:]
     rejected = [len(trial.user_attrs.get(REJECTED, ())) for trial in trials]
     draws = SAMPLERS[config.sampler["name"]].draws
     return Search(
         rejected=float(np.mean(rejected)),
         replaced=float(np.mean([num == draws for num in rejected])),
-        best=max(curves.ceiling(trial.job) for trial in plan.state.trials.values()),
+        best=max(curves.compute_ceiling(trial.job) for trial in scheduler.state.trials.values()),
     )
 
 
-def configured(sampler: str, num_trials: int, seed: int) -> SweepConfig:
+def make_config(sampler: str, num_trials: int, seed: int) -> SweepConfig:
     return SweepConfig(
         space=SPACE,
         task={"name": "sudoku6"},
@@ -107,19 +107,19 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--seeds", type=int, default=6)
     args = parser.parse_args()
-    candidates = Candidates(configured("random", args.trials, 0), MODEL_FIELDS)
+    candidates = Candidates(make_config("random", args.trials, 0), MODEL_FIELDS)
     print(
         f"{args.trials} trials, {args.seeds} seeds\n| sampler | | rejected | replaced | best |\n|---|---|---|---|---|"
     )
     for sampler in args.samplers:
         entry = SAMPLERS[sampler]
-        feedbacks: dict[str, Any] = {"untaught": ignore_rejections}
-        if sampler in TAUGHT:
-            feedbacks["taught"] = entry.feedback
+        feedbacks: dict[str, Any] = {"without feedback": ignore_rejections}
+        if sampler in LEARNERS:
+            feedbacks["with feedback"] = entry.feedback
         for name, feedback in feedbacks.items():
             with mock.patch.dict(SAMPLERS, {sampler: entry._replace(feedback=feedback)}):
                 found = [
-                    search(candidates, configured(sampler, args.trials, seed)) for seed in range(args.seeds)
+                    search(candidates, make_config(sampler, args.trials, seed)) for seed in range(args.seeds)
                 ]
             best = [one.best for one in found]
             print(

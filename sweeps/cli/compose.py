@@ -13,13 +13,13 @@ from hydra.core.config_store import ConfigStore
 
 from hrm.config.errors import ConfigError, UnknownNameError, UserError
 from hrm.config.run_config import ALIASES, DEFAULT_TASK, DEVICES, check_task_fits
-from hrm.config.schema import build_config
+from hrm.config.schema import build_config, is_import_path
 from hrm.data.registry import TASKS, get_task_kind
 from hrm.models.registry import get_family
 from sweeps.config import SweepConfig, refuse_removed_options
 from sweeps.search.objectives import expand_objective_name, parse_objectives
 from sweeps.search.pruners import PRUNERS, check_not_removed
-from sweeps.search.samplers import SAMPLERS
+from sweeps.search.samplers import SAMPLERS, find_sampler
 from sweeps.space.space import NAMED, SPACES_FOLDER, find_spaces, load_space
 
 CONFIG_NAME = "sweep"
@@ -48,8 +48,8 @@ class Groups:
         self._store.store(group="space", name=NO_SPACE, node={})
         for name in TASKS:
             self._add_task(name, name)
-        for name, entry in SAMPLERS.items():
-            self._store.store(group="sampler", name=name, node={"name": name, **list_defaults(entry.build)})
+        for name in SAMPLERS:
+            self._add_sampler(name, name)
         for name, build in PRUNERS.items():
             self._store.store(group="pruner", name=name, node={"name": name, **list_defaults(build)})
 
@@ -76,6 +76,10 @@ class Groups:
             return self._choose_task(given)
         if group == "pruner":
             check_not_removed(group, given)
+        if group == "sampler" and is_import_path(given):
+            name = self._name_path(group, given)
+            self._add_sampler(name, given)
+            return name
         known = SAMPLERS if group == "sampler" else PRUNERS
         if given not in known:
             raise UnknownNameError.among(group, given, known)
@@ -110,6 +114,10 @@ class Groups:
         name = f"{group}_{len(self.paths) + 1}"
         self.paths[name] = given
         return name
+
+    def _add_sampler(self, name: str, sampler: str) -> None:
+        options = list_defaults(find_sampler(sampler).build)
+        self._store.store(group="sampler", name=name, node={"name": sampler, **options})
 
     def _add_task(self, name: str, task: str) -> None:
         config: Any = build_config(get_task_kind(task).config_class, {"name": task}, "task")

@@ -119,7 +119,8 @@ _MORE = {
 """Where a section's long form is."""
 _SAMPLERS = """\
 The default is `{default}`. All propose only what keeps the budget and is new: [how good they are](search-quality.md),
-[how they learn the budget](budgets.md)."""
+[how they learn the budget](budgets.md).
+One of your own is `sampler=package.module:function`: a function like those of `sweeps/search/samplers.py`."""
 _PRUNERS = """\
 The default is `{default}`. Trials are compared at the same validation, 1 to `train.num_reports`; more on
 [pruning](pruning.md), and [which pruner finds most](pruning.md#which-pruner-finds-most)."""

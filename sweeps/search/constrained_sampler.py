@@ -86,7 +86,7 @@ class ConstrainedSampler(BaseSampler):
         first: dict[str, Any] | None = None
         if self.feedback is not None:
             study = ConstrainedStudyView(study, self.feedback, self.rejected)
-        for params in self._proposals(study, trial, search_space):
+        for params in self._draw_proposals(study, trial, search_space):
             candidate = self._candidates.candidate(params)
             if candidate is None and self.feedback is not None:
                 self.rejected.append(InfeasibleProposal(params, self._candidates.violation(params)))
@@ -103,7 +103,7 @@ class ConstrainedSampler(BaseSampler):
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         self._inner.before_trial(study, trial)
 
-    def _proposals(
+    def _draw_proposals(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> Iterator[dict[str, Any]]:
         """Yield up to `draws` proposals of the inner sampler, brought to the space's grids.
@@ -112,7 +112,7 @@ class ConstrainedSampler(BaseSampler):
         with what it mutates.
         """
         searched = {name: space for name, space in search_space.items() if not space.single()}
-        fixed = {name: _only_value(space) for name, space in search_space.items() if space.single()}
+        fixed = {name: _get_only_value(space) for name, space in search_space.items() if space.single()}
         for _ in range(self._draws):
             params = self._inner.sample_relative(study, trial, searched)
             if not params:
@@ -165,7 +165,7 @@ class ConstrainedStudyView(optuna.Study):
         vars(self).update(vars(study))  # the same study, storage and cache
         self._feedback = feedback
         self._rejected = rejected
-        self._earlier = _latest_rejections(study.get_trials(deepcopy=False))
+        self._earlier = _find_latest_rejections(study.get_trials(deepcopy=False))
 
     def _get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
@@ -179,7 +179,7 @@ class ConstrainedStudyView(optuna.Study):
         return copy.deepcopy(shown) if deepcopy else shown
 
 
-def _latest_rejections(trials: Sequence[FrozenTrial]) -> list[InfeasibleProposal]:
+def _find_latest_rejections(trials: Sequence[FrozenTrial]) -> list[InfeasibleProposal]:
     """Return the last rejections of some trials, in order."""
     found: list[InfeasibleProposal] = []
     for trial in reversed(trials):
@@ -199,7 +199,7 @@ def show_as_pruned(
     num_ended = sum(trial.state in LEARNED_FROM for trial in trials)
     if num_ended < num_startup:
         return trials
-    return _as_trials(candidates, rejected, TrialState.PRUNED) + trials
+    return _make_trials(candidates, rejected, TrialState.PRUNED) + trials
 
 
 def show_as_completed(
@@ -213,14 +213,14 @@ def show_as_completed(
     if not rejected or len(completed) < num_startup:
         return trials
     mean = np.mean([trial.values for trial in completed], axis=0).tolist()
-    shown = _as_trials(candidates, rejected, TrialState.COMPLETE, mean) + [copy.copy(one) for one in trials]
+    shown = _make_trials(candidates, rejected, TrialState.COMPLETE, mean) + [copy.copy(one) for one in trials]
     for trial in shown[len(rejected) :]:
         if trial.state == TrialState.COMPLETE:
             trial.system_attrs = {**trial.system_attrs, CONSTRAINT: candidates.violation(trial.params)}
     return shown
 
 
-def _as_trials(
+def _make_trials(
     candidates: Candidates,
     rejected: list[InfeasibleProposal],
     state: TrialState,
@@ -246,7 +246,7 @@ def _as_trials(
     ]
 
 
-def _only_value(space: BaseDistribution) -> Any:
+def _get_only_value(space: BaseDistribution) -> Any:
     if isinstance(space, CategoricalDistribution):
         return space.choices[0]
     assert isinstance(space, IntDistribution | FloatDistribution)

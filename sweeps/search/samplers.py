@@ -1,6 +1,6 @@
 """The samplers, which propose the next configuration. To add one: a function and a line in `SAMPLERS`.
 
-Each is wrapped by a `ConstrainedSampler`, which keeps its proposals feasible and new. One is built afresh for every
+Each is wrapped by a `ConstrainedSampler`, which keeps its proposals feasible and new. One is built anew for every
 trial, from the sweep's configuration and the trial's number: what it learned is in the study.
 """
 
@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,8 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
-from hrm.config.errors import ConfigError
+from hrm.config.errors import ConfigError, UnknownNameError
+from hrm.config.schema import import_object, is_import_path
 from sweeps.config import SweepConfig, build_named, check_at_least
 from sweeps.search.constrained_sampler import ConstrainedSampler, show_as_completed, show_as_pruned
 from sweeps.search.fast_tpe import FastTPESampler
@@ -64,13 +66,13 @@ def build_sampler(
     """
     seed = derive_suggestion_seed(config.seed, number)
     context = SamplerContext(candidates, config.num_trials, config.seed, seed)
-    builders = {name: entry.build for name, entry in SAMPLERS.items()}
-    inner = build_named(builders, config.sampler, "sampler", context)
-    entry = SAMPLERS[config.sampler["name"]]
+    name = str(config.sampler.get("name"))
+    entry = find_sampler(name)
+    inner = build_named({name: entry.build}, config.sampler, "sampler", context)
     feedback = None
     # Where shapes are enumerated, an infeasible proposal is snapped to what fits, and nothing need be learned.
     if entry.feedback is not None and candidates.shapes is None:
-        num_startup = _startup_trials(context, config.sampler.get("n_startup_trials"))
+        num_startup = _count_startup_trials(context, config.sampler.get("n_startup_trials"))
         feedback = partial(entry.feedback, num_startup, candidates)
     return ConstrainedSampler(candidates, inner, entry.draws, seed, exhausted, feedback)
 
@@ -93,7 +95,7 @@ def build_tpe(
     """
     check_at_least("sampler.n_ei_candidates", n_ei_candidates, 1)
     return FastTPESampler(
-        n_startup_trials=_startup_trials(context, n_startup_trials),
+        n_startup_trials=_count_startup_trials(context, n_startup_trials),
         n_ei_candidates=n_ei_candidates,
         constant_liar=constant_liar,
         seed=context.trial_seed,
@@ -131,7 +133,7 @@ def build_gp(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.GPSampler(
-            n_startup_trials=_startup_trials(context, n_startup_trials),
+            n_startup_trials=_count_startup_trials(context, n_startup_trials),
             deterministic_objective=deterministic_objective,
             seed=context.trial_seed,
         )
@@ -205,6 +207,26 @@ SAMPLERS: dict[str, SamplerEntry] = {
 }
 
 
+def find_sampler(name: str) -> SamplerEntry:
+    """Return a sampler of `SAMPLERS`, or one from outside by its import path.
+
+    That is a function like those here: it takes a `SamplerContext` and its options as keyword-only parameters, and
+    returns an Optuna sampler.
+
+    Raises:
+        UnknownNameError: no such sampler.
+        ImportPathError: the path cannot be imported.
+
+    >>> find_sampler("random").learns, find_sampler("sweeps.search.samplers:build_random").learns
+    (False, True)
+    """
+    if name in SAMPLERS:
+        return SAMPLERS[name]
+    if not is_import_path(name):
+        raise UnknownNameError.among("sampler.name", name, SAMPLERS)
+    return SamplerEntry(import_object(name, "sampler", FunctionType), draws=24)
+
+
 class GridSampler(BaseSampler):
     """Proposes the i-th feasible configuration of a seeded shuffle for trial i; replicates follow in the same order.
 
@@ -246,7 +268,7 @@ class GridSampler(BaseSampler):
         raise AssertionError("a grid proposes whole configurations")
 
 
-def _startup_trials(context: SamplerContext, given: int | None) -> int:
+def _count_startup_trials(context: SamplerContext, given: int | None) -> int:
     """Return the uniform draws before a model is trusted: a quarter of the search, 3 to Optuna's own 10."""
     if given is None:
         return min(10, max(3, -(-context.num_trials // 4)))

@@ -155,10 +155,10 @@ def _view(trials: list[FrozenTrial], number: int, lag: int) -> list[FrozenTrial]
     """Return what trial `number` sees of all trials, which are in the order of their numbers."""
     num_seen = max(0, number - lag + 1)
     assert is_complete_history(trials, number, lag), f"trial {number} was decided on too early"
-    return [*trials[:num_seen], *map(_as_running, trials[num_seen:number]), *trials[number : number + 1]]
+    return [*trials[:num_seen], *map(_show_as_running, trials[num_seen:number]), *trials[number : number + 1]]
 
 
-def _as_running(trial: FrozenTrial) -> FrozenTrial:
+def _show_as_running(trial: FrozenTrial) -> FrozenTrial:
     """Return the trial as it was when it started."""
     shown = copy.copy(trial)
     shown.state, shown.values, shown.datetime_complete = TrialState.RUNNING, None, None

@@ -1,6 +1,6 @@
 """The one Optuna study of a sweep: it suggests, prunes and remembers, in a journal.
 
-All that it knows is in the journal. Sampler and pruner are built afresh for each decision from the sweep's
+All that it knows is in the journal. Sampler and pruner are built anew for each decision from the sweep's
 configuration, the trial's number and the history as of that trial (`sweeps.search.storage`). So a decision does not
 depend on how often anyone asked before, and a reopened journal continues as if it had never been closed.
 
@@ -27,7 +27,7 @@ from sweeps.events import Status
 from sweeps.search.constrained_sampler import KEY, REJECTED, find_exhausted_keys
 from sweeps.search.objectives import Objectives
 from sweeps.search.pruners import build_pruner, is_comparable, show_first_objective, write_values
-from sweeps.search.samplers import SAMPLERS, build_sampler
+from sweeps.search.samplers import build_sampler, find_sampler
 from sweeps.search.seeds import derive_suggestion_seed
 from sweeps.search.storage import MemoryBackend, SnapshotStorage, is_complete_history
 from sweeps.space.candidates import Candidate, Candidates
@@ -157,7 +157,7 @@ class SweepStudy:
         return candidate
 
     def resume_trial(self, number: int, pruned: int) -> None:
-        """Add trial `number`, which continues trial `pruned`: Optuna does not let an ended trial go on.
+        """Add trial `number`, which continues trial `pruned`: Optuna does not let an ended trial continue.
 
         Idempotent: a stored trial is left as it is.
         """
@@ -269,7 +269,7 @@ def get_study_name(config: SweepConfig) -> str:
 def _depends_on_results(config: SweepConfig) -> bool:
     """Return whether suggestions or prunings depend on other trials' results; if not, no trial waits for another."""
     return (
-        SAMPLERS[config.sampler["name"]].learns
+        find_sampler(config.sampler["name"]).learns
         or config.pruner["name"] != "none"
         or config.replicates > 1
         or config.stop.flops is not None

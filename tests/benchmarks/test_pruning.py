@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.pruning import FIRST_ALL, POLICIES, REPLAY, first_all, replay
+from benchmarks.pruning import FIRST_ALL, POLICIES, REPLAY, replay, train_all_then_best
 
 
 def test_every_configuration_has_three_whole_curves() -> None:
@@ -27,8 +27,8 @@ def test_a_policy_spends_its_budget_and_decides_alike_again(name: str) -> None:
 
 @pytest.mark.parametrize("reports", FIRST_ALL.values())
 def test_the_trivial_baseline_stays_within_its_budget(reports: int) -> None:
-    order = REPLAY.order(seed=1)
+    order = REPLAY.draw_order(seed=1)
     assert sorted(order) == sorted(REPLAY.table.runs)
     for budget in (1, 6, 18):
-        run = first_all(order, reports, budget, seed=1)
+        run = train_all_then_best(order, reports, budget, seed=1)
         assert run.completed >= 1 and run.flops <= budget + 1e-9

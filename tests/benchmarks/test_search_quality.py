@@ -12,13 +12,13 @@ from benchmarks.search_quality import (
     RANDOM,
     REPLAY,
     World,
-    graph_world,
-    own_world,
-    pick_regrets,
+    build_graph_world,
+    build_own_world,
+    compute_regrets,
 )
 from benchmarks.stock_policies import Step
 
-WORLD = own_world()
+WORLD = build_own_world()
 RUNS = 6
 
 
@@ -51,11 +51,11 @@ def test_the_pick_is_the_best_seen_of_what_was_completed_in_time() -> None:
     regrets = {"a": 0.3, "b": 0.1, "c": 0.0}
     world = World({}, lambda cell, seed: regrets[cell], blind=0.9)
     steps = [Step("c", 0.5, None), Step("a", 1.0, 2.0), Step("b", 1.0, 1.0), Step("c", 1.0, 3.0)]
-    assert pick_regrets(steps, [1, 2, 3, 4], world, seed=0) == [0.9, 0.3, 0.1, 0.1]
+    assert compute_regrets(steps, [1, 2, 3, 4], world, seed=0) == [0.9, 0.3, 0.1, 0.1]
 
 
 def test_the_public_table_is_searched_within_its_budget() -> None:
-    world = graph_world("cora")
+    world = build_graph_world("cora")
     for name, search in world.searches.items():
         steps = search(5, 0)
         assert len(steps) == 5 and all(step.runs == 1.0 for step in steps)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.replays import pack
+from benchmarks.replays import write_curves
 from benchmarks.simulator import Simulator
 from benchmarks.stored_curves import StoredCurves
 from sweeps.cli import resume
@@ -50,10 +50,10 @@ def test_replayed_from_its_curves_a_real_sweep_makes_the_same_decisions(
 
     config = resume.read_resumed_config(["resume=found"])
     candidates = Candidates(config, {"vocab_size": 7, "seq_len": 16, "num_puzzle_identifiers": 1})
-    pack(Path("found"), list(candidates.space.parameters), Path("curves.parquet"))
+    write_curves(Path("found"), list(candidates.space.parameters), Path("curves.parquet"))
     plan = Scheduler(config, candidates, None, slots=2)
     curves = StoredCurves(Path("curves.parquet"), candidates)
-    Simulator(TrialRunner(plan), curves.train(config.seed), slots=2).run()
+    Simulator(TrialRunner(plan), curves.build_lookup(config.seed), slots=2).run()
 
     real = [
         decision(row["number"], row["status"], row["steps"], values_of(row)) for row in rows(Path("found"))

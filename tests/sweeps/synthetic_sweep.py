@@ -64,9 +64,9 @@ class Puzzles(Dataset):
 def plausible(job: Job, fraction: float) -> float:
     """Best with few wide layers and a middling rate, with a spread between seeds."""
     depth = job.run.model.H_layers + job.run.model.L_layers
-    ceiling = 0.9 - 0.035 * abs(depth - 5) - 0.09 * abs(math.log10(job.run.train.lr / 2e-3))
+    compute_ceiling = 0.9 - 0.035 * abs(depth - 5) - 0.09 * abs(math.log10(job.run.train.lr / 2e-3))
     luck = np.random.default_rng([job.run.seed, depth]).normal(0, 0.012)
-    return float(np.clip(0.3 + (ceiling + luck - 0.3) * (1 - math.exp(-4 * fraction)), 0, 1))
+    return float(np.clip(0.3 + (compute_ceiling + luck - 0.3) * (1 - math.exp(-4 * fraction)), 0, 1))
 
 
 def sweep_config(**overrides: Any) -> SweepConfig:

@@ -356,7 +356,7 @@ def test_tpe_finds_better_configurations_than_random() -> None:
             )  # fmt: skip
             curves = SyntheticCurves(world, noise=0.001)
             simulate(plan, train=curves)
-            ceilings.append(curves.ceiling(plan.finalists[0].job))
+            ceilings.append(curves.compute_ceiling(plan.finalists[0].job))
     assert statistics.mean(found["tpe"]) > statistics.mean(found["random"]) + 0.01
 
 
@@ -388,4 +388,4 @@ def test_the_simulators_clock_is_that_of_the_slowest_worker() -> None:
     simulation = simulate(plan, 2, slowness=lambda job, index: 1 + 2 * job.number)
     assert simulation.wall_seconds == pytest.approx(30)
     assert simulation.busy_seconds == pytest.approx(40)
-    assert simulation.efficiency(2) == pytest.approx(40 / 60)
+    assert simulation.compute_efficiency(2) == pytest.approx(40 / 60)

@@ -1,4 +1,4 @@
-"""In a space that is not enumerated, samplers learn from their own infeasible proposals, and nobody else does."""
+"""In a space that is not enumerated, samplers learn from their own infeasible proposals, and nothing else does."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def make_study(sampler: str, journal: Path | None = None, slots: int = 1, **over
 
 
 def run(study: SweepStudy, num_trials: int) -> list[dict[str, Any]]:
-    """Parameters of the next trials, one after the other; the largest that fits is the best."""
+    """Run the next trials one after the other and return their parameters; the largest that fits is the best."""
     asked = []
     for job in range(num_trials):
         number = study.num_trials
@@ -46,7 +46,7 @@ def rejections(study: SweepStudy) -> list[InfeasibleProposal]:
 
 
 def shown(study: SweepStudy, sampler: str, rejected: list[InfeasibleProposal]) -> list[FrozenTrial]:
-    """What a sampler sees of a study during a suggestion that rejected so much."""
+    """Return what a sampler sees of a study during a suggestion that rejected so much."""
     candidates = candidates_of(sweep_config(space=UNLISTED_SPACE))
     config = sweep_config(space=UNLISTED_SPACE, sampler={"name": sampler})
     feedback = build_sampler(config, candidates, 0).feedback
@@ -60,7 +60,7 @@ def too_large(number: int = 0) -> InfeasibleProposal:
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_who_is_taught(name: str) -> None:
+def test_which_samplers_get_feedback(name: str) -> None:
     for space in (SPACE, CONTINUOUS_SPACE, UNLISTED_SPACE):
         if name == "grid" and space is not SPACE:
             continue
@@ -71,9 +71,7 @@ def test_who_is_taught(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LEARNERS)
-def test_the_journal_keeps_what_was_rejected_and_goes_on_as_if_never_closed(
-    tmp_path: Path, name: str
-) -> None:
+def test_the_journal_keeps_rejections_and_continues_as_if_never_closed(tmp_path: Path, name: str) -> None:
     uncut = make_study(name)
     asked = run(uncut, 6)
     parts = [run(make_study(name, tmp_path / "journal"), num) for num in (5, 1)]
@@ -86,16 +84,16 @@ def test_the_journal_keeps_what_was_rejected_and_goes_on_as_if_never_closed(
         assert rejection.violation == candidates.violation(rejection.params) > 0
 
 
-def test_teaching_spares_rejections(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_feedback_spares_rejections(monkeypatch: pytest.MonkeyPatch) -> None:
     def num_rejected() -> int:
         study = make_study("tpe")
         run(study, 12)
         return len(rejections(study))
 
-    taught = num_rejected()
-    untaught = samplers.SAMPLERS["tpe"]._replace(feedback=lambda num, candidates, trials, rejected: trials)
-    monkeypatch.setitem(samplers.SAMPLERS, "tpe", untaught)
-    assert taught < num_rejected() / 2
+    with_feedback = num_rejected()
+    without = samplers.SAMPLERS["tpe"]._replace(feedback=lambda num, candidates, trials, rejected: trials)
+    monkeypatch.setitem(samplers.SAMPLERS, "tpe", without)
+    assert with_feedback < num_rejected() / 2
 
 
 def test_a_gaussian_process_sees_completed_trials_that_all_have_the_constraint() -> None:

@@ -14,6 +14,7 @@ from sweeps.search.samplers import SAMPLERS
 
 MODULES = (
     "constrained_sampler",
+    "fast_tpe",
     "objectives",
     "pareto_front",
     "pruners",

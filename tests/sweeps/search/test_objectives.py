@@ -25,8 +25,15 @@ def objectives(*names: str, **overrides: Any) -> Objectives:
 def job() -> Job:
     config = sweep_config()
     candidate = Candidates(config, MODEL_FIELDS).preset("tiny_demo")
-    return Job(number=0, kind="search", arm="trial 0", params={}, run=candidate.run,
-               num_params=candidate.num_params, flops_per_step=candidate.flops_per_step)  # fmt: skip
+    return Job(
+        number=0,
+        kind="search",
+        arm="trial 0",
+        params={},
+        run=candidate.run,
+        num_params=candidate.num_params,
+        flops_per_step=candidate.flops_per_step,
+    )
 
 
 def reports(num: int) -> list[Validation]:
@@ -70,8 +77,10 @@ def test_values_are_the_metric_and_the_exact_counts() -> None:
 def test_latency_is_what_the_last_report_measured() -> None:
     found = objectives("valid/blank_accuracy", "latency")
     assert found.reference == (0.0, 1.0) and found.costs == []
-    slow, fast = (dataclasses.replace(one, metrics=one.metrics | {"valid/latency": seconds})
-                  for one, seconds in zip(reports(2), (0.5, 0.25), strict=True))  # fmt: skip
+    slow, fast = (
+        dataclasses.replace(one, metrics=one.metrics | {"valid/latency": seconds})
+        for one, seconds in zip(reports(2), (0.5, 0.25), strict=True)
+    )
     assert found.compute_values(job(), [slow, fast]) == (fast.metrics["valid/blank_accuracy"], 0.25)
     assert found.compute_values(job(), reports(1)) is None, "not measured"
 

@@ -89,8 +89,9 @@ def test_pruning_keeps_the_smallest_size() -> None:
     """By accuracy alone the smallest models, which are the worst here, would all be pruned."""
     several = plan_of(pruner={"name": "successive_halving"}, sampler={"name": "grid"}, num_trials=50)
     simulate(several, train=_rising_with_size)
-    alone = make_plan(num_trials=50, baseline=NO_BASELINES, sampler={"name": "grid"},
-                      pruner={"name": "successive_halving"})  # fmt: skip
+    alone = make_plan(
+        num_trials=50, baseline=NO_BASELINES, sampler={"name": "grid"}, pruner={"name": "successive_halving"}
+    )
     simulate(alone, train=_rising_with_size)
 
     def smallest(plan: Scheduler) -> set[str]:
@@ -195,8 +196,13 @@ def test_a_sampler_finds_more_hypervolume_than_random_search(sampler: str) -> No
     """Over five worlds, at the same number of trials."""
 
     def found(name: str, world: int) -> float:
-        plan = plan_of(num_trials=25, sampler={"name": name}, pruner={"name": "none"},
-                       confirm=ConfirmConfig(finalists=0), seed=world)  # fmt: skip
+        plan = plan_of(
+            num_trials=25,
+            sampler={"name": name},
+            pruner={"name": "none"},
+            confirm=ConfirmConfig(finalists=0),
+            seed=world,
+        )
         simulate(plan, train=SyntheticCurves(world=world))
         objectives = objectives_of(plan)
         values = [

@@ -12,9 +12,9 @@ import numpy as np
 import optuna
 import pytest
 
-from hrm.config.errors import ConfigError, UnknownNameError
+from hrm.config.errors import ConfigError, ImportPathError, UnknownNameError
 from sweeps.search.constrained_sampler import KEY, ConstrainedSampler, find_exhausted_keys
-from sweeps.search.samplers import SAMPLERS, build_sampler
+from sweeps.search.samplers import SAMPLERS, SamplerContext, build_sampler
 from tests.sweeps.search_cases import CONTINUOUS_SPACE, SPACE, TINY_SPACE, candidates_of, sweep_config
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -40,9 +40,13 @@ def search(name: str, space: dict[str, Any], num_trials: int, pickled: bool = Fa
 
 @pytest.mark.parametrize(
     ("name", "space"),
-    [(name, space) for name in SAMPLERS for space in (SPACE, CONTINUOUS_SPACE)
-     if (name, space["name"]) != ("grid", "continuous")],
-)  # fmt: skip
+    [
+        (name, space)
+        for name in SAMPLERS
+        for space in (SPACE, CONTINUOUS_SPACE)
+        if (name, space["name"]) != ("grid", "continuous")
+    ],
+)
 def test_every_sampler_proposes_feasible_new_configurations(name: str, space: dict[str, Any]) -> None:
     params = search(name, space, num_trials=8)
     assert params == search(name, space, num_trials=8, pickled=True), "neither pickling nor time matters"
@@ -119,15 +123,17 @@ def test_tpe_draws_uniformly_until_its_startup_is_over() -> None:
     candidate = everything[3]
     study.add_trial(
         optuna.trial.create_trial(
-            value=9.0, params=candidate.params, distributions=candidates.distributions,
+            value=9.0,
+            params=candidate.params,
+            distributions=candidates.distributions,
             user_attrs={KEY: candidate.key},
         )
-    )  # fmt: skip
+    )
     assert next_params("tpe") != next_params("random")
 
 
 def proposal(ended: int, sign: int, num_trials: int = 12, seed: int = 0, **sampler: Any) -> dict[str, Any]:
-    """What a sampler proposes after some completed trials and beside a running one.
+    """What a sampler proposes after some completed trials and next to a running one.
 
     Args:
         sign: of the completed trials' values, which a random draw does not heed.
@@ -235,3 +241,23 @@ class Stubborn(optuna.samplers.RandomSampler):
 
     def sample_relative(self, *args: Any) -> dict[str, Any]:
         return dict(self._params)
+
+
+def build_last(context: SamplerContext, *, offset: int = 0) -> optuna.samplers.BaseSampler:
+    """A sampler from outside: the last configuration but `offset`, always."""
+    candidates = context.candidates.all()
+    assert candidates is not None
+    return Stubborn(dict(candidates[-1 - offset].params))
+
+
+def test_a_sampler_from_outside_is_named_by_its_import_path() -> None:
+    config = sweep_config(sampler={"name": f"{__name__}:build_last", "offset": "2"})
+    candidates = candidates_of(config)
+    everything = candidates.all()
+    assert everything is not None
+    study = optuna.create_study(sampler=build_sampler(config, candidates, 0))
+    assert study.ask(dict(candidates.distributions)).params == everything[-3].params
+    with pytest.raises(UnknownNameError, match=r"sampler: given 'offsett'; must be one of: offset"):
+        build_sampler(sweep_config(sampler=config.sampler | {"offsett": 1}), candidates, 0)
+    with pytest.raises(ImportPathError, match=r"sampler: given 'nowhere:build'; cannot be imported"):
+        build_sampler(sweep_config(sampler={"name": "nowhere:build"}), candidates, 0)
