@@ -36,7 +36,7 @@ from hrm.models.base import TensorBatch
 from hrm.models.puzzle.checkpoint_names import load_official
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.puzzle.model import Outputs, PuzzleHRM
-from hrm.training.optimizers import compute_lr
+from hrm.training.schedule import compute_lr
 
 ABOVE_A_BOUND = 1
 

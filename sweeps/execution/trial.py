@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import traceback
 from collections.abc import Generator, Iterator
@@ -113,24 +114,18 @@ def _train(
             checkpoint.save_if_due(trainer, reports, step)
 
     while not trainer.finished:
-        values = trainer.train_to_next_validation(between_steps)
+        report = trainer.train_to_next_validation(between_steps)
         if ahead is not None:
             ahead.wait()
-        metrics = dict(values.metrics)
+        metrics = dict(report.metrics)
         if job.measure_latency:
             metrics[LATENCY.metric] = trainer.measure_latency(dataset.valid)
         if trainer.finished and job.read_test:
             test = trainer.evaluate(dataset.test)
             metrics |= {f"test/{name}": value for name, value in test.items()}
-        shown = collect(trainer) if trainer.finished and job.keep_model else None
-        report = Validation(
-            index=values.index,
-            step=values.step,
-            train_flops=values.train_flops,
-            train_seconds=trainer.train_seconds,
-            eval_seconds=trainer.eval_seconds,
-            metrics=metrics,
-            answers=shown,
+        answers = collect(trainer) if trainer.finished and job.keep_model else None
+        report = dataclasses.replace(
+            report, eval_seconds=trainer.eval_seconds, metrics=metrics, answers=answers
         )
         reports.append(report)
         if checkpoint and trainer.finished and job.keep_model:

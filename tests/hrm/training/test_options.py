@@ -85,4 +85,4 @@ def test_one_message_and_nothing_started(
 def test_an_out_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     assert _door(*TASK_OPTIONS, f"out={tmp_path / 'file' / 'run'}") == 2
-    assert "must be a folder that can be made" in capsys.readouterr().err
+    assert "must be a folder that can be created" in capsys.readouterr().err
