@@ -1,11 +1,13 @@
-"""How fast counting is: `python benchmarks/counting.py`.
+"""How fast configurations are counted: `python benchmarks/counting.py`.
 
-Prints configs a second of `count_arrays`, over a million random configs of which nine fields (a search's) or
-all integer fields are arrays, and microseconds of one `count`. One thread; the median of five runs.
+Prints the microseconds to construct and to count one configuration, then the seconds to enumerate a space of
+nearly the largest size that is enumerated, and the milliseconds of a uniform draw from it and of the nearest
+feasible point to an infeasible one. One thread's CPU time, medians.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 import statistics
 import sys
@@ -19,66 +21,62 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from hrm.models.puzzle.config import PuzzleHRMConfig
-from hrm.models.puzzle.counting import count, count_arrays
+from hrm.models.puzzle.counting import count
+from sweeps.config import BudgetConfig, SweepConfig
+from sweeps.space.candidates import Candidates
 
-NUM_CONFIGS = 1_000_000
-NUM_SCALARS = 10_000
-BATCH_SIZE = 32
+NUM_CONFIGS = 10_000
 REPEATS = 5
+SUGGESTIONS = 20
+MODEL_FIELDS = {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1}
+SPACE: dict[str, Any] = {
+    "name": "large",
+    "question": "Which of 98,304 shapes?",
+    "parameters": {
+        "H_layers": {"int": [1, 8]},
+        "L_layers": {"int": [1, 8]},
+        "H_cycles": {"int": [1, 4]},
+        "L_cycles": {"int": [1, 4]},
+        "hidden_size": {"int": [16, 384], "step": 16},
+        "expansion": [2, 3, 4, 5],
+    },
+    "fixed": {"num_heads": 1},
+}
 
 
-def random_fields(num_configs: int, every: bool) -> dict[str, Any]:
-    """Columns of random configs; `every` adds the fields that a task and the training decide."""
-    random = np.random.default_rng(0)
-
-    def integers(low: int, high: int) -> np.ndarray:
-        return random.integers(low, high + 1, num_configs)
-
-    fields: dict[str, Any] = {
-        "hidden_size": 16 * integers(1, 64),
-        "num_heads": integers(1, 8),
-        "H_layers": integers(1, 8),
-        "L_layers": integers(1, 8),
-        "H_cycles": integers(1, 4),
-        "L_cycles": integers(1, 4),
-        "h_update_period": integers(1, 8),
-        "expansion": random.uniform(1, 4, num_configs),
-        "mlp_multiple": random.choice([32, 256], num_configs),
-    }
-    if every:
-        fields |= {
-            "puzzle_emb_ndim": integers(0, 1024),
-            "gradient_L_steps": integers(1, 4),
-            "halt_max_steps": integers(1, 16),
-            "q_continue": integers(0, 1).astype(bool),
-            "vocab_size": integers(2, 20),
-            "seq_len": integers(16, 900),
-            "num_puzzle_identifiers": integers(1, 1000),
-        }
-    return fields
-
-
-def median_seconds(run: Callable[[], object]) -> float:
-    """The median of the time that `run` takes."""
+def measure_seconds(run: Callable[[], object], repeats: int = REPEATS) -> float:
+    """Return the median CPU time that `run` takes."""
     seconds = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
+    for _ in range(repeats):
+        start = time.process_time()
         run()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     return statistics.median(seconds)
 
 
 def main() -> None:
     machine = platform.processor() or platform.machine()
     print(f"{machine}, Python {platform.python_version()}, numpy {np.__version__}")
-    for every in (False, True):
-        fields = random_fields(NUM_CONFIGS, every)
-        seconds = median_seconds(lambda: count_arrays(fields, BATCH_SIZE))  # noqa: B023
-        millions = NUM_CONFIGS / seconds / 1e6
-        print(f"count_arrays, {len(fields):2} fields as arrays: {millions:.2f} million configs/s")
     config = PuzzleHRMConfig()
-    seconds = median_seconds(lambda: [count(config, BATCH_SIZE) for _ in range(NUM_SCALARS)])
-    print(f"count: {1e6 * seconds / NUM_SCALARS:.1f} microseconds")
+    fields = dataclasses.asdict(config)
+    for name, run in (
+        ("construct", lambda: [PuzzleHRMConfig(**fields) for _ in range(NUM_CONFIGS)]),
+        ("count", lambda: [count(config, 32) for _ in range(NUM_CONFIGS)]),
+    ):
+        print(f"{name}: {1e6 * measure_seconds(run) / NUM_CONFIGS:.1f} microseconds")
+    sweep = SweepConfig(space=SPACE, budget=BudgetConfig(max_params="1M"))
+    seconds = measure_seconds(lambda: Candidates(sweep, MODEL_FIELDS))
+    candidates = Candidates(sweep, MODEL_FIELDS)
+    print(
+        f"{candidates.num_tuples:,} points in {seconds:.1f} s: {candidates.num_architectures:,} architectures, "
+        f"{candidates.num_feasible_architectures:,} within the budget"
+    )
+    rng = np.random.default_rng(0)
+    drawn = [candidates.sample(rng) for _ in range(SUGGESTIONS)]
+    draw = measure_seconds(lambda: candidates.sample(rng), SUGGESTIONS)
+    outside = [{**one.params, "H_layers": 8, "hidden_size": 384} for one in drawn if one is not None]
+    snaps = [measure_seconds(lambda: candidates.nearest(params, rng), 1) for params in outside]  # noqa: B023
+    print(f"a draw {1e3 * draw:.1f} ms, the nearest feasible point {1e3 * statistics.median(snaps):.1f} ms")
 
 
 if __name__ == "__main__":

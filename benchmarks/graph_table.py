@@ -16,8 +16,8 @@ from optuna.distributions import CategoricalDistribution
 
 from benchmarks.stock_policies import Step
 from sweeps.search.constrained_sampler import KEY, ConstrainedSampler
-from sweeps.search.samplers import SAMPLERS, Setting
-from sweeps.search.seeds import suggestion_seed
+from sweeps.search.samplers import SAMPLERS, SamplerContext
+from sweeps.search.seeds import derive_suggestion_seed
 
 OPERATIONS = 4
 """Places in a network."""
@@ -72,8 +72,8 @@ class Graphs:
         row = self._table.get(key)
         return Graph(dict(params), str(key)) if row is not None and row["para"] <= self._most else None
 
-    def on_grid(self, params: dict[str, Any]) -> dict[str, Any]:
-        """See `Candidates.on_grid`: all values are choices."""
+    def to_grid(self, params: dict[str, Any]) -> dict[str, Any]:
+        """See `Candidates.to_grid`: all values are choices."""
         return params
 
     def sample(self, rng: np.random.Generator, exclude: Collection[str] = ()) -> Graph | None:
@@ -109,9 +109,9 @@ def budgeted(graphs: Graphs, sampler: str, num_trials: int, seed: int) -> list[S
     candidates: Any = graphs
     steps = []
     for number in range(num_trials):
-        drawn = suggestion_seed(seed, number)
+        drawn = derive_suggestion_seed(seed, number)
         entry = SAMPLERS[sampler]
-        inner = entry.build(Setting(candidates, num_trials, seed, drawn))
+        inner = entry.build(SamplerContext(candidates, num_trials, seed, drawn))
         study.sampler = ConstrainedSampler(candidates, inner, entry.draws, drawn)
         trial = study.ask(dict(graphs.distributions))
         found = graphs.curve(trial.params, seed)

@@ -1,19 +1,16 @@
-"""What every benchmark of time says first: on what it was measured."""
+"""The machine on which a benchmark ran, for its output."""
 
 from __future__ import annotations
 
-from importlib.metadata import version
-from pathlib import Path
-
-from sweeps.results import provenance
+from sweeps.results.provenance import Provenance
 
 
 def describe() -> str:
-    """Processor, cores, GPUs, torch and commit, in a line."""
-    hardware = provenance.hardware()
-    commit, dirty = provenance.git_state(Path(__file__))
+    """Return processor, cores, GPUs, torch and commit in one line."""
+    found = Provenance.collect()
+    hardware = found.hardware
     gpus = ", ".join(hardware["gpus"]) or "none"
     return (
         f"{hardware['cpu']}, {hardware['cores']} cores, GPUs: {gpus}; "
-        f"torch {version('torch')}, commit {commit}{' with changes' if dirty else ''}"
+        f"torch {found.versions['torch']}, commit {found.commit}{' with changes' if found.dirty else ''}"
     )

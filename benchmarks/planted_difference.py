@@ -23,7 +23,13 @@ from hrm.config.presets import load_preset
 from hrm.config.run_config import RunConfig
 from hrm.data.registry import open_task
 from hrm.training.trainer import Trainer
-from sweeps.analysis.statistics import ALPHA, TEST_NAME, compute_difference, detectable, estimate
+from sweeps.analysis.statistics import (
+    ALPHA,
+    TEST_NAME,
+    compute_detectable_difference,
+    compute_difference,
+    estimate,
+)
 from sweeps.space.space import load_space
 
 METRICS = ("exact_accuracy", "blank_accuracy")
@@ -109,7 +115,7 @@ def line(metric: str, arms: str, a: Sequence[float], b: Sequence[float], resolut
     difference = f"{found.mean:+.3f} ± {found.half_width:.3f}"
     spread_a, spread_b = estimate(a, resolution), estimate(b, resolution)
     assert spread_a is not None and spread_b is not None
-    could_find = detectable(spread_a, spread_b, 1)
+    could_find = compute_detectable_difference(spread_a, spread_b, 1)
     cells = [metric, arms, means, difference, f"{found.p_value:.2g}", f"{could_find:.3f}", verdict]
     return "| " + " | ".join(cells) + " |"
 

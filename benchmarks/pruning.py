@@ -84,8 +84,8 @@ def judge(
     seed: int, started: Sequence[Cell], done: Sequence[Cell], pruned: Sequence[Cell], flops: float
 ) -> Run:
     """What a policy's trials were worth."""
-    pick = min(done, key=lambda one: REPLAY.best_first(one, seed))
-    best_started = min(started, key=lambda one: REPLAY.best_first(one, seed))
+    pick = min(done, key=lambda one: REPLAY.get_sort_key(one, seed))
+    best_started = min(started, key=lambda one: REPLAY.get_sort_key(one, seed))
     return Run(
         regret=REPLAY.regret(pick, seed),
         started=len(started),
@@ -133,7 +133,7 @@ def draw(results: Mapping[float, Mapping[str, Sequence[Run]]], path: Path) -> No
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    from sweeps.report.charts.style import ARM_COLOURS, COLOURS, DPI
+    from sweeps.report.charts.chart import ARM_COLOURS, COLOURS, DPI
 
     names = sorted(
         POLICIES | FIRST_ALL,

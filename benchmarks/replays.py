@@ -92,7 +92,7 @@ class Replay:
     def _best(self) -> float:
         """Mean of the best configuration, smaller being better."""
         metric = self.objective.metric
-        return min(self.objective.best_first(self.table.mean_end(one, metric)) for one in self.table.runs)
+        return min(self.objective.get_sort_key(self.table.mean_end(one, metric)) for one in self.table.runs)
 
     def config(self, **overrides: Any) -> SweepConfig:
         """A sweep of the space, as its file has it."""
@@ -138,15 +138,15 @@ class Replay:
         assert seen is not None
         return seen
 
-    def best_first(self, cell: Cell, seed: int, report: int = 0) -> float:
+    def get_sort_key(self, cell: Cell, seed: int, report: int = 0) -> float:
         """`value` as a sort key."""
-        return self.objective.best_first(self.value(cell, seed, report))
+        return self.objective.get_sort_key(self.value(cell, seed, report))
 
     def regret(self, cell: Cell, seed: int) -> float:
         """How far a sweep's pick lies behind the best configuration's mean; by the mean of the runs that the
         sweep has not met, so that a lucky run is no merit."""
         pick = self.table.mean_end(cell, self.objective.metric, without=self.table.met(cell, seed))
-        return self.objective.best_first(pick) - self._best
+        return self.objective.get_sort_key(pick) - self._best
 
     def first_all(
         self, order: Sequence[Cell], reports: int, budget: float, seed: int
@@ -160,7 +160,7 @@ class Replay:
         num = min(len(order), int((budget - (1 - head)) / head + ROUNDING))
         go_on = int((budget - num * head) / (1 - head) + ROUNDING)
         tried = list(order[:num])
-        best = sorted(tried, key=lambda one: self.best_first(one, seed, reports))[:go_on]
+        best = sorted(tried, key=lambda one: self.get_sort_key(one, seed, reports))[:go_on]
         return tried, best
 
 

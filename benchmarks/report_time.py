@@ -19,6 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks import machine
 from benchmarks.simulator import Simulator
 from benchmarks.synthetic_curves import SyntheticCurves
 from hrm.data.registry import open_task
@@ -26,10 +27,8 @@ from hrm.data.sudoku.config import Sudoku6Config
 from sweeps.analysis.statistics import TEST_NAME
 from sweeps.config import BudgetConfig, SweepConfig
 from sweeps.events import Job, Validation
-from sweeps.report import PAGE
-from sweeps.results import metadata as setting
-from sweeps.results import provenance
-from sweeps.results.tables import Tables
+from sweeps.results.metadata import build_metadata, write_metadata
+from sweeps.results.tables import TableWriter
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.space.candidates import Candidates
@@ -54,10 +53,8 @@ def main(arguments: Sequence[str]) -> None:
         out = Path(folder)
         make_sweep(out, options.trials)
         seconds = [measure(out) for _ in range(options.repeat)]
-        size = (out / PAGE).stat().st_size / 1e6
-    commit, dirty = provenance.git_state(Path(__file__))
-    machine = provenance.hardware()
-    print(f"{machine['cpu']}, {machine['cores']} cores; commit {commit}{' with changes' if dirty else ''}")
+        size = (out / "report.html").stat().st_size / 1e6
+    print(machine.describe())
     print(f"{options.trials} search trials: median {statistics.median(seconds):.1f} s, {min(seconds):.1f} to "
           f"{max(seconds):.1f} s, n = {len(seconds)}; the page has {size:.1f} MB")  # fmt: skip
 
@@ -75,9 +72,9 @@ def make_sweep(out: Path, num_trials: int) -> None:
     dataset = open_task(puzzles)
     candidates = Candidates(config, dataset.model_fields)
     plan = Scheduler(config, candidates, None, SLOTS)
-    metadata = setting.describe(config, candidates, plan, dataset, ["space=depth_vs_width"], TEST_NAME)
-    setting.write(metadata, out)
-    tables = Tables(out, metadata, plan.trial_numbers.get)
+    metadata = build_metadata(config, candidates, plan, dataset, ["space=depth_vs_width"], TEST_NAME)
+    write_metadata(metadata, out)
+    tables = TableWriter(out, metadata, plan.trial_numbers.get)
     Simulator(TrialRunner(plan, [tables]), train, SLOTS).run()
     tables.close()
 

@@ -41,7 +41,7 @@ from benchmarks.replays import ROUNDING, Replay, half_interval, paired_p
 from benchmarks.stock_policies import Step
 from benchmarks.stored_curves import Cell
 from sweeps.analysis.statistics import adjust_p_values
-from sweeps.report.format import p_value
+from sweeps.report.format import format_p_value
 
 REPLAY = Replay("search_table", {"vocab_size": 258, "seq_len": 64})
 """A causal text HRM on bytes."""
@@ -112,7 +112,7 @@ class Table:
             return None
         cell = REPLAY.table.cell(params)
         num_reports = len(REPLAY.table.runs[cell][0])
-        return cell, [REPLAY.best_first(cell, seed, report) for report in range(1, num_reports + 1)]
+        return cell, [REPLAY.get_sort_key(cell, seed, report) for report in range(1, num_reports + 1)]
 
 
 def own_world() -> World:
@@ -182,7 +182,7 @@ def rows(found: Mapping[str, np.ndarray]) -> list[str]:
         at = [_spread(one[:, budget - FIRST]) for budget in shown]
         reached = np.flatnonzero(one.mean(axis=0) <= target)
         gap = "–" if name == OURS else f"{gaps[name].mean():+.4f} ± {half_interval(gaps[name]):.4f}"
-        p = "–" if name == OURS else p_value(corrected[name])
+        p = "–" if name == OURS else format_p_value(corrected[name])
         lines.append(
             f"| {name} | {' | '.join(at)} | {_spread(one.mean(axis=1))} | {gap} | {p} "
             f"| {FIRST + reached[0] if len(reached) else f'more than {runs}'} |"
@@ -209,7 +209,7 @@ def draw(found: Mapping[str, np.ndarray], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    from sweeps.report.charts.style import ARM_COLOURS, COLOURS, DPI
+    from sweeps.report.charts.chart import ARM_COLOURS, COLOURS, DPI
 
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for place, (name, one) in enumerate(found.items()):
@@ -235,7 +235,7 @@ def _replayed(policy: Mapping[str, Any], runs: int, seed: int) -> list[Step]:
     steps = []
     for trial in plan.state.trials.values():
         cell = REPLAY.table.cell(trial.job.params)
-        value = REPLAY.best_first(cell, seed) if trial.is_completed else None
+        value = REPLAY.get_sort_key(cell, seed) if trial.is_completed else None
         steps.append(Step(cell, len(trial.validations) / trial.job.run.train.num_reports, value))
     return steps
 
@@ -253,7 +253,7 @@ def _first_all(reports: int, runs: int, seed: int) -> list[Step]:
     tried, best = REPLAY.first_all([cells[place] for place in order], reports, runs, seed)
     head = reports / len(REPLAY.table.runs[tried[0]][0])
     heads = [Step(cell, head, None) for cell in tried]
-    return heads + [Step(cell, 1 - head, REPLAY.best_first(cell, seed)) for cell in best]
+    return heads + [Step(cell, 1 - head, REPLAY.get_sort_key(cell, seed)) for cell in best]
 
 
 def _spread(values: np.ndarray) -> str:

@@ -30,7 +30,7 @@ from scipy import stats
 from hrm.config.run_config import RunConfig
 from hrm.data.registry import get_task_kind, open_task
 from sweeps.config import BudgetConfig, SweepConfig, SweepTrainConfig
-from sweeps.search.objectives import Objective, objective_names
+from sweeps.search.objectives import Objective, list_objective_names
 from sweeps.space.candidates import Candidates
 from sweeps.space.space import load_space
 
@@ -178,7 +178,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     for name in labels:
         those = [row for row in rows if row["label"] == name]
         measured = [
-            one for one in objective_names() if Objective.parse(one).metric in those[0]["metrics"][-1]
+            one for one in list_objective_names() if Objective.parse(one).metric in those[0]["metrics"][-1]
         ]
         lines += [line(name, objective, those) for objective in measured]
     return "\n".join(lines)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,7 @@ from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConf
 from sweeps.events import Job
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.trial_runner import TrialRunner
-from sweeps.search import study
-from sweeps.search.constrained_sampler import REJECTED, ConstraintFeedback, build_constraint_feedback
+from sweeps.search.constrained_sampler import REJECTED
 from sweeps.search.samplers import SAMPLERS
 from sweeps.space.candidates import Candidates
 
@@ -73,7 +71,7 @@ def search(candidates: Candidates, config: SweepConfig) -> Search:
     curves = GrowingCurves(world=config.seed)
     plan = Scheduler(config, candidates, None, SLOTS)
     Simulator(TrialRunner(plan), curves, SLOTS).run()
-    trials = plan.study._study.trials[FIRST:]
+    trials = plan.study.optuna_study.trials[FIRST:]
     rejected = [len(trial.user_attrs.get(REJECTED, ())) for trial in trials]
     draws = SAMPLERS[config.sampler["name"]].draws
     return Search(
@@ -98,9 +96,9 @@ def configured(sampler: str, num_trials: int, seed: int) -> SweepConfig:
     )
 
 
-def untaught(*_: Any) -> ConstraintFeedback:
-    """Rejections are counted, and shown to nobody."""
-    return lambda trials, rejected: trials
+def ignore_rejections(num_startup: int, candidates: Candidates, trials: Any, rejected: Any) -> Any:
+    """Return the study's trials: rejections are counted, but not shown to the sampler."""
+    return trials
 
 
 def main() -> None:
@@ -114,11 +112,12 @@ def main() -> None:
         f"{args.trials} trials, {args.seeds} seeds\n| sampler | | rejected | replaced | best |\n|---|---|---|---|---|"
     )
     for sampler in args.samplers:
-        lessons: dict[str, Callable[..., ConstraintFeedback | None]] = {"untaught": untaught}
+        entry = SAMPLERS[sampler]
+        feedbacks: dict[str, Any] = {"untaught": ignore_rejections}
         if sampler in TAUGHT:
-            lessons["taught"] = build_constraint_feedback
-        for name, feedback in lessons.items():
-            with mock.patch.object(study, "lesson_of", feedback):
+            feedbacks["taught"] = entry.feedback
+        for name, feedback in feedbacks.items():
+            with mock.patch.dict(SAMPLERS, {sampler: entry._replace(feedback=feedback)}):
                 found = [
                     search(candidates, configured(sampler, args.trials, seed)) for seed in range(args.seeds)
                 ]

@@ -24,10 +24,10 @@ from sweeps.analysis.statistics import (
     TEST_NAME,
     Estimate,
     adjust_p_values,
+    compute_detectable_difference,
     compute_difference,
-    detectable,
 )
-from sweeps.results import metadata as setting
+from sweeps.results.metadata import read_metadata
 from sweeps.results.tables import read_trials
 
 NUM_FINALISTS = 2
@@ -129,12 +129,12 @@ def first_apart(scores: np.ndarray, decide: Decide = told_apart) -> Rate:
 def detectable_difference(seeds: int, spread: float) -> float:
     """The difference that the report would name for arms of this spread."""
     arm = Estimate(n=seeds, mean=LEVEL, sd=spread, half_width=None)
-    return detectable(arm, arm, NUM_FINALISTS)
+    return compute_detectable_difference(arm, arm, NUM_FINALISTS)
 
 
 def measured_spread(out: Path) -> float:
     """Pooled standard deviation of single runs in a sweep's confirmed arms, in the verdict's first metric."""
-    metadata = setting.read(out)
+    metadata = read_metadata(out)
     arms = [arm.get_scores(metadata.goal.test_metric) for arm in read_arms(read_trials(out), metadata.budget)]
     spread = [(np.var(scores, ddof=1), len(scores) - 1) for scores in arms if len(scores) > 1]
     return float(np.sqrt(np.average([v for v, _ in spread], weights=[n for _, n in spread])))

@@ -36,9 +36,11 @@ from hrm.models.base import TensorBatch
 from hrm.models.puzzle.checkpoint_names import load_official
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.puzzle.model import Outputs, PuzzleHRM
-from hrm.training.schedule import compute_lr
+from hrm.training.optimizers import step_optimizers
 
 ABOVE_A_BOUND = 1
+_NOT_OURS = ("name", "loss", "batch_size", "causal")
+"""Fields of an official config that do not concern our model."""
 
 
 def main(arguments: list[str]) -> int:
@@ -122,14 +124,13 @@ class GoldenFile:
         try:
             meta = json.loads(arrays.pop("meta").item())
             # The official code has no puzzle embedding by default; a golden run never explores.
-            config = {"puzzle_emb_ndim": 0} | meta["config"]
+            config = {key: value for key, value in meta["config"].items() if key not in _NOT_OURS}
+            config = {"puzzle_emb_ndim": 0} | config
             config |= {"halt_exploration_prob": 0.0, "loss_type": meta["loss_type"]}
             optimizer = meta.get("optimizer")
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             given = f"missing {error}" if isinstance(error, KeyError) else "unreadable"
             raise DataError(f"{path}: meta", given, "must be JSON with config and loss_type") from None
-        for name in ("name", "loss", "batch_size", "causal"):  # they do not concern our model
-            config.pop(name, None)
         return cls(path, arrays, build_config(PuzzleHRMConfig, config, f"{path}: meta.config"), optimizer)
 
     @property
@@ -154,11 +155,10 @@ class GoldenFile:
             DataError: there is none, or it does not hold numbers.
         """
         if key not in self.arrays:
-            raise DataError(str(self.path), f"no {key}", "must hold every array of its format")
-        try:
-            return torch.from_numpy(np.array(self.arrays[key]))
-        except TypeError:
-            raise DataError(f"{self.path}: {key}", str(self.arrays[key].dtype), "must hold numbers") from None
+            raise self.fault(f"no {key}", "must hold every array of its format")
+        if self.arrays[key].dtype.kind not in "biuf":
+            raise self.fault(str(self.arrays[key].dtype), "must hold numbers", key)
+        return torch.from_numpy(np.array(self.arrays[key]))
 
     def get_group(self, prefix: str) -> dict[str, Tensor]:
         """Return all arrays whose key starts with the prefix, by the rest of their keys."""
@@ -180,13 +180,12 @@ class GoldenFile:
         }
         batch = {name: self.get(prefix + name) for name in expected}
         for name, (shape, allowed) in expected.items():
-            values, where = batch[name], f"{self.path}: {prefix}{name}"
+            values, key = batch[name], prefix + name
             if values.shape != shape or values.is_floating_point():
-                raise DataError(
-                    where, f"{values.dtype} {list(values.shape)}", f"must be integers {list(shape)}"
-                )
+                given = f"{values.dtype} {list(values.shape)}"
+                raise self.fault(given, f"must be integers {list(shape)}", key)
             if outside := set(values.unique().tolist()) - allowed:
-                raise DataError(where, min(outside), "must lie in the range of the config")
+                raise self.fault(min(outside), "must lie in the range of the config", key)
         return batch
 
     def list_numbers(self, kind: str) -> list[int]:
@@ -201,8 +200,11 @@ class GoldenFile:
             DataError: it has another.
         """
         if list(golden.shape) != list(shape):
-            rule = f"must have the shape {list(shape)} of our model's"
-            raise DataError(f"{self.path}: {key}", list(golden.shape), rule)
+            raise self.fault(list(golden.shape), f"must have the shape {list(shape)} of our model's", key)
+
+    def fault(self, given: object, rule: str, key: str = "") -> DataError:
+        """Return the error for the file, or for one of its arrays."""
+        return DataError(f"{self.path}: {key}" if key else str(self.path), given, rule)
 
 
 def compare(file: GoldenFile) -> Iterator[Group]:
@@ -216,7 +218,7 @@ def compare(file: GoldenFile) -> Iterator[Group]:
         return
     segments = file.list_numbers("train")
     if not segments or segments != list(range(len(segments))):
-        raise DataError(str(file.path), f"segments {segments}", "must hold train0, train1, ... without a gap")
+        raise file.fault(f"segments {segments}", "must hold train0, train1, ... without a gap")
     yield from _compare_segments(file, len(segments))
     if evaluated := file.get_group("eval/"):
         yield from _compare_evaluation(file, evaluated)
@@ -293,8 +295,7 @@ def _compare_training(file: GoldenFile, recorded: dict[str, Any]) -> Iterator[Gr
         file.check_shape(key, values, [train.steps])
     snapshots = file.list_numbers("after")
     if not snapshots or not 1 <= snapshots[0] <= snapshots[-1] <= train.steps:
-        rule = f"must lie in 1..total_steps={train.steps}"
-        raise DataError(str(file.path), f"weights after {snapshots}", rule)
+        raise file.fault(f"weights after {snapshots}", f"must lie in 1..total_steps={train.steps}")
     model = file.build_model()
     carry, optimizers = model.initial_carry(file.get_batch(0)), model.build_optimizers(train)
     errors: dict[str, list[tuple[float, str]]] = {"loss": [], "lr": []}
@@ -304,13 +305,9 @@ def _compare_training(file: GoldenFile, recorded: dict[str, Any]) -> Iterator[Gr
         carry, loss, _ = model.train_segment(carry, batch)
         loss = loss / len(batch["inputs"])
         loss.backward()
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                rate = compute_lr(group["peak_lr"], step, train.steps, train.warmup_steps, train.lr_min_ratio)
-                group["lr"] = rate
-            optimizer.step()
-            optimizer.zero_grad()
+        step_optimizers(optimizers, train, step)
         # The last optimizer is AdamATan2, whose learning rate was recorded.
+        rate = optimizers[-1].param_groups[0]["lr"]
         ours = {"loss": loss, "lr": torch.tensor(rate, dtype=torch.float64)}
         for key, value in ours.items():
             errors[key].append((_measure_error(value, golden[key][step - 1]), f"step {step}"))
@@ -337,7 +334,7 @@ def _compare_weights(file: GoldenFile, model: PuzzleHRM, step: int) -> Group:
     for name, golden in file.get_group(f"after{step}/").items():
         key = f"after{step}/{name}"
         if name not in ours:
-            raise DataError(str(file.path), f"unknown weights {key}", "must be weights of the config's model")
+            raise file.fault(f"unknown weights {key}", "must be weights of the config's model")
         file.check_shape(key, golden, ours[name].shape)
         errors.append((_measure_moved_error(ours[name], golden, initial[name]), name))
     return Group.find_worst(f"weights after {step}", errors, file.bounds["weights"])

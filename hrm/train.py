@@ -33,7 +33,7 @@ Options are name=value. A field's name may stand alone (hidden_size=96) or with 
 
 
 def format_help() -> str:
-    """Return what the command line takes."""
+    """Return the help on the command line, with every option."""
     presets = {name: load_preset(name).summary for name in list_presets()}
     return "\n".join(
         [
@@ -53,7 +53,7 @@ def format_help() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Train what the command line asks for.
+    """Train the model that the command line asks for.
 
     Returns:
         0; 1 when the run diverged or memory ran out; 128 + the signal's number when a signal stopped it.

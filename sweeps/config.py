@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, make_dataclass
+from typing import Any, TypeVar, get_type_hints
 
-from hrm.config.errors import ConfigError
+from hrm.config.errors import ConfigError, UnknownNameError
+from hrm.config.schema import build_config
 from hrm.config.train_config import TrainConfig
+from sweeps.space.constraints import CONSTRAINTS, MEASURED
 
 EQUAL = ("flops", "steps")
 WANDB_MODES = ("disabled", "offline", "online")
@@ -15,30 +20,30 @@ AUTO = "auto"
 """As many as processors and memory allow."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class BudgetConfig:
+def _make_bound_fields() -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, type and default of the two options that each constraint has."""
+    for name, one in CONSTRAINTS.items():
+        preset = "" if one.measured else ", or a preset's name"
+        share = f", or a fraction of `max_{name}` below 1" if one.unit.is_whole else ""
+        needs = " Needs `deterministic=false`." if one.measured else ""
+        helps = {
+            "max": f"Most {one.description}: {one.unit.examples}{preset}.{needs}",
+            "min": f"Fewest: the same{share}.",
+        }
+        for side, text in helps.items():
+            yield f"{side}_{name}", int | float | str | None, field(default=None, metadata={"help": text})
+
+
+_Bounds = make_dataclass("_Bounds", _make_bound_fields(), frozen=True, kw_only=True)
+
+
+class BudgetConfig(_Bounds):  # type: ignore[misc, valid-type]
     """Inclusive bounds, all exact and checked before anything is trained.
 
     Each is a number, a number with a suffix, or a preset's name: that preset's own figure under the sweep's
-    rules. A `min_` bound may also be a fraction of its `max_`, below 1. Null is no bound.
+    rules. A `min_` bound may also be a fraction of its `max_`, below 1. Null is no bound. The fields are those of
+    `sweeps.space.constraints`; a measured constraint is checked by each trial on its device instead.
     """
-
-    max_params: int | str | None = None
-    """Most trainable plus puzzle-embedding parameters: a number, `0.5M`, or a preset's name."""
-    min_params: int | float | str | None = None
-    """Fewest: a number, `0.4M`, or a fraction of `max_params` below 1."""
-    max_flops_per_step: int | str | None = None
-    """Most training FLOPs of an optimizer step: a number, `5.2G`, or a preset's name."""
-    min_flops_per_step: int | float | str | None = None
-    """Fewest: as above, or a fraction of `max_flops_per_step` below 1."""
-    max_memory: int | str | None = None
-    """Most bytes per device in training (weights, gradients, optimizer, activations): `64M`, `2GiB`, a preset."""
-    min_memory: int | float | str | None = None
-    """Fewest: as above, or a fraction of `max_memory` below 1."""
-    max_inference_flops: int | str | None = None
-    """Most FLOPs to evaluate one sequence: a number, `150M`, or a preset's name."""
-    min_inference_flops: int | float | str | None = None
-    """Fewest: as above, or a fraction of `max_inference_flops` below 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +196,11 @@ class SweepConfig:
         _require(
             "train.equal", self.train.equal, self.train.equal in EQUAL, f"must be one of: {', '.join(EQUAL)}"
         )
+        for name in MEASURED:
+            for option in (f"max_{name}", f"min_{name}"):
+                given = getattr(self.budget, option)
+                rule = "needs deterministic=false, for a measurement depends on the machine"
+                _require(f"budget.{option}", given, given is None or not self.deterministic, rule)
         _require("wandb.mode", self.wandb.mode, self.wandb.mode in WANDB_MODES,
                  f"must be one of: {', '.join(WANDB_MODES)}")  # fmt: skip
         _require(
@@ -237,3 +247,61 @@ def refuse_removed_options(values: Mapping[str, Any]) -> None:
 def _require(where: str, given: object, holds: bool, rule: str) -> None:
     if not holds:
         raise ConfigError(where, given, rule)
+
+
+T = TypeVar("T")
+
+
+def build_named(
+    registry: Mapping[str, Callable[..., T]], section: Mapping[str, Any], where: str, *args: Any
+) -> T:
+    """Return `registry[section["name"]](*args, **options)`, with the section's other options checked.
+
+    The function's keyword-only parameters are the options: their annotations give the types, their defaults the
+    defaults. So adding an entry to a registry takes a function and a line.
+
+    Raises:
+        UnknownNameError: no such name in the registry, or no such option.
+        ConfigError: an option's type or range is wrong.
+
+    >>> def serve_cup(drink: str, *, sugar: int = 0) -> str:
+    ...     return f"{drink}, {sugar} sugar"
+    >>> build_named({"cup": serve_cup}, {"name": "cup", "sugar": "2"}, "order", "tea")
+    'tea, 2 sugar'
+    """
+    name = str(section.get("name"))
+    if name not in registry:
+        raise UnknownNameError.among(f"{where}.name", name, registry)
+    given = {key: value for key, value in section.items() if key != "name"}
+    schema = _make_options_class(registry[name])
+    names = [field.name for field in dataclasses.fields(schema)]
+    if given and not names:
+        option = next(iter(given))
+        raise ConfigError(f"{where}.{option}", given[option], f"{name} takes no options")
+    options: Any = build_config(schema, given, where)
+    try:
+        return registry[name](*args, **{name: getattr(options, name) for name in names})
+    except ValueError as error:  # how Optuna refuses a range
+        raise ConfigError(where, dict(section), str(error)) from None
+
+
+@functools.cache
+def _make_options_class(function: Callable[..., Any]) -> type:
+    """Return a dataclass of the function's keyword-only parameters."""
+    hints = get_type_hints(function)
+    fields = [
+        (parameter.name, hints[parameter.name], dataclasses.field(default=parameter.default))
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+    return dataclasses.make_dataclass("Options", fields)
+
+
+def check_at_least(where: str, value: float, least: int) -> None:
+    """Check a lower bound.
+
+    Raises:
+        ConfigError: `value` is below `least`.
+    """
+    if value < least:
+        raise ConfigError(where, value, f"must be at least {least}")

@@ -6,8 +6,6 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from hrm.config.presets import list_presets
 from hrm.models.registry import get_family
 from hrm.system.units import format_flops, format_scaled
@@ -16,7 +14,7 @@ from sweeps.config import SweepConfig
 from sweeps.quantities import TRAINING_FLOPS, parse_count
 from sweeps.scheduler.phases.baseline import choose_presets, num_baseline_trials
 from sweeps.space.candidates import Candidate, Candidates
-from sweeps.space.constraints import CONSTRAINTS, FLOPS_PER_STEP, INFERENCE_FLOPS, MEMORY, PARAMS
+from sweeps.space.constraints import CONSTRAINTS, FLOPS_PER_STEP, PARAMS
 from sweeps.space.parameters import Parameter
 from sweeps.space.space import FILL
 
@@ -26,12 +24,6 @@ LEAST_WIDTH = 24
 """Columns of the last cell of a row."""
 LABEL = 26
 """Columns of a line's label."""
-LABELS = {
-    PARAMS.name: "parameters",
-    FLOPS_PER_STEP.name: "FLOPs per step",
-    MEMORY.name: "bytes of memory",
-    INFERENCE_FLOPS.name: "inference FLOPs",
-}
 MOST_SHAPES_LISTED = 64
 
 
@@ -45,7 +37,7 @@ def describe(candidates: Candidates, config: SweepConfig, memory_bytes: int | No
         UnknownNameError: `baseline.presets` names what is no preset.
     """
     baselines, left_out = choose_presets(config.baseline.presets, candidates, memory_bytes)
-    reasons = {place.name: place.misfit for place in left_out}
+    reasons = {place.name: place.violation for place in left_out}
     sections = [
         textwrap.wrap(candidates.space.question, WIDTH),
         _space(candidates, config),
@@ -80,17 +72,19 @@ def _space(candidates: Candidates, config: SweepConfig) -> list[str]:
 
 
 def _bounds(candidates: Candidates, config: SweepConfig) -> list[str]:
-    compute = candidates.compute
+    flops_budget = candidates.flops_budget
     lines = []
-    for measure in CONSTRAINTS:
-        bounds = [bound for bound in candidates.budget.bounds if bound.measure is measure]
+    for constraint in CONSTRAINTS.values():
+        bounds = [bound for bound in candidates.budget.bounds if bound.constraint is constraint]
         words = [f"at {'most' if bound.side == 'max' else 'least'} {bound.value:,}" for bound in bounds]
-        if bounds or measure is PARAMS:
-            lines += _line(f"budget, {LABELS[measure.name]}", " and ".join(words) or "no bound")
-    if compute.allowance is None:
-        return lines + _line("compute of a trial", f"the same {compute.steps:,} steps for all")
-    reference = f"what {config.train.reference} spends in {compute.steps:,} steps"
-    return lines + _line("compute of a trial", f"{format_flops(compute.allowance)}: {reference}")
+        if bounds or constraint is PARAMS:
+            measured = ", measured by each trial before it trains" if constraint.measured else ""
+            text = " and ".join(words) + measured
+            lines += _line(f"budget, {constraint.noun}", text or "no bound")
+    if flops_budget.flops is None:
+        return lines + _line("compute of a trial", f"the same {flops_budget.steps:,} steps for all")
+    reference = f"what {config.train.reference} spends in {flops_budget.steps:,} steps"
+    return lines + _line("compute of a trial", f"{format_flops(flops_budget.flops)}: {reference}")
 
 
 def _counts(candidates: Candidates) -> list[str]:
@@ -101,28 +95,24 @@ def _counts(candidates: Candidates) -> list[str]:
     lines += _line("distinct architectures", f"{shapes.num_architectures:,}")
     lines += _line("  of them feasible", f"{shapes.num_feasible_architectures:,}")
     lines += _line("distinct feasible trials", _count(candidates.num_feasible_trials))
-    flops = shapes.figures[FLOPS_PER_STEP.name]
-    for name, figures in shapes.figures.items():
+    sizes = [int(size) for size in shapes.costs[PARAMS.name]]
+    for name, costs in shapes.costs.items():
         shown = (
-            _range(figures)
+            _range(sizes)
             if name == PARAMS.name
-            else f"{format_scaled(int(figures.min()))} to {format_scaled(int(figures.max()))}"
+            else f"{format_scaled(min(costs))} to {format_scaled(max(costs))}"
         )
-        lines += _line(LABELS[name], shown)
+        lines += _line(CONSTRAINTS[name].noun, shown)
+    flops = [int(flops) for flops in shapes.costs[FLOPS_PER_STEP.name]]
     lines += _line(
         "steps of a trial" if not get_family(candidates.family).adaptive else "steps, at least",
-        _range(candidates.compute.steps_for(int(end)) for end in (flops.max(), flops.min())),
+        _range(candidates.flops_budget.count_steps(end) for end in (max(flops), min(flops))),
     )
-    most = candidates.budget.max_params
-    if most is not None:
-        sizes = shapes.figures[PARAMS.name]
-        kinds, times = np.unique(sizes, return_counts=True)
-        iso = [candidates.budget.is_iso_parameter(int(size)) for size in kinds]
-        num_iso = int(times[iso].sum())
-        lines += _line(
-            "share of the budget used",
-            " to ".join(dict.fromkeys(f"{size / most:.1%}" for size in (sizes.min(), sizes.max()))),
-        )
+    budget = candidates.budget
+    if budget.max_params is not None:
+        ends = dict.fromkeys(f"{budget.used_share(size):.1%}" for size in (min(sizes), max(sizes)))
+        lines += _line("share of the budget used", " to ".join(ends))
+        num_iso = sum(map(budget.is_iso_parameter, sizes))
         lines += _line(
             "iso-parameter shapes", f"{num_iso:,} of {len(sizes):,} use more than 95% of the budget"
         )
@@ -143,7 +133,7 @@ def _shapes(candidates: Candidates) -> list[str]:
 
 
 def _shape_facts(candidates: Candidates, one: Candidate) -> list[str]:
-    full = candidates.budget.fullness(one.num_params)
+    full = candidates.budget.used_share(one.num_params)
     return [
         f"{one.num_params:,}",
         "" if full is None else f"{full:.1%}",
@@ -157,10 +147,10 @@ def _shape_facts(candidates: Candidates, one: Candidate) -> list[str]:
 def _presets(candidates: Candidates, verdicts: Mapping[str, str | None]) -> list[str]:
     rows = [["preset", "parameters", "steps", "FLOPs/step", "place"]]
     for name in list_presets(candidates.family):
-        place = candidates.place(name)
+        place = candidates.fit_preset(name)
         counts = [f"{count:,}" if count is not None else "" for count in (place.num_params, place.steps)]
         flops = format_scaled(place.flops_per_step) if place.flops_per_step is not None else ""
-        verdict = verdicts.get(name) or place.misfit or "fits, but baseline.presets leaves it out"
+        verdict = verdicts.get(name) or place.violation or "fits, but baseline.presets leaves it out"
         rows.append([name, *counts, flops, verdict])
     return _table(rows)
 
@@ -184,8 +174,8 @@ def _runs(candidates: Candidates, config: SweepConfig, presets: list[str]) -> li
         lines += _line("random search", f"about {search:,}: whole runs, for the FLOPs that the search spends")
     total = search + baselines + confirmations + (search if is_random else 0)
     lines += _line("runs in all", f"{'about ' if is_random else ''}{total:,}")
-    if candidates.compute.allowance is not None:
-        lines += _line("training compute", f"at most {format_flops(total * candidates.compute.allowance)}")
+    if candidates.flops_budget.flops is not None:
+        lines += _line("training compute", f"at most {format_flops(total * candidates.flops_budget.flops)}")
     if confirmations:
         lines += _line("verdict by", TEST_NAME)
     return lines + _limits(config)

@@ -16,33 +16,32 @@ from hrm.data.base import Dataset
 from hrm.data.registry import get_task_kind, open_task
 from hrm.models.registry import get_family
 from hrm.training.progress import DataProgress
-from sweeps import report
 from sweeps.analysis.best import write_best
 from sweeps.analysis.pareto import write_pareto
 from sweeps.analysis.statistics import TEST_NAME
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.callbacks.base import Callback
-from sweeps.callbacks.progress import progress
-from sweeps.callbacks.wandb import summary
+from sweeps.callbacks.progress import build_progress_reporter
 from sweeps.callbacks.wandb.runs import WandbRuns
-from sweeps.callbacks.wandb.session import Session, check_mode
+from sweeps.callbacks.wandb.session import WandbSession, check_mode
+from sweeps.callbacks.wandb.summary import write_summary
 from sweeps.config import SweepConfig
 from sweeps.errors import BudgetError, OutputError
-from sweeps.execution.checkpoints import Checkpoints
-from sweeps.execution.resources import Allocation, Machine, share
-from sweeps.execution.signals import leaving_on_second_signal, resume_command
+from sweeps.execution.checkpoints import CheckpointManager
+from sweeps.execution.resources import Allocation, Machine, allocate_resources
+from sweeps.execution.signals import exit_on_second_signal, format_resume_command
 from sweeps.execution.storage import Storage
-from sweeps.results import metadata as sweep_metadata
 from sweeps.results import output_dir
-from sweeps.results.metadata import SweepMetadata
-from sweeps.results.tables import Tables
+from sweeps.results.metadata import SweepMetadata, build_metadata, restore_metadata, write_metadata
+from sweeps.results.output_dir import choose_output_dir, lock_output_dir
+from sweeps.results.tables import TableWriter
 from sweeps.scheduler.phases.baseline import choose_presets
 from sweeps.scheduler.resume import restore
 from sweeps.scheduler.scheduler import Scheduler, check_decisions
 from sweeps.scheduler.stopping import start_clock
 from sweeps.scheduler.trial_runner import TrialRunner
-from sweeps.search.objectives import METRIC_DIRECTIONS, metrics
+from sweeps.search.objectives import METRIC_DIRECTIONS, list_metrics
 from sweeps.space.candidates import Candidates
-from sweeps.space.constraints import MEMORY
 
 if TYPE_CHECKING:
     from sweeps.execution.ray_tune import Connection
@@ -76,8 +75,8 @@ def run(config: SweepConfig, command: Sequence[str] = ()) -> Path:
         KeyboardInterrupt: the sweep was asked to stop; what it had found is written and reported.
     """
     candidates = _find_candidates(config)
-    out = output_dir.choose(config)
-    with _prepare(config, candidates) as (dataset, ray), output_dir.held(out), _handle_disk_full(out):
+    out = choose_output_dir(config)
+    with _prepare(config, candidates) as (dataset, ray), lock_output_dir(out), _handle_disk_full(out):
         _execute(config, candidates, dataset, ray, out, command)
     return out
 
@@ -94,7 +93,7 @@ def resume(config: SweepConfig, out: Path) -> Path:
         KeyboardInterrupt: as `run`.
     """
     candidates = _find_candidates(config)
-    with output_dir.held(out), _prepare(config, candidates) as (dataset, ray), _handle_disk_full(out):
+    with lock_output_dir(out), _prepare(config, candidates) as (dataset, ray), _handle_disk_full(out):
         _execute(config, candidates, dataset, ray, out)
     return out
 
@@ -107,7 +106,7 @@ def _find_candidates(config: SweepConfig) -> Candidates:
     check_decisions(config, candidates)
     presets, left_out = choose_presets(config.baseline.presets, candidates, None)
     if config.baseline.presets and not presets:
-        reasons = "; ".join(f"{place.name} {place.misfit}" for place in left_out)
+        reasons = "; ".join(f"{place.name} {place.violation}" for place in left_out)
         rule = f"none of them can be trained here: {reasons}"
         hint = "Name another preset, raise the budget, or leave baseline.presets out"
         raise BudgetError("baseline.presets", config.baseline.presets, rule, hint)
@@ -139,26 +138,26 @@ def _execute(
     command: Sequence[str] = (),
 ) -> None:
     """Run the sweep in `out` from where it stands: from the start in a new folder."""
-    allocation = share(config, ray.machines, candidates.largest(MEMORY))
+    allocation = allocate_resources(config, ray.machines, candidates.max_memory_bytes)
     # The number of slots decides what a decision may know: another machine must find it in the configuration.
-    config = dataclasses.replace(config, max_concurrent=allocation.slots)
+    config = dataclasses.replace(config, max_concurrent=allocation.num_workers)
     scheduler, log = restore(
-        out, config, candidates, allocation.slots, allocation.memory_bytes, start_clock()
+        out, config, candidates, allocation.num_workers, allocation.memory_bytes, start_clock()
     )
-    metadata = sweep_metadata.restore(out, dataset) or sweep_metadata.describe(
-        config, candidates, scheduler, dataset, _make_repeatable(command, allocation.slots), TEST_NAME
+    metadata = restore_metadata(out, dataset) or build_metadata(
+        config, candidates, scheduler, dataset, _make_repeatable(command, allocation.num_workers), TEST_NAME
     )
     note = "The sweep is not over: this is what it has found so far. If nothing runs it any more, resume it: "
-    sweep_metadata.write(dataclasses.replace(metadata, notes=[f"{note}`{resume_command(out)}`"]), out)
+    write_metadata(dataclasses.replace(metadata, notes=[f"{note}`{format_resume_command(out)}`"]), out)
     output_dir.write_config(out, config)
     print(_describe_start(config, metadata, scheduler, allocation, out), file=sys.stderr)
     storage = ray.storage and ray.storage / metadata.unique_name
-    checkpoints = Checkpoints(out, config.checkpoint_seconds, storage, config.revive > 0)
-    session = Session(out, config.wandb, metadata)
+    checkpoints = CheckpointManager(out, config.checkpoint_seconds, storage, config.revive > 0)
+    session = WandbSession(out, config.wandb, metadata)
     with (
         closing(log),
         closing(checkpoints),
-        leaving_on_second_signal(out),
+        exit_on_second_signal(out),
         _finalize(out, metadata, scheduler, session),
         _open_callbacks(out, metadata, scheduler, session) as callbacks,
     ):
@@ -170,7 +169,7 @@ def _execute(
 def _check_metric(config: SweepConfig) -> None:
     """Check that models are measured by the objectives: every trial would fail otherwise."""
     measured = [name for name in METRIC_DIRECTIONS if name in get_family(config.family).metrics]
-    for objective in metrics(config):
+    for objective in list_metrics(config):
         if objective.metric.removeprefix("valid/") not in measured:
             rule = f"models of family={config.family} are measured by: {', '.join(measured)}"
             raise ConfigError("objective", objective.name, rule, f"Use objective=valid/{measured[0]}")
@@ -178,7 +177,7 @@ def _check_metric(config: SweepConfig) -> None:
 
 def _check_objective(config: SweepConfig, dataset: Dataset) -> None:
     """Check that the task has blank cells if the objective is about them: every trial would fail otherwise."""
-    asked = [one.name for one in metrics(config) if "blank_accuracy" in one.name]
+    asked = [one.name for one in list_metrics(config) if "blank_accuracy" in one.name]
     if asked and dataset.valid.blank_token is None:
         rule = f"task {config.task['name']} has no blank cells to be judged by"
         raise ConfigError("objective", asked[0], rule, "Use objective=valid/cell_accuracy_auc")
@@ -209,21 +208,21 @@ def _check_machine(config: SweepConfig, candidates: Candidates) -> Machine:
     from hrm.system.device import resolve_device
 
     resolve_device(config.device)
-    allocation = share(config, [machine], candidates.largest(MEMORY))
+    allocation = allocate_resources(config, [machine], candidates.max_memory_bytes)
     # Ray counts processors to keep trials apart; slots beyond them are the user's wish.
-    num_cpus = max(machine.num_cpus, allocation.slots * allocation.cpus_per_trial)
+    num_cpus = max(machine.num_cpus, allocation.num_workers * allocation.cpus_per_trial)
     return dataclasses.replace(machine, num_cpus=num_cpus)
 
 
 @contextmanager
 def _open_callbacks(
-    out: Path, metadata: SweepMetadata, scheduler: Scheduler, session: Session
+    out: Path, metadata: SweepMetadata, scheduler: Scheduler, session: WandbSession
 ) -> Iterator[list[Callback]]:
     """Open the callbacks, tables first: what the others tell is on disk."""
-    callbacks: list[Callback] = [Tables(out, metadata, scheduler.trial_numbers.get)]
+    callbacks: list[Callback] = [TableWriter(out, metadata, scheduler.trial_numbers.get)]
     if session.mode != "disabled":
         callbacks.append(WandbRuns(session))
-    callbacks.append(progress(metadata, lambda: scheduler.num_jobs_expected))
+    callbacks.append(build_progress_reporter(metadata, lambda: scheduler.num_jobs_expected))
     with ExitStack() as stack:
         for callback in callbacks:
             stack.callback(callback.close)
@@ -238,12 +237,14 @@ def _handle_disk_full(out: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
-        hint = f"Make room, then resume: {resume_command(out)}"
+        hint = f"Make room, then resume: {format_resume_command(out)}"
         raise OutputError("out", str(out), f"cannot be written ({error.strerror})", hint) from None
 
 
 @contextmanager
-def _finalize(out: Path, metadata: SweepMetadata, scheduler: Scheduler, session: Session) -> Iterator[None]:
+def _finalize(
+    out: Path, metadata: SweepMetadata, scheduler: Scheduler, session: WandbSession
+) -> Iterator[None]:
     """Write and report what the sweep has found, however it ends."""
     status = "interrupted"
     try:
@@ -256,21 +257,26 @@ def _finalize(out: Path, metadata: SweepMetadata, scheduler: Scheduler, session:
             num_ended = len(state.trials) - state.num_running
             notes.append(
                 f"The sweep was interrupted after {num_ended} of about {scheduler.num_jobs_expected} jobs. "
-                f"To resume it: `{resume_command(out)}`"
+                f"To resume it: `{format_resume_command(out)}`"
             )
-        sweep_metadata.write(dataclasses.replace(metadata, notes=notes), out)
-        write_best(out)
-        write_pareto(out)
-        print(report.write_report(out))
-        summary.write(session, status)
+        write_metadata(dataclasses.replace(metadata, notes=notes), out)
+        from sweeps.report.files import write_report
+
+        folder = SweepFolder.read(out)
+        write_best(out, folder)
+        write_pareto(out, folder)
+        print(write_report(out, folder))
+        write_summary(session, status)
 
 
 def _describe_start(
     config: SweepConfig, metadata: SweepMetadata, scheduler: Scheduler, allocation: Allocation, out: Path
 ) -> str:
     lines = []
-    if allocation.slots > max(1, config.num_trials // 2):
-        lines.append(f"note: {allocation.slots} trials at once see too few results before them to search by")
+    if allocation.num_workers > max(1, config.num_trials // 2):
+        lines.append(
+            f"note: {allocation.num_workers} trials at once see too few results before them to search by"
+        )
     if config.revive and scheduler.num_unresumable:
         lines.append(
             f"note: {scheduler.num_unresumable} pruned trials cannot be resumed: revive was 0 when they were pruned, "
@@ -278,8 +284,8 @@ def _describe_start(
         )
     presets = ", ".join(scheduler.presets) or "no preset within the budget"
     lines += [
-        f"{metadata.name} on {metadata.task}: about {scheduler.num_jobs_expected} jobs in {allocation.slots} slots, "
-        f"baselines: {presets}",
+        f"{metadata.name} on {metadata.task}: about {scheduler.num_jobs_expected} jobs "
+        f"in {allocation.num_workers} slots, baselines: {presets}",
         f"writing to {out}; to watch it: make dashboard DIR={out}, then {DASHBOARD}",
     ]
     return "\n".join(lines)

@@ -75,7 +75,10 @@ def list_options(cls: type, section: str = "", skip: Collection[str] = ()) -> li
 
 
 def read_field_docs(cls: type) -> dict[str, str]:
-    """Return the string under each field in the source of a dataclass and its bases; "" where there is none."""
+    """Return the string under each field in the source of a dataclass and its bases; "" where there is none.
+
+    A field that no source spells out has it as `metadata["help"]`.
+    """
     docs: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if dataclasses.is_dataclass(base):
@@ -84,6 +87,9 @@ def read_field_docs(cls: type) -> dict[str, str]:
 
 
 def _read_own_field_docs(cls: type) -> dict[str, str]:
+    fields = dataclasses.fields(cls)
+    if fields and all("help" in field.metadata for field in fields):
+        return {field.name: field.metadata["help"] for field in fields}
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
     assert isinstance(definition, ast.ClassDef)
     docs = {}

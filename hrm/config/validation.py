@@ -1,8 +1,8 @@
-"""What a config must keep to: each rule with its message, for one config and for one of arrays alike."""
+"""Rules of config classes, each with its message."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +15,19 @@ class Rule:
 
     Args:
         field: the field that is at fault when it is broken.
-        holds: from a config to whether it keeps the rule; where fields are arrays of numbers, to an array.
+        holds: from a config to whether it keeps the rule.
         text: what the field must be, or how to say it of a config.
+        is_about_one_field: whether the rule reads nothing but `field`.
     """
 
     field: str
-    holds: Callable[[Any], Any]
+    holds: Callable[[Any], bool]
     text: str | Callable[[Any], str]
+    is_about_one_field: bool = False
 
 
 def check(config: object, rules: Iterable[Rule], section: str = "") -> None:
-    """Holds one config to its rules, in their order.
+    """Check one config against its rules, in their order.
 
     Args:
         section: what the message puts before the field, for example `model`.
@@ -40,11 +42,27 @@ def check(config: object, rules: Iterable[Rule], section: str = "") -> None:
             raise ConfigError(where, getattr(config, rule.field), text)
 
 
-def each(fields: Iterable[str], holds: Callable[[Any], Any], text: str) -> list[Rule]:
-    """A rule for each of several fields, of its value alone."""
+def keeps_rules(config: object, rules: Iterable[Rule]) -> bool:
+    """Check whether a config keeps all its rules."""
+    return all(rule.holds(config) for rule in rules)
+
+
+def construct_unvalidated(config_class: type, fields: Mapping[str, Any]) -> Any:
+    """Return a config with these values in its fields, without checking a rule: a tenth of the time.
+
+    Args:
+        fields: a value for every field.
+    """
+    config: Any = object.__new__(config_class)
+    config.__dict__.update(fields)
+    return config
+
+
+def each(fields: Iterable[str], holds: Callable[[Any], bool], text: str) -> list[Rule]:
+    """Return a rule for each of several fields, about its value alone."""
 
     def rule(field: str) -> Rule:
-        return Rule(field, lambda config: holds(getattr(config, field)), text)
+        return Rule(field, lambda config: holds(getattr(config, field)), text, is_about_one_field=True)
 
     return [rule(field) for field in fields]
 
@@ -69,17 +87,17 @@ def above_0(*fields: str) -> list[Rule]:
 
 def from_0_to_1(*fields: str) -> list[Rule]:
     """Allocation and chances, both ends included."""
-    return each(fields, lambda value: (value >= 0) & (value <= 1), "must lie in 0..1")
+    return each(fields, lambda value: 0 <= value <= 1, "must lie in 0..1")
 
 
 def from_0_below_1(*fields: str) -> list[Rule]:
     """Allocation and decays that stay below 1."""
-    return each(fields, lambda value: (value >= 0) & (value < 1), "must lie in 0..1, 1 excluded")
+    return each(fields, lambda value: 0 <= value < 1, "must lie in 0..1, 1 excluded")
 
 
 def between(low: float, high: float, *fields: str) -> list[Rule]:
     """Numbers above `low` and below `high`."""
-    return each(fields, lambda value: (value > low) & (value < high), f"must lie between {low} and {high}")
+    return each(fields, lambda value: low < value < high, f"must lie between {low} and {high}")
 
 
 def one_of(allowed: tuple[str, ...], field: str) -> list[Rule]:

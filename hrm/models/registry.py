@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from hrm.config.errors import UnknownNameError
-from hrm.config.lattice import Lattice
 from hrm.config.schema import import_object, is_import_path
+from hrm.config.validation import Rule
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,11 @@ class Family:
             two configs exactly when they build the same model.
         model_class: import path of its `hrm.models.base.Model`, so that reading a config imports no torch.
         count: returns exact `hrm.models.counting.Counts` for a config, a batch size and a training config.
-        count_arrays: the same over arrays: field name to value or array, to a dict of arrays.
-        lattice: validity and identity over arrays.
+        rules: what a valid config keeps to; its constructor checks the same.
+        width: the field that makes a model strictly larger as it grows, whatever the other fields.
+        inner_width: the config's property that holds the inner width of its feed-forward layers.
+        non_parametric_fields: fields that change no parameter count.
+        cost_only_fields: fields that change what training costs, and not which model is built.
         metrics: what an evaluation measures; `blank_accuracy` only where the task has blank cells.
         min_flops_per_step: where the data decide the cost of a step, returns the least FLOPs of a batch for a
             config and a batch size; the most is `Counts.flops_per_step`. Runs of such a family are compared at
@@ -37,9 +40,12 @@ class Family:
     config_class: type
     model_class: str
     count: Callable[..., Any]
-    count_arrays: Callable[..., Any]
-    lattice: Lattice
+    rules: Sequence[Rule]
+    width: str
+    inner_width: str
+    non_parametric_fields: frozenset[str]
     metrics: tuple[str, ...]
+    cost_only_fields: tuple[str, ...] = ()
     min_flops_per_step: Callable[[Any, int], int] | None = None
 
     @property

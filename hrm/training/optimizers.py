@@ -11,8 +11,28 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from hrm.config.train_config import TrainConfig
+from hrm.training.schedule import compute_lr
+
 if TYPE_CHECKING:
     from hrm.models.puzzle.recurrent_network import PuzzleEmbedding
+
+
+def step_optimizers(optimizers: Iterable[Optimizer], train: TrainConfig, step: float) -> None:
+    """Set the learning rate of each parameter group by the schedule, make a step and clear the gradients.
+
+    Args:
+        optimizers: each group holds its peak rate as `peak_lr`.
+        train: the schedule.
+        step: the optimizer step about to be made, counting from 1; see `TrainingSchedule.get_position`.
+    """
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = compute_lr(
+                group["peak_lr"], step, train.steps, train.warmup_steps, train.lr_min_ratio
+            )
+        optimizer.step()
+        optimizer.zero_grad()
 
 
 class AdamATan2(Optimizer):

@@ -80,9 +80,12 @@ class TrainingSchedule:
         num_validations = self.train.num_reports
         return validation < num_validations and done * num_validations >= validation * total
 
-    def compute_lr(self, peak: float, step: int, train_flops: int) -> float:
-        """Return the learning rate of the step after `step` steps, which have cost `train_flops`."""
-        train, position = self.train, float(step + 1)
-        if train.max_flops is not None:
-            position = min(1.0, (train_flops + self.max_flops_per_step) / self._usable_flops) * train.steps
-        return compute_lr(peak, position, train.steps, train.warmup_steps, train.lr_min_ratio)
+    def get_position(self, step: int, train_flops: int) -> float:
+        """Return where the learning rate of the next step is, in steps of `train.steps` counted from 1.
+
+        Args:
+            step: steps made so far, which have cost `train_flops`.
+        """
+        if self.train.max_flops is None:
+            return step + 1
+        return min(1.0, (train_flops + self.max_flops_per_step) / self._usable_flops) * self.train.steps

@@ -32,7 +32,7 @@ from hrm.system.device import (
 from hrm.system.files import write_atomically
 from hrm.training.checkpoint import check_same_run, load_checkpoint, save_checkpoint
 from hrm.training.divergence import Diverged, DivergenceDetector
-from hrm.training.optimizers import EMA
+from hrm.training.optimizers import EMA, step_optimizers
 from hrm.training.progress import Validation
 from hrm.training.schedule import TrainingSchedule
 
@@ -282,8 +282,7 @@ class Trainer:
             setattr(self, name, state[key])
 
     def _train_step(self) -> None:
-        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
-            group["lr"] = self.schedule.compute_lr(group["peak_lr"], self.step, self.train_flops)
+        train, position = self.config.train, self.schedule.get_position(self.step, self.train_flops)
         batches = [move_batch(batch, self.device) for batch in self._get_train_batches()]
         weight = sum(self.model.get_loss_weight(batch) for batch in batches)
         for batch in batches:
@@ -294,11 +293,9 @@ class Trainer:
             (loss / weight).backward()
             self._means.add(metrics | {"loss": loss.detach()})
             self.train_flops += self._get_executed_flops(self.counts.flops_per_step // len(batches))
-        if self.config.train.clip_norm > 0:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.train.clip_norm)
-        for optimizer in self.optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
+        if train.clip_norm > 0:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm)
+        step_optimizers(self.optimizers, train, position)
         if self.ema is not None:
             self.ema.update()
         self.step += 1

@@ -1,1 +1,1 @@
-"""What the confirmed runs say: arms, tests, comparisons."""
+"""Analysis of a sweep's tables: verdicts, importance, Pareto fronts, scaling laws."""

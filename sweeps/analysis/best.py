@@ -1,87 +1,82 @@
-"""`best.yaml`: the configuration to retrain, with the word of where it comes from; `best.pt`: its weights."""
+"""`best.yaml`, the best configuration with its provenance, and `best.pt`, its weights."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from hrm.config.run_config import PROVENANCE
 from hrm.config.schema import write_yaml
 from hrm.system.files import write_atomically
-from sweeps.analysis.comparison import Arm, find_best_arm, read_arms
-from sweeps.execution.checkpoints import weights_path
-from sweeps.results import metadata as setting
-from sweeps.results.metadata import SweepMetadata
-from sweeps.results.tables import read_trials
+from sweeps.analysis.comparison import Arm
+from sweeps.analysis.sweep_folder import SweepFolder
+from sweeps.execution.checkpoints import get_weights_path
+from sweeps.results.schema import Row
 
 FILE_NAME = "best.yaml"
 WEIGHTS = "best.pt"
 
 
-def write_best(out: Path) -> Path | None:
-    """Writes the best confirmed arm, or without confirmations the best completed search trial.
+def write_best(out: Path, folder: SweepFolder) -> Path | None:
+    """Write the best confirmed arm or, without confirmations, the best completed search trial.
 
-    `python -m hrm.train config=best.yaml` trains it again; its mapping `sweep` says what it is. `best.pt` are the
-    weights after that very run; there are none of a search trial, nor where the run failed.
+    `python -m hrm.train config=best.yaml` trains it again; its mapping `sweep` says what it is. `best.pt` holds the
+    weights after the confirmation run of that configuration; there are none of a search trial, nor of a failed run.
+
+    Args:
+        out: the sweep's folder.
+        folder: what it holds.
 
     Returns:
-        The file, or None when no run has completed.
+        The path of `best.yaml`, or None if no run has completed.
     """
-    metadata, trials = setting.read(out), read_trials(out)
-    found = _confirmed(trials, metadata) or _searched(trials, metadata)
-    write_weights(out, _number_of(trials, found[0]) if found else None)
-    if found is None:
+    config, arm, metadata = folder.best_config, folder.comparisons.best, folder.metadata
+    write_weights(out, _find_confirmation(folder, config))
+    if config is None:
         return None
-    config, provenance = found
-    shared = {
+    found = (
+        _describe_trial(folder.best_trials[0]) if arm is None else _describe_arm(arm, folder.comparisons.arms)
+    )
+    provenance = found | {
         "space": metadata.name,
         "space_hash": metadata.space_hash,
         "started_at": metadata.started_at,
         "commit": metadata.provenance.commit,
         "objective": metadata.objective,
     }
-    values = {**config, PROVENANCE: provenance | shared}
-    write_atomically(out / FILE_NAME, lambda path: write_yaml(values, path))
+    write_atomically(out / FILE_NAME, lambda path: write_yaml({**config, PROVENANCE: provenance}, path))
     return out / FILE_NAME
 
 
 def write_weights(out: Path, number: int | None) -> None:
-    """Makes this job's weights the folder's `best.pt`; without them, none stay there from an earlier winner."""
-    trained = None if number is None else weights_path(out, number)
-    if trained is None or not trained.exists():
+    """Copy this job's weights to `best.pt`; if it has none, remove those of an earlier winner."""
+    weights = None if number is None else get_weights_path(out, number)
+    if weights is None or not weights.exists():
         (out / WEIGHTS).unlink(missing_ok=True)
         return
-    write_atomically(out / WEIGHTS, partial(shutil.copyfile, trained))
+    write_atomically(out / WEIGHTS, partial(shutil.copyfile, weights))
 
 
-def _number_of(trials: pa.Table, config: dict[str, Any]) -> int | None:
-    """Of the confirmation that ran this configuration to its end."""
-    rows = trials.select(["number", "kind", "status", "config"]).to_pylist()
-    ended = [row for row in rows if (row["kind"], row["status"]) == ("confirm", "completed")]
-    return next((row["number"] for row in ended if json.loads(row["config"]) == config), None)
+def _find_confirmation(folder: SweepFolder, config: dict[str, Any] | None) -> int | None:
+    """Return the number of the completed confirmation run of this configuration."""
+    runs = folder.select("confirm", "completed")
+    return next((row["number"] for row in runs if folder.read_config(row) == config), None)
 
 
-def _confirmed(trials: pa.Table, metadata: SweepMetadata) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    arms = read_arms(trials, metadata.budget)
-    best = find_best_arm(arms, metadata)
-    if best is None:
-        return None
-    names = ["objective", *sorted(name for name in best.scores if name.startswith("test/"))]
-    return best.config, {
-        "what": _what(best, arms),
+def _describe_arm(best: Arm, arms: list[Arm]) -> dict[str, Any]:
+    metrics = ["objective", *sorted(name for name in best.scores if name.startswith("test/"))]
+    return {
+        "what": _describe_kind(best, arms),
         "arm": best.name,
         "n": len(best.get_scores("objective")),
-        "means": {name: best.mean(name) for name in names if best.mean(name) is not None},
+        "means": {name: mean for name in metrics if (mean := best.compute_mean(name)) is not None},
         "seeds": sorted(best.scores["objective"]),
     }
 
 
-def _what(best: Arm, arms: list[Arm]) -> str:
+def _describe_kind(best: Arm, arms: list[Arm]) -> str:
     if best.kind == "random":
         return "the best of random search: no searched configuration scored better on fresh seeds"
     if best.is_baseline:
@@ -92,19 +87,11 @@ def _what(best: Arm, arms: list[Arm]) -> str:
     return "a searched configuration, confirmed on fresh seeds"
 
 
-def _searched(trials: pa.Table, metadata: SweepMetadata) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    rows = [
-        row
-        for row in trials.to_pylist()
-        if row["kind"] == "search" and row["status"] == "completed" and row["objective"] is not None
-    ]
-    if not rows:
-        return None
-    best = min(rows, key=lambda row: metadata.goal.best_first(row["objective"]))
-    return json.loads(best["config"]), {
+def _describe_trial(row: Row) -> dict[str, Any]:
+    return {
         "what": "a searched configuration, not confirmed on fresh seeds",
-        "arm": best["arm"],
+        "arm": row["arm"],
         "n": 1,
-        "means": {"objective": best["objective"]},
-        "seeds": [best["seed"]],
+        "means": {"objective": row["objective"]},
+        "seeds": [row["seed"]],
     }

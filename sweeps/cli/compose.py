@@ -17,7 +17,7 @@ from hrm.config.schema import build_config
 from hrm.data.registry import TASKS, get_task_kind
 from hrm.models.registry import get_family
 from sweeps.config import SweepConfig, refuse_removed_options
-from sweeps.search.objectives import canonical, parse
+from sweeps.search.objectives import expand_objective_name, parse_objectives
 from sweeps.search.pruners import PRUNERS, check_not_removed
 from sweeps.search.samplers import SAMPLERS
 from sweeps.space.space import NAMED, SPACES_FOLDER, find_spaces, load_space
@@ -226,13 +226,13 @@ def _complete_objectives(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return `objective` and `objectives` with full names: with several, `objective` is the first."""
     kind, given = str(values.get("family", SweepConfig.family)), values.get("objectives")
     if given is None:
-        return {"objective": canonical(values.get("objective") or SweepConfig.objective, kind)}
+        return {"objective": expand_objective_name(values.get("objective") or SweepConfig.objective, kind)}
     if not isinstance(given, list):
         raise ConfigError("objectives", given, "must be a list, such as [accuracy,params]")
-    names = [canonical(name, kind) for name in given]
-    parse(names)
+    names = [expand_objective_name(name, kind) for name in given]
+    parse_objectives(names)
     first = values.get("objective")
-    if first is not None and canonical(first, kind) != names[0]:
+    if first is not None and expand_objective_name(first, kind) != names[0]:
         raise ConfigError(
             "objective", first, f"is not the first of objectives={names}", "Give only one of them"
         )

@@ -120,7 +120,7 @@ _SAMPLERS = """\
 The default is `{default}`. All propose only what keeps the budget and is new: [how good they are](search-quality.md),
 [how they learn the budget](budgets.md)."""
 _PRUNERS = """\
-The default is `{default}`. Trials are compared at the same report, 1 to `train.num_reports`; more on
+The default is `{default}`. Trials are compared at the same validation, 1 to `train.num_reports`; more on
 [pruning](pruning.md), and [which pruner finds most](pruning.md#which-pruner-finds-most)."""
 _ARGUMENT = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""Why a worker process died, as far as Ray and the kernel tell, and what it held."""
+"""Failures of worker processes: why one died, as far as Ray and the kernel say, and how much memory it held."""
 
 from __future__ import annotations
 
@@ -16,63 +16,61 @@ _BY_KERNEL = f"{OUT_OF_MEMORY}: the kernel killed the worker process because mem
 
 
 @dataclass
-class _Watched:
-    process: Callable[[], int | None]
+class _WatchedJob:
+    get_process: Callable[[], int | None]
     kills_before: int | None
-    most_held: int | None = None
+    max_held: int | None = None
 
 
-class Deaths:
-    """Of the processes that train jobs.
+class WorkerFailures:
+    """Watches the processes that train jobs, to tell why one died.
 
-    The kernel tells everyone how many processes it has killed for memory, and few whom. A worker that dies while
-    that number has risen since its job began, by a kill that no other death accounts for, is taken to be the
-    victim. Ray has the kernel take its workers before any other process, the largest first. Were another
-    process taken all the same, and the worker to die of something else during the same job, the job would be
-    recorded as out of memory instead of being run again.
+    The kernel tells everyone how many processes it has killed for memory, but not which. A worker is taken to be its
+    victim if that number has risen since its job began, by a kill that explains no other death. Ray makes the kernel
+    choose its workers before any other process, the largest first. If another process is killed all the same, and
+    the worker dies of something else during the same job, the job is recorded as out of memory and not run again.
 
     Args:
-        are_here: whether they are processes of this machine, started by this one; of others only Ray tells.
-        kills: as `hrm.system.machine.count_oom_kills`.
+        are_local: whether the workers are on this machine, started by this process; of others only Ray knows.
+        count_kills: as `hrm.system.machine.count_oom_kills`.
     """
 
-    def __init__(self, are_here: bool, kills: Callable[[], int | None] = count_oom_kills) -> None:
-        self._are_here = are_here
-        self._kills = kills
+    def __init__(self, are_local: bool, count_kills: Callable[[], int | None] = count_oom_kills) -> None:
+        self._are_local, self._count_kills = are_local, count_kills
         self._num_explained = 0
-        self._jobs: dict[int, _Watched] = {}
+        self._jobs: dict[int, _WatchedJob] = {}
 
-    def began(self, number: int, process: Callable[[], int | None]) -> None:
-        """A job has reached its process, which `process` tells as soon as it is known."""
-        if self._are_here:
-            self._jobs[number] = _Watched(process, self._kills())
+    def watch(self, number: int, get_process: Callable[[], int | None]) -> None:
+        """Watch a job that has reached its process; `get_process` returns its id once that is known."""
+        if self._are_local:
+            self._jobs[number] = _WatchedJob(get_process, self._count_kills())
 
-    def ended(self, number: int) -> None:
-        """A job is over, however it ended."""
+    def forget(self, number: int) -> None:
+        """Stop watching a job that has ended in any way."""
         self._jobs.pop(number, None)
 
-    def look(self) -> None:
-        """Notes what the processes hold: what one takes between the last look and its death is not known."""
+    def sample_memory(self) -> None:
+        """Note what the processes hold; what one takes between its last sample and its death is not known."""
         for job in self._jobs.values():
-            process = job.process()
+            process = job.get_process()
             held = None if process is None else get_resident_bytes(process)
             if held is not None:
-                job.most_held = max(held, job.most_held or 0)
+                job.max_held = max(held, job.max_held or 0)
 
-    def why(self, number: int, error_file: str | None) -> tuple[str, int | None]:
-        """Why the process of a job died, in one line, and the most that it held when memory was the reason.
+    def classify(self, number: int, error_file: str | None) -> tuple[str, int | None]:
+        """Return why a job's process died, in one line, and the most memory it held if that was the reason.
 
         Args:
-            error_file: where Ray Tune has written of it; None where it has not.
+            error_file: where Ray Tune has written about it; None if it has not.
         """
-        reason, held = told_by_ray(error_file)
+        reason, held = parse_ray_error(error_file)
         job = self._jobs.get(number)
         if reason == LOST and job is not None and self._was_killed(job):
-            return _BY_KERNEL, job.most_held
+            return _BY_KERNEL, job.max_held
         return reason, held
 
-    def _was_killed(self, job: _Watched) -> bool:
-        kills = self._kills()
+    def _was_killed(self, job: _WatchedJob) -> bool:
+        kills = self._count_kills()
         if kills is None or job.kills_before is None:
             return False
         explained = max(job.kills_before, self._num_explained)
@@ -82,8 +80,8 @@ class Deaths:
         return True
 
 
-def told_by_ray(error_file: str | None) -> tuple[str, int | None]:
-    """As `Deaths.why`, from what Ray has written alone."""
+def parse_ray_error(error_file: str | None) -> tuple[str, int | None]:
+    """Return reason and memory as `WorkerFailures.classify` does, from what Ray has written alone."""
     text = Path(error_file).read_text(encoding="utf-8").strip() if error_file else ""
     if "memory" in text.split("Some common causes")[0]:
         used = re.search(r"memory used=([\d.]+)GB", text)

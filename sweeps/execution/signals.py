@@ -1,4 +1,4 @@
-"""How a sweep is stopped from outside, and how it goes on."""
+"""Stopping a sweep by a signal, and the command that resumes it."""
 
 from __future__ import annotations
 
@@ -16,32 +16,30 @@ from hrm.system.signals import SIGNALS
 _SHOW_CURSOR = "\x1b[?25h"
 
 
-def resume_command(out: Path) -> str:
-    """What to type to go on with the sweep in a folder."""
+def format_resume_command(out: Path) -> str:
+    """Return the command that resumes the sweep in a folder."""
     near = Path(os.path.relpath(out))
     return f"python run_sweep.py resume={shlex.quote(str(out if '..' in near.parts else near))}"
 
 
 @contextmanager
-def leaving_on_second_signal(out: Path) -> Iterator[None]:
-    """Within, a Ctrl-C or SIGTERM that nobody else waits for ends this process at once: all is on disk.
+def exit_on_second_signal(out: Path) -> Iterator[None]:
+    """Within, end this process at once on a Ctrl-C or SIGTERM that no inner handler takes: all is on disk.
 
-    So it stays after an interruption, when only Ray has still to end. Ray's processes end with ours.
+    After an interruption this holds on, while Ray still has to end. Ray's processes end with ours.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:
         cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
-        os.write(2, f"{cursor}\nstopped at once; to go on: {resume_command(out)}\n".encode())
+        os.write(2, f"{cursor}\nstopped at once; to resume: {format_resume_command(out)}\n".encode())
         os._exit(128 + number)
 
     former = {number: signal.signal(number, leave) for number in SIGNALS}
-    interrupted = False
     try:
         yield
     except KeyboardInterrupt:
-        interrupted = True
+        former = {}
         raise
     finally:
-        if not interrupted:
-            for number, handler in former.items():
-                signal.signal(number, handler)
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -16,13 +16,10 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 
-BLOCK_BYTES = 2**20
-
-
 class Storage:
     """A folder, made when something is written. Picklable.
 
-    Whatever fails between here and there raises OSError.
+    Everything that fails between this machine and the folder raises OSError.
     """
 
     def __init__(self, filesystem: FileSystem, path: str) -> None:
@@ -30,7 +27,7 @@ class Storage:
 
     @classmethod
     def at(cls, place: str | Path) -> Storage:
-        """The folder at a path, or at a URI such as `s3://bucket/folder`, `gs://...` or `file:///...`.
+        """Return the folder at a path, or at a URI such as `s3://bucket/folder`, `gs://...` or `file:///...`.
 
         Raises:
             ResourceError: `ray.storage_path` names no file system, or one that does not answer.
@@ -41,13 +38,12 @@ class Storage:
         given = str(place)
         try:
             uri = given if "://" in given else str(Path(given).expanduser().absolute())
-            storage = cls(*FileSystem.from_uri(uri))
-            [found] = storage._filesystem.get_file_info([storage._path])
+            filesystem, path = FileSystem.from_uri(uri)
+            if filesystem.get_file_info(path).type is FileType.File:
+                raise NotADirectoryError("it is a file")
         except (ArrowException, OSError) as error:
-            raise _unusable(given, error) from None
-        if found.type is FileType.File:
-            raise _unusable(given, NotADirectoryError("it is a file"))
-        return storage
+            raise _build_error(given, error) from None
+        return cls(filesystem, path)
 
     def __truediv__(self, name: str) -> Storage:
         return Storage(self._filesystem, f"{self._path}/{name}")
@@ -56,39 +52,39 @@ class Storage:
         return f"{self._filesystem.type_name}:{self._path}"
 
     def check(self, marker: str | None = None) -> None:
-        """Writes something and takes it away again.
+        """Check that the folder can be written, leaving nothing in it.
 
         Args:
             marker: a file that another machine has written and this one must see.
 
         Raises:
-            ResourceError: that cannot be done, or the marker is not there.
+            ResourceError: it cannot be written, or the marker is not there.
         """
-        probe = self / f".probe-{uuid.uuid4().hex}"
         try:
             if marker is not None:
                 self.open(marker).close()
-            probe.write("probe", lambda file: file.write(b"probe"))
-            probe.remove()
+            with self.place_marker():
+                pass
         except OSError as error:
-            raise _unusable(str(self), error) from None
+            raise _build_error(str(self), error) from None
 
     @contextmanager
-    def marked(self) -> Iterator[str]:
-        """A file for others to see, which is gone on exit; its name."""
-        folder = f".seen-{uuid.uuid4().hex}"
-        (self / folder).write("driver", lambda file: file.write(b"driver"))
+    def place_marker(self) -> Iterator[str]:
+        """Write a file for others to see, and remove it on exit; return its name."""
+        folder = self / (name := f".probe-{uuid.uuid4().hex}")
+        folder.write("marker", lambda file: file.write(b"marker"))
         try:
-            yield f"{folder}/driver"
+            yield f"{name}/marker"
         finally:
-            (self / folder).remove()
+            folder.remove()
 
     def write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
-        """Lets `write` fill a hidden file and moves it into place: a reader sees the old file or the new one,
-        never half of one. A file's bytes cannot be changed on object stores, and a rename there copies it whole.
+        """Let `write` fill a hidden file and move it into place: readers see the old file or the new one.
+
+        Object stores cannot change a file's bytes, and a rename there copies the file whole.
 
         Raises:
-            OSError: it cannot be written; what there is of it is removed, or a full disk would stay full.
+            OSError: it cannot be written. What was written is removed, or a full disk would stay full.
         """
         self._filesystem.create_dir(self._path, recursive=True)
         # A name of its own: the worker of a node that was given up may still be writing.
@@ -100,13 +96,13 @@ class Storage:
         except Exception as error:
             with suppress(OSError):
                 self._filesystem.delete_file(temporary)
-            # torch.save tells a full disk in an error of its own, raised while it met the true one.
+            # torch.save raises an error of its own on a full disk, while it handles the true one.
             if isinstance(error.__context__, OSError) and not isinstance(error, OSError):
                 raise error.__context__ from None
             raise
 
     def open(self, name: str) -> BinaryIO:
-        """A file, to be read anywhere in it.
+        """Open a file for random access.
 
         Raises:
             FileNotFoundError: it is not there.
@@ -114,7 +110,7 @@ class Storage:
         return self._filesystem.open_input_file(f"{self._path}/{name}")
 
     def fetch(self, name: str, path: Path) -> None:
-        """Copies a file to a path of this machine, atomically; its folder is made when missing.
+        """Copy a file to a path of this machine, atomically; its folder is made when missing.
 
         Raises:
             FileNotFoundError: it is not there.
@@ -124,11 +120,11 @@ class Storage:
             write_atomically(path, lambda temporary: _copy(source, temporary))
 
     def remove(self) -> None:
-        """Removes the folder with all that is in it."""
+        """Remove the folder and everything in it."""
         self._filesystem.delete_dir(self._path)
 
     def remove_if_empty(self) -> None:
-        """Removes the folder if it is there and nothing is in it."""
+        """Remove the folder if it exists and is empty."""
         from pyarrow.fs import FileSelector
 
         if not self._filesystem.get_file_info(FileSelector(self._path)):
@@ -137,12 +133,11 @@ class Storage:
 
 def _copy(source: BinaryIO, path: Path) -> None:
     with path.open("wb") as target:
-        shutil.copyfileobj(source, target, BLOCK_BYTES)
+        shutil.copyfileobj(source, target)
 
 
-def _unusable(given: str, error: Exception) -> ResourceError:
+def _build_error(given: str, error: Exception) -> ResourceError:
     reason = next(iter(str(error).splitlines()), type(error).__name__)
-    return ResourceError(
-        "ray.storage_path", given, f"must be a folder that every node can write ({reason})",
-        "Give a path on storage that the nodes share, or a URI such as s3://bucket/folder",
-    )  # fmt: skip
+    rule = f"must be a folder that every node can write ({reason})"
+    hint = "Give a path on storage that the nodes share, or a URI such as s3://bucket/folder"
+    return ResourceError("ray.storage_path", given, rule, hint)

@@ -1,12 +1,15 @@
-"""One job, trained: from its resolved configuration to its reports, or to the reason of its failure."""
+"""Training one job: from its resolved configuration to its validations, or to the reason of its failure."""
 
 from __future__ import annotations
 
 import dataclasses
 import gc
+import threading
+import time
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import torch
@@ -19,20 +22,173 @@ from hrm.system.device import get_allocated_bytes, is_out_of_memory, resolve_dev
 from hrm.training.divergence import Diverged
 from hrm.training.trainer import Trainer
 from sweeps.events import OUT_OF_MEMORY, Ended, Job, Validation
-from sweeps.execution.checkpoints import Checkpoint
-from sweeps.execution.prefetch import Prefetcher
+from sweeps.execution.checkpoints import TrialCheckpoint
 from sweeps.search.objectives import LATENCY
 
 NUM_EXAMPLES = 3
 """The first ones of the validation split: the same for every model, and none of the test split."""
+MAX_PREFETCH_SECONDS = 1.0
+"""How long to train ahead at most: a job that has been ended must not take its neighbours' time for long."""
+
+_datasets: dict[str, Dataset] = {}
+"""Data opened in this process, by task config: the trials of a process share the memory maps."""
 
 
-def collect(trainer: Trainer) -> dict[str, Any] | None:
-    """Inputs, labels and each segment's answers; None for a model that does not answer by segments.
+class Cancelled(BaseException):
+    """The item that is being made is not wanted any more. Not an Exception: it is no fault of the job."""
+
+
+class Prefetcher:
+    """An iterator that begins its next item on a thread, before the item is requested.
+
+    A worker so trains on while its last validation is on its way to the driver.
+
+    Args:
+        make: yields the items. It calls `is_wanted` often, and `wait` before it does what must not be done in vain;
+            either may raise `Cancelled`.
+    """
+
+    def __init__(self, make: Callable[[Prefetcher], Iterator[Any]]) -> None:
+        self._requests: SimpleQueue[bool] = SimpleQueue()
+        """True requests an item, False cancels it."""
+        self._items: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self._is_requested = False
+        self._deadline = time.monotonic() + MAX_PREFETCH_SECONDS
+        self._thread = threading.Thread(target=self._run, args=(make,), daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        self._requests.put(True)
+        item, error = self._items.get()
+        if error is not None:
+            raise error
+        return item
+
+    def close(self) -> None:
+        """End the thread when it next calls `is_wanted` or `wait`."""
+        self._requests.put(False)
+        self._thread.join()
+
+    def is_wanted(self) -> bool:
+        """Return whether the item that is being made has been requested; wait for it after a second.
+
+        Raises:
+            Cancelled: it will not be requested.
+        """
+        if not self._is_requested and self._requests.empty() and time.monotonic() < self._deadline:
+            return False
+        self.wait()
+        return True
+
+    def wait(self) -> None:
+        """Wait until the item that is being made has been requested.
+
+        Raises:
+            Cancelled: it will not be requested.
+        """
+        if not self._is_requested:
+            self._is_requested = self._requests.get()
+            if not self._is_requested:
+                raise Cancelled
+
+    def _run(self, make: Callable[[Prefetcher], Iterator[Any]]) -> None:
+        try:
+            for item in make(self):
+                self.wait()
+                self._is_requested = False
+                self._deadline = time.monotonic() + MAX_PREFETCH_SECONDS
+                self._items.put((item, None))
+            self._items.put((None, StopIteration()))
+        except Cancelled:
+            pass
+        except BaseException as error:
+            self._items.put((None, error))
+
+
+def import_optimizers() -> None:
+    """Do what the first job would wait for: torch imports a lot when it builds its first optimizer."""
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+
+
+def run_trial(
+    job: Job,
+    num_reported: int = 0,
+    checkpoint: TrialCheckpoint | None = None,
+    dataset: Dataset | None = None,
+    prefetcher: Prefetcher | None = None,
+) -> Generator[Validation | Ended]:
+    """Train a job, one validation at a time; nothing is trained between two calls of `next`.
+
+    Args:
+        num_reported: validations of a resumed job that are known already and are not yielded again.
+        checkpoint: where the job is resumed from and saved; None saves nothing.
+        dataset: the data of the job's task; None opens them on this machine.
+        prefetcher: calls `next` ahead of time. Nothing is written for a validation that nobody requests.
+
+    Yields:
+        Each validation; or, in place of the first one that fails, an `Ended` event with the reason, and then nothing
+        more. No error of the training is raised: the process continues with its next job.
+    """
+    try:
+        for validation in _train(job, checkpoint, dataset, prefetcher):
+            if validation.index > num_reported:
+                yield validation
+    except Exception as error:
+        failure = _describe_failure(job, error)
+    else:
+        return
+    # A failed trainer lives on in reference cycles, and CUDA's cache holds what other processes may need.
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    yield failure
+
+
+def _train(
+    job: Job, checkpoint: TrialCheckpoint | None, dataset: Dataset | None, prefetcher: Prefetcher | None
+) -> Iterator[Validation]:
+    dataset = dataset or _open_dataset(job.run.task)
+    loaded = checkpoint.load(job, dataset) if checkpoint else None
+    trainer, validations = loaded or (Trainer(job.run, dataset), [])
+    yield from validations
+
+    def on_step(step: int) -> None:
+        if (prefetcher is None or prefetcher.is_wanted()) and checkpoint:
+            checkpoint.save_if_due(trainer, validations)
+
+    while not trainer.finished:
+        values = trainer.train_to_next_validation(on_step)
+        if prefetcher is not None:
+            prefetcher.wait()
+        metrics, answers = dict(values.metrics), None
+        if job.measure_latency:
+            metrics[LATENCY.metric] = trainer.measure_latency(dataset.valid)
+        if trainer.finished and job.read_test:
+            test = trainer.evaluate(dataset.test)
+            metrics |= {f"test/{name}": value for name, value in test.items()}
+        if trainer.finished and job.keep_model:
+            answers = collect_answers(trainer)
+            if checkpoint:
+                checkpoint.save_weights(trainer)
+        seconds = trainer.eval_seconds
+        validations.append(
+            dataclasses.replace(values, metrics=metrics, eval_seconds=seconds, answers=answers)
+        )
+        if checkpoint:
+            checkpoint.save_after_validation(trainer, validations)
+        yield validations[-1]
+
+
+def collect_answers(trainer: Trainer) -> dict[str, Any] | None:
+    """Return what the model answers to the first validation examples, segment by segment.
 
     Returns:
         `blank_token` and `examples`, each with `inputs`, `labels` and `segments`, each of those with `tokens`,
-        `confidence` (the probability of each token, to three digits) and `halting` (the chance of stopping).
+        `confidence` (the probability of each token, to three digits) and `halting` (the chance of stopping); None
+        for a model that does not answer by segments.
     """
     split = trainer.dataset.valid
     segments = trainer.answer_segments(split, NUM_EXAMPLES)
@@ -58,92 +214,15 @@ def collect(trainer: Trainer) -> dict[str, Any] | None:
     }
 
 
-_datasets: dict[str, Dataset] = {}
-"""Data opened in this process, by task config: the trials that a process runs share the memory maps."""
-
-
-def warm_up() -> None:
-    """Does what the first job of a process would wait for: torch imports much when it makes its first optimizer."""
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-
-
-def run(
-    job: Job,
-    num_reported: int = 0,
-    checkpoint: Checkpoint | None = None,
-    dataset: Dataset | None = None,
-    ahead: Prefetcher | None = None,
-) -> Generator[Validation | Ended]:
-    """Trains the job, one report at a time; nothing is trained between two calls of `next`.
-
-    Args:
-        num_reported: reports that are known already, of a job that goes on: they are not told again.
-        checkpoint: where the job goes on from and is kept; None keeps nothing.
-        dataset: of the job's task; None opens it on this machine.
-        ahead: who calls `next` before a report is wanted. Nothing is written for a report that is not.
-
-    Yields:
-        Each report; or, in place of the first one that cannot be had, an `Ended` event with the reason in
-        one line, and then nothing more. Nothing that the training does is raised: the process goes on to its
-        next job.
-    """
-    reports: list[Validation] = []
-    try:
-        for report in _train(job, checkpoint, dataset, ahead):
-            reports.append(report)
-            if report.index > num_reported:
-                yield report
-    except Exception as error:
-        failure = _failure(job, error)
-    else:
-        return
-    _release_memory()
-    yield failure
-
-
-def _train(
-    job: Job, checkpoint: Checkpoint | None, dataset: Dataset | None, ahead: Prefetcher | None
-) -> Iterator[Validation]:
-    dataset = dataset or _open(job.run.task)
-    kept = checkpoint.load(job, dataset) if checkpoint else None
-    trainer, reports = kept or (Trainer(job.run, dataset), [])
-    yield from reports
-
-    def between_steps(step: int) -> None:
-        if (ahead is None or ahead.is_wanted()) and checkpoint:
-            checkpoint.save_if_due(trainer, reports, step)
-
-    while not trainer.finished:
-        report = trainer.train_to_next_validation(between_steps)
-        if ahead is not None:
-            ahead.wait()
-        metrics = dict(report.metrics)
-        if job.measure_latency:
-            metrics[LATENCY.metric] = trainer.measure_latency(dataset.valid)
-        if trainer.finished and job.read_test:
-            test = trainer.evaluate(dataset.test)
-            metrics |= {f"test/{name}": value for name, value in test.items()}
-        answers = collect(trainer) if trainer.finished and job.keep_model else None
-        report = dataclasses.replace(
-            report, eval_seconds=trainer.eval_seconds, metrics=metrics, answers=answers
-        )
-        reports.append(report)
-        if checkpoint and trainer.finished and job.keep_model:
-            checkpoint.save_weights(trainer)
-        if checkpoint:
-            checkpoint.after_report(trainer, reports)
-        yield report
-
-
-def _open(task: Any) -> Dataset:
+def _open_dataset(task: Any) -> Dataset:
     key = repr(task)
     if key not in _datasets:
         _datasets[key] = open_task(task)
     return _datasets[key]
 
 
-def _failure(job: Job, error: Exception) -> Ended:
-    reason, held = describe(error), None
+def _describe_failure(job: Job, error: Exception) -> Ended:
+    reason, held = describe_error(error), None
     if is_out_of_memory(error):
         held = get_allocated_bytes(resolve_device(job.run.device))
         predicted = get_family(job.run.family).count(job.run.model, job.run.train.batch_size, job.run.train)
@@ -157,8 +236,13 @@ def _failure(job: Job, error: Exception) -> Ended:
     )
 
 
-def describe(error: BaseException) -> str:
-    """What went wrong, in one line: kind, message, and for a fault of the program the place."""
+def describe_error(error: BaseException) -> str:
+    """Describe an error in one line: its kind, its message and, for a fault of the program, the place.
+
+    Example:
+        >>> describe_error(MemoryError())
+        'OutOfMemory: the machine has no memory left'
+    """
     message = next(iter(str(error).strip().splitlines()), "")
     if is_out_of_memory(error):
         return f"{OUT_OF_MEMORY}: {message or 'the machine has no memory left'}"
@@ -168,10 +252,3 @@ def describe(error: BaseException) -> str:
         return text
     frames = traceback.extract_tb(error.__traceback__)
     return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else text
-
-
-def _release_memory() -> None:
-    # A failed trainer lives on in reference cycles, and CUDA's cache holds what other processes may need.
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

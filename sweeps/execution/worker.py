@@ -1,4 +1,4 @@
-"""A Ray worker process: it trains one job after another. Light to import: new workers wait for it."""
+"""A Ray worker process, which trains one job after another. Light to import: new workers wait for it."""
 
 from __future__ import annotations
 
@@ -10,46 +10,45 @@ from ray import tune
 
 if TYPE_CHECKING:
     from hrm.data.base import InMemoryDataset
-    from sweeps.execution.prefetch import Prefetcher
     from sweeps.execution.resources import Machine
     from sweeps.execution.storage import Storage
+    from sweeps.execution.trial import Prefetcher
 
-_SECONDS_BETWEEN_STEPS = 0.02
-"""Of a worker without a job."""
+_IDLE_SECONDS = 0.02
+"""Length of a step without a job."""
 
 
 class Worker(tune.Trainable):
-    """One job at a time, a step being all that lies between two reports; the next one is begun meanwhile.
+    """Trains one job at a time. A step lasts from one validation to the next, which is begun ahead of time.
 
-    Each step returns a `Validation` or an `Ended` event as `message`. The scheduler stops the trial when either
-    says that the job has ended; a finished job is therefore never asked for one step more. With an empty
-    config there is no job, and a step says nothing.
+    Each step returns a `Validation` or a failed `Ended` as `message`. Tune's scheduler stops the trial when either
+    ends the job, so a finished job is never asked for another step. With an empty config there is no job, and a
+    step returns None.
     """
 
-    def setup(self, config: dict, carried: InMemoryDataset | None = None) -> None:
-        from sweeps.execution import trial
+    def setup(self, config: dict, in_memory_dataset: InMemoryDataset | None = None) -> None:
+        from sweeps.execution.trial import import_optimizers
 
-        self._dataset = None if carried is None else carried.dataset
+        self._dataset = None if in_memory_dataset is None else in_memory_dataset.dataset
         self._messages: Prefetcher | None = None
-        trial.warm_up()
-        gc.freeze()  # to look through torch's and Ray's objects again and again takes a trial's time
+        import_optimizers()
+        gc.freeze()  # collecting torch's and Ray's objects again and again takes a trial's time
         self.reset_config(config)
 
     def reset_config(self, new_config: dict) -> bool:
-        from sweeps.execution import trial
-        from sweeps.execution.prefetch import Prefetcher
+        from sweeps.execution.trial import Prefetcher, run_trial
 
         self.cleanup()
         if new_config:
             self._messages = Prefetcher(
-                lambda ahead: trial.run(**new_config, dataset=self._dataset, ahead=ahead)
+                lambda prefetcher: run_trial(**new_config, dataset=self._dataset, prefetcher=prefetcher)
             )
-        self.config = {}  # Tune would send it back with every report
+        self.config = {}  # Tune would send it back with every result
         return True
 
     def step(self) -> dict:
         if self._messages is None:
-            time.sleep(_SECONDS_BETWEEN_STEPS)
+            time.sleep(_IDLE_SECONDS)
             return {"message": None}
         return {"message": next(self._messages)}
 
@@ -59,14 +58,14 @@ class Worker(tune.Trainable):
         self._messages = None
 
 
-def look_around(storage: Storage, marker: str) -> Machine:
-    """The machine on which this runs, once it has shown that it shares the storage.
+def inspect_node(storage: Storage, marker: str) -> Machine:
+    """Return the machine on which this runs, after checking that it shares the storage.
 
     Args:
         marker: a file in the storage that the driver has written.
 
     Raises:
-        ResourceError: it does not reach the storage, or another one by the same name.
+        ResourceError: it does not reach the storage, or reaches another one of the same name.
     """
     from sweeps.execution.resources import Machine
 

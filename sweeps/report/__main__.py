@@ -7,55 +7,52 @@ import sys
 from pathlib import Path
 
 from hrm.config.command_line import run_cli
-from sweeps import report
 from sweeps.analysis.sweep_folder import SweepFolder
-from sweeps.callbacks.wandb import report as wandb_report
 from sweeps.errors import OutputError
-from sweeps.results import metadata as setting
-from sweeps.results.tables import TRIALS
+from sweeps.report.files import write_report, write_scaling_report
+from sweeps.results.metadata import METADATA
+from sweeps.results.tables import TRIALS, complete_trials
 
 
 def main(arguments: list[str]) -> None:
-    """Writes every face of each sweep into its folder, and prints what they conclude.
+    """Write the reports of each sweep into its folder, and print what they conclude.
 
     Raises:
         UserError: a folder holds no sweep, or W&B cannot be published to.
     """
-    options = _parser().parse_args(arguments)
+    options = _build_parser().parse_args(arguments)
     for out in options.folders:
         check_is_sweep(out)
+        complete_trials(out)
+    from sweeps.callbacks.wandb.report import write_wandb_report
+
     for out in options.folders:
         folder = SweepFolder.read(out)
-        print(report.write_report(out, folder))
-        wandb_report.write(out, folder)
+        print(write_report(out, folder))
+        write_wandb_report(out, folder)
     if len(options.folders) > 1:
-        from sweeps.report import scaling
-
-        print(scaling.write(options.folders))
+        print(write_scaling_report(options.folders))
     if options.publish or options.as_sweep:
-        from sweeps.callbacks.wandb.publish import publish
+        from sweeps.callbacks.wandb.publish import publish, register_sweep
 
         for out in options.folders:
             print(f"W&B Report: {publish(out)}")
-    if options.as_sweep:
-        from sweeps.callbacks.wandb.publish import register
-
-        for out in options.folders:
-            print(f"W&B Sweep: {register(out)}")
+        for out in options.folders if options.as_sweep else ():
+            print(f"W&B Sweep: {register_sweep(out)}")
 
 
 def check_is_sweep(out: Path) -> None:
-    """Raises OutputError where the folder holds no sweep's tables."""
-    for name in (setting.FILE_NAME, TRIALS):
+    """Raise OutputError if the folder holds no sweep's tables."""
+    for name in (METADATA, TRIALS):
         if not (out / name).is_file():
             raise OutputError("sweep", str(out), f"must be a sweep's folder, with {name} in it")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sweeps.report",
         description="Rebuilds report.html, report.md and figures/ from a sweep's tables, also while it runs. Of "
-        "several sweeps, writes what they say together beside them: scaling.html and scaling.md.",
+        "several sweeps, writes what they show together beside them: scaling.html and scaling.md.",
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a sweep's folder")
     parser.add_argument(

@@ -1,43 +1,53 @@
-"""What a report says, as blocks that each face renders: Markdown and the page.
+"""The content of a report as blocks, which `markdown.py` and `page.py` render.
 
 Texts may hold `code` and **strong** words, as Markdown spells them; nothing else is markup.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sweeps.report.charts.chart import Chart
+from sweeps.report.charts.chart import Chart, save_chart
 
 
 @dataclass(frozen=True)
 class Text:
+    """A paragraph."""
+
     text: str
 
 
 @dataclass(frozen=True)
 class Table:
+    """A table; its first column names the rows."""
+
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
 class Items:
+    """A list."""
+
     items: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Code:
+    """Lines to copy."""
+
     text: str
 
 
 @dataclass(frozen=True)
 class Figure:
+    """A chart, and the name of its files in `figures/`."""
+
     name: str
-    """Of its files in `figures/`."""
     chart: Chart
 
 
@@ -47,11 +57,13 @@ class Image:
 
     file: str
     caption: str
+    write: Callable[[Path], None]
+    """Writes it to a path; can be pickled."""
 
 
 @dataclass(frozen=True)
 class Widget:
-    """Something that moves: the page gives `data` to the script of that name, other faces show `instead`."""
+    """Something interactive: the page gives `data` to the script of that name, Markdown shows `instead`."""
 
     name: str
     data: Any
@@ -63,52 +75,34 @@ Block = Text | Table | Items | Code | Figure | Image | Widget
 
 @dataclass(frozen=True)
 class Section:
+    """A heading and what follows it."""
+
     title: str
     blocks: Sequence[Block]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
+    """A whole document."""
+
     title: str
     opening: str
-    sections: Sequence[Section] = field(default_factory=list)
+    sections: Iterable[Section]
+    """Perhaps an iterator that builds each when it is asked for."""
 
 
-def render_markdown(report: Report) -> str:
-    """The whole report."""
-    parts = [f"# {report.title}", report.opening]
-    for section in report.sections:
-        parts.append(f"## {section.title}")
-        parts += render_blocks(section.blocks)
-    return "\n\n".join(parts) + "\n"
+def list_figures(**charts: Chart | None) -> list[Figure]:
+    """Return the charts that the sweep has data for as figures, by the names of their files."""
+    return [Figure(name, chart) for name, chart in charts.items() if chart is not None]
 
 
-def render_blocks(blocks: Iterable[Block]) -> Iterator[str]:
-    """The blocks' paragraphs."""
+def list_drawings(blocks: Iterable[Block], out: Path) -> Iterator[Callable[[], None]]:
+    """Yield a function that draws it into the folder `out` for each figure and image of the blocks."""
     for block in blocks:
-        yield from _render(block)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; bars inside cells are escaped."""
-    lines = [list(header), ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def _render(block: Block) -> Iterator[str]:
-    if isinstance(block, Text):
-        yield block.text
-    elif isinstance(block, Table):
-        yield table(block.header, block.rows)
-    elif isinstance(block, Items):
-        yield "\n".join(f"- {item}" for item in block.items)
-    elif isinstance(block, Code):
-        yield f"```\n{block.text}\n```"
-    elif isinstance(block, Figure):
-        yield f"![{block.name.replace('_', ' ')}](figures/{block.name}.png)"
-        yield f"*{block.chart.caption}*"
-    elif isinstance(block, Image):
-        yield f"![{Path(block.file).stem}](figures/{block.file})"
-        yield f"*{block.caption}*"
-    elif isinstance(block, Widget):
-        yield from render_blocks(block.instead)
+        match block:
+            case Figure(name, chart):
+                yield partial(save_chart, chart, name, out)
+            case Image(file, _, write):
+                yield partial(write, out / file)
+            case Widget(instead=instead):
+                yield from list_drawings(instead, out)

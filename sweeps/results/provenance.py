@@ -1,4 +1,4 @@
-"""Where a result comes from: code, versions, hardware."""
+"""Provenance of results: code, versions and hardware."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ PACKAGES = ("hrm-sweeps", "torch", "ray", "optuna", "numpy")
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What every row of a sweep shares."""
+    """What all rows of a sweep share."""
 
     commit: str | None
     """Git commit of the code, null outside a repository."""
     dirty: bool | None
     """Whether tracked files differ from that commit, null outside a repository."""
     versions: dict[str, str | None]
-    """Of python and the packages that decide results; null for one that is not installed as a package."""
+    """Versions of Python and of the packages that influence results; null for one that is not installed."""
     hardware: dict[str, Any]
-    """`cpu` model, `cores` and `memory_bytes` usable, `gpus` names."""
+    """`cpu` model, usable `cores` and `memory_bytes`, names of `gpus`."""
 
     @classmethod
     def collect(cls) -> Provenance:
-        """Of this process and the code it runs."""
-        commit, dirty = git_state(Path(__file__))
-        return cls(commit=commit, dirty=dirty, versions=versions(), hardware=hardware())
+        """Collect the provenance of what this process runs."""
+        commit, dirty = read_git_state(Path(__file__))
+        return cls(commit=commit, dirty=dirty, versions=_find_versions(), hardware=_describe_hardware())
 
     def columns(self) -> dict[str, Any]:
-        """As the trials table has it."""
+        """Return the values as columns of the trials table."""
         return {
             "commit": self.commit,
             "dirty": self.dirty,
@@ -44,28 +44,28 @@ class Provenance:
         }
 
 
-def git_state(file: Path) -> tuple[str | None, bool | None]:
-    """Commit and dirtiness of the repository that tracks `file`; (None, None) where none does.
+def read_git_state(file: Path) -> tuple[str | None, bool | None]:
+    """Return commit and dirtiness of the repository that tracks `file`; (None, None) if none does.
 
-    A copy installed inside somebody else's repository is not tracked there: its commit would say nothing.
+    A copy installed inside somebody else's repository is not tracked there: its commit would mean nothing.
     """
-    if _git(file.parent, "ls-files", "--error-unmatch", file.name) is None:
+    git = ("git", "-C", str(file.parent))
+    if _run(*git, "ls-files", "--error-unmatch", file.name) is None:
         return None, None
-    changes = _git(file.parent, "status", "--porcelain", "--untracked-files=no")
-    return _git(file.parent, "rev-parse", "HEAD"), None if changes is None else bool(changes)
+    changes = _run(*git, "status", "--porcelain", "--untracked-files=no")
+    return _run(*git, "rev-parse", "HEAD"), None if changes is None else bool(changes)
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def _run(*command: str) -> str | None:
+    """Return what a command prints, None if it fails."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
 
 
-def versions() -> dict[str, str | None]:
+def _find_versions() -> dict[str, str | None]:
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -75,30 +75,22 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def hardware() -> dict[str, Any]:
+def _describe_hardware() -> dict[str, Any]:
     import torch
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         gpus.append("Apple MPS")
-    return {"cpu": _cpu_model(), "cores": count_cpus(), "memory_bytes": get_memory_bytes(), "gpus": gpus}
+    return {"cpu": _find_cpu_model(), "cores": count_cpus(), "memory_bytes": get_memory_bytes(), "gpus": gpus}
 
 
-def _cpu_model() -> str:
-    """The processor's own name where the system tells it, else its kind."""
+def _find_cpu_model() -> str:
+    """Return the processor's own name if the system knows it, else its kind."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        pass
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     if platform.system() == "Darwin":
-        try:
-            asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
-            return subprocess.run(
-                asked, capture_output=True, text=True, timeout=10, check=True
-            ).stdout.strip()
-        except (OSError, subprocess.SubprocessError):
-            pass
-    return platform.processor() or platform.machine()
+        names = [_run("sysctl", "-n", "machdep.cpu.brand_string") or ""]
+    return next(filter(None, names), "") or platform.processor() or platform.machine()

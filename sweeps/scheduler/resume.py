@@ -14,7 +14,7 @@ from sweeps.scheduler.event_log import FILE_NAME, EventLog, read_events
 from sweeps.scheduler.resume_overrides import read_limits, with_limits
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.stopping import Clock
-from sweeps.search.storage import JOURNAL, cut_back
+from sweeps.search.storage import JOURNAL, repair_journal
 from sweeps.space.candidates import Candidates
 
 
@@ -42,7 +42,7 @@ def restore(
         isinstance(event, Resumed) or (isinstance(event, Started) and event.kind == "search")
         for event in events
     )
-    cut_back(out / JOURNAL, num_asked)
+    repair_journal(out / JOURNAL, num_asked)
     start = with_limits(config, first.limits)
     scheduler = Scheduler(start, candidates, out / JOURNAL, first.slots, first.memory_bytes, clock)
     for event in [*events, session]:

@@ -248,5 +248,5 @@ def check_decisions(config: SweepConfig, candidates: Candidates) -> None:
     """
     presets, _ = choose_presets(config.baseline.presets, candidates, None)
     baselines = BaselinePhase(config, candidates, presets).all_jobs
-    StoppingCriteria(config, Objectives.of(config, candidates), baselines, 1, lambda: 0.0)
+    StoppingCriteria(config, Objectives.from_config(config, candidates), baselines, 1, lambda: 0.0)
     SweepStudy.check(config, candidates)

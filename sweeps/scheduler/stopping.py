@@ -171,10 +171,14 @@ class StoppingCriteria:
         points: list[Point] = []
         last = -1
         for place, trial in enumerate(ended):
-            values = self._objectives.values(trial.job.run, trial.validations) if trial.is_completed else None
+            values = (
+                self._objectives.compute_values(trial.job.run, trial.validations)
+                if trial.is_completed
+                else None
+            )
             if values is None:
                 continue
-            point = self._objectives.point(values)
+            point = self._objectives.make_point(values)
             if not any(is_as_good(earlier, point) for earlier in points):
                 points.append(point)
                 last = place

@@ -1,15 +1,14 @@
-"""Any Optuna sampler, held to configurations that fit the budget and were not tried often enough.
+"""Any Optuna sampler, restricted to configurations that fit the budget and may have another trial.
 
-The study never meets an over-budget or repeated trial: such proposals are rejected before they become one.
-Where replicates are asked for, a completed configuration may be proposed again until it has as many trials.
-InfeasibleProposal leaves the sampler's own distribution intact over what is feasible; a model that is too sure of
-infeasible or known ground is snapped to the nearest configuration that is neither.
+The study never gets an infeasible or exhausted trial: such proposals are rejected before they become one. With
+replicates, a completed configuration may be proposed again until it has as many trials. Rejection leaves the
+sampler's own distribution intact over what is feasible; a model that proposes nothing else is snapped to the nearest
+configuration that may be tried.
 """
 
 from __future__ import annotations
 
 import copy
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -17,159 +16,45 @@ from typing import Any, NamedTuple
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, GPSampler, TPESampler
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.search.fast_tpe import LEARNED_FROM
 from sweeps.space.candidates import Candidate, Candidates
 
+KEY = "key"
+"""User attribute of a trial: what two duplicates share (see `Candidate.key`)."""
 REJECTED = "rejected"
-"""User attribute of a trial: what its suggestion rejected, as [parameters, excess], in order."""
+"""User attribute of a trial: what its suggestion rejected, as [parameters, violation], in order."""
 MOST_SHOWN = 100
-"""Of all rejections the latest: more take time, and mostly tell of ground that the sampler has left."""
+"""Rejections that a sampler is shown, the latest: more take time, and are mostly from regions it has left."""
 CONSTRAINT = "constraints:budget"
-"""System attribute in which Optuna keeps a trial's constraint `budget`."""
+"""System attribute in which Optuna keeps a trial's constraint `budget`; `FrozenTrial.constraints` reads it."""
 
 
 class InfeasibleProposal(NamedTuple):
-    """A proposal that is not feasible."""
+    """A proposal that does not fit the budget."""
 
     params: dict[str, Any]
-    excess: float
-    """See `Candidates.excess`."""
+    violation: float
+    """See `Candidates.violation`."""
 
 
 ConstraintFeedback = Callable[[list[FrozenTrial], list[InfeasibleProposal]], list[FrozenTrial]]
-"""What a sampler is shown for the study's trials and the rejections."""
-
-
-def build_constraint_feedback(sampler: BaseSampler, candidates: Candidates) -> ConstraintFeedback | None:
-    """How a sampler is taught; None where it need not be.
-
-    Where models are enumerated, what does not fit is snapped to what does. A genetic algorithm breeds from trials,
-    all of which fit; the other samplers do not learn.
-    """
-    if candidates.shapes is not None:
-        return None
-    if isinstance(sampler, TPESampler):
-        return lambda trials, rejected: _as_pruned(sampler._n_startup_trials, candidates, trials, rejected)
-    if isinstance(sampler, GPSampler):
-        return lambda trials, rejected: _as_completed(sampler._n_startup_trials, candidates, trials, rejected)
-    return None
-
-
-class ConstrainedStudyView(optuna.Study):
-    """A study as its sampler sees it while it proposes trial `number`.
-
-    Args:
-        lesson: how the sampler is taught.
-        rejected: by the suggestion so far; it may grow.
-    """
-
-    def __init__(
-        self,
-        study: optuna.Study,
-        number: int,
-        feedback: ConstraintFeedback,
-        rejected: Sequence[InfeasibleProposal],
-    ) -> None:
-        super().__init__(study.study_name, study._storage, sampler=study.sampler, pruner=study.pruner)
-        self._untaught = study
-        self._lesson = feedback
-        self._rejected = rejected
-        # From the storage: Hyperband shows a sampler one bracket, and what does not fit is the same in all.
-        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-        self._earlier = _latest([trial for trial in trials if trial.number < number])
-
-    def _get_trials(
-        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
-    ) -> list[FrozenTrial]:
-        trials = self._untaught._get_trials(deepcopy=False, use_cache=use_cache)
-        taught = self._lesson(trials, [*self._earlier, *self._rejected][-MOST_SHOWN:])
-        shown = [trial for trial in taught if states is None or trial.state in states]
-        return copy.deepcopy(shown) if deepcopy else shown
-
-
-def _latest(trials: Sequence[FrozenTrial]) -> list[InfeasibleProposal]:
-    """The last rejections of some trials, in order."""
-    found: list[InfeasibleProposal] = []
-    for trial in reversed(trials):
-        of_trial = [InfeasibleProposal(*one) for one in trial.user_attrs.get(REJECTED, ())]
-        found = of_trial + found
-        if len(found) >= MOST_SHOWN:
-            break
-    return found
-
-
-def _as_pruned(
-    num_startup: int, candidates: Candidates, trials: list[FrozenTrial], rejected: list[InfeasibleProposal]
-) -> list[FrozenTrial]:
-    """For TPE: as pruned trials, from which it learns where not to look, once its startup is over without them."""
-    num_ended = sum(trial.state in LEARNED_FROM for trial in trials)
-    if num_ended < num_startup:
-        return trials
-    return _infeasible(candidates, rejected, TrialState.PRUNED) + trials
-
-
-def _as_completed(
-    num_startup: int, candidates: Candidates, trials: list[FrozenTrial], rejected: list[InfeasibleProposal]
-) -> list[FrozenTrial]:
-    """For a Gaussian process: as completed trials, which all have a constraint then.
-
-    The objectives of a rejection are unknown: they are given the mean, which says nothing.
-    """
-    completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    if not rejected or len(completed) < num_startup:
-        return trials
-    mean = np.mean([trial.values for trial in completed], axis=0).tolist()
-    shown = _infeasible(candidates, rejected, TrialState.COMPLETE, mean) + [copy.copy(one) for one in trials]
-    for trial in shown[len(rejected) :]:
-        if trial.state == TrialState.COMPLETE:
-            trial.system_attrs = {**trial.system_attrs, CONSTRAINT: candidates.excess(trial.params)}
-    return shown
-
-
-def _infeasible(
-    candidates: Candidates,
-    rejected: list[InfeasibleProposal],
-    state: TrialState,
-    values: list[float] | None = None,
-) -> list[FrozenTrial]:
-    """Trials older than all of the study, numbered up to -1."""
-    return [
-        FrozenTrial(
-            number=number,
-            trial_id=number,
-            state=state,
-            value=None,
-            values=values,
-            datetime_start=None,
-            datetime_complete=None,
-            params=one.params,
-            distributions=candidates.distributions,
-            user_attrs={},
-            system_attrs={CONSTRAINT: one.excess},
-            intermediate_values={},
-        )
-        for number, one in enumerate(rejected, -len(rejected))
-    ]
-
-
-KEY = "key"
-"""User attribute of a trial: what two duplicates share (see `Candidate.key`)."""
+"""Returns what a sampler is shown instead of the study's trials, given these and the rejections so far."""
 
 
 class ConstrainedSampler(BaseSampler):
-    """Proposes only feasible configurations that may have another trial (see `exhausted_keys`).
+    """Proposes only feasible configurations that may have another trial.
 
     Args:
         candidates: the feasible configurations.
         inner: proposes; asked for whole configurations only, by `sample_relative`. While it returns nothing
-            (its startup), configurations are drawn uniformly from the feasible, new ones.
+            (its startup), configurations are drawn uniformly from those that may be tried.
         draws: proposals of `inner` to look at before its first is snapped.
         seed: of the uniform draws.
-        replicates: most trials of one configuration.
-        lesson: how `inner` is taught what does not fit; None teaches nothing.
+        exhausted: keys of configurations that get no further trial, see `find_exhausted_keys`.
+        feedback: tells `inner` what is infeasible; None tells nothing.
     """
 
     def __init__(
@@ -178,17 +63,17 @@ class ConstrainedSampler(BaseSampler):
         inner: BaseSampler,
         draws: int,
         seed: int,
-        replicates: int = 1,
+        exhausted: Collection[str] = (),
         feedback: ConstraintFeedback | None = None,
     ) -> None:
         self.rejected: list[InfeasibleProposal] = []
-        """The infeasible proposals of the suggestion, if they teach something: its trial keeps them."""
+        """The infeasible proposals of this suggestion, if there is feedback: its trial keeps them."""
         self._candidates = candidates
         self._inner = inner
         self._draws = draws
         self._seed = seed
-        self._replicates = replicates
-        self._lesson = feedback
+        self._exhausted = exhausted
+        self.feedback = feedback
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -198,19 +83,17 @@ class ConstrainedSampler(BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        closed = exhausted_keys(study, trial.number, self._replicates)
-        rng = np.random.default_rng(self._seed)
         first: dict[str, Any] | None = None
-        if self._lesson is not None:
-            study = ConstrainedStudyView(study, trial.number, self._lesson, self.rejected)
+        if self.feedback is not None:
+            study = ConstrainedStudyView(study, self.feedback, self.rejected)
         for params in self._proposals(study, trial, search_space):
             candidate = self._candidates.candidate(params)
-            if candidate is None and self._lesson is not None:
-                self.rejected.append(InfeasibleProposal(params, self._candidates.excess(params)))
-            if candidate is not None and candidate.key not in closed:
+            if candidate is None and self.feedback is not None:
+                self.rejected.append(InfeasibleProposal(params, self._candidates.violation(params)))
+            if candidate is not None and candidate.key not in self._exhausted:
                 return params
             first = first or params
-        return dict(self._fallback(first, rng, closed).params)
+        return dict(self._choose_instead(first).params)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -223,8 +106,11 @@ class ConstrainedSampler(BaseSampler):
     def _proposals(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> Iterator[dict[str, Any]]:
-        """Up to `draws` proposals of the inner sampler, brought to the space's grids, with single-valued parameters
-        filled in, and those that it leaves open, as a genetic algorithm does with what it mutates."""
+        """Yield up to `draws` proposals of the inner sampler, brought to the space's grids.
+
+        Parameters with a single value are filled in, and those that it leaves open, as a genetic algorithm does
+        with what it mutates.
+        """
         searched = {name: space for name, space in search_space.items() if not space.single()}
         fixed = {name: _only_value(space) for name, space in search_space.items() if space.single()}
         for _ in range(self._draws):
@@ -234,34 +120,130 @@ class ConstrainedSampler(BaseSampler):
             for name, space in searched.items():
                 if name not in params:
                     params[name] = self._inner.sample_independent(study, trial, name, space)
-            yield self._candidates.on_grid(fixed | params)
+            yield self._candidates.to_grid(fixed | params)
 
-    def _fallback(
-        self, proposal: dict[str, Any] | None, rng: np.random.Generator, closed: Collection[str]
-    ) -> Candidate:
+    def _choose_instead(self, proposal: dict[str, Any] | None) -> Candidate:
+        """Return the nearest candidate to a proposal, or any where there is none."""
+        rng = np.random.default_rng(self._seed)
         if proposal is None:
-            candidate = self._candidates.sample(rng, closed)
+            candidate = self._candidates.sample(rng, self._exhausted)
         else:
-            candidate = self._candidates.nearest(proposal, rng, closed)
+            candidate = self._candidates.nearest(proposal, rng, self._exhausted)
         assert candidate is not None, "a trial was asked for when every configuration had been tried"
         return candidate
 
 
-def exhausted_keys(study: optuna.Study, before: int, replicates: int = 1) -> set[str]:
-    """Keys of configurations that get no further trial, as of trial `before`.
+def find_exhausted_keys(trials: Sequence[FrozenTrial], replicates: int = 1) -> set[str]:
+    """Return the keys of configurations that get no further trial.
 
-    Those that have `replicates` trials, or one that is not known to have completed: what was pruned or has
-    failed is not worth another, and of what is running nothing is known yet.
+    Those that have `replicates` trials, or one that is not known to have completed: what was pruned or has failed
+    is not worth another, and nothing is known yet of a running one.
 
-    Asks the storage: under Hyperband, `study.get_trials` shows one bracket only.
+    >>> from optuna.trial import create_trial
+    >>> ended = [create_trial(value=value, user_attrs={KEY: key}) for key, value in [("a", 1), ("a", 2), ("b", 3)]]
+    >>> running = create_trial(state=TrialState.RUNNING, user_attrs={KEY: "c"})
+    >>> sorted(find_exhausted_keys([*ended, running], replicates=2))
+    ['a', 'c']
     """
-    trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-    earlier = trials[: bisect_left(trials, before, key=lambda trial: trial.number)]
     if replicates == 1:
-        return {trial.user_attrs[KEY] for trial in earlier}
-    times = Counter(trial.user_attrs[KEY] for trial in earlier)
-    unfit = {trial.user_attrs[KEY] for trial in earlier if trial.state != TrialState.COMPLETE}
-    return unfit | {key for key, count in times.items() if count >= replicates}
+        return {trial.user_attrs[KEY] for trial in trials}
+    times = Counter(trial.user_attrs[KEY] for trial in trials)
+    not_completed = {trial.user_attrs[KEY] for trial in trials if trial.state != TrialState.COMPLETE}
+    return not_completed | {key for key, count in times.items() if count >= replicates}
+
+
+class ConstrainedStudyView(optuna.Study):
+    """A study as a sampler with constraint feedback sees it during one suggestion.
+
+    Args:
+        rejected: by the suggestion so far; it may grow.
+    """
+
+    def __init__(
+        self, study: optuna.Study, feedback: ConstraintFeedback, rejected: Sequence[InfeasibleProposal]
+    ) -> None:
+        vars(self).update(vars(study))  # the same study, storage and cache
+        self._feedback = feedback
+        self._rejected = rejected
+        self._earlier = _latest_rejections(study.get_trials(deepcopy=False))
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        # A private method of Optuna's, by which its samplers read trials. There is no public way to show them
+        # others; test_constrained_sampler.py fails when they read otherwise.
+        trials = super()._get_trials(deepcopy=False, use_cache=use_cache)
+        shown = self._feedback(trials, [*self._earlier, *self._rejected][-MOST_SHOWN:])
+        if states is not None:
+            shown = [trial for trial in shown if trial.state in states]
+        return copy.deepcopy(shown) if deepcopy else shown
+
+
+def _latest_rejections(trials: Sequence[FrozenTrial]) -> list[InfeasibleProposal]:
+    """Return the last rejections of some trials, in order."""
+    found: list[InfeasibleProposal] = []
+    for trial in reversed(trials):
+        found = [InfeasibleProposal(*one) for one in trial.user_attrs.get(REJECTED, ())] + found
+        if len(found) >= MOST_SHOWN:
+            break
+    return found
+
+
+def show_as_pruned(
+    num_startup: int, candidates: Candidates, trials: list[FrozenTrial], rejected: list[InfeasibleProposal]
+) -> list[FrozenTrial]:
+    """Return trials for TPE, which learns from pruned ones where not to look.
+
+    Rejections are added once its startup is over without them.
+    """
+    num_ended = sum(trial.state in LEARNED_FROM for trial in trials)
+    if num_ended < num_startup:
+        return trials
+    return _as_trials(candidates, rejected, TrialState.PRUNED) + trials
+
+
+def show_as_completed(
+    num_startup: int, candidates: Candidates, trials: list[FrozenTrial], rejected: list[InfeasibleProposal]
+) -> list[FrozenTrial]:
+    """Return trials for a Gaussian process, which learns from completed ones that all have a constraint.
+
+    The objectives of a rejection are unknown: they are set to the mean, which says nothing.
+    """
+    completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    if not rejected or len(completed) < num_startup:
+        return trials
+    mean = np.mean([trial.values for trial in completed], axis=0).tolist()
+    shown = _as_trials(candidates, rejected, TrialState.COMPLETE, mean) + [copy.copy(one) for one in trials]
+    for trial in shown[len(rejected) :]:
+        if trial.state == TrialState.COMPLETE:
+            trial.system_attrs = {**trial.system_attrs, CONSTRAINT: candidates.violation(trial.params)}
+    return shown
+
+
+def _as_trials(
+    candidates: Candidates,
+    rejected: list[InfeasibleProposal],
+    state: TrialState,
+    values: list[float] | None = None,
+) -> list[FrozenTrial]:
+    """Return rejections as trials that are older than all of the study's, numbered up to -1."""
+    return [
+        FrozenTrial(
+            number=number,
+            trial_id=number,
+            state=state,
+            value=None,
+            values=values,
+            datetime_start=None,
+            datetime_complete=None,
+            params=one.params,
+            distributions=candidates.distributions,
+            user_attrs={},
+            system_attrs={CONSTRAINT: one.violation},
+            intermediate_values={},
+        )
+        for number, one in enumerate(rejected, -len(rejected))
+    ]
 
 
 def _only_value(space: BaseDistribution) -> Any:

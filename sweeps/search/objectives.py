@@ -1,12 +1,12 @@
-"""What a search optimises: one validation metric, or several objectives of which the first is one.
+"""The objectives of a search: one validation metric, or several objectives of which the first is one.
 
-The others are metrics, too, or what a model costs: counted from its configuration alone, or its measured latency.
+The others are metrics, too, or costs of a model: counted from its configuration alone, or its measured latency.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,9 +15,9 @@ from hrm.config.run_config import RunConfig
 from hrm.models.registry import get_family
 from sweeps.config import SweepConfig
 from sweeps.events import Validation
-from sweeps.search.pareto_front import Point, widest_first
+from sweeps.search.pareto_front import Point, select_widest
 from sweeps.space.candidates import Candidates
-from sweeps.space.constraints import CONSTRAINTS, CostModel
+from sweeps.space.constraints import CONSTRAINTS, COUNTED, MEASURED, CostModel
 
 Direction = Literal["maximize", "minimize"]
 
@@ -31,20 +31,20 @@ METRIC_DIRECTIONS: dict[str, Direction] = {
     "bits_per_byte": "minimize",
     "perplexity": "minimize",
 }
-"""Metrics of a validation, and which way is better. Only these: a search must not see the test split."""
+"""Metrics of a validation, and the direction that is better. Only these: a search must not see the test split."""
 
 AUC = "_auc"
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A validation metric at the last report, or its mean over the reports (area under the learning curve).
+    """A metric of the last validation, or its mean over all of them (area under the learning curve).
 
     Args:
         name: as the user spells it: `valid/<metric>` or `valid/<metric>_auc`.
-        metric: the report's metric that it is made of.
+        metric: the metric that it is computed from, as validations name it.
         direction: `maximize` or `minimize`.
-        over_curve: True for the mean over all reports so far.
+        over_curve: True for the mean over all validations so far.
     """
 
     name: str
@@ -54,69 +54,84 @@ class Objective:
 
     @classmethod
     def parse(cls, name: str) -> Objective:
-        """The objective of that name.
+        """Return the objective of that name.
 
         Raises:
             UnknownNameError: there is none.
+
+        >>> Objective.parse("valid/loss_auc")
+        Objective(name='valid/loss_auc', metric='valid/loss', direction='minimize', over_curve=True)
         """
-        if name not in objective_names():
-            raise UnknownNameError.among("objective", name, objective_names())
+        if name not in list_objective_names():
+            raise UnknownNameError.among("objective", name, list_objective_names())
         metric = name.removesuffix(AUC)
         return cls(name, metric, METRIC_DIRECTIONS[metric.removeprefix("valid/")], name.endswith(AUC))
 
     @property
     def test_metric(self) -> str:
-        """What the verdict compares: the same metric on the test split."""
+        """The metric that the verdict compares: the same one on the test split."""
         return f"test/{self.metric.removeprefix('valid/')}"
 
-    def value(self, reports: Sequence[Validation]) -> float | None:
-        """The objective after these reports; None where a number it needs is missing or not finite."""
-        wanted = reports if self.over_curve else reports[-1:]
-        values = [report.metrics.get(self.metric) for report in wanted]
+    def compute_value(self, validations: Sequence[Validation]) -> float | None:
+        """Return the objective after these validations; None if a number it needs is missing or not finite."""
+        needed = validations if self.over_curve else validations[-1:]
+        values = [one.metrics.get(self.metric) for one in needed]
         numbers = [value for value in values if value is not None and math.isfinite(value)]
         if not values or len(numbers) < len(values):
             return None
         return math.fsum(numbers) / len(numbers)
 
-    def curve(self, reports: Sequence[Validation]) -> dict[int, float]:
-        """Return the objective after each report, by the report's index; reports without a value are left out."""
-        values = ((report.index, self.value(reports[:i])) for i, report in enumerate(reports, 1))
+    def compute_curve(self, validations: Sequence[Validation]) -> dict[int, float]:
+        """Return the objective after each validation that has a value, by the validation's index."""
+        values = ((one.index, self.compute_value(validations[:i])) for i, one in enumerate(validations, 1))
         return {index: value for index, value in values if value is not None}
 
-    def best_first(self, value: float) -> float:
-        """A sort key: the better of two values has the smaller one."""
+    def get_sort_key(self, value: float) -> float:
+        """Return a sort key: the better of two values has the smaller one.
+
+        >>> sorted([0.2, 0.9, 0.5], key=Objective.parse("valid/exact_accuracy").get_sort_key)
+        [0.9, 0.5, 0.2]
+        """
         return -value if self.direction == "maximize" else value
 
 
-LATENCY = Objective("latency", "valid/latency", "minimize", over_curve=False)
-"""Seconds in which the device evaluates one sequence; one of several objectives, never the only one."""
+MEASURED_COSTS = {name: Objective(name, f"valid/{name}", "minimize", over_curve=False) for name in MEASURED}
+"""Costs that each validation measures; of several objectives, never the only one."""
+LATENCY = MEASURED_COSTS["latency"]
 
 
-def objective_names() -> list[str]:
-    """Every objective, by name."""
+def list_objective_names() -> list[str]:
+    """Return the names of all objectives that a search may have as its only one.
+
+    >>> list_objective_names()[:2]
+    ['valid/exact_accuracy', 'valid/exact_accuracy_auc']
+    """
     return [f"valid/{metric}{suffix}" for metric in METRIC_DIRECTIONS for suffix in ("", AUC)]
 
 
-COSTS = tuple(measure.name for measure in CONSTRAINTS)
+COSTS = tuple(COUNTED)
 """Counted before a model is trained; less is better."""
 SHORT = {"flops": "inference_flops", "bytes": "memory"}
-"""What else a cost may be called."""
+"""Other names of costs."""
 ACCURACIES = ("accuracy", "blank_accuracy")
-"""What `accuracy` means: the first of these that a family is measured by."""
-WORST = {"latency": 1.0, "loss": math.log(256), "bits_per_byte": 8.0, "perplexity": 256.0}
-"""Where the hypervolume of what falls begins: a second, and a uniform guess among 256. Of accuracies it is 0."""
+"""Meanings of `accuracy`: the first of these that the family reports."""
+WORST = {"loss": math.log(256), "bits_per_byte": 8.0, "perplexity": 256.0}
+"""Reference values of metrics to minimize: a uniform guess among 256. That of accuracies is 0."""
+WORST |= {name: CONSTRAINTS[name].worst or 1.0 for name in MEASURED}
 
 
 @dataclass(frozen=True)
 class Cost:
-    """A figure of a model that is counted from its configuration."""
+    """A cost of a model, counted from its configuration."""
 
     name: str
-    """Of `sweeps.space.constraints`."""
+    """One of `sweeps.space.constraints`."""
     direction: Direction = "minimize"
 
-    def value(self, run: RunConfig) -> float:
-        return float(CostModel(get_family(run.family), run.train).figures(run.model, run.train)[self.name])
+    def compute_value(self, run: RunConfig) -> float:
+        """Return the cost of a run's model."""
+        counted = CostModel(get_family(run.family), run.model, run.train)
+        return float(CONSTRAINTS[self.name].compute(counted))
 
 
 @dataclass(frozen=True)
@@ -124,16 +139,23 @@ class Objectives:
     """All objectives of a sweep.
 
     Args:
-        each: in the user's order; the first is what the verdict is about.
-        reference: where the hypervolume begins, a value for each; empty with one objective.
+        each: in the user's order; the first is the one of the verdict.
+        reference: the hypervolume's reference point, a value for each; empty with one objective.
+
+    >>> objectives = Objectives(parse_objectives(["valid/exact_accuracy", "params"]), reference=(0.0, 1e6))
+    >>> values = [[0.75, 800_000], [0.5, 200_000], [0.25, 300_000]]
+    >>> [objectives.scale_point(one) for one in values]
+    [[0.25, 0.8], [0.5, 0.2], [0.75, 0.3]]
+    >>> objectives.select_best(values, most=3)
+    [1, 0]
     """
 
     each: tuple[Objective | Cost, ...]
     reference: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, config: SweepConfig, candidates: Candidates) -> Objectives:
-        """Those of a sweep.
+    def from_config(cls, config: SweepConfig, candidates: Candidates) -> Objectives:
+        """Return the objectives of a sweep.
 
         Raises:
             UserError: an unknown name, a cost in the first place, or a reference point that cannot be read or
@@ -141,8 +163,8 @@ class Objectives:
         """
         if config.objectives is None:
             return cls((Objective.parse(config.objective),))
-        each = parse(config.objectives)
-        return cls(each, tuple(_references(config, candidates, each)))
+        each = parse_objectives(config.objectives)
+        return cls(each, tuple(_read_reference(config, candidates, each)))
 
     @property
     def first(self) -> Objective:
@@ -163,52 +185,58 @@ class Objectives:
     def names(self) -> list[str]:
         return [one.name for one in self.each]
 
-    def values(self, run: RunConfig, reports: Sequence[Validation]) -> tuple[float, ...] | None:
-        """The objectives of a run after these reports; None where a metric is missing or not finite."""
-        values = [one.value(run) if isinstance(one, Cost) else one.value(reports) for one in self.each]
+    def compute_values(self, run: RunConfig, validations: Sequence[Validation]) -> tuple[float, ...] | None:
+        """Return the objectives of a run after these validations; None if a metric is missing or not finite."""
+        values = [
+            one.compute_value(run) if isinstance(one, Cost) else one.compute_value(validations)
+            for one in self.each
+        ]
         known = tuple(value for value in values if value is not None)
         return known if len(known) == len(values) else None
 
-    def curve(self, run: RunConfig, reports: Sequence[Validation]) -> dict[int, list[float]]:
-        """Return the objectives after each report at which all of them are known, by the report's index."""
-        indices = [report.index for report in reports]
+    def compute_curve(self, run: RunConfig, validations: Sequence[Validation]) -> dict[int, list[float]]:
+        """Return the objectives after each validation at which all are known, by the validation's index."""
+        indices = [one.index for one in validations]
         curves = [
-            one.curve(reports) if isinstance(one, Objective) else dict.fromkeys(indices, one.value(run))
+            dict.fromkeys(indices, one.compute_value(run))
+            if isinstance(one, Cost)
+            else one.compute_curve(validations)
             for one in self.each
         ]
         known = [index for index in curves[0] if all(index in curve for curve in curves)]
         return {index: [curve[index] for curve in curves] for index in known}
 
-    def point(self, values: Sequence[float]) -> Point:
-        """The values as a point for `sweeps.search.pareto_front`."""
-        return [-value if one.direction == "maximize" else value for one, value in self._with(values)]
+    def make_point(self, values: Sequence[float]) -> Point:
+        """Return the values as a point in which less is better."""
+        each = zip(self.each, values, strict=True)
+        return [-value if one.direction == "maximize" else value for one, value in each]
 
-    def scaled(self, values: Sequence[float]) -> Point:
-        """The values as a point of the box between the ideal, all 0, and the reference point, all 1."""
+    def scale_point(self, values: Sequence[float]) -> Point:
+        """Return the values as a point of the box from the ideal, all 0, to the reference point, all 1."""
         ideals = [1.0 if one.direction == "maximize" else 0.0 for one in self.each]
-        ends = zip(values, ideals, self.reference, strict=True)
-        return [(value - ideal) / (reference - ideal) for value, ideal, reference in ends]
+        each = zip(values, ideals, self.reference, strict=True)
+        return [(value - ideal) / (reference - ideal) for value, ideal, reference in each]
 
-    def best(self, values: Sequence[Sequence[float]], most: int) -> list[int]:
-        """Places of the `most` best, the earlier first where two are equal.
+    def select_best(self, values: Sequence[Sequence[float]], most: int) -> list[int]:
+        """Return the indices of the `most` best, the earlier first if two are equal.
 
         With several objectives: of those on the front, in the order in which each adds most hypervolume.
         """
         if self.several:
-            return widest_first([self.scaled(one) for one in values], most)
-        return sorted(range(len(values)), key=lambda place: self.point(values[place])[0])[:most]
-
-    def _with(self, values: Sequence[float]) -> Iterable[tuple[Objective | Cost, float]]:
-        return zip(self.each, values, strict=True)
+            return select_widest([self.scale_point(one) for one in values], most)
+        return sorted(range(len(values)), key=lambda index: self.make_point(values[index])[0])[:most]
 
 
-def canonical(name: Any, family_name: str) -> str:
-    """An objective's whole name, for a name that leaves `valid/` out or is another word for it.
+def expand_objective_name(name: Any, family_name: str) -> str:
+    """Return an objective's full name, for a name without `valid/` or another word for it.
 
     Raises:
         UnknownNameError: there is no such objective.
+
+    >>> expand_objective_name("accuracy_auc", "puzzle"), expand_objective_name("flops", "puzzle")
+    ('valid/blank_accuracy_auc', 'inference_flops')
     """
-    known = [*objective_names(), LATENCY.name, *COSTS]
+    known = [*list_objective_names(), *MEASURED_COSTS, *COSTS]
     word = SHORT.get(str(name), str(name))
     if word.startswith("accuracy"):
         measured = get_family(family_name).metrics
@@ -220,44 +248,49 @@ def canonical(name: Any, family_name: str) -> str:
     return word
 
 
-def metrics(config: SweepConfig) -> list[Objective]:
-    """The objectives of a sweep that validations measure.
+def list_metrics(config: SweepConfig) -> list[Objective]:
+    """Return the objectives of a sweep that are metrics of a validation.
 
     Raises:
-        UserError: see `parse`.
+        UserError: see `parse_objectives`.
+
+    >>> [one.metric for one in list_metrics(SweepConfig(space={}, objectives=["valid/loss", "params"]))]
+    ['valid/loss']
     """
-    each = parse(config.objectives) if config.objectives else [Objective.parse(config.objective)]
-    return [one for one in each if isinstance(one, Objective) and one != LATENCY]
+    each = parse_objectives(config.objectives) if config.objectives else [Objective.parse(config.objective)]
+    return [one for one in each if isinstance(one, Objective) and one.name not in MEASURED_COSTS]
 
 
-def parse(names: Sequence[str]) -> tuple[Objective | Cost, ...]:
-    """Several objectives by their whole names.
+def parse_objectives(names: Sequence[str]) -> tuple[Objective | Cost, ...]:
+    """Return several objectives by their full names.
 
     Raises:
         UnknownNameError: an unknown name.
         ConfigError: fewer than two, one twice, or a cost in the first place.
+
+    >>> [one.direction for one in parse_objectives(["valid/exact_accuracy", "params"])]
+    ['maximize', 'minimize']
     """
     if len(names) < 2 or len(set(names)) < len(names):
         raise ConfigError(
             "objectives", list(names), "must name two or more, each once", "For one, use objective="
         )
-    known = [*objective_names(), LATENCY.name, *COSTS]
+    known = [*list_objective_names(), *MEASURED_COSTS, *COSTS]
     for name in names:
         if name not in known:
             raise UnknownNameError.among("objectives", name, known)
-    if names[0] not in objective_names():
+    if names[0] not in list_objective_names():
         raise ConfigError(
             "objectives", list(names), "must begin with a metric: the verdict is about the first"
         )
-    measured = {LATENCY.name: LATENCY}
     return tuple(
-        Cost(name) if name in COSTS else measured.get(name) or Objective.parse(name) for name in names
+        Cost(name) if name in COSTS else MEASURED_COSTS.get(name) or Objective.parse(name) for name in names
     )
 
 
-def _references(
+def _read_reference(
     config: SweepConfig, candidates: Candidates, each: Sequence[Objective | Cost]
-) -> Iterable[float]:
+) -> Iterator[float]:
     given = config.reference_point or [None] * len(each)
     if len(given) != len(each):
         raise ConfigError(
@@ -265,13 +298,13 @@ def _references(
         )
     for one, value in zip(each, given, strict=True):
         yield (
-            _cost_reference(candidates, one, value)
+            _read_cost_reference(candidates, one, value)
             if isinstance(one, Cost)
-            else _metric_reference(one, value)
+            else _read_metric_reference(one, value)
         )
 
 
-def _metric_reference(one: Objective, given: Any) -> float:
+def _read_metric_reference(one: Objective, given: Any) -> float:
     if given is None:
         return WORST.get(one.metric.removeprefix("valid/"), 0.0)
     rises = one.direction == "maximize"
@@ -281,14 +314,16 @@ def _metric_reference(one: Objective, given: Any) -> float:
     return float(given)
 
 
-def _cost_reference(candidates: Candidates, one: Cost, given: Any) -> float:
-    measure = next(measure for measure in CONSTRAINTS if measure.name == one.name)
+def _read_cost_reference(candidates: Candidates, one: Cost, given: Any) -> float:
+    constraint = CONSTRAINTS[one.name]
     if given is not None:
-        return float(candidates.figure(given, measure, "reference_point"))
-    most = candidates.most(measure)
+        return float(candidates.read_cost(given, constraint, "reference_point"))
+    most = candidates.max_cost(constraint)
     if most is None:
         raise ConfigError(
-            "reference_point", None, f"must say where the hypervolume of {one.name} begins: nothing bounds it here",
-            f"Set budget.max_{one.name}, or reference_point=[null,{measure.unit.examples.split(',')[0]}]",
-        )  # fmt: skip
+            "reference_point",
+            None,
+            f"must say where the hypervolume of {one.name} begins: nothing bounds it here",
+            f"Set budget.max_{one.name}, or reference_point=[null,{constraint.unit.examples.split(',')[0]}]",
+        )
     return float(most)

@@ -1,4 +1,4 @@
-"""What several objectives make of a set of points: who dominates whom, the front, its hypervolume.
+"""Which points dominate which, the Pareto front and its hypervolume.
 
 A point is a vector in which less is better everywhere.
 """
@@ -13,55 +13,79 @@ Point = Sequence[float]
 
 
 def dominates(one: Point, other: Point) -> bool:
-    """Whether `one` is nowhere worse than `other`, and somewhere better."""
+    """Return whether `one` is nowhere worse than `other`, and somewhere better.
+
+    >>> dominates([1, 2], [1, 3]), dominates([1, 2], [1, 2]), dominates([1, 2], [0, 3])
+    (True, False, False)
+    """
     return is_as_good(one, other) and tuple(one) != tuple(other)
 
 
 def is_as_good(one: Point, other: Point) -> bool:
-    """Whether `one` is nowhere worse than `other`."""
+    """Return whether `one` is nowhere worse than `other`.
+
+    >>> is_as_good([1, 2], [1, 2])
+    True
+    """
     return all(a <= b for a, b in zip(one, other, strict=True))
 
 
-def front(points: Sequence[Point]) -> list[int]:
-    """Places of the points that no other dominates, in their order; of equal points all."""
+def find_front(points: Sequence[Point]) -> list[int]:
+    """Return the indices of the points that no other dominates, in their order; of equal points all.
+
+    >>> find_front([[1, 3], [2, 2], [2, 3], [3, 1]])
+    [0, 1, 3]
+    """
     if not points:
         return []
     array = np.asarray(points, dtype=float)
     kept = []
-    for place, point in enumerate(array):
+    for index, point in enumerate(array):
         as_good = (array <= point).all(axis=1)
         if not (as_good & (array < point).any(axis=1)).any():
-            kept.append(place)
+            kept.append(index)
     return kept
 
 
-def hypervolume(points: Sequence[Point]) -> float:
-    """The share of the unit box that the points dominate, exact up to rounding.
+def compute_hypervolume(points: Sequence[Point]) -> float:
+    """Return the share of the unit box that the points dominate, exact up to rounding.
 
     Args:
-        points: 0 is the ideal of a coordinate, 1 the reference point's; what is not below 1 everywhere adds
+        points: 0 is the ideal of a coordinate, 1 the reference point's; a point that is not below 1 everywhere adds
             nothing.
+
+    >>> compute_hypervolume([[0.5, 0.5], [0.25, 0.75], [0.0, 1.0]])
+    0.3125
     """
     inside = [[max(x, 0.0) for x in point] for point in points if all(x < 1 for x in point)]
-    return _volume(np.asarray([inside[place] for place in front(inside)], dtype=float)) if inside else 0.0
+    return _slice_volume(np.asarray([inside[i] for i in find_front(inside)], dtype=float)) if inside else 0.0
 
 
-def widest_first(points: Sequence[Point], most: int) -> list[int]:
-    """Places of up to `most` points of the front: always the one that adds most hypervolume to those before.
+def select_widest(points: Sequence[Point], most: int) -> list[int]:
+    """Return the indices of up to `most` points of the front: each adds most hypervolume to those before it.
 
     Of points that add the same, the earlier comes first.
+
+    >>> select_widest([[0.1, 0.9], [0.5, 0.5], [0.2, 0.8]], most=2)
+    [1, 2]
     """
-    left, chosen = front(points), list[int]()
+    left, chosen = find_front(points), list[int]()
     while left and len(chosen) < most:
-        volumes = [hypervolume([points[place] for place in (*chosen, one)]) for one in left]
+        volumes = [compute_hypervolume([points[i] for i in (*chosen, one)]) for one in left]
         chosen.append(left.pop(volumes.index(max(volumes))))
     return chosen
 
 
-def _volume(points: np.ndarray) -> float:
-    """By slices along the last coordinate (float [n, k] within the unit box, n >= 1)."""
+def _slice_volume(points: np.ndarray) -> float:
+    """Return the hypervolume by slices along the last coordinate.
+
+    Args:
+        points: float [n, k] within the unit box, n >= 1, none of which dominates another.
+    """
     if points.shape[1] == 1:
         return 1.0 - float(points.min())
     points = points[np.argsort(points[:, -1], kind="stable")]
     depths = np.diff(points[:, -1], append=1.0)
-    return sum(float(depth) * _volume(points[: i + 1, :-1]) for i, depth in enumerate(depths) if depth > 0)
+    return sum(
+        float(depth) * _slice_volume(points[: i + 1, :-1]) for i, depth in enumerate(depths) if depth > 0
+    )

@@ -1,8 +1,12 @@
 """The one Optuna study of a sweep: it suggests, prunes and remembers, in a journal.
 
-All that it knows lies in the journal. Sampler and pruner are built afresh for each decision from the sweep's
-configuration, the trial's number and the history as of that trial (`sweeps.search.storage`); so a decision does
-not depend on how often anyone asked before, and a reopened journal goes on as if it had never been closed.
+All that it knows is in the journal. Sampler and pruner are built afresh for each decision from the sweep's
+configuration, the trial's number and the history as of that trial (`sweeps.search.storage`). So a decision does not
+depend on how often anyone asked before, and a reopened journal continues as if it had never been closed.
+
+The methods that write are idempotent: repeated for a trial that the journal has already, they change nothing. So a
+sweep is resumed by making the same calls again, in the order of its event log, on a journal that holds no trial after
+the last one that started (`sweeps.search.storage.repair_journal`).
 """
 
 from __future__ import annotations
@@ -20,19 +24,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.config import SweepConfig
 from sweeps.events import Status
-from sweeps.search.comparable_trials import is_comparable, show_first_objective, write_values
-from sweeps.search.constrained_sampler import (
-    KEY,
-    REJECTED,
-    ConstrainedSampler,
-    build_constraint_feedback,
-    exhausted_keys,
-)
+from sweeps.search.constrained_sampler import KEY, REJECTED, find_exhausted_keys
 from sweeps.search.objectives import Objectives
-from sweeps.search.pruners import build_pruner
+from sweeps.search.pruners import build_pruner, is_comparable, show_first_objective, write_values
 from sweeps.search.samplers import SAMPLERS, build_sampler
-from sweeps.search.seeds import suggestion_seed
-from sweeps.search.storage import MemoryBackend, Show, SnapshotStorage
+from sweeps.search.seeds import derive_suggestion_seed
+from sweeps.search.storage import MemoryBackend, SnapshotStorage, is_complete_history
 from sweeps.space.candidates import Candidate, Candidates
 from sweeps.space.space import space_hash
 
@@ -40,14 +37,15 @@ STATES = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed
 
 ERROR = "error"
 """User attribute of a trial: why it failed, or which limit ended it."""
-REVIVED = "revived"
-"""User attribute of the trial that stands for a pruned one from where that goes on: its number."""
-RUNG = "completed_rung_"
-"""How Optuna's system attributes begin that hold a trial's value at a rung."""
+RESUMED = "revived"
+"""User attribute of the trial that continues a pruned one: the pruned one's number."""
 
 
 class SweepStudy:
-    """Ask, report, should_prune, tell.
+    """Suggests configurations, takes reports and results, and answers whether to prune.
+
+    Trials are named by their numbers in the study, which the caller counts: 0, 1, 2, ... for `ask` and
+    `resume_trial` together.
 
     Args:
         config: names sampler, pruner and objectives.
@@ -57,201 +55,219 @@ class SweepStudy:
 
     Raises:
         UserError: an unknown sampler, pruner, objective or option.
+
+    >>> space = {"name": "s", "question": "?", "parameters": {"H_layers": [1, 2, 3]}, "fixed": {"hidden_size": 64}}
+    >>> config = SweepConfig(space=space, sampler={"name": "grid"}, task={"name": "sudoku6"})
+    >>> candidates = Candidates(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
+    >>> study = SweepStudy(config, candidates, journal=None, slots=1)
+    >>> study.ask(0, job=0).params
+    {'H_layers': 3}
+    >>> study.is_ready(1), study.ask(0, job=0).params  # one trial at a time; a stored one is returned again
+    (False, {'H_layers': 3})
+    >>> study.report(0, {1: [0.25], 2: [0.5]})
+    >>> study.should_prune(0)
+    False
+    >>> study.tell(0, "completed", [0.75])
+    >>> study.is_ready(1), study.ask(1, job=1).params
+    (True, {'H_layers': 1})
     """
 
     def __init__(self, config: SweepConfig, candidates: Candidates, journal: Path | None, slots: int) -> None:
-        self.objectives = Objectives.of(config, candidates)
+        self.objectives = self.check(config, candidates)
         self._config = config
         self._candidates = candidates
         self._slots = slots
-        build_sampler(config, candidates, 0)
-        self._pruner()
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # the terminal belongs to our own progress
         backend: BaseJournalBackend = JournalFileBackend(str(journal)) if journal else MemoryBackend()
         self._storage = SnapshotStorage(backend, self._lag)
-        self._study = optuna.create_study(
+        self.optuna_study = optuna.create_study(
             storage=self._storage,
-            study_name=study_name(config),
+            study_name=get_study_name(config),
             directions=[one.direction for one in self.objectives.each],
             load_if_exists=True,
         )
-        for name, value in _study_attributes(config).items():
-            if name not in self._study.user_attrs:
-                self._study.set_user_attr(name, value)
+        self._id = self._storage.get_study_id_from_name(get_study_name(config))
+        for name, value in _describe_study(config).items():
+            if name not in self.optuna_study.user_attrs:
+                self.optuna_study.set_user_attr(name, value)
 
     @staticmethod
-    def check(config: SweepConfig, candidates: Candidates) -> None:
-        """Check sampler, pruner and objectives, before there is a study.
+    def check(config: SweepConfig, candidates: Candidates) -> Objectives:
+        """Check sampler and pruner before there is a study, and return the objectives.
 
         Raises:
             UserError: an unknown sampler, pruner, objective or option.
         """
-        Objectives.of(config, candidates)
         build_sampler(config, candidates, 0)
         build_pruner(config.pruner, config.train.num_reports)
+        return Objectives.from_config(config, candidates)
 
     def extend(self, config: SweepConfig) -> None:
-        """Goes on under a configuration that differs in its limits only."""
+        """Continue under a configuration that differs in its limits only."""
         self._config = config
         self._storage.lag = self._lag
 
     @property
-    def num_asked(self) -> int:
-        """Trials asked for so far: the number of the next one."""
-        return len(self._study.get_trials(deepcopy=False))
+    def num_trials(self) -> int:
+        """Trials in the journal."""
+        return len(self._read_trials())
 
-    def exhausted(self) -> bool:
-        """True when no feasible configuration may have another trial; call only when `ready`.
+    def has_trial(self, number: int) -> bool:
+        """Return whether the journal has trial `number`."""
+        try:
+            self._find_id(number)
+        except KeyError:  # as Optuna documents it
+            return False
+        return True
 
-        Of a space that is not enumerated: when the draws that the next trial would make find no new one.
+    def is_ready(self, number: int) -> bool:
+        """Return whether trial `number` may be asked for: it is stored, or all trials that it must see have ended."""
+        return self.has_trial(number) or is_complete_history(self._read_trials(), number, self._storage.lag)
+
+    def is_exhausted(self, number: int) -> bool:
+        """Return whether no feasible configuration is left for trial `number`; call only when it `is_ready`.
+
+        In a space that is not enumerated: whether the draws that the trial would make find no new configuration.
+        A stored trial had one.
         """
-        number = self.num_asked
-        rng = np.random.default_rng(suggestion_seed(self._config.seed, number))
-        with self._storage.view_as_of(number, hidden=self._gone_on):
-            closed = exhausted_keys(self._study, number, self._config.replicates)
-        return self._candidates.sample(rng, closed) is None
+        if self.has_trial(number):
+            return False
+        rng = np.random.default_rng(derive_suggestion_seed(self._config.seed, number))
+        return self._candidates.sample(rng, self._find_exhausted_keys(number)) is None
 
-    def ready(self) -> bool:
-        """True when the next trial's history is complete: all trials that it must see have ended."""
-        return self._storage.is_ready(self._study._study_id)
+    def ask(self, number: int, job: int) -> Candidate:
+        """Return the configuration of trial `number`; call only when it `is_ready` and not `is_exhausted`.
 
-    def ask(self, job: int) -> tuple[int, Candidate]:
-        """The next trial's number and configuration; call only when `ready` and not `exhausted`.
+        Idempotent: a stored trial's configuration is returned as it is, without asking the sampler.
 
         Args:
+            number: at most the number of trials in the journal.
             job: the sweep's number of the job that will train it.
         """
-        number = self.num_asked
-        inner, draws = build_sampler(self._config, self._candidates, number)
-        seed = suggestion_seed(self._config.seed, number)
-        feedback = build_constraint_feedback(inner, self._candidates)
-        sampler = ConstrainedSampler(self._candidates, inner, draws, seed, self._config.replicates, feedback)
-        self._study.sampler = sampler
-        with self._storage.view_as_of(number, hidden=self._gone_on):
-            trial = self._study.ask(dict(self._candidates.distributions))
+        if self.has_trial(number):
+            return self._get_candidate(self._read_trial(number).params)
+        sampler = build_sampler(self._config, self._candidates, number, self._find_exhausted_keys(number))
+        self.optuna_study.sampler = sampler
+        with self._storage.view_as_of(number, hidden=self._resumed):
+            trial = self.optuna_study.ask(dict(self._candidates.distributions))
         assert trial.number == number
-        candidate = self._candidate(trial)
+        candidate = self._get_candidate(trial.params)
         rejected = {REJECTED: sampler.rejected} if sampler.rejected else {}
-        self._storage.set_trial_user_attrs(trial._trial_id, _trial_attributes(job, candidate) | rejected)
-        return number, candidate
+        self._storage.set_trial_user_attrs(self._find_id(number), _describe_trial(job, candidate) | rejected)
+        return candidate
 
-    def revive(self, number: int) -> int:
-        """A new trial that stands for a pruned one, which Optuna does not let go on; returns its number."""
-        pruned = self._storage.get_trial(self._trial(number)._trial_id)
-        attributes = {name: value for name, value in pruned.user_attrs.items() if name != ERROR}
-        self._study.add_trial(
+    def resume_trial(self, number: int, pruned: int) -> None:
+        """Add trial `number`, which continues trial `pruned`: Optuna does not let an ended trial go on.
+
+        Idempotent: a stored trial is left as it is.
+        """
+        trial = self._read_trial(pruned)
+        if self.has_trial(number):
+            assert self._read_trial(number).user_attrs[RESUMED] == pruned
+            return
+        attributes = {name: value for name, value in trial.user_attrs.items() if name != ERROR}
+        self.optuna_study.add_trial(
             optuna.trial.create_trial(
                 state=TrialState.RUNNING,
-                params=pruned.params,
-                distributions=pruned.distributions,
-                user_attrs=attributes | {REVIVED: number},
+                params=trial.params,
+                distributions=trial.distributions,
+                user_attrs=attributes | {RESUMED: pruned},
             )
         )
-        return self.num_asked - 1
-
-    def recall(self, number: int) -> Candidate | None:
-        """The configuration of a trial that was asked for before the journal was opened again; None if none was."""
-        try:
-            return self._candidate(self._trial(number))
-        except KeyError:
-            return None
-
-    def settle(
-        self,
-        number: int,
-        values: Mapping[int, Sequence[float]],
-        ended: tuple[Status, Sequence[float] | None, str | None] | None,
-    ) -> None:
-        """Writes down what the journal lacks of a recalled trial.
-
-        Args:
-            values: the objectives by step.
-            ended: status, values and error, as `tell` takes them; None for a trial that goes on.
-        """
-        if self._storage.get_trial(self._trial(number)._trial_id).state.is_finished():
-            return
-        self.report(number, values)
-        if ended is not None:
-            self.tell(number, *ended)
+        assert self.num_trials == number + 1
 
     def report(self, number: int, values: Mapping[int, Sequence[float]]) -> None:
-        """Tells the objectives by step, the index of a report; what was told before stands."""
-        trial = self._trial(number)
-        stored = self._storage.get_trial(trial._trial_id)
+        """Store a running trial's objectives by step, the index of a report.
+
+        Idempotent: steps that are stored keep their values, and an ended trial is left as it is.
+        """
+        trial = self._read_trial(number)
+        if trial.state.is_finished():
+            return
         if self.objectives.several:
-            write_values(self._storage, stored, values)
+            write_values(self._storage, self._find_id(number), trial, values)
             return
         for step, (value,) in values.items():
-            if step not in stored.intermediate_values:
-                trial.report(value, step)
+            if step not in trial.intermediate_values:
+                self._storage.set_trial_intermediate_value(self._find_id(number), step, value)
 
     def should_prune(self, number: int) -> bool:
-        """The pruner's answer after the latest report."""
-        pruner = self._pruner()
-        trial = _before_decision(self._as_pruned(self._storage.get_trial(self._trial(number)._trial_id)))
-        with self._storage.view_as_of(number, self._compared(trial)):
-            # Made here, where it has one objective: Optuna keeps what a study was made with.
-            alone = optuna.Study(self._study.study_name, self._storage) if self.objectives.several else None
-            return pruner.prune(alone or self._study, trial)
+        """Return the pruner's decision after the latest report; it is the same when asked again."""
+        pruner = build_pruner(self._config.pruner, self._config.train.num_reports)
+        trial = _undo_rung(self._show_objective(self._read_trial(number)))
+
+        def show(other: FrozenTrial) -> FrozenTrial | None:
+            if other.number == number:
+                return trial
+            if self.objectives.several and not is_comparable(other, trial, self.objectives):
+                return None
+            return self._show_objective(other)
+
+        with self._storage.view_as_of(number, show):
+            # Loaded within the view, where it has one objective: Optuna keeps what a study was made with.
+            study = optuna.load_study(study_name=get_study_name(self._config), storage=self._storage)
+            return pruner.prune(study, trial)
 
     def tell(
         self, number: int, status: Status, values: Sequence[float] | None = None, error: str | None = None
     ) -> None:
-        """Ends a trial. A pruned one keeps its last value, as Optuna has it; a failed one has none."""
-        if self._storage.get_trial(self._trial(number)._trial_id).state.is_finished():
+        """End a trial. A pruned one keeps its last value, as Optuna has it; a failed one has none.
+
+        Idempotent: an ended trial is left as it is.
+        """
+        if self._read_trial(number).state.is_finished():
             return
         if error is not None:
-            self._trial(number).set_user_attr(ERROR, error)
-        self._study.tell(number, values if status == "completed" else None, STATES[status])
+            self._storage.set_trial_user_attr(self._find_id(number), ERROR, error)
+        self.optuna_study.tell(number, values if status == "completed" else None, STATES[status])
 
     @property
     def _lag(self) -> int | None:
-        return self._slots if self._config.deterministic and _looks_back(self._config) else None
+        return self._slots if self._config.deterministic and _depends_on_results(self._config) else None
 
     @property
-    def _gone_on(self) -> set[int]:
-        """Pruned trials that were revived: a sampler knows their training by the trials that stand for them."""
+    def _resumed(self) -> set[int]:
+        """Pruned trials that were resumed: a sampler learns from the trials that continue them instead."""
         if not self._config.revive:
             return set()
-        attributes = (trial.user_attrs for trial in self._study.get_trials(deepcopy=False))
-        return {of_trial[REVIVED] for of_trial in attributes if REVIVED in of_trial}
+        return {trial.user_attrs[RESUMED] for trial in self._read_trials() if RESUMED in trial.user_attrs}
 
-    def _compared(self, trial: FrozenTrial) -> Show:
-        """Shows a pruner the trial, and those with which it may be compared."""
+    def _find_exhausted_keys(self, number: int) -> set[str]:
+        with self._storage.view_as_of(number, hidden=self._resumed):
+            return find_exhausted_keys(self._read_trials(), self._config.replicates)
 
-        def show(other: FrozenTrial) -> FrozenTrial | None:
-            if other.number == trial.number:
-                return trial
-            if self.objectives.several and not is_comparable(other, trial, self.objectives):
-                return None
-            return self._as_pruned(other)
-
-        return show
-
-    def _as_pruned(self, trial: FrozenTrial) -> FrozenTrial:
-        """The trial as a pruner takes it."""
+    def _show_objective(self, trial: FrozenTrial) -> FrozenTrial:
+        """Return the trial as a pruner sees it."""
         return show_first_objective(trial) if self.objectives.several else trial
 
-    def _candidate(self, trial: optuna.Trial) -> Candidate:
-        candidate = self._candidates.candidate(trial.params)
-        assert candidate is not None, f"trial {trial.number} breaks the budget: {trial.params}"
+    def _get_candidate(self, params: Mapping[str, Any]) -> Candidate:
+        candidate = self._candidates.candidate(params)
+        assert candidate is not None, f"a trial breaks the budget: {params}"
         return candidate
 
-    def _pruner(self) -> optuna.pruners.BasePruner:
-        return build_pruner(self._config.pruner, self._config.train.num_reports)
+    def _read_trials(self) -> list[FrozenTrial]:
+        return self._storage.get_all_trials(self._id, deepcopy=False)
 
-    def _trial(self, number: int) -> optuna.Trial:
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
-        return optuna.Trial(self._study, trial_id)
+    def _read_trial(self, number: int) -> FrozenTrial:
+        return self._storage.get_trial(self._find_id(number))
+
+    def _find_id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
 
 
-def study_name(config: SweepConfig) -> str:
-    """The same for the same command and seed: Hyperband draws a trial's bracket from it and the number."""
+def get_study_name(config: SweepConfig) -> str:
+    """Return the study's name, the same for the same command and seed.
+
+    Hyperband draws a trial's bracket from it and the trial's number.
+
+    >>> get_study_name(SweepConfig(space={"name": "cycles"}, seed=3))
+    'cycles-seed3'
+    """
     return f"{config.space['name']}-seed{config.seed}"
 
 
-def _looks_back(config: SweepConfig) -> bool:
-    """Whether what starts and what is pruned depends on what trials have come to: else none waits for another."""
+def _depends_on_results(config: SweepConfig) -> bool:
+    """Return whether suggestions or prunings depend on other trials' results; if not, no trial waits for another."""
     return (
         SAMPLERS[config.sampler["name"]].learns
         or config.pruner["name"] != "none"
@@ -261,10 +277,15 @@ def _looks_back(config: SweepConfig) -> bool:
     )
 
 
-def _before_decision(trial: FrozenTrial) -> FrozenTrial:
-    """The trial as it was before it was decided on at its latest report.
+RUNG = "completed_rung_"
+"""Prefix of the system attributes in which Optuna's successive halving keeps a trial's value at a rung."""
 
-    A rung is written while a pruner decides; a kill in between must not let the trial pass it.
+
+def _undo_rung(trial: FrozenTrial) -> FrozenTrial:
+    """Return the trial as it was before the pruner's decision at its latest report.
+
+    Optuna writes a rung while a pruner decides. After a kill in between, the pruner is asked again, and must not find
+    the rung passed. An attribute whose name has changed would let it: test_study.py kills there.
     """
     shown = copy.copy(trial)
     latest = trial.intermediate_values.get(trial.last_step or 0)
@@ -275,7 +296,7 @@ def _before_decision(trial: FrozenTrial) -> FrozenTrial:
     return shown
 
 
-def _study_attributes(config: SweepConfig) -> dict[str, Any]:
+def _describe_study(config: SweepConfig) -> dict[str, Any]:
     return {
         "space": config.space["name"],
         "space_hash": space_hash(config.space),
@@ -286,7 +307,7 @@ def _study_attributes(config: SweepConfig) -> dict[str, Any]:
     }
 
 
-def _trial_attributes(job: int, candidate: Candidate) -> dict[str, Any]:
+def _describe_trial(job: int, candidate: Candidate) -> dict[str, Any]:
     return {
         KEY: candidate.key,
         "job": job,

@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, NoReturn, overload
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 import numpy as np
-from optuna.distributions import BaseDistribution
 
-from hrm.config.errors import ConfigError
-from hrm.config.train_config import TrainConfig
 from hrm.models.registry import get_family
 from sweeps.config import SweepConfig
 from sweeps.errors import SpaceError
-from sweeps.space.candidate import Builder, Candidate, PresetFit, fullness, is_iso_parameter
-from sweeps.space.constraints import (
-    CONSTRAINTS,
-    COUNTED_TRAINING,
-    MEMORY,
-    Budget,
-    Constraint,
-    read_figure,
-    resolve_budget,
-)
+from sweeps.space.budget import Budget, read_cost, resolve_budget
+from sweeps.space.candidate import Candidate, CandidateBuilder, PresetFit
+from sweeps.space.constraints import COUNTED, COUNTED_TRAINING, MEMORY, Constraint, Costs
 from sweeps.space.enumeration import (
-    LARGEST_LATTICE,
+    LARGEST_ENUMERATION,
     Shapes,
+    all_points,
+    count_all,
+    count_points,
     enumerate_shapes,
-    judged_chunks,
-    judged_probes,
+    get_point,
     nearest_first,
-    num_points,
-    point,
+    probe_points,
     squared_distances,
 )
-from sweeps.space.feasibility import FeasibilityChecker, FeasibilityResult
-from sweeps.space.infeasible import nothing_fits
+from sweeps.space.feasibility import FeasibilityChecker
+from sweeps.space.infeasible import explain_infeasibility
 from sweeps.space.resolver import Resolver
 from sweeps.space.space import Space
 
-__all__ = ["Candidate", "Candidates", "PresetFit", "fullness", "is_iso_parameter"]
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+__all__ = ["Candidate", "Candidates", "PresetFit"]
 
 LEARNING_RATE = "lr"
 NUM_LEARNING_RATES = 5
@@ -67,28 +61,29 @@ class Candidates:
     """
 
     def __init__(self, config: SweepConfig, model_fields: Mapping[str, int]) -> None:
+        self._made_from = config, dict(model_fields)
         self.space = Space.parse(config.space, config.family)
         self._family = get_family(config.family)
-        self._builder = Builder(config, model_fields)
-        self.compute = self._builder.compute
-        self.budget: Budget = resolve_budget(config.budget, self._builder.preset_figures)
+        self._builder = CandidateBuilder(config, model_fields)
+        self.flops_budget = self._builder.flops_budget
+        self.budget: Budget = resolve_budget(config.budget, self._builder.preset_costs)
         self._resolver = Resolver(
             self.space, self._family, self._builder.rules, model_fields, self._builder.train, self.budget
         )
-        self.distributions: dict[str, BaseDistribution] = {
-            name: parameter.distribution for name, parameter in self.space.parameters.items()
-        }
         self._free = {name: value for name, value in self.space.parameters.items() if self._is_free(name)}
         self._shaping = {
             name: value for name, value in self.space.parameters.items() if name not in self._free
         }
-        costs = {measure.name for measure in CONSTRAINTS} & {MEMORY.name, *(config.objectives or ())}
-        judge = FeasibilityChecker(
-            self._resolver, self._family, self._builder.meter, self.budget, self.compute, sorted(costs)
+        reported = {MEMORY.name, *(config.objectives or ())}.intersection(COUNTED)
+        self._checker = FeasibilityChecker(
+            self._resolver, self._family, self.budget, self.flops_budget, sorted(reported)
         )
-        self._judge = judge
-        self.shapes = self._feasible_shapes(judge)
-        """The feasible models, enumerated; None where a range is continuous or the lattice too large."""
+        self.shapes = self._find_shapes()
+        """The feasible models, enumerated; None where a range is continuous or the space too large."""
+
+    def __reduce__(self) -> tuple[type[Candidates], tuple[SweepConfig, dict[str, int]]]:
+        """Pickle what they are made from: rules and expressions are code, which pickle does not take."""
+        return Candidates, self._made_from
 
     @property
     def family(self) -> str:
@@ -96,9 +91,14 @@ class Candidates:
         return self._family.name
 
     @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """The searched parameters as Optuna has them."""
+        return {name: parameter.distribution for name, parameter in self.space.parameters.items()}
+
+    @property
     def num_tuples(self) -> int | None:
         """Points of the space; None where a range is continuous."""
-        return num_points(self.space.parameters)
+        return count_points(self.space.parameters)
 
     @property
     def num_architectures(self) -> int | None:
@@ -107,13 +107,13 @@ class Candidates:
 
     @property
     def num_feasible_architectures(self) -> int | None:
-        """Distinct architectures within the budget and the compute; None where not enumerated."""
+        """Distinct architectures within budget and FLOPs; None where not enumerated."""
         return None if self.shapes is None else self.shapes.num_feasible_architectures
 
     @property
     def num_feasible_trials(self) -> int | None:
         """Distinct feasible configurations, training values included; None where not enumerated."""
-        free = num_points(self._free)
+        free = count_points(self._free)
         return None if self.shapes is None or free is None else len(self.shapes.distinct) * free
 
     @property
@@ -127,30 +127,26 @@ class Candidates:
         return sorted(float(rate) for rate in parameter.grid)
 
     def candidate(self, params: Mapping[str, Any]) -> Candidate | None:
-        """The configuration with these searched values; None where it is no valid model or does not fit."""
+        """Return the configuration with these searched values; None where it is no valid model or does not fit."""
         assert params.keys() == self.space.parameters.keys(), f"not the space's parameters: {sorted(params)}"
-        values, holds = self._resolver.resolve(params)
-        if not holds:
-            return None
-        try:
-            model = self._family.config_class(**self._resolver.model_of(values))
-            train = TrainConfig(**{name: values[name] for name in TrainConfig.__dataclass_fields__})
-        except ConfigError:
+        point = self._resolver.resolve(self._resolver.convert(params))
+        if point is None:
             return None
         own = (*self.space.parameters, *filter(None, [self.space.filled]), *self.space.derived)
-        candidate = self._builder.build(model, train, dict(params), {name: values[name] for name in own})
-        return None if candidate is None or self.budget.misfit(candidate.figures) else candidate
+        values = {name: point.values[name] for name in own}
+        candidate = self._builder.build(point.model, point.train, dict(params), values)
+        return None if candidate is None or self.budget.describe_violations(candidate.costs) else candidate
 
-    def excess(self, params: Mapping[str, Any]) -> float:
-        """How far a point is from being feasible, which it is up to 0 (see `FeasibilityChecker.excess`)."""
-        return self._judge.excess(params)
+    def violation(self, params: Mapping[str, Any]) -> float:
+        """Return how far a point is from being feasible, which it is up to 0 (see `FeasibilityChecker`)."""
+        return self._checker.violation(params)
 
-    def on_grid(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Proposed values, each the nearest that the space has."""
-        return {name: parameter.on_grid(params[name]) for name, parameter in self.space.parameters.items()}
+    def to_grid(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return proposed values, each the nearest that the space has."""
+        return {name: parameter.to_grid(params[name]) for name, parameter in self.space.parameters.items()}
 
     def sample(self, rng: np.random.Generator, exclude: Collection[str] = ()) -> Candidate | None:
-        """A feasible candidate whose key is not excluded, each as likely as the others; None if none is left.
+        """Return a feasible candidate whose key is not excluded, each as likely; None if none is left.
 
         Of a space that is not enumerated, each point is as likely; None after `DRAWS` points in vain.
         """
@@ -167,7 +163,7 @@ class Candidates:
     def nearest(
         self, params: Mapping[str, Any], rng: np.random.Generator, exclude: Collection[str] = ()
     ) -> Candidate | None:
-        """The candidate nearest to `params` whose key is not excluded; None if none is left.
+        """Return the candidate nearest to `params` whose key is not excluded; None if none is left.
 
         Distance is over the parameters' grids, each of length 1 (values without an order: 0 or 1); ties are
         broken at random. Continuous training values stay as they are. Where the models are not enumerated, a
@@ -176,22 +172,22 @@ class Candidates:
         if self.shapes is None:
             return self.sample(rng, exclude)
         free_grid = {name: parameter for name, parameter in self._free.items() if parameter.grid is not None}
-        free_points = np.arange(num_points(free_grid) or 1)
+        free_points = np.arange(count_points(free_grid) or 1)
         shape_distances = squared_distances(self.shapes.feasible, self._shaping, params)
         free_distances = squared_distances(free_points, free_grid, params)
         for shape, free in nearest_first(shape_distances, free_distances, rng):
-            near = point(self._shaping, int(self.shapes.feasible[shape])) | point(free_grid, free)
+            near = get_point(self._shaping, int(self.shapes.feasible[shape])) | get_point(free_grid, free)
             candidate = self.candidate(self._in_order({**params, **near}))
             if candidate is not None and candidate.key not in exclude:
                 return candidate
         return self.sample(rng, exclude)
 
     def all(self) -> Sequence[Candidate] | None:
-        """Every distinct feasible candidate in lattice order, built when looked at; None: not enumerated."""
+        """Return every distinct feasible candidate, built when looked at; None where not enumerated."""
         return None if self.num_feasible_trials is None else self._everything()
 
     def each_shape(self) -> Iterator[Candidate]:
-        """A candidate of each distinct feasible shape, in lattice order; of free values the first.
+        """Yield a candidate of each distinct feasible shape, in enumeration order; of free values the first.
 
         Raises:
             AssertionError: the shapes are not enumerated (`shapes` is None).
@@ -199,49 +195,47 @@ class Candidates:
         assert self.shapes is not None
         free = {name: parameter.extremes()[0] for name, parameter in self._free.items()}
         for index in self.shapes.distinct:
-            candidate = self.candidate(self._in_order(point(self._shaping, int(index)) | free))
+            candidate = self.candidate(self._in_order(get_point(self._shaping, int(index)) | free))
             assert candidate is not None, f"enumerated as feasible: {index}"
             yield candidate
 
     def preset(self, name: str, lr: float | None = None) -> Candidate:
-        """A preset under the sweep's task, rules and compute, whether or not the budget allows it.
+        """Return a preset under the sweep's task, rules and FLOPs, whether or not the budget allows it.
 
         Args:
             lr: its learning rate; None is the sweep's `train.lr`.
 
         Raises:
-            UserError: there is no such preset, the rules break it, or the compute leaves it too few steps.
+            UserError: there is no such preset, the rules break it, or the FLOPs leave it too few steps.
         """
         return self._builder.preset(name, lr)
 
-    def place(self, preset: str) -> PresetFit:
-        """Where a preset stands: its exact counts, and why it is no baseline if it is none.
+    def fit_preset(self, preset: str) -> PresetFit:
+        """Return how a preset fits: its exact counts, and why it is no baseline if it is none.
 
         Raises:
             UnknownNameError: there is no such preset.
         """
-        return self._builder.place(preset, self.budget)
+        return self._builder.fit_preset(preset, self.budget)
 
-    def figure(self, given: Any, measure: Constraint, where: str) -> int:
-        """A figure of a measure as a user writes it: a number, or a preset's name (see `read_figure`)."""
-        return read_figure(given, measure, self._builder.preset_figures, where)
+    def read_cost(self, given: Any, constraint: Constraint, where: str) -> float:
+        """Return a cost as a user writes it: a number, or a preset's name (see `budget.read_cost`)."""
+        return read_cost(given, constraint, self._builder.preset_costs, where)
 
-    def most(self, measure: Constraint) -> int | None:
-        """The budget's upper bound of a measure, else the largest figure of the feasible shapes; None where
-        they are not enumerated."""
-        bound = self._bound(measure)
-        return self._largest(measure) if bound is None else bound
+    def max_cost(self, constraint: Constraint) -> float | None:
+        """Return the budget's upper bound, else the largest cost of the feasible shapes; None where unknown."""
+        bound = self.budget.get("max", constraint)
+        return self._largest(constraint) if bound is None else bound
 
-    def largest(self, measure: Constraint) -> int | None:
-        """The largest figure of the feasible shapes; where they are not enumerated the budget's upper bound, None
-        without one."""
-        return self._bound(measure) if self.shapes is None else self._largest(measure)
+    @property
+    def max_memory_bytes(self) -> int | None:
+        """The largest memory of the feasible shapes, else the budget's upper bound; None without one."""
+        largest = self._largest(MEMORY)
+        most = self.budget.get("max", MEMORY) if largest is None else largest
+        return None if most is None else int(most)
 
-    def _bound(self, measure: Constraint) -> int | None:
-        return next((one.value for one in self.budget.upper_bounds if one.measure is measure), None)
-
-    def _largest(self, measure: Constraint) -> int | None:
-        return None if self.shapes is None else int(self.shapes.figures[measure.name].max())
+    def _largest(self, constraint: Constraint) -> float | None:
+        return None if self.shapes is None else max(self.shapes.costs[constraint.name])
 
     def _is_free(self, name: str) -> bool:
         fields = self.space.fields
@@ -254,12 +248,12 @@ class Candidates:
 
     def _everything(self) -> _Everything:
         assert self.shapes is not None
-        distinct, num_free = self.shapes.distinct, num_points(self._free)
+        distinct, num_free = self.shapes.distinct, count_points(self._free)
         assert num_free is not None
 
         def build(index: int) -> Candidate:
             shape, free = divmod(index, num_free)
-            params = point(self._shaping, int(distinct[shape])) | point(self._free, free)
+            params = get_point(self._shaping, int(distinct[shape])) | get_point(self._free, free)
             candidate = self.candidate(self._in_order(params))
             assert candidate is not None, f"enumerated as feasible: {params}"
             return candidate
@@ -269,43 +263,40 @@ class Candidates:
     def _draw(self, rng: np.random.Generator) -> dict[str, Any]:
         params = {name: parameter.draw(rng) for name, parameter in self.space.parameters.items()}
         if self.shapes is not None:
-            params |= point(self._shaping, int(rng.choice(self.shapes.distinct)))
+            params |= get_point(self._shaping, int(rng.choice(self.shapes.distinct)))
         return params
 
-    def _feasible_shapes(self, judge: FeasibilityChecker) -> Shapes | None:
-        count = num_points(self._shaping)
-        if count is not None and count <= LARGEST_LATTICE:
-            shapes = enumerate_shapes(judge, self._shaping)
+    def _find_shapes(self) -> Shapes | None:
+        count = count_points(self._shaping)
+        if count is not None and count <= LARGEST_ENUMERATION:
+            shapes = enumerate_shapes(self._checker, self._shaping)
             if not len(shapes.feasible):
-                self._refuse(lambda multiple: _judged(judged_chunks(judge, self._shaping, multiple)), "")
+                self._refuse(lambda: all_points(self._shaping), "")
             return shapes
-        if not any(block.feasible.any() for block in judged_probes(judge, self._shaping)):
-            self._refuse(lambda multiple: judged_probes(judge, self._shaping, multiple), "about ")
+        if not any(map(self._checker.is_feasible, self._count(probe_points(self._shaping)))):
+            self._refuse(lambda: probe_points(self._shaping), "about ")
         return None
 
-    def _refuse(self, judged: Callable[[int | None], Iterator[FeasibilityResult]], about: str) -> NoReturn:
-        """Says why nothing is feasible.
+    def _count(self, points: Iterable[Mapping[str, Any]], multiple: int | None = None) -> Iterator[Costs]:
+        return count_all(self._checker, points, multiple)
+
+    def _refuse(self, points: Callable[[], Iterator[dict[str, Any]]], about: str) -> NoReturn:
+        """Say why nothing is feasible.
 
         Args:
-            judged: gives the points, with widths that fill the budget or of so many `head_size`.
+            points: yields the points.
         """
         for multiple in range(1, WIDTHS_TRIED + 1) if self.space.filled else (None,):
-            narrow = [block for block in judged(multiple) if len(block.positions)]
+            narrow = list(self._count(points(), multiple))
             if narrow:
-                raise nothing_fits(self.space.name, narrow, judged(None), self.budget, self.compute, about)
-        raise SpaceError(f"space {self.space.name}", "no point to train", self._why_invalid())
-
-    def _why_invalid(self) -> str:
+                filled = list(self._count(points()))
+                raise explain_infeasibility(
+                    self.space.name, narrow, filled, self.budget, self.flops_budget, about
+                )
         params = {name: parameter.extremes()[0] for name, parameter in self.space.parameters.items()}
-        values, holds = self._resolver.resolve(params, multiple=1)
-        if not holds:
-            return f"nowhere are the derived values ({', '.join(self.space.derived)}) what their fields take"
-        try:
-            self._family.config_class(**self._resolver.model_of(values))
-            TrainConfig(**{name: values[name] for name in TrainConfig.__dataclass_fields__})
-        except ConfigError as error:
-            return f"no point is a valid model; the first fails with: {error}"
-        raise AssertionError(f"judged as invalid, but built: {params}")
+        raise SpaceError(
+            f"space {self.space.name}", "no point to train", self._resolver.describe_fault(params)
+        )
 
 
 class _Everything(Sequence[Candidate]):
@@ -326,7 +317,3 @@ class _Everything(Sequence[Candidate]):
         if isinstance(index, slice):
             return [self._build(i) for i in range(*index.indices(self._length))]
         return self._build(range(self._length)[index])
-
-
-def _judged(chunks: Iterator[tuple[np.ndarray, FeasibilityResult]]) -> Iterator[FeasibilityResult]:
-    return (judged for _, judged in chunks)

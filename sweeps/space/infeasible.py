@@ -1,131 +1,129 @@
-"""What is said when nothing in a space may be trained: which bound is at fault, what is in reach."""
+"""The error where nothing in a space may be trained: which bound is at fault, what is in reach."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from sweeps.errors import BudgetError, SpaceError
-from sweeps.space.constraints import FLOPS_PER_STEP, Bound, Budget, FlopsBudget
-from sweeps.space.feasibility import FeasibilityResult
+from sweeps.space.budget import Bound, Budget, FlopsBudget
+from sweeps.space.constraints import FLOPS_PER_STEP, Costs
 
 
-def nothing_fits(
+def explain_infeasibility(
     space: str,
-    narrowest: Iterable[FeasibilityResult],
-    points: Iterable[FeasibilityResult],
+    narrowest: Sequence[Costs],
+    points: Sequence[Costs],
     budget: Budget,
-    compute: FlopsBudget,
+    flops_budget: FlopsBudget,
     about: str,
 ) -> BudgetError | SpaceError:
-    """The error for a space without a feasible point, though it has valid ones.
+    """Return the error for a space without a feasible point, though it has valid ones.
 
     Args:
-        narrowest: the valid points, at their narrowest where widths fill the budget.
-        points: the valid points, widths filled.
+        narrowest: costs of the valid points, at their narrowest where widths fill the budget.
+        points: costs of the valid points, widths filled.
         about: `about ` where the points are a sample, else empty.
     """
-    where = f"space {space}"
-    narrow, blocks = list(narrowest), list(points)
-    fault = _beyond_reach(where, narrow, budget.upper_bounds, about)
+    where, bounds = f"space {space}", budget.counted
+    uppers = [bound for bound in bounds if bound.side == "max"]
+    fault = _find_unreachable_maximum(where, narrowest, uppers, about)
     if fault:
         return fault
-    if not any(len(block.positions) for block in blocks):
+    if not points:
         return SpaceError(
-            where, "no point to train", "no width that fills the budget makes a valid model",
+            where,
+            "no point to train",
+            "no width that fills the budget makes a valid model",
             "Derive from the width what has to divide it.",
-        )  # fmt: skip
-    fault = _below_reach(where, narrow, blocks, budget, about) or _clashing(
-        where, blocks, budget.bounds, about
+        )
+    fault = _find_unreachable_minimum(where, narrowest, points, bounds, about) or _find_clash(
+        where, points, bounds, about
     )
     if fault:
         return fault
-    cheapest = _extreme(blocks, Bound(FLOPS_PER_STEP, "max", 0), budget.bounds)
+    cheapest = _nearest(points, Bound(FLOPS_PER_STEP, "max", 0), bounds)
     return SpaceError(
-        where, "no point to train",
-        f"even its cheapest model within the budget {compute.misfit(cheapest or 0)}",
+        where,
+        "no point to train",
+        f"even its cheapest model within the budget {flops_budget.describe_violation(int(cheapest or 0))}",
         "Raise train.steps, lower train.num_reports, or compare at train.equal=steps.",
-    )  # fmt: skip
+    )
 
 
-def _beyond_reach(
-    where: str, narrow: Sequence[FeasibilityResult], uppers: Sequence[Bound], about: str
+def _find_unreachable_maximum(
+    where: str, narrowest: Sequence[Costs], uppers: Sequence[Bound], about: str
 ) -> BudgetError | None:
-    """An upper bound that no model keeps, whatever the other bounds; else uppers that none keeps together."""
+    """Return an upper bound that no model keeps, whatever the other bounds; else uppers that none keeps together."""
     for bound in uppers:
-        smallest = _extreme(narrow, bound, [])
-        if smallest is not None and smallest > bound.value:
-            noun = bound.measure.noun
+        least = _nearest(narrowest, bound, [])
+        if least is not None and least > bound.value:
             return BudgetError(
-                bound.option, bound.value,
-                f"the {bound.measure.least} model that {where} reaches has {about}{smallest:,} {noun}",
-                f"Raise the budget to at least {smallest:,}, or search a space of smaller models.",
-            )  # fmt: skip
-    return _clashing(where, narrow, uppers, about)
+                bound.option,
+                bound.value,
+                f"no model of {where} has fewer than {about}{least:,} {bound.constraint.noun}",
+                f"Raise the budget to at least {least:,}, or search a space of smaller models.",
+            )
+    return _find_clash(where, narrowest, uppers, about)
 
 
-def _below_reach(
-    where: str,
-    narrow: Sequence[FeasibilityResult],
-    blocks: Sequence[FeasibilityResult],
-    budget: Budget,
-    about: str,
+def _find_unreachable_minimum(
+    where: str, narrowest: Sequence[Costs], points: Sequence[Costs], bounds: Sequence[Bound], about: str
 ) -> BudgetError | None:
-    """A lower bound that no model within the upper bounds keeps."""
-    for bound in (bound for bound in budget.bounds if bound.side == "min"):
-        largest = _extreme(blocks, bound, budget.upper_bounds)
-        if largest is None or largest >= bound.value:
+    """Return a lower bound that no model within the upper bounds keeps."""
+    uppers = [bound for bound in bounds if bound.side == "max"]
+    for bound in (bound for bound in bounds if bound.side == "min"):
+        most = _nearest(points, bound, uppers)
+        if most is None or most >= bound.value:
             continue
-        name, noun = bound.measure.name, bound.measure.noun
-        figures = np.concatenate([block.figures[name] for block in blocks])
-        above = figures[figures > largest]
-        beyond = f", the next is {about}{int(above.min()):,}" if len(above) else ""
-        smallest = _extreme(narrow, bound._replace(side="max"), [])
-        within = " and ".join(map(str, budget.upper_bounds)) or f"budget.max_{name}=null"
+        name, noun = bound.constraint.name, bound.constraint.noun
+        above = [costs[name] for costs in points if costs[name] > most]
+        beyond = f"the next has {about}{min(above):,}, " if above else ""
+        least = min(costs[name] for costs in narrowest)
+        within = " and ".join(map(str, uppers)) or f"budget.max_{name}=null"
         return BudgetError(
-            bound.option, bound.value,
-            f"the {bound.measure.most} model of {where} within {within} has "
-            f"{about}{largest:,} {noun}{beyond}; the {bound.measure.least} has {about}{smallest:,}",
+            bound.option,
+            bound.value,
+            f"within {within}, no model of {where} has more than {about}{most:,} {noun} "
+            f"({beyond}the smallest has {about}{least:,})",
             f"Lower {bound.option}, or change budget.max_{name}.",
-        )  # fmt: skip
+        )
     return None
 
 
-def _clashing(
-    where: str, blocks: Sequence[FeasibilityResult], bounds: Sequence[Bound], about: str
+def _find_clash(
+    where: str, points: Sequence[Costs], bounds: Sequence[Bound], about: str
 ) -> BudgetError | None:
-    """Bounds that models keep one by one and none keeps together."""
-    if any(_all_hold(block, bounds).any() for block in blocks):
+    """Return bounds that models keep one by one and none keeps together."""
+    if any(_keeps(costs, bounds) for costs in points):
         return None
     for bound in bounds:
         others = [other for other in bounds if other is not bound]
-        nearest = _extreme(blocks, bound, others)
+        nearest = _nearest(points, bound, others)
         if nearest is not None:
-            word = bound.measure.least if bound.side == "max" else bound.measure.most
+            extent = "fewer" if bound.side == "max" else "more"
+            within = " and ".join(map(str, others))
             return BudgetError(
-                bound.option, bound.value,
-                f"the {word} model of {where} within {' and '.join(map(str, others))} has "
-                f"{about}{nearest:,} {bound.measure.noun}",
+                bound.option,
+                bound.value,
+                f"within {within}, no model of {where} has {extent} than {about}{nearest:,} "
+                f"{bound.constraint.noun}",
                 f"{'Raise' if bound.side == 'max' else 'Lower'} it to {nearest:,}, or change the others.",
-            )  # fmt: skip
+            )
     together = ", ".join(map(str, bounds))
     return BudgetError(
-        "budget", together, f"no model of {where} keeps these together, nor all but one of them",
+        "budget",
+        together,
+        f"no model of {where} keeps these together, nor all but one of them",
         "Give fewer bounds, or wider ones.",
-    )  # fmt: skip
+    )
 
 
-def _extreme(blocks: Iterable[FeasibilityResult], bound: Bound, within: Sequence[Bound]) -> int | None:
-    """The figure nearest to keeping a bound, among the models that keep the others; None without any."""
-    name, best = bound.measure.name, np.min if bound.side == "max" else np.max
-    kept = [block.figures[name][_all_hold(block, within)] for block in blocks]
-    extremes = [int(best(figures)) for figures in kept if len(figures)]
-    return int(best(extremes)) if extremes else None
+def _nearest(points: Iterable[Costs], bound: Bound, within: Sequence[Bound]) -> float | None:
+    """Return the cost nearest to keeping a bound, among the models that keep the others; None without any."""
+    kept = [costs[bound.constraint.name] for costs in points if _keeps(costs, within)]
+    best = min if bound.side == "max" else max
+    return best(kept) if kept else None
 
 
-def _all_hold(block: FeasibilityResult, bounds: Sequence[Bound]) -> np.ndarray:
-    holds = np.ones(len(block.positions), dtype=bool)
-    for bound in bounds:
-        holds &= bound.holds(block.figures)
-    return holds
+def _keeps(costs: Costs, bounds: Iterable[Bound]) -> bool:
+    return all(bound.holds(costs) for bound in bounds)

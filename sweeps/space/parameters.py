@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hrm.config.errors import UnknownNameError
 from hrm.config.run_config import ALIASES
 from hrm.config.train_config import TrainConfig
 from hrm.models.registry import get_family
 from sweeps.errors import SpaceError
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 SHARED = ("steps", "max_flops", "num_reports", "eval_batch_size")
 """Training fields that every trial has in common: equal compute and equal reports need them so."""
@@ -109,64 +112,69 @@ _GRID_DIGITS = 6
 class Parameter:
     """One searched parameter.
 
+    Of a grid of three or more numbers, Optuna is shown the range that it spans, so that a sampler knows their order;
+    what it proposes is brought back to the grid (`to_grid`).
+
     Args:
-        distribution: what Optuna is told of it. Of a grid of numbers that is the range it spans, so that a sampler
-            knows their order; what it proposes is brought back to the grid (`on_grid`).
         grid: its values in order, as numbers, strings, booleans or None; None for a continuous range.
+        low, high: the range that Optuna is shown; None for choices without an order.
+        log: whether the range is even in logarithms.
+
+    Example:
+        >>> rate = parse_parameter({"log": [1e-3, 1e-2], "num": 3})
+        >>> rate.grid, rate.to_grid(0.004)
+        ((0.001, 0.00316228, 0.01), 0.00316228)
     """
 
-    distribution: BaseDistribution
     grid: Sequence[Any] | None
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+
+    @cached_property
+    def distribution(self) -> BaseDistribution:
+        """The parameter as Optuna has it."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        if self.low is None or self.high is None:
+            return CategoricalDistribution(self.grid or ())
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            step = self.grid.step if isinstance(self.grid, range) else 1
+            return IntDistribution(self.low, self.high, log=self.log, step=step)
+        return FloatDistribution(self.low, self.high, log=self.log)
 
     @property
     def is_numeric(self) -> bool:
-        """Whether its values are numbers, which have an order and fit an array."""
-        return (
-            self.grid is None or isinstance(self.grid, range) or all(is_number(value) for value in self.grid)
-        )
+        """Whether its values are numbers, which have an order."""
+        return self.grid is None or isinstance(self.grid, range) or all(map(is_number, self.grid))
 
-    def on_grid(self, proposed: Any) -> Any:
-        """The grid's value that is nearest to a proposed one, on the distribution's own scale."""
-        if (
-            self.grid is None
-            or isinstance(self.grid, range)
-            or isinstance(self.distribution, CategoricalDistribution)
-        ):
+    def to_grid(self, proposed: Any) -> Any:
+        """Return the grid's value that is nearest to a proposed one, on the parameter's own scale."""
+        if self.grid is None or self.low is None or isinstance(self.grid, range):
             return proposed
-        assert isinstance(self.distribution, IntDistribution | FloatDistribution)
-        scale = math.log if self.distribution.log else float
+        scale = math.log if self.log else float
         return min(self.grid, key=lambda value: abs(scale(value) - scale(proposed)))
 
-    def at(self, positions: np.ndarray) -> np.ndarray:
-        """The grid's numbers at 0-based `positions`."""
-        assert self.grid is not None and self.is_numeric
-        if isinstance(self.grid, range):
-            return self.grid.start + self.grid.step * positions
-        return np.array(self.grid)[positions]
-
     def extremes(self) -> list[Any]:
-        """Every choice, or the two ends of a range."""
-        if isinstance(self.grid, range):
-            return [self.grid[0], self.grid[-1]]
-        if self.grid is not None:
-            return list(self.grid)
-        assert isinstance(self.distribution, FloatDistribution)
-        return [self.distribution.low, self.distribution.high]
+        """Return every choice, or the two ends of a range."""
+        if isinstance(self.grid, range) or self.grid is None:
+            return [self.low, self.high]
+        return list(self.grid)
 
     def spread(self, num: int) -> list[float]:
-        """`num` values over a continuous range, both ends included, evenly in its own scale."""
-        assert isinstance(self.distribution, FloatDistribution)
-        return _grid(self.distribution.low, self.distribution.high, num, self.distribution.log)
+        """Return `num` values over a continuous range, both ends included, evenly on its own scale."""
+        assert self.low is not None and self.high is not None
+        return _make_grid(self.low, self.high, num, self.log)
 
     def draw(self, rng: np.random.Generator) -> Any:
-        """A value, uniform over the grid, or over a continuous range in its own scale."""
+        """Return a value, uniform over the grid, or over a continuous range on its own scale."""
         if self.grid is not None:
             return self.grid[int(rng.integers(len(self.grid)))]
-        assert isinstance(self.distribution, FloatDistribution)
-        low, high = self.distribution.low, self.distribution.high
-        if not self.distribution.log:
-            return float(rng.uniform(low, high))
-        return min(max(math.exp(rng.uniform(math.log(low), math.log(high))), low), high)
+        assert self.low is not None and self.high is not None
+        if not self.log:
+            return float(rng.uniform(self.low, self.high))
+        drawn = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
+        return min(max(drawn, self.low), self.high)
 
 
 def is_number(value: Any) -> bool:
@@ -211,16 +219,10 @@ def _choices(values: Any) -> Parameter:
     kinds = [(isinstance(value, bool), value) for value in values]
     if len(set(kinds)) < len(values):
         raise ValueError("choices must differ from each other")
-    return Parameter(_told(values), tuple(values))
-
-
-def _told(values: list[Any]) -> BaseDistribution:
-    """What Optuna is told of choices: of three or more whole or of three or more real numbers their range."""
-    kinds = {type(value) for value in values}
-    if len(values) < 3 or len(kinds) > 1 or not kinds <= {int, float}:
-        return CategoricalDistribution(values)
-    ranged = IntDistribution if kinds == {int} else FloatDistribution
-    return ranged(min(values), max(values), log=_steps_evenly_in_log(sorted(values)))
+    types = {type(value) for value in values}
+    if len(values) < 3 or len(types) > 1 or not types <= {int, float}:
+        return Parameter(tuple(values))
+    return Parameter(tuple(values), min(values), max(values), _steps_evenly_in_log(sorted(values)))
 
 
 def _steps_evenly_in_log(values: list[float]) -> bool:
@@ -251,7 +253,7 @@ def _int_range(ends: Any, step: Any, log: Any) -> Parameter:
     if step is not None and not (isinstance(step, int) and not isinstance(step, bool) and step >= 1):
         raise ValueError("step must be a whole number of at least 1")
     grid = range(low, high + 1, step or 1)
-    return Parameter(IntDistribution(low, grid[-1], log=log, step=step or 1), grid)
+    return Parameter(grid, low, grid[-1], log)
 
 
 def _real_range(ends: Any, num: Any, log: bool) -> Parameter:
@@ -259,14 +261,14 @@ def _real_range(ends: Any, num: Any, log: bool) -> Parameter:
     if log and low <= 0:
         raise ValueError("a log range must lie above 0")
     if low == high:
-        return Parameter(CategoricalDistribution([low]), (low,))
+        return Parameter((low,))
     if num is None:
-        return Parameter(FloatDistribution(low, high, log=log), None)
+        return Parameter(None, low, high, log)
     if not (isinstance(num, int) and not isinstance(num, bool) and num >= 2):
         raise ValueError("num must be a whole number of at least 2")
-    return Parameter(FloatDistribution(low, high, log=log), tuple(_grid(low, high, num, log)))
+    return Parameter(tuple(_make_grid(low, high, num, log)), low, high, log)
 
 
-def _grid(low: float, high: float, num: int, log: bool) -> list[float]:
+def _make_grid(low: float, high: float, num: int, log: bool) -> list[float]:
     inner = (np.geomspace if log else np.linspace)(low, high, num)[1:-1]
     return [low, *(float(f"{value:.{_GRID_DIGITS}g}") for value in inner), high]

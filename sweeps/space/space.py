@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from hrm.config.errors import ConfigError, UnknownNameError
-from hrm.config.lattice import Lattice
 from hrm.config.schema import read_yaml
-from hrm.models.registry import get_family
+from hrm.models.registry import Family, get_family
 from sweeps.config import SweepConfig
 from sweeps.errors import SpaceError
 from sweeps.space.expressions import Expression
@@ -101,15 +100,15 @@ class Space:
             raise SpaceError(f"{where}: parameters", None, "must hold at least one parameter to search")
         constants = DEFAULT_CONSTANTS | _constants(_section(values, "constants", where), fields, where)
         fixed = _fixed(_section(values, "fixed", where), fields, where)
-        lattice = get_family(family_name).lattice
+        family = get_family(family_name)
         given = _bare_names(_section(values, "derived", where), fields, f"{where}: derived")
-        filled = _filled(given, lattice.width, f"{where}: derived")
+        filled = _filled(given, family.width, f"{where}: derived")
         derived = _derived(given, fields, constants, f"{where}: derived")
         space = cls(name=str(values.get("name", "")), question=question.strip(), fields=fields,
                     parameters=parameters, derived=derived, filled=filled, constants=constants,
                     fixed=fixed)  # fmt: skip
         space._check_one_source_each(where)
-        space._check_fill(where, lattice)
+        space._check_fill(where, family)
         check_run_section(_section(values, "run", where), fields, where)
         return space
 
@@ -129,7 +128,7 @@ class Space:
                 raise SpaceError(f"{where}: {second}.{name}", name, f"already stands under {first}",
                                  "Keep one of the two.")  # fmt: skip
 
-    def _check_fill(self, where: str, lattice: Lattice) -> None:
+    def _check_fill(self, where: str, family: Family) -> None:
         if self.filled is None:
             return
         step = self.constants["head_size"]
@@ -138,9 +137,9 @@ class Space:
                 f"{where}: constants.head_size", step, f"{FILL} needs a whole number of at least 1"
             )
         for name in sorted(self.reading(self.filled)):
-            if self.fields.section(name) == "model" and name not in lattice.weightless:
+            if self.fields.section(name) == "model" and name not in family.non_parametric_fields:
                 rule = f"reads {self.filled}, which fills the budget, so it must not change the model's size"
-                hint = f"Of the model, these may read it: {', '.join(sorted(lattice.weightless))}."
+                hint = f"Of the model, these may read it: {', '.join(sorted(family.non_parametric_fields))}."
                 raise SpaceError(f"{where}: derived.{name}", self.derived[name].text, rule, hint)
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from sweeps.analysis.statistics import TEST_NAME
 from sweeps.results.metadata import SweepMetadata
 from sweeps.results.provenance import Provenance
-from sweeps.results.schema import TRIAL_COLUMNS, table
+from sweeps.results.schema import TRIAL_COLUMNS, build_table
 
 BUDGET = 1000
 
@@ -56,4 +56,4 @@ def trials(
                         "test/exact_accuracy": other, "test/loss": 1 - score}  # fmt: skip
             rows.append(row | {column: given[name] for column, given in changes.items() if name in given})
     numbered = [row | {"number": number} for number, row in enumerate(rows)]
-    return table(TRIAL_COLUMNS, numbered)
+    return build_table(TRIAL_COLUMNS, numbered)

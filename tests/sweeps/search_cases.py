@@ -151,7 +151,7 @@ def decisions(plan: Scheduler) -> list[tuple[Any, ...]]:
 
 def study_of(plan: Scheduler) -> optuna.Study:
     """Optuna's own view of the search."""
-    return plan.study._study
+    return plan.study.optuna_study
 
 
 def search_jobs(plan: Scheduler) -> list[int]:

@@ -19,10 +19,11 @@ from sweeps.analysis.statistics import TEST_NAME
 from sweeps.callbacks.base import Callback
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
 from sweeps.events import Job, Validation
-from sweeps.results import metadata as setting
-from sweeps.results.metadata import SweepMetadata
-from sweeps.results.schema import CURVE_COLUMNS, TRIAL_COLUMNS, table
-from sweeps.results.tables import Tables, read_curves, read_trials
+from sweeps.report.blocks import Figure, Report, Widget
+from sweeps.report.charts.chart import Chart
+from sweeps.results.metadata import SweepMetadata, build_metadata, write_metadata
+from sweeps.results.schema import CURVE_COLUMNS, TRIAL_COLUMNS, build_table
+from sweeps.results.tables import TableWriter, read_curves, read_trials
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.space.candidates import Candidates
@@ -93,10 +94,10 @@ def run_sweep(
     config, dataset = sweep_config(**overrides), dataset or Puzzles()
     candidates = Candidates(config, dataset.model_fields)
     plan = Scheduler(config, candidates, None, slots=2)
-    metadata = setting.describe(config, candidates, plan, dataset, ["space=depth_vs_width"], TEST_NAME)
+    metadata = build_metadata(config, candidates, plan, dataset, ["space=depth_vs_width"], TEST_NAME)
     out.mkdir(parents=True, exist_ok=True)
-    setting.write(metadata, out)
-    told = [Tables(out, metadata, plan.trial_numbers.get)]
+    write_metadata(metadata, out)
+    told = [TableWriter(out, metadata, plan.trial_numbers.get)]
     told += [listeners(metadata, plan)] if listeners else []
     drive(TrialRunner(plan, told), curve)
     for listener in told:
@@ -123,8 +124,15 @@ def multiply(out: Path, num: int) -> None:
             | {name: point[name] + shift for name in ("objective", "valid/blank_accuracy")}
             for point in curves[source["number"]]
         ]
-        pq.write_table(table(CURVE_COLUMNS, points), out / "curves" / f"{number}.parquet")
-    pq.write_table(table(TRIAL_COLUMNS, rows), out / "trials.parquet")
+        pq.write_table(build_table(CURVE_COLUMNS, points), out / "curves" / f"{number}.parquet")
+    pq.write_table(build_table(TRIAL_COLUMNS, rows), out / "trials.parquet")
+
+
+def collect_charts(report: Report) -> dict[str, Chart]:
+    """Return the charts of a report by name, those that Markdown shows instead of a widget included."""
+    blocks = [block for section in report.sections for block in section.blocks]
+    blocks += [inner for block in blocks if isinstance(block, Widget) for inner in block.instead]
+    return {block.name: block.chart for block in blocks if isinstance(block, Figure)}
 
 
 def drive(dispatcher: TrialRunner, curve: Curve) -> None:

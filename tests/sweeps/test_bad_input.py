@@ -152,7 +152,7 @@ def refused(*arguments: str) -> str:
         ([SPACE, "pruner.reduction_factor=1"], ["pruner.reduction_factor: given 1", "at least 2"]),
         (
             [SPACE, "train.num_reports=4", "pruner.min_resource=50"],
-            ["pruner.min_resource: given 50", "runs end at report 4"],
+            ["pruner.min_resource: given 50", "runs end at validation 4"],
         ),
         ([SPACE, "model.halt_max_steps=0"], ["model.halt_max_steps: given 0", "at least 1"]),
         ([SPACE, "model.halt_max_steps=few"], ["model.halt_max_steps: given 'few'", "whole number"]),

@@ -30,9 +30,9 @@ from sweeps.analysis.statistics import TEST_NAME
 from sweeps.cli.compose import build_sweep_config
 from sweeps.config import SweepConfig
 from sweeps.events import Ended, Resumed, Started, Validated, Validation
-from sweeps.execution import trial
-from sweeps.results import metadata as setting
-from sweeps.results.tables import Tables, read_curves, read_trials
+from sweeps.execution.trial import run_trial
+from sweeps.results.metadata import build_metadata
+from sweeps.results.tables import TableWriter, read_curves, read_trials
 from sweeps.scheduler.event_log import FILE_NAME, read_events
 from sweeps.scheduler.resume import restore
 from sweeps.scheduler.scheduler import Done, Wait
@@ -75,10 +75,10 @@ def by_turns(config: SweepConfig, out: Path) -> None:
     task = sweep_task(config)
     candidates = Candidates(config, open_task(task).model_fields)
     plan, log = restore(out, config, candidates, slots=2, memory_bytes=None, clock=start_clock())
-    metadata = setting.describe(config, candidates, plan, open_task(task), [], TEST_NAME)
+    metadata = build_metadata(config, candidates, plan, open_task(task), [], TEST_NAME)
     running: dict[int, Any] = {}
     with closing(log):
-        dispatcher = TrialRunner(plan, [Tables(out, metadata, plan.trial_numbers.get)], log)
+        dispatcher = TrialRunner(plan, [TableWriter(out, metadata, plan.trial_numbers.get)], log)
         while True:
             job = dispatcher.next_job() if len(running) < 2 else None
             if isinstance(job, Done):
@@ -88,7 +88,7 @@ def by_turns(config: SweepConfig, out: Path) -> None:
                     if told(dispatcher, number, next(messages)):
                         del running[number]
             else:
-                running[job.number] = trial.run(job, num_reported=len(job.resumed_from))
+                running[job.number] = run_trial(job, num_reported=len(job.resumed_from))
 
 
 def told(dispatcher: TrialRunner, number: int, message: Validation | Ended) -> bool:
@@ -202,7 +202,7 @@ def check(out: Path, uninterrupted: Path) -> None:
     assert found(out) == found(uninterrupted)
     check_told_once(out)
     rows = read_trials(out).to_pylist()
-    assert [row["status"] for row in rows if row["revived_at"]] == ["completed"]
+    assert [row["status"] for row in rows if row["resumed_from"]] == ["completed"]
     pruned = {str(row["number"]) for row in rows if row["status"] == "pruned"}
     assert pruned and {path.name for path in (out / "checkpoints").iterdir()} == pruned
 

@@ -14,7 +14,7 @@ from hrm.config.schema import read_yaml, write_yaml
 from sweeps.cli.resume import read_resumed_config
 from sweeps.config import StopConfig
 from sweeps.events import SessionStarted
-from sweeps.results import output_dir as output
+from sweeps.results.output_dir import lock_output_dir
 from sweeps.scheduler.event_log import FILE_NAME, EventLog
 from sweeps.scheduler.resume_overrides import check_overrides
 from tests.sweeps.door_cases import call, contents
@@ -157,14 +157,14 @@ def test_two_processes_do_not_run_one_sweep(here: Path) -> None:
         fcntl.flock(held, fcntl.LOCK_EX)
         ended = call("resume=found")
     assert ended.code == 2 and "another process is running" in ended.err
-    with output.held(here / "found"):
+    with lock_output_dir(here / "found"):
         pass
 
 
 def test_a_new_sweep_in_its_folder_is_told_how_to_go_on(here: Path) -> None:
     ended = call("space=mine.yaml", "out=found")
     assert ended.code == 2
-    assert "Go on with it: python run_sweep.py resume=found, or choose another folder" in ended.err
+    assert "Resume it: python run_sweep.py resume=found, or choose another folder" in ended.err
 
 
 def test_a_dry_run_says_what_would_be_gone_on_with(here: Path) -> None:

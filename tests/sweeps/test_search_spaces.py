@@ -65,7 +65,7 @@ def test_each_searches_the_learning_rate_on_a_log_grid_of_five(name: str) -> Non
 @pytest.mark.parametrize("name", SHIPPED)
 def test_each_has_a_baseline_that_fits(name: str) -> None:
     config, found = as_shipped(name)
-    assert found.place(config.train.reference).misfit is None
+    assert found.fit_preset(config.train.reference).violation is None
 
 
 def test_depth_vs_width_is_as_the_issue_has_it() -> None:
@@ -116,8 +116,8 @@ def test_text_spaces_search_bits_per_byte_against_text_presets(name: str) -> Non
     config, found = as_shipped(name)
     assert load_space(name)["run"]["objective"] == "valid/bits_per_byte"
     assert found.family == config.family == "text"
-    assert {one.run.train.max_flops for one in found.each_shape()} == {found.compute.allowance}
-    assert found.place("tiny_demo").misfit is not None
+    assert {one.run.train.max_flops for one in found.each_shape()} == {found.flops_budget.flops}
+    assert found.fit_preset("tiny_demo").violation is not None
 
 
 def test_text_periods_are_those_of_six_steps() -> None:

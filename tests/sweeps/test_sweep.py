@@ -145,29 +145,29 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     code = (
         "import os, signal, time, pathlib\n"
         "from hrm.system.signals import StopSignals\n"
-        "from sweeps.execution.signals import leaving_on_second_signal\n"
-        "with leaving_on_second_signal(pathlib.Path('found').absolute()), StopSignals():\n"
+        "from sweeps.execution.signals import exit_on_second_signal\n"
+        "with exit_on_second_signal(pathlib.Path('found').absolute()), StopSignals():\n"
         "    os.kill(os.getpid(), signal.SIGINT); print('going on', flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.returncode == 130 and done.stdout == "going on\n"
-    assert "stopped at once; to go on: python run_sweep.py resume=found" in done.stderr
+    assert "stopped at once; to resume: python run_sweep.py resume=found" in done.stderr
 
 
 def test_a_second_signal_stops_at_once_while_ray_ends(tmp_path: Path) -> None:
     code = (
         "import os, signal, time, pathlib\n"
-        "from sweeps.execution.signals import leaving_on_second_signal\n"
+        "from sweeps.execution.signals import exit_on_second_signal\n"
         "try:\n"
-        "    with leaving_on_second_signal(pathlib.Path('found').absolute()):\n"
+        "    with exit_on_second_signal(pathlib.Path('found').absolute()):\n"
         "        raise KeyboardInterrupt\n"
         "finally:\n"
         "    os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.returncode == 143
-    assert "stopped at once; to go on: python run_sweep.py resume=found" in done.stderr
+    assert "stopped at once; to resume: python run_sweep.py resume=found" in done.stderr
 
 
 def test_a_dry_run_trains_and_writes_nothing(here: Path) -> None:

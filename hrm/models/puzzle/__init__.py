@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from hrm.config.lattice import Lattice
 from hrm.models.puzzle.config import RULES, PuzzleHRMConfig
-from hrm.models.puzzle.counting import count, count_arrays
+from hrm.models.puzzle.counting import count
 from hrm.models.registry import Family
 
 FAMILY = Family(
@@ -13,16 +12,24 @@ FAMILY = Family(
     config_class=PuzzleHRMConfig,
     model_class="hrm.models.puzzle.model:PuzzleHRM",
     count=count,
-    count_arrays=count_arrays,
-    lattice=Lattice(
-        config_class=PuzzleHRMConfig,
-        rules=RULES,
-        width="hidden_size",
-        inner_width="inner_size",
-        weightless=frozenset(
-            ("num_heads", "H_cycles", "L_cycles", "h_update_period", "rms_norm_eps", "rope_theta", "loss_type",
-             "halt_max_steps", "halt_exploration_prob", "q_continue", "gradient_L_steps", "forward_dtype")
-        ),
+    rules=RULES,
+    width="hidden_size",
+    inner_width="inner_size",
+    non_parametric_fields=frozenset(
+        {
+            "num_heads",
+            "H_cycles",
+            "L_cycles",
+            "h_update_period",
+            "rms_norm_eps",
+            "rope_theta",
+            "loss_type",
+            "halt_max_steps",
+            "halt_exploration_prob",
+            "q_continue",
+            "gradient_L_steps",
+            "forward_dtype",
+        }
     ),
     metrics=("loss", "exact_accuracy", "cell_accuracy", "blank_accuracy", "q_halt_accuracy"),
-)  # fmt: skip
+)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 
-from hrm.config.elementwise import filled, rounded, smaller
 from hrm.config.validation import FORWARD_DTYPE, Rule, above_0, at_least, check, from_0_to_1, one_of
 
 POS_ENCODINGS = ("rope", "learned")
@@ -14,8 +14,6 @@ LOSS_TYPES = ("stablemax_cross_entropy", "softmax_cross_entropy")
 @dataclass(frozen=True, kw_only=True)
 class PuzzleHRMConfig:
     """The architecture of one puzzle HRM. Defaults are the official ones (Base).
-
-    Rules and properties mean the same where fields are arrays, one entry a config (`hrm.config.lattice`).
 
     Raises:
         ConfigError: a value is out of range, or heads and width do not fit each other.
@@ -76,7 +74,7 @@ class PuzzleHRMConfig:
     @property
     def inner_size(self) -> int:
         """SwiGLU inner width: round(E*H*2/3) rounded up to a multiple of `mlp_multiple`."""
-        wanted = rounded(self.expansion * self.hidden_size * 2 / 3)
+        wanted = round(self.expansion * self.hidden_size * 2 / 3)
         return -(-wanted // self.mlp_multiple) * self.mlp_multiple
 
     @property
@@ -87,12 +85,13 @@ class PuzzleHRMConfig:
     @property
     def effective_period(self) -> int:
         """min(p, N): a longer period means one H update, as N does."""
-        return smaller(filled(self.h_update_period, self.L_cycles), self.num_L_steps)
+        period = self.L_cycles if self.h_update_period is None else self.h_update_period
+        return min(period, self.num_L_steps)
 
     @property
     def puzzle_embedding_size(self) -> int:
         """Numbers in one puzzle's embedding, `puzzle_emb_ndim` with its default filled in."""
-        return filled(self.puzzle_emb_ndim, self.hidden_size)
+        return self.hidden_size if self.puzzle_emb_ndim is None else self.puzzle_emb_ndim
 
     @property
     def puzzle_emb_len(self) -> int:
@@ -102,16 +101,18 @@ class PuzzleHRMConfig:
     @property
     def architecture(self) -> dict[str, object]:
         """What makes two configurations one model: cycles and period only through N and min(p, N)."""
-        same = {
-            name: getattr(self, name)
-            for name in self.__dataclass_fields__
-            if name not in ("H_cycles", "L_cycles", "h_update_period", "expansion", "mlp_multiple", "puzzle_emb_ndim",
-                            "gradient_L_steps")
-        }  # fmt: skip
-        derived = ("inner_size", "num_L_steps", "effective_period", "puzzle_embedding_size")
-        same |= {name: getattr(self, name) for name in derived}
-        return same | {"gradient_L_steps": smaller(self.gradient_L_steps, self.num_L_steps)}
+        same: dict[str, object] = dict(zip(_IDENTITY, _get_identity(self), strict=True))
+        same["gradient_L_steps"] = min(self.gradient_L_steps, self.num_L_steps)
+        return same
 
+
+_HIDDEN = {"H_cycles", "L_cycles", "h_update_period", "expansion", "mlp_multiple", "puzzle_emb_ndim"}
+"""Fields that matter only through the sizes derived from them."""
+_IDENTITY = (
+    *(name for name in PuzzleHRMConfig.__dataclass_fields__ if name not in {*_HIDDEN, "gradient_L_steps"}),
+    *("inner_size", "num_L_steps", "effective_period", "puzzle_embedding_size"),
+)
+_get_identity = attrgetter(*_IDENTITY)
 
 RULES = (
     *at_least(

@@ -1,20 +1,14 @@
 """Exact parameters, FLOPs and bytes of a puzzle HRM, from its config alone.
 
-One set of formulas serves a single config (Python ints, never overflowing) and arrays of configs (int64):
-they use only arithmetic and comparisons that mean the same for both. Conventions: `hrm.models.counting`.
+Conventions: `hrm.models.counting`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-
-from hrm.config.elementwise import Number, smaller
 from hrm.config.train_config import TrainConfig
 from hrm.models.counting import Counts
-from hrm.models.counting_arrays import count_columns
 from hrm.models.puzzle.config import PuzzleHRMConfig
 
 FLOAT32 = 4
@@ -24,77 +18,61 @@ BOOL = 1
 
 
 class Sizes(NamedTuple):
-    """What the formulas need to know of one config, or of many."""
+    """What the formulas need to know of a config."""
 
-    H: Number
-    I: Number  # noqa: E741
-    heads: Number
-    H_layers: Number
-    L_layers: Number
-    L_steps: Number
-    H_updates: Number
-    gradient_L_steps: Number
-    gradient_H_updates: Number
-    S: Number
-    P: Number
-    V: Number
-    num_puzzles: Number
-    ndim: Number
+    H: int
+    I: int  # noqa: E741
+    heads: int
+    H_layers: int
+    L_layers: int
+    L_steps: int
+    H_updates: int
+    gradient_L_steps: int
+    gradient_H_updates: int
+    S: int
+    P: int
+    V: int
+    num_puzzles: int
+    ndim: int
     """Numbers in one puzzle's embedding."""
-    learned: Number
+    learned: int
     """1 with learned positions, 0 with RoPE."""
-    softmax: Number
+    softmax: int
     """1 with the softmax loss, 0 with stablemax."""
-    halt_max_steps: Number
-    q_continue: Number
-    half: Number
+    halt_max_steps: int
+    q_continue: bool
+    half: int
     """1 where the forward pass has 16 bits a number, 0 where 32."""
 
     @property
-    def T(self) -> Number:
+    def T(self) -> int:
         """Positions."""
         return self.P + self.S
 
     @property
-    def forward_bytes(self) -> Number:
+    def forward_bytes(self) -> int:
         """Bytes of a number in the forward pass."""
         return FLOAT32 - 2 * self.half
 
 
-def h_updates(N: Number, p: Number, k: Number) -> tuple[Number, Number]:
+def h_updates(N: int, p: int, k: int) -> tuple[int, int]:
     """H updates of a segment, and those among its last k L-steps; p and k at most N."""
     total = -(-N // p)
     return total, total - (N - k) // p
 
 
-def all_counts(s: Sizes, batch_size: int, ema: bool) -> dict[str, Number]:
-    """The fields of `hrm.models.counting.Counts`."""
-    trainable = trainable_params(s)
-    return {
-        "trainable_params": trainable,
-        "puzzle_embedding_params": s.num_puzzles * s.ndim,
-        "buffers": 2 * s.H,
-        "flops_per_step": training_flops(s, batch_size),
-        "eval_flops_per_batch": evaluation_flops(s, batch_size),
-        "weight_bytes": weight_bytes(s, trainable),
-        "gradient_bytes": FLOAT32 * (trainable + batch_size * s.ndim),
-        "optimizer_bytes": FLOAT32 * (2 + ema) * trainable,
-        "activation_bytes": activation_bytes(s, batch_size),
-    }
-
-
-def block_params(s: Sizes) -> Number:
+def block_params(s: Sizes) -> int:
     """Query, key, value and output projections, and the three matrices of SwiGLU."""
     return 4 * s.H * s.H + 3 * s.H * s.I
 
 
-def trainable_params(s: Sizes) -> Number:
+def trainable_params(s: Sizes) -> int:
     """Blocks, token embedding and head (not tied), the Q head with its two biases, learned positions."""
     blocks = (s.H_layers + s.L_layers) * block_params(s)
     return blocks + 2 * s.V * s.H + 2 * s.H + 2 + s.learned * s.T * s.H
 
 
-def training_flops(s: Sizes, batch_size: int) -> Number:
+def training_flops(s: Sizes, batch_size: int) -> int:
     """One optimizer step: a segment forward, twice its differentiated part backward, the extra Q forward.
 
     That forward (for the target of continuing) makes a segment and the Q head, but not the cells' head.
@@ -107,35 +85,35 @@ def training_flops(s: Sizes, batch_size: int) -> Number:
     return segment + q_head + lm_head + 2 * (gradient_part + q_head + lm_head) + extra_forward
 
 
-def _bootstraps(s: Sizes) -> Number:
+def _bootstraps(s: Sizes) -> int:
     """1 where training makes the extra forward for the target of continuing."""
     return s.q_continue * (s.halt_max_steps > 1)
 
 
-def evaluation_flops(s: Sizes, batch_size: int) -> Number:
+def evaluation_flops(s: Sizes, batch_size: int) -> int:
     """`halt_max_steps` segments, then both heads once."""
     L_step, H_update = module_flops(s, batch_size)
     q_head, lm_head = head_flops(s, batch_size)
     return s.halt_max_steps * (s.L_steps * L_step + s.H_updates * H_update) + q_head + lm_head
 
 
-def module_flops(s: Sizes, batch_size: int) -> tuple[Number, Number]:
+def module_flops(s: Sizes, batch_size: int) -> tuple[int, int]:
     """Forward FLOPs of an L-step and of an H update."""
     block = sum(block_flops(s, batch_size))
     return s.L_layers * block, s.H_layers * block
 
 
-def block_flops(s: Sizes, batch_size: int) -> tuple[Number, Number]:
+def block_flops(s: Sizes, batch_size: int) -> tuple[int, int]:
     """Forward FLOPs of a block: its projections, and attention's scores and mix."""
     return 2 * batch_size * s.T * block_params(s), 4 * batch_size * s.T * s.T * s.H
 
 
-def head_flops(s: Sizes, batch_size: int) -> tuple[Number, Number]:
+def head_flops(s: Sizes, batch_size: int) -> tuple[int, int]:
     """Forward FLOPs of the Q head (one position, two values) and of the cells' head."""
     return 4 * batch_size * s.H, 2 * batch_size * s.S * s.H * s.V
 
 
-def weight_bytes(s: Sizes, trainable: Number) -> Number:
+def weight_bytes(s: Sizes, trainable: int) -> int:
     """Float32 masters and puzzle embeddings, initial states, RoPE tables, and the copy cast for a segment."""
     rope_tables = (1 - s.learned) * 2 * FLOAT32 * s.T * (s.H // s.heads)
     cast_copy = s.half * 2 * trainable
@@ -143,7 +121,7 @@ def weight_bytes(s: Sizes, trainable: Number) -> Number:
     return masters + s.forward_bytes * 2 * s.H + rope_tables + cast_copy
 
 
-def activation_bytes(s: Sizes, batch_size: int) -> Number:
+def activation_bytes(s: Sizes, batch_size: int) -> int:
     """What autograd keeps for a segment's backward on a CPU, each storage once, weights apart.
 
     Attention is fused, which keeps one float32 a head and position instead of T x T scores, and there it and
@@ -161,14 +139,14 @@ def activation_bytes(s: Sizes, batch_size: int) -> Number:
     return blocks * block + _heads_activation_bytes(s, batch_size) + _loss_activation_bytes(s, batch_size)
 
 
-def _heads_activation_bytes(s: Sizes, batch_size: int) -> Number:
+def _heads_activation_bytes(s: Sizes, batch_size: int) -> int:
     """Token numbers for the embedding; z_H for both heads, the cells' part twice unless it is a view."""
     is_copied = (s.P > 0) * (s.S > 1) * (batch_size > 1)
     z_H = (s.T + is_copied * s.S) * s.H * s.forward_bytes
     return batch_size * (INT32 * s.S + z_H)
 
 
-def _loss_activation_bytes(s: Sizes, batch_size: int) -> Number:
+def _loss_activation_bytes(s: Sizes, batch_size: int) -> int:
     # Stablemax: logits, reciprocals and scores, and which logits are negative; then of each cell its label,
     # score, sum, and whether it counts. Softmax: log-probabilities and labels, and one scalar a batch.
     stablemax = s.S * (s.V * (3 * FLOAT32 + BOOL) + INT64 + 2 * FLOAT32 + BOOL)
@@ -186,12 +164,25 @@ def count(config: PuzzleHRMConfig, batch_size: int = 1, train: TrainConfig | Non
         batch_size: sequences of a training step, and of the evaluation batch that is counted.
         train: the training rules; only `ema` matters (an average of the weights takes memory). None: no EMA.
     """
-    return Counts(**all_counts(sizes_of(config), batch_size, _has_ema(train)))
+    s = sizes_of(config)
+    trainable = trainable_params(s)
+    has_ema = train is not None and train.ema > 0
+    return Counts(
+        trainable_params=trainable,
+        puzzle_embedding_params=s.num_puzzles * s.ndim,
+        buffers=2 * s.H,
+        flops_per_step=training_flops(s, batch_size),
+        eval_flops_per_batch=evaluation_flops(s, batch_size),
+        weight_bytes=weight_bytes(s, trainable),
+        gradient_bytes=FLOAT32 * (trainable + batch_size * s.ndim),
+        optimizer_bytes=FLOAT32 * (2 + has_ema) * trainable,
+        activation_bytes=activation_bytes(s, batch_size),
+    )
 
 
 def sizes_of(config: PuzzleHRMConfig) -> Sizes:
-    """What the formulas need of one config, or of one of arrays."""
-    gradient_L_steps = smaller(config.gradient_L_steps, config.num_L_steps)
+    """Return what the formulas need of a config."""
+    gradient_L_steps = min(config.gradient_L_steps, config.num_L_steps)
     H_updates, gradient_H_updates = h_updates(config.num_L_steps, config.effective_period, gradient_L_steps)
     return Sizes(
         H=config.hidden_size,
@@ -214,24 +205,3 @@ def sizes_of(config: PuzzleHRMConfig) -> Sizes:
         q_continue=config.q_continue,
         half=config.forward_dtype != "float32",
     )
-
-
-def count_arrays(
-    fields: Mapping[str, Any], batch_size: int = 1, train: TrainConfig | None = None
-) -> dict[str, np.ndarray]:
-    """`count` of many configs at once, more than a million a second.
-
-    Args:
-        fields: a value or an array for each config field, broadcast against each other; a missing field has
-            its default, and None means what it means in the config. Whether the configs are valid (heads that
-            divide the width, say) is not looked at.
-        batch_size, train: as for `count`, the same for all.
-
-    Returns, raises: see `count_columns`.
-    """
-    ema = _has_ema(train)
-    return count_columns(fields, PuzzleHRMConfig, sizes_of, lambda sizes: all_counts(sizes, batch_size, ema))
-
-
-def _has_ema(train: TrainConfig | None) -> bool:
-    return train is not None and train.ema > 0

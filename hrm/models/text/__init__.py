@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from hrm.config.lattice import Lattice
 from hrm.models.registry import Family
 from hrm.models.text.config import RULES, TextHRMConfig
-from hrm.models.text.counting import count, count_arrays, fewest_training_flops
+from hrm.models.text.counting import count, fewest_training_flops
 
 FAMILY = Family(
     name="text",
@@ -13,18 +12,27 @@ FAMILY = Family(
     config_class=TextHRMConfig,
     model_class="hrm.models.text.model:TextHRM",
     count=count,
-    count_arrays=count_arrays,
-    lattice=Lattice(
-        config_class=TextHRMConfig,
-        rules=RULES,
-        width="n_embd",
-        inner_width="inner_size",
-        weightless=frozenset(
-            ("n_head", "halt_max_steps", "h_update_period", "halt_bias_init", "halt_epsilon",
-             "ponder_loss_weight", "q_loss_weight", "dropout", "rms_norm_eps", "rope_theta", "forward_dtype",
-             "gradient_checkpointing", "seq_len")
-        ),
+    rules=RULES,
+    width="n_embd",
+    inner_width="inner_size",
+    non_parametric_fields=frozenset(
+        {
+            "n_head",
+            "halt_max_steps",
+            "h_update_period",
+            "halt_bias_init",
+            "halt_epsilon",
+            "ponder_loss_weight",
+            "q_loss_weight",
+            "dropout",
+            "rms_norm_eps",
+            "rope_theta",
+            "forward_dtype",
+            "gradient_checkpointing",
+            "seq_len",
+        }
     ),
+    cost_only_fields=("gradient_checkpointing",),
     metrics=("loss", "perplexity", "bits_per_byte", "accuracy", "steps"),
     min_flops_per_step=fewest_training_flops,
-)  # fmt: skip
+)

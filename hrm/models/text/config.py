@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 
-from hrm.config.elementwise import filled, smaller
 from hrm.config.validation import FORWARD_DTYPE, Rule, above_0, at_least, between, check, from_0_below_1
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextHRMConfig:
     """The architecture of one causal text HRM. Defaults are the documented 50M model.
-
-    Rules and properties mean the same where fields are arrays, one entry a config (`hrm.config.lattice`).
 
     Raises:
         ConfigError: a value is out of range, or heads and width do not fit each other.
@@ -64,12 +62,12 @@ class TextHRMConfig:
     @property
     def inner_size(self) -> int:
         """SwiGLU inner width, `d_ff` with its default filled in."""
-        return filled(self.d_ff, 4 * self.n_embd)
+        return 4 * self.n_embd if self.d_ff is None else self.d_ff
 
     @property
     def effective_period(self) -> int:
         """min(p, T): a longer period means one H update, as T does."""
-        return smaller(self.h_update_period, self.halt_max_steps)
+        return min(self.h_update_period, self.halt_max_steps)
 
     @property
     def num_H_updates(self) -> int:
@@ -79,10 +77,18 @@ class TextHRMConfig:
     @property
     def architecture(self) -> dict[str, object]:
         """What makes two configurations one model: the period only through min(p, T)."""
-        apart = ("d_ff", "h_update_period", "gradient_checkpointing")
-        same = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in apart}
-        return same | {"inner_size": self.inner_size, "effective_period": self.effective_period}
+        return dict(zip(_IDENTITY, _get_identity(self), strict=True))
 
+
+_IDENTITY = (
+    *(
+        name
+        for name in TextHRMConfig.__dataclass_fields__
+        if name not in {"d_ff", "h_update_period", "gradient_checkpointing"}
+    ),
+    *("inner_size", "effective_period"),
+)
+_get_identity = attrgetter(*_IDENTITY)
 
 LEAST_WIDTH = 4
 """The Q network is a quarter as wide as the model."""

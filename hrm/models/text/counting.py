@@ -6,15 +6,11 @@ cost, `expected_training_flops` the mean over random halting. Conventions: `hrm.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import numpy as np
-
-from hrm.config.elementwise import Number
 from hrm.config.train_config import TrainConfig
 from hrm.models.counting import Counts
-from hrm.models.counting_arrays import count_columns
 from hrm.models.text.config import TextHRMConfig
 
 FLOAT32 = 4
@@ -23,36 +19,36 @@ INT64 = 8
 
 
 class Sizes(NamedTuple):
-    """What the formulas need to know of one config, or of many."""
+    """What the formulas need to know of a config."""
 
-    d: Number
-    f: Number
-    heads: Number
-    layers: Number
-    T: Number
-    p: Number
+    d: int
+    f: int
+    heads: int
+    layers: int
+    T: int
+    p: int
     """At most T."""
-    S: Number
-    V: Number
-    half: Number
+    S: int
+    V: int
+    half: int
     """1 where the forward pass has 16 bits a number, 0 where 32."""
-    dropout: Number
+    dropout: int
     """1 where numbers are dropped in training."""
-    checkpointing: Number
+    checkpointing: int
     """1 where block calls are computed again in the backward."""
 
     @property
-    def q(self) -> Number:
+    def q(self) -> int:
         """Width of a Q network."""
         return self.d // 4
 
     @property
-    def forward_bytes(self) -> Number:
+    def forward_bytes(self) -> int:
         """Bytes of a number in the forward pass."""
         return FLOAT32 - 2 * self.half
 
     @property
-    def K(self) -> Number:
+    def K(self) -> int:
         """H updates of a layer in which some token goes on to the end."""
         return -(-self.T // self.p)
 
@@ -60,24 +56,24 @@ class Sizes(NamedTuple):
 class Calls(NamedTuple):
     """How often the parts run in one pass, summed over layers."""
 
-    L_steps: Number
-    H_updates: Number
-    decisions: Number
+    L_steps: int
+    H_updates: int
+    decisions: int
     """H updates at which tokens may halt: all but those at step T."""
 
 
-def block_params(s: Sizes) -> Number:
+def block_params(s: Sizes) -> int:
     """Query, key, value and output projections, the three matrices of SwiGLU, two norms."""
     return 4 * s.d * s.d + 3 * s.d * s.f + 2 * s.d
 
 
-def layer_params(s: Sizes) -> Number:
+def layer_params(s: Sizes) -> int:
     """Both blocks, the Q network (d to q to 2, with biases) and the halting head with its bias."""
     q_network = s.d * s.q + 3 * s.q + 2
     return 2 * block_params(s) + q_network + s.d + 1
 
 
-def trainable_params(s: Sizes) -> Number:
+def trainable_params(s: Sizes) -> int:
     """The embedding, which is the head too, the layers and the last norm."""
     return s.V * s.d + s.layers * layer_params(s) + s.d
 
@@ -92,7 +88,7 @@ def fewest_calls(s: Sizes) -> Calls:
     return Calls(s.layers * s.p, s.layers, s.layers * (s.K > 1))
 
 
-def training_flops(s: Sizes, B: Number, calls: Calls) -> Number:
+def training_flops(s: Sizes, B: int, calls: Calls) -> int:
     """One pass and its backward, without recompute.
 
     The backward costs twice the forward, except in a Q network's first matrix, whose input needs no gradient.
@@ -103,42 +99,42 @@ def training_flops(s: Sizes, B: Number, calls: Calls) -> Number:
     return 3 * (_trunk_flops(s, B, calls) + calls.decisions * halt_flops(s, B)) + q_network
 
 
-def evaluation_flops(s: Sizes, B: Number, calls: Calls) -> Number:
+def evaluation_flops(s: Sizes, B: int, calls: Calls) -> int:
     """One pass without gradient: Q network and halting head run where a token may halt."""
     return _trunk_flops(s, B, calls) + calls.decisions * (halt_flops(s, B) + sum(q_flops(s, B)))
 
 
-def _trunk_flops(s: Sizes, B: Number, calls: Calls) -> Number:
+def _trunk_flops(s: Sizes, B: int, calls: Calls) -> int:
     """Forward FLOPs of the blocks and the head."""
     return (calls.L_steps + calls.H_updates) * sum(block_flops(s, B)) + head_flops(s, B)
 
 
-def block_flops(s: Sizes, B: Number) -> tuple[Number, Number]:
+def block_flops(s: Sizes, B: int) -> tuple[int, int]:
     """Forward FLOPs of a block call: its projections, and attention's scores and mix (the whole square)."""
     return 2 * B * s.S * (4 * s.d * s.d + 3 * s.d * s.f), 4 * B * s.S * s.S * s.d
 
 
-def head_flops(s: Sizes, B: Number) -> Number:
+def head_flops(s: Sizes, B: int) -> int:
     return 2 * B * s.S * s.d * s.V
 
 
-def halt_flops(s: Sizes, B: Number) -> Number:
+def halt_flops(s: Sizes, B: int) -> int:
     return 2 * B * s.S * s.d
 
 
-def q_flops(s: Sizes, B: Number) -> tuple[Number, Number]:
+def q_flops(s: Sizes, B: int) -> tuple[int, int]:
     """Forward FLOPs of a Q network: its hidden layer, and its two values."""
     return 2 * B * s.S * s.d * s.q, 4 * B * s.S * s.q
 
 
-def weight_bytes(s: Sizes, trainable: Number) -> Number:
+def weight_bytes(s: Sizes, trainable: int) -> int:
     """Float32 masters, RoPE tables, and the copy cast for a pass."""
     rope_tables = 2 * FLOAT32 * s.S * (s.d // s.heads)
     cast_copy = s.half * 2 * trainable
     return FLOAT32 * trainable + rope_tables + cast_copy
 
 
-def activation_bytes(s: Sizes, B: Number, calls: Calls) -> Number:
+def activation_bytes(s: Sizes, B: int, calls: Calls) -> int:
     """What autograd keeps for the backward of one pass over B sequences, each storage once, weights apart.
 
     Attention is fused, which keeps one float32 a head and token instead of S x S scores, and there it and the
@@ -155,17 +151,17 @@ def activation_bytes(s: Sizes, B: Number, calls: Calls) -> Number:
     return B * s.S * token + FLOAT32  # one number for the whole cross entropy
 
 
-def _norm_bytes(s: Sizes) -> Number:
+def _norm_bytes(s: Sizes) -> int:
     """Of a token, a norm without weights: its input and scale."""
     return FLOAT32 * (s.d + 1)
 
 
-def _weighted_norm_bytes(s: Sizes) -> Number:
+def _weighted_norm_bytes(s: Sizes) -> int:
     """Of a token, a norm with weights: the same, and the result before the weights."""
     return _norm_bytes(s) + FLOAT32 * s.d
 
 
-def _block_bytes(s: Sizes) -> Number:
+def _block_bytes(s: Sizes) -> int:
     """Of a token, a block call without the norm before it."""
     x = s.d * s.forward_bytes
     # A cast makes a copy of v; without one, v keeps the old q and k alive beside the rotated ones.
@@ -177,7 +173,7 @@ def _block_bytes(s: Sizes) -> Number:
     return 2 * _weighted_norm_bytes(s) + attention + mlp + dropped
 
 
-def _halting_bytes(s: Sizes, calls: Calls) -> Number:
+def _halting_bytes(s: Sizes, calls: Calls) -> int:
     """Of a token: at each H update the state, its share of the output and the Q network's hidden layer; then
     numbers and flags of the decision and of the Q loss."""
     update = (s.d + 1 + s.q) * s.forward_bytes
@@ -186,7 +182,7 @@ def _halting_bytes(s: Sizes, calls: Calls) -> Number:
     return calls.H_updates * update + numbers + flags
 
 
-def _ends_bytes(s: Sizes) -> Number:
+def _ends_bytes(s: Sizes) -> int:
     """Of a token: its number and label, the last norm, the head's input, log-probabilities, and whether and by
     how much it counts."""
     return INT32 + INT64 + _weighted_norm_bytes(s) + s.d * s.forward_bytes + FLOAT32 * s.V + 1 + FLOAT32
@@ -201,11 +197,25 @@ def count(config: TextHRMConfig, batch_size: int = 1, train: TrainConfig | None 
         batch_size: sequences of a batch, in training and evaluation.
         train: the training rules; `ema` and `accumulation` matter (a step trains on `accumulation` batches).
     """
-    return Counts(**_all_counts(sizes_of(config), batch_size, train))
+    s = sizes_of(config)
+    trainable = trainable_params(s)
+    accumulation = 1 if train is None else train.accumulation
+    has_ema = train is not None and train.ema > 0
+    return Counts(
+        trainable_params=trainable,
+        puzzle_embedding_params=0,
+        buffers=0,
+        flops_per_step=accumulation * training_flops(s, batch_size, most_calls(s)),
+        eval_flops_per_batch=evaluation_flops(s, batch_size, most_calls(s)),
+        weight_bytes=weight_bytes(s, trainable),
+        gradient_bytes=FLOAT32 * trainable,
+        optimizer_bytes=FLOAT32 * (2 + has_ema) * trainable,
+        activation_bytes=activation_bytes(s, batch_size, most_calls(s)),
+    )
 
 
 def sizes_of(config: TextHRMConfig) -> Sizes:
-    """What the formulas need of one config, or of one of arrays."""
+    """Return what the formulas need of a config."""
     return Sizes(
         d=config.n_embd,
         f=config.inner_size,
@@ -221,36 +231,12 @@ def sizes_of(config: TextHRMConfig) -> Sizes:
     )
 
 
-def count_arrays(
-    fields: Mapping[str, Any], batch_size: int = 1, train: TrainConfig | None = None
-) -> dict[str, np.ndarray]:
-    """`count` of many configs at once; arguments and result as the puzzle family's `count_arrays`."""
-    return count_columns(fields, TextHRMConfig, sizes_of, lambda sizes: _all_counts(sizes, batch_size, train))
-
-
-def _all_counts(s: Sizes, batch_size: int, train: TrainConfig | None) -> dict[str, Any]:
-    trainable = trainable_params(s)
-    accumulation = 1 if train is None else train.accumulation
-    num_states = 2 + (train is not None and train.ema > 0)
-    return {
-        "trainable_params": trainable,
-        "puzzle_embedding_params": 0 * trainable,
-        "buffers": 0 * trainable,
-        "flops_per_step": accumulation * training_flops(s, batch_size, most_calls(s)),
-        "eval_flops_per_batch": evaluation_flops(s, batch_size, most_calls(s)),
-        "weight_bytes": weight_bytes(s, trainable),
-        "gradient_bytes": FLOAT32 * trainable,
-        "optimizer_bytes": FLOAT32 * num_states * trainable,
-        "activation_bytes": activation_bytes(s, batch_size, most_calls(s)),
-    }
-
-
 def executed_training_flops(
     config: TextHRMConfig, num_sequences: int, seq_len: int, num_updates: Sequence[int]
 ) -> int:
     """Training FLOPs of one batch whose layers made these numbers of H updates."""
     sizes = sizes_of(config)._replace(S=seq_len)
-    return int(training_flops(sizes, num_sequences, calls_of(sizes, num_updates)))
+    return training_flops(sizes, num_sequences, calls_of(sizes, num_updates))
 
 
 def executed_eval_flops(
@@ -258,7 +244,7 @@ def executed_eval_flops(
 ) -> int:
     """FLOPs of evaluating one batch whose layers made these numbers of H updates."""
     sizes = sizes_of(config)._replace(S=seq_len)
-    return int(evaluation_flops(sizes, num_sequences, calls_of(sizes, num_updates)))
+    return evaluation_flops(sizes, num_sequences, calls_of(sizes, num_updates))
 
 
 def calls_of(s: Sizes, num_updates: Sequence[int]) -> Calls:
@@ -273,7 +259,7 @@ def calls_of(s: Sizes, num_updates: Sequence[int]) -> Calls:
 def fewest_training_flops(config: TextHRMConfig, batch_size: int) -> int:
     """Training FLOPs of a batch whose tokens all halt as early as they may."""
     sizes = sizes_of(config)
-    return int(training_flops(sizes, batch_size, fewest_calls(sizes)))
+    return training_flops(sizes, batch_size, fewest_calls(sizes))
 
 
 def expected_training_flops(config: TextHRMConfig, batch_size: int, halting: Sequence[float]) -> float:

@@ -1,1 +1,1 @@
-"""The figures of a report, each said once as data: `chart.py` has the words, every other file says one figure."""
+"""Figures as plain data: what they show (`chart.py`), and how matplotlib draws it (`draw.py`)."""

@@ -1,27 +1,59 @@
-"""What a figure shows, as plain data. matplotlib draws it for papers, a script draws it in the page.
+"""A figure as plain data. matplotlib draws it for papers, a script draws it in the page.
 
-Colours are named by their role in `style.COLOURS`, so that each face can choose them for its background.
+Colours are named by their role in `COLOURS`, so that each of the two can choose them for its background. Imports
+nothing heavy: the processes that draw import this module and matplotlib alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Mark = Literal["circle", "square", "diamond", "triangle", "cross", "down"]
 
+COLOURS = {
+    "blue": "#0072B2",
+    "sky": "#56B4E9",
+    "orange": "#E69F00",
+    "vermilion": "#D55E00",
+    "green": "#009E73",
+    "pink": "#CC79A7",
+    "ink": "#222222",
+    "grey": "#8A8A8A",
+    "light": "#DDDDDD",
+}
+"""Okabe and Ito's palette, which colour-blind readers can tell apart, and three greys, on a white background."""
+DARK_COLOURS = COLOURS | {
+    "blue": "#3D9BE0",
+    "sky": "#A5D8F7",
+    "vermilion": "#FF7A33",
+    "green": "#2BC79C",
+    "pink": "#E3A0C6",
+    "ink": "#E7E9EC",
+    "grey": "#7D8590",
+    "light": "#363C45",
+}
+"""The same roles on a dark background."""
+ARM_COLOURS = ("blue", "green", "pink", "vermilion", "orange")
+"""Finalists' colours; those that figures use for other things come last."""
+STATUS_COLOURS = {"completed": "sky", "pruned": "orange", "failed": "vermilion"}
+DPI = 150
+
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
+    """An axis of numbers or of names."""
+
     label: str
     log: bool = False
     whole: bool = False
-    """Only whole numbers are marked."""
+    """Whether only whole numbers are marked."""
     names: Sequence[str] = ()
-    """What stands at 0, 1, 2, ... of an axis of names; the first is at the left, or at the top."""
+    """Names at 0, 1, 2, ... of an axis of names; the first is at the left, or at the top."""
     ticks: Sequence[float] = ()
-    """Where to mark it; empty leaves that to the face."""
+    """Values to mark; empty leaves the choice to whoever draws."""
     low: float | None = None
     high: float | None = None
 
@@ -39,13 +71,12 @@ class Points:
     """Values on the chart's scale that colour each mark; empty takes `colour`."""
     mark: Mark = "circle"
     size: float = 6
-    """Across, in points."""
+    """Diameter in points."""
     hollow: bool = False
     x_error: Sequence[float] = ()
     """Half of an interval; empty draws none."""
     y_error: Sequence[float] = ()
-    notes: Sequence[str] = ()
-    """What a reader who points at a mark is told."""
+    tooltips: Sequence[str] = ()
     kind: Literal["points"] = "points"
 
 
@@ -61,23 +92,23 @@ class Lines:
     width: float = 1
     dashed: bool = False
     steps: bool = False
-    """Level until the next x."""
+    """Whether y stays level until the next x."""
     kind: Literal["lines"] = "lines"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class HorizontalLine:
     """A level across the panel."""
 
     name: str = ""
     y: float
     colour: str = "ink"
-    kind: Literal["rule"] = "rule"
+    kind: Literal["horizontal"] = "horizontal"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bars:
-    """Lying bars at the names of the y axis."""
+    """Horizontal bars at the names of the y axis."""
 
     name: str = ""
     at: Sequence[float]
@@ -85,25 +116,27 @@ class Bars:
     start: Sequence[float]
     length: Sequence[float]
     height: float = 0.6
-    """In names: 1 would touch the next one's."""
+    """As a share of the distance between names."""
     colour: str = "blue"
-    notes: Sequence[str] = ()
+    tooltips: Sequence[str] = ()
     kind: Literal["bars"] = "bars"
 
 
-Layer = Points | Lines | Rule | Bars
+Layer = Points | Lines | HorizontalLine | Bars
 
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
+    """One pair of axes."""
+
     x: Axis
     y: Axis
     layers: Sequence[Layer]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale:
-    """What `shades` mean."""
+class ColourScale:
+    """The meaning of `shades`."""
 
     label: str
     low: float
@@ -119,11 +152,17 @@ class Chart:
     caption: str
     """Says what is seen without the text around it."""
     panels: Sequence[Panel]
-    scale: Scale | None = None
+    scale: ColourScale | None = None
     same_y: bool = True
-    """The panels share the y axis; only the first is labelled."""
+    """Whether the panels share the y axis; only the first is labelled then."""
     height: float = 4.4
     """In inches, on paper."""
-    wide: float = 7.2
+    width: float = 7.2
     """In inches, on paper."""
-    kind: Literal["chart"] = field(default="chart")
+
+
+def save_chart(chart: Chart, name: str, out: Path) -> None:
+    """Draw the chart as `name.png` and `name.svg` into the folder `out`."""
+    from sweeps.report.charts.draw import write_files
+
+    write_files(chart, name, out)

@@ -36,7 +36,7 @@ function layerValues(layer, side, values) {
     });
   } else if (layer.kind === "lines") {
     for (const line of layer.lines) values.push(...line[side === "x" ? 0 : 1]);
-  } else if (layer.kind === "rule" && side === "y") {
+  } else if (layer.kind === "horizontal" && side === "y") {
     values.push(layer.y);
   } else if (layer.kind === "bars" && side === "x") {
     layer.start.forEach((start, i) => values.push(start, start + layer.length[i]));
@@ -100,7 +100,7 @@ const DRAW = {
         bar.style.stroke = colour;
       }
       const mark = drawMark(drawing, layer, px, py, layer.shades.length ? shade(chart.scale, layer.shades[i]) : colour);
-      if (layer.notes.length) targets.push({ mark, note: layer.notes[i], drawing });
+      if (layer.tooltips.length) targets.push({ mark, tooltip: layer.tooltips[i], drawing });
     });
   },
   lines(layer, { drawing, x, y }) {
@@ -113,7 +113,7 @@ const DRAW = {
     line.style.stroke = colourOf(layer.colour);
     if (layer.dashed) line.setAttribute("stroke-dasharray", "6 4");
   },
-  rule(layer, { drawing, y, left, right }) {
+  horizontal(layer, { drawing, y, left, right }) {
     const line = svg("path", { d: `M${left} ${y.place(layer.y)}H${right}`, "stroke-dasharray": "6 4" }, drawing);
     line.style.stroke = colourOf(layer.colour);
   },
@@ -123,7 +123,7 @@ const DRAW = {
       const [c, d] = [y.place(at - layer.height / 2), y.place(at + layer.height / 2)];
       const mark = svg("rect", { x: Math.min(a, b), y: c, width: Math.abs(b - a), height: d - c }, drawing);
       mark.style.fill = colourOf(layer.colour);
-      if (layer.notes.length) targets.push({ mark, note: layer.notes[i], drawing });
+      if (layer.tooltips.length) targets.push({ mark, tooltip: layer.tooltips[i], drawing });
     });
   },
 };
@@ -139,7 +139,7 @@ function drawLegend(chart) {
     if (layer.kind === "points") drawMark(sample, { ...layer, size: Math.min(layer.size, 8) }, 13, 7, colour);
     else if (layer.kind === "bars") svg("rect", { x: 6, y: 2, width: 14, height: 10, style: `fill:${colour}` }, sample);
     else {
-      const dashed = layer.kind === "rule" || layer.dashed;
+      const dashed = layer.kind === "horizontal" || layer.dashed;
       svg("path", { d: "M2 7H24", style: `stroke:${colour}`, "stroke-width": layer.width || 1.4, "stroke-dasharray": dashed ? "5 3" : "none" }, sample);
     }
     list.append(html("li", {}, sample, name));
@@ -169,7 +169,7 @@ function letPoint(plot, chart, targets) {
     if (i < 0) return;
     const target = targets[i];
     target.mark.classList.add("pointed");
-    bubble.textContent = target.note;
+    bubble.textContent = target.tooltip;
     const [at, frame] = [target.mark.getBoundingClientRect(), plot.getBoundingClientRect()];
     const x = at.left + at.width / 2 - frame.left;
     bubble.style.left = `${Math.max(0, Math.min(x - bubble.offsetWidth / 2, frame.width - bubble.offsetWidth))}px`;
@@ -184,7 +184,7 @@ function letPoint(plot, chart, targets) {
     if (!step) return;
     event.preventDefault();
     show((current + step + targets.length) % targets.length);
-    live.textContent = targets[current].note;
+    live.textContent = targets[current].tooltip;
   };
 }
 

@@ -1,11 +1,11 @@
-"""`segments.gif`: the first of the puzzles, a frame for each segment."""
+"""Example puzzles, answered by the best configuration and the best preset, segment by segment."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,186 +15,177 @@ from PIL import ImageDraw, ImageFont
 from hrm.data.base import IGNORED_LABEL
 from hrm.data.sudoku.grid import GRIDS
 from hrm.system.files import write_atomically
-from sweeps.analysis.sweep_folder import Row, SweepFolder
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.blocks import Block, Image, Section, Text, Widget
-from sweeps.report.charts.style import COLOURS
+from sweeps.report.charts.chart import COLOURS
+from sweeps.results.schema import Row
 
 SUDOKU_TOKENS = 11
 """PAD, blank, and the digits as token - 1."""
+FILE_NAME = "segments.gif"
+CELL, MARGIN, HEAD = 40, 24, 64
+"""In pixels."""
+FRAME_MILLISECONDS = 1500
+LARGEST_SIDE = 12
+"""Cells of a row up to which digits are readable."""
+RIGHT, WRONG, CHANGED, GIVEN = COLOURS["green"], COLOURS["vermilion"], COLOURS["blue"], "#E9ECF1"
 
 
 @dataclass(frozen=True)
-class Grid:
-    """How a puzzle's cells are laid out and written."""
+class Layout:
+    """The layout of a puzzle's cells."""
 
     columns: int
-    box_columns: int
+    box_columns: int = 0
     """0 without boxes."""
-    box_rows: int
-    offset: int
-    """A token is written as the number that lies this much below it."""
+    box_rows: int = 0
+    offset: int = 0
+    """A token minus this is the number to write."""
 
     @classmethod
-    def of(cls, model: dict[str, Any]) -> Grid:
-        """By the sizes in a model's configuration: a Sudoku, else a square, else one line."""
+    def infer(cls, model: dict[str, Any]) -> Layout:
+        """Infer it from a model's configuration: a Sudoku, else a square, else one line."""
         num_cells = model["seq_len"]
         if model["vocab_size"] == SUDOKU_TOKENS and num_cells in GRIDS:
             grid = GRIDS[num_cells]
             return cls(grid.size, grid.box_cols, grid.box_rows, 1)
         side = math.isqrt(num_cells)
-        return cls(side if side * side == num_cells else num_cells, 0, 0, 0)
+        return cls(side if side * side == num_cells else num_cells)
 
-    def text(self, token: int) -> str:
+    def write_token(self, token: int) -> str:
+        """Return the text of a cell."""
         return str(token - self.offset)
 
 
-def solving(folder: SweepFolder) -> dict[str, Any] | None:
-    """What the page's script shows: puzzles, and for each the answers of finalist and preset after each segment.
+def collect_examples(folder: SweepFolder) -> dict[str, Any] | None:
+    """Collect puzzles, and each model's answers after each segment, as the page's script shows them.
 
-    None where no model was asked, or where only one was.
+    Returns:
+        The data, or None if fewer than two models have answered.
     """
-    rows = [row for row in _chosen(folder) if row["number"] in folder.answers]
+    found = folder.comparisons
+    names = [arm.name for arm in (found.best_finalist, found.best_preset) if arm is not None]
+    runs = [row for name in names for row in folder.select("confirm", "completed") if row["arm"] == name]
+    rows = [row for row in runs if row["number"] in folder.answers]
     if len(rows) < 2:
         return None
-    grid = Grid.of(folder.read_config(rows[0])["model"])
-    first = folder.answers[rows[0]["number"]]
-    return {
-        "columns": grid.columns,
-        "box_columns": grid.box_columns,
-        "box_rows": grid.box_rows,
-        "puzzles": [
-            _puzzle(
-                grid,
-                first["blank_token"],
-                [(row, folder.answers[row["number"]]["examples"][i]) for row in rows],
-            )
-            for i in range(len(first["examples"]))
-        ],
-    }
+    layout = Layout.infer(folder.read_config(rows[0])["model"])
+    answers = [folder.answers[row["number"]] for row in rows]
+    puzzles = [
+        _collect_puzzle(
+            layout, answers[0]["blank_token"], rows, [answer["examples"][i] for answer in answers]
+        )
+        for i in range(len(answers[0]["examples"]))
+    ]
+    boxes = {"box_columns": layout.box_columns, "box_rows": layout.box_rows}
+    return {"columns": layout.columns, **boxes, "puzzles": puzzles}
 
 
-def _chosen(folder: SweepFolder) -> list[Row]:
-    """The first completed confirmations of the leading finalist and of the best preset."""
-    arms = (folder.comparisons.best_finalist, folder.comparisons.best_preset)
-    names = [arm.name for arm in arms if arm is not None]
-    return [row for name in names for row in folder.select("confirm", "completed") if row["arm"] == name]
+def _collect_puzzle(
+    layout: Layout, blank: int | None, rows: Sequence[Row], answers: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    given = []
+    for token, label in zip(answers[0]["inputs"], answers[0]["labels"]):
+        is_open = label != IGNORED_LABEL and (token == blank if blank is not None else token != label)
+        given.append("" if is_open else layout.write_token(token))
+    arms = [
+        {
+            "name": row["arm"],
+            "segments": [
+                {
+                    "cells": [layout.write_token(token) for token in segment["tokens"]],
+                    "confidence": segment["confidence"],
+                    "halt": segment["halting"],
+                }
+                for segment in answer["segments"]
+            ],
+        }
+        for row, answer in zip(rows, answers)
+    ]
+    solution = [layout.write_token(label) for label in answers[0]["labels"]]
+    return {"given": given, "solution": solution, "arms": arms}
 
 
-def _puzzle(grid: Grid, blank: int | None, answers: Sequence[tuple[Row, dict[str, Any]]]) -> dict[str, Any]:
-    example = answers[0][1]
-    inputs, labels = example["inputs"], example["labels"]
-    asked = [label != IGNORED_LABEL and (given == blank if blank is not None else given != label)
-             for given, label in zip(inputs, labels)]  # fmt: skip
-    return {
-        "given": ["" if is_open else grid.text(given) for given, is_open in zip(inputs, asked)],
-        "solution": [grid.text(label) for label in labels],
-        "arms": [
-            {
-                "name": row["arm"],
-                "segments": [
-                    {"cells": [grid.text(token) for token in segment["tokens"]],
-                     "confidence": segment["confidence"], "halt": segment["halting"]}
-                    for segment in answered["segments"]
-                ],
-            }
-            for row, answered in answers
-        ],
-    }  # fmt: skip
-
-
-FILE_NAME = "segments.gif"
-CELL = 40
-"""Pixels."""
-MARGIN = 24
-HEAD = 64
-FRAME_MILLISECONDS = 1500
-LARGEST_SIDE = 12
-"""Cells of a row beyond which digits would no longer be read."""
-RIGHT, WRONG, CHANGED, GIVEN = COLOURS["green"], COLOURS["vermilion"], COLOURS["blue"], "#E9ECF1"
-
-
-def fits(solving: dict[str, Any]) -> bool:
-    """Whether the puzzles' cells can be read in a picture."""
-    return max(solving["columns"], len(solving["puzzles"][0]["given"]) // solving["columns"]) <= LARGEST_SIDE
-
-
-def write(solving: dict[str, Any], path: Path) -> None:
-    """Draws what `sweeps.report.sections.examples` found."""
-    puzzle = solving["puzzles"][0]
-    last = max(len(arm["segments"]) for arm in puzzle["arms"])
-    first, *rest = [_frame(solving, puzzle, segment) for segment in range(last + 1)]
-    write_atomically(
-        path,
-        lambda file: first.save(file, format="GIF", save_all=True, append_images=rest, loop=0,
-                                duration=FRAME_MILLISECONDS),
-    )  # fmt: skip
-
-
-def _frame(solving: dict[str, Any], puzzle: dict[str, Any], segment: int) -> PilImage.Image:
-    columns = solving["columns"]
-    lines = -(-len(puzzle["given"]) // columns)
-    width = MARGIN + len(puzzle["arms"]) * (columns * CELL + MARGIN)
-    frame = PilImage.new("RGB", (width, HEAD + lines * CELL + MARGIN), "white")
-    draw = ImageDraw.Draw(frame)
-    said = "the puzzle" if segment == 0 else f"segment {segment}"
-    draw.text((MARGIN, 8), said, COLOURS["ink"], font=_font(20))
-    for k, arm in enumerate(puzzle["arms"]):
-        left = MARGIN + k * (columns * CELL + MARGIN)
-        draw.text((left, 36), arm["name"], COLOURS["ink"], font=_font(17))
-        _board(draw, solving, puzzle, arm, segment, left)
-    return frame
-
-
-def _board(
-    draw: ImageDraw.ImageDraw,
-    solving: dict[str, Any],
-    puzzle: dict[str, Any],
-    arm: Any,
-    segment: int,
-    left: int,
-) -> None:
-    columns, given, segments = solving["columns"], puzzle["given"], arm["segments"]
-    at = segments[min(segment, len(segments)) - 1] if segment else None
-    before = segments[min(segment, len(segments)) - 2] if segment > 1 else None
-    for i, text in enumerate(given):
-        x, y = left + i % columns * CELL, HEAD + i // columns * CELL
-        box = (x, y, x + CELL, y + CELL)
-        answer = text or (at["cells"][i] if at else "")
-        colour = COLOURS["ink"] if text else RIGHT if answer == puzzle["solution"][i] else WRONG
-        draw.rectangle(box, fill=GIVEN if text else "white", outline=COLOURS["light"])
-        if before and not text and before["cells"][i] != answer:
-            draw.rectangle((x + 2, y + 2, x + CELL - 2, y + CELL - 2), outline=CHANGED, width=3)
-        draw.text((x + CELL / 2, y + CELL / 2), answer, colour, font=_font(22), anchor="mm")
-    _lines(draw, solving, len(given) // columns, left)
-
-
-def _lines(draw: ImageDraw.ImageDraw, solving: dict[str, Any], lines: int, left: int) -> None:
-    columns = solving["columns"]
-    for i in range(0, columns + 1, solving["box_columns"] or columns):
-        draw.line((left + i * CELL, HEAD, left + i * CELL, HEAD + lines * CELL), COLOURS["ink"], 3)
-    for i in range(0, lines + 1, solving["box_rows"] or lines):
-        draw.line((left, HEAD + i * CELL, left + columns * CELL, HEAD + i * CELL), COLOURS["ink"], 3)
-
-
-@cache
-def _font(size: int) -> Any:
-    return ImageFont.load_default(size)
-
-
-def segments(folder: SweepFolder) -> Section | None:
-    """The puzzles to step through; None where no two models were asked."""
-    data = solving(folder)
+def build_examples(folder: SweepFolder) -> Section | None:
+    """Build the puzzles to step through; None if fewer than two models have answered."""
+    data = collect_examples(folder)
     if data is None:
         return None
     names = " and ".join(arm["name"] for arm in data["puzzles"][0]["arms"])
     text = (
         f"Answers of {names}, each after its first confirmation run, to the first {len(data['puzzles'])} puzzles of "
-        "the validation split, after each segment of thought. Shaded cells are given, outlined ones have changed "
+        "the validation split, after each segment of computation. Shaded cells are given, outlined ones have changed "
         "since the segment before. A few puzzles show how a model works, not how well: for that, see the verdict."
     )
-    caption = "The first puzzle: green is right, vermilion wrong, a blue frame marks what has changed."
     blocks: list[Block] = [Text(text), Widget("puzzle", data)]
-    if fits(data):
-        moving = Text(f"The first of them as an animation: `figures/{FILE_NAME}`.")
-        blocks = [Text(text), Widget("puzzle", data, [Image(FILE_NAME, caption)]), moving]
-    return Section("Solving, segment by segment", blocks)
+    if is_readable(data):
+        caption = "The first puzzle: green is right, vermilion wrong, a blue frame marks what has changed."
+        animation = Text(f"The first of them as an animation: `figures/{FILE_NAME}`.")
+        blocks = [
+            Text(text),
+            Widget("puzzle", data, [Image(FILE_NAME, caption, partial(write_animation, data))]),
+            animation,
+        ]
+    return Section("Example puzzles, segment by segment", blocks)
+
+
+def is_readable(examples: dict[str, Any]) -> bool:
+    """Return whether the puzzles' cells can be read in a picture."""
+    return max(examples["columns"], _count_rows(examples)) <= LARGEST_SIDE
+
+
+def write_animation(examples: dict[str, Any], path: Path) -> None:
+    """Draw the first puzzle as a GIF, with a frame for the puzzle and one for each segment."""
+    last = max(len(arm["segments"]) for arm in examples["puzzles"][0]["arms"])
+    first, *rest = [_draw_frame(examples, segment) for segment in range(last + 1)]
+    look = {"save_all": True, "append_images": rest, "loop": 0, "duration": FRAME_MILLISECONDS}
+    write_atomically(path, lambda file: first.save(file, format="GIF", **look))
+
+
+def _count_rows(examples: dict[str, Any]) -> int:
+    return -(-len(examples["puzzles"][0]["given"]) // examples["columns"])
+
+
+def _draw_frame(examples: dict[str, Any], segment: int) -> PilImage.Image:
+    arms, board = examples["puzzles"][0]["arms"], examples["columns"] * CELL + MARGIN
+    size = (MARGIN + len(arms) * board, HEAD + _count_rows(examples) * CELL + MARGIN)
+    frame = PilImage.new("RGB", size, "white")
+    draw = ImageDraw.Draw(frame)
+    title = "the puzzle" if segment == 0 else f"segment {segment}"
+    draw.text((MARGIN, 8), title, COLOURS["ink"], font=_load_font(20))
+    for k, arm in enumerate(arms):
+        left = MARGIN + k * board
+        draw.text((left, 36), arm["name"], COLOURS["ink"], font=_load_font(17))
+        _draw_cells(draw, examples, arm["segments"], segment, left)
+        _draw_grid(draw, examples, left)
+    return frame
+
+
+def _draw_cells(
+    draw: ImageDraw.ImageDraw, examples: dict[str, Any], segments: Sequence[Any], segment: int, left: int
+) -> None:
+    """Draw an arm's answers after a segment: 0 is the puzzle as given, after its last one they stay."""
+    columns, puzzle = examples["columns"], examples["puzzles"][0]
+    now = segments[min(segment, len(segments)) - 1]["cells"] if segment else None
+    before = segments[min(segment, len(segments)) - 2]["cells"] if segment > 1 else None
+    for i, text in enumerate(puzzle["given"]):
+        x, y = left + i % columns * CELL, HEAD + i // columns * CELL
+        answer = text or (now[i] if now else "")
+        colour = COLOURS["ink"] if text else RIGHT if answer == puzzle["solution"][i] else WRONG
+        draw.rectangle((x, y, x + CELL, y + CELL), GIVEN if text else "white", COLOURS["light"])
+        if before and not text and before[i] != answer:
+            draw.rectangle((x + 2, y + 2, x + CELL - 2, y + CELL - 2), outline=CHANGED, width=3)
+        draw.text((x + CELL / 2, y + CELL / 2), answer, colour, font=_load_font(22), anchor="mm")
+
+
+def _draw_grid(draw: ImageDraw.ImageDraw, examples: dict[str, Any], left: int) -> None:
+    columns, rows = examples["columns"], _count_rows(examples)
+    for i in range(0, columns + 1, examples["box_columns"] or columns):
+        draw.line((left + i * CELL, HEAD, left + i * CELL, HEAD + rows * CELL), COLOURS["ink"], 3)
+    for i in range(0, rows + 1, examples["box_rows"] or rows):
+        draw.line((left, HEAD + i * CELL, left + columns * CELL, HEAD + i * CELL), COLOURS["ink"], 3)
+
+
+@cache
+def _load_font(size: int) -> Any:
+    return ImageFont.load_default(size)

@@ -2,105 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from sweeps.analysis.sweep_folder import Row, SweepFolder
-from sweeps.report import format as wording
-from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text, Widget
-from sweeps.report.charts import importance as parallel
-from sweeps.report.charts.chart import Chart
-from sweeps.report.format import count, flops, percent, ratio, score, seconds
-from sweeps.results.schema import PARAMETER_PREFIX
-from sweeps.results.tables import short
+from hrm.system.units import format_flops
+from sweeps.analysis.sweep_folder import SweepFolder
+from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text, Widget, list_figures
+from sweeps.report.charts import pareto, progress, shape
+from sweeps.report.charts.dimensions import build_brush_data, build_parallel_coordinates
+from sweeps.report.format import (
+    NONE,
+    format_count,
+    format_percent,
+    format_score,
+    format_seconds,
+    format_short,
+)
+from sweeps.results.schema import PARAMETER_PREFIX, Row
 
 NUM_BEST = 10
 STATUSES = ("completed", "pruned", "failed")
 KINDS = ("search", "baseline", "random", "confirm")
 
 
-def shapes(folder: SweepFolder, charts: Mapping[str, Chart]) -> Section | None:
-    """Accuracy by shape and size."""
-    names = ("shape", "pareto_params", "pareto_flops", "width_depth")
-    figures = [Figure(name, charts[name]) for name in names if name in charts]
+def build_shapes(folder: SweepFolder) -> Section | None:
+    """Build accuracy by shape and size; None without a figure."""
+    figures = list_figures(
+        shape=shape.build_shape(folder),
+        pareto_params=pareto.build_pareto_params(folder),
+        pareto_flops=pareto.build_pareto_flops(folder),
+        width_depth=shape.build_width_depth(folder),
+    )
     return Section("Shape and size", figures) if figures else None
 
 
-def search(folder: SweepFolder, charts: Mapping[str, Chart]) -> Section:
-    """The best trials of the search, and its course."""
-    ranked = folder.rank(folder.select("search"))
-    best = ranked[:NUM_BEST]
-    figures: list[Block] = []
-    data = parallel.widget(folder)
-    if data is not None:
-        figures.append(Widget("parallel", data, [Figure("parallel", charts["parallel"])]))
-    figures += [Figure(name, charts[name]) for name in ("learning_curves", "best_so_far") if name in charts]
-    if not best:
-        return Section("Search", [Text("No search trial was completed."), *figures])
-    lead = f"The best {len(best)} of {len(ranked)} completed trials, one seed each."
-    return Section("Search", [Text(lead), _best_table(folder, best), *figures])
-
-
-def _best_table(folder: SweepFolder, best: Sequence[Row]) -> Table:
-    twins = {row["architecture"]: row["arm"] for row in folder.select("baseline")}
-    names = folder.metadata.value_names
-    objective = folder.metadata.objective
-    header = ["trial", objective, "parameters", "full", "inner/width", *names, "architecture of"]
-    rows = [
-        [
-            row["arm"],
-            score(row["objective"]),
-            count(row["params"]),
-            percent(row["fullness"]),
-            ratio(row["inner_over_width"]),
-            *(short(row[PARAMETER_PREFIX + name]) for name in names),
-            twins.get(row["architecture"], ""),
-        ]
-        for row in best
-    ]
-    return Table(header, rows)
+def build_search(folder: SweepFolder) -> Section:
+    """Build the best trials of the search, and its course."""
+    blocks: list[Block] = [Text("No search trial was completed.")]
+    if folder.best_trials:
+        best = folder.best_trials[:NUM_BEST]
+        lead = f"The best {len(best)} of {len(folder.best_trials)} completed trials, one seed each."
+        blocks = [Text(lead), _build_best_table(folder, best)]
+    data, chart = build_brush_data(folder), build_parallel_coordinates(folder)
+    if data is not None and chart is not None:
+        blocks.append(Widget("parallel", data, [Figure("parallel", chart)]))
+    blocks += list_figures(
+        learning_curves=progress.build_learning_curves(folder), best_so_far=progress.build_best_so_far(folder)
+    )
+    return Section("Search", blocks)
 
 
 def build_outcomes(folder: SweepFolder) -> Section:
-    """How many runs completed, were pruned or failed, and why."""
+    """Build how many runs completed, were pruned or failed, and why."""
     rows = [
-        [kind, *(str(len(folder.select(kind, status))) for status in STATUSES)] for kind in _kinds(folder)
+        [kind, *(str(len(folder.select(kind, status))) for status in STATUSES)]
+        for kind in _list_kinds(folder)
     ]
     blocks: list[Block] = [Table(["", *STATUSES], rows)]
-    revived = [f"{row['arm']} (from report {row['revived_at']}, {row['status']})"
-               for row in folder.select("search") if row.get("revived_at")]  # fmt: skip
-    if revived:
-        told = "Pruned, and revived when the search had ended to go on from where they stood"
-        blocks.append(Text(f"{told}: {', '.join(revived)}. Each is one run, its compute counted once."))
-    failures = wording.failures(folder)
-    if failures:
-        blocks.append(Items(failures))
-    return Section("How the runs ended", blocks)
+    resumed = [
+        f"{row['arm']} (from validation {row['resumed_from']}, {row['status']})"
+        for row in folder.select("search")
+        if row.get("resumed_from")
+    ]
+    if resumed:
+        lead = "Pruned, and resumed from their checkpoints when the search had ended"
+        blocks.append(Text(f"{lead}: {', '.join(resumed)}. Each is one run, its compute counted once."))
+    failures = _list_failures(folder)
+    return Section("How the runs ended", [*blocks, Items(failures)] if failures else blocks)
 
 
-def build_compute(folder: SweepFolder, charts: Mapping[str, Chart]) -> Section:
-    """Where compute went."""
-    rows = [_spent_row(kind, folder.select(kind)) for kind in _kinds(folder)]
-    rows.append(_spent_row("all", folder.trials))
+def build_compute(folder: SweepFolder) -> Section:
+    """Build where compute went."""
+    rows = [_build_compute_row(kind, folder.select(kind)) for kind in _list_kinds(folder)]
+    rows.append(_build_compute_row("all", folder.trials))
     header = ["", "runs", "training", "evaluation", "inside training", "inside evaluation"]
-    note = "FLOPs of matrix products, pruned and failed runs included up to their last report."
-    figures = [Figure(name, charts[name]) for name in ("compute",) if name in charts]
-    return Section("Compute spent", [*figures, Table(header, rows), Text(note)])
+    note = "FLOPs of matrix products, pruned and failed runs included up to their last validation."
+    return Section(
+        "Compute spent",
+        [*list_figures(compute=progress.build_compute(folder)), Table(header, rows), Text(note)],
+    )
 
 
-def _kinds(folder: SweepFolder) -> list[str]:
-    """Of the jobs; random search is named only where there was one."""
+def _build_best_table(folder: SweepFolder, best: Sequence[Row]) -> Table:
+    presets = {row["architecture"]: row["arm"] for row in folder.select("baseline")}
+    names = folder.metadata.value_names
+    header = ["trial", folder.metadata.objective, "parameters", "budget used", "inner/width", *names]
+    rows = [
+        [
+            row["arm"],
+            format_score(row["objective"]),
+            format_count(row["params"]),
+            format_percent(row["budget_used"]),
+            NONE if row["inner_over_width"] is None else f"{row['inner_over_width']:.2f}",
+            *(format_short(row[PARAMETER_PREFIX + name]) for name in names),
+            presets.get(row["architecture"], ""),
+        ]
+        for row in best
+    ]
+    return Table([*header, "architecture of"], rows)
+
+
+def _list_kinds(folder: SweepFolder) -> list[str]:
+    """Return the kinds of runs; random search only if there was one."""
     return [kind for kind in KINDS if kind != "random" or folder.select(kind)]
 
 
-def _spent_row(name: str, rows: Sequence[Row]) -> list[str]:
-    def total(column: str) -> float:
-        return sum(row[column] or 0 for row in rows)
+def _list_failures(folder: SweepFolder) -> list[str]:
+    """Return each reason of failed runs, the most frequent first, with the file of one traceback."""
+    numbers: dict[str, list[int]] = {}
+    for row in folder.trials:
+        if row["status"] == "failed":
+            numbers.setdefault(row["error"] or "no reason given", []).append(row["number"])
+    lines = []
+    for reason, failed in sorted(numbers.items(), key=lambda item: -len(item[1])):
+        files = [folder.tracebacks[number] for number in failed if number in folder.tracebacks]
+        lines.append(f"failed {len(failed)} time(s): {reason}" + (f" (see `{files[0]}`)" if files else ""))
+    return lines
 
-    return [
-        name,
-        str(len(rows)),
-        flops(total("train_flops")),
-        flops(total("eval_flops")),
-        seconds(total("train_seconds")),
-        seconds(total("eval_seconds")),
-    ]
+
+def _build_compute_row(name: str, rows: Sequence[Row]) -> list[str]:
+    train_flops, eval_flops, train_seconds, eval_seconds = (
+        sum(row[column] or 0 for row in rows)
+        for column in ("train_flops", "eval_flops", "train_seconds", "eval_seconds")
+    )
+    flops = [format_flops(train_flops), format_flops(eval_flops)]
+    return [name, str(len(rows)), *flops, format_seconds(train_seconds), format_seconds(eval_seconds)]

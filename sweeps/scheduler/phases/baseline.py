@@ -11,7 +11,7 @@ from sweeps.config import SweepConfig
 from sweeps.events import Job, Kind
 from sweeps.scheduler.phases.base import QueuePhase, measures_latency
 from sweeps.scheduler.state import SweepState
-from sweeps.search.seeds import baseline_seed
+from sweeps.search.seeds import derive_baseline_seed
 from sweeps.space.candidates import LEARNING_RATE, Candidate, Candidates, PresetFit
 
 
@@ -30,15 +30,15 @@ def choose_presets(
     chosen: dict[str, Candidate] = {}
     left_out: list[PresetFit] = []
     for name in list_presets(candidates.family) if names is None else dict.fromkeys(names):
-        place = candidates.place(name)
-        misfit = place.misfit
+        place = candidates.fit_preset(name)
+        misfit = place.violation
         if misfit is None:
             preset = candidates.preset(name)
             misfit = _describe_memory_excess(preset, memory_bytes) or _describe_twin(preset, chosen)
         if misfit is None:
             chosen[name] = preset
         else:
-            left_out.append(dataclasses.replace(place, misfit=misfit))
+            left_out.append(dataclasses.replace(place, violation=misfit))
     return chosen, left_out
 
 
@@ -92,7 +92,7 @@ class BaselinePhase(QueuePhase):
                 kind=self.kind,
                 arm=name,
                 params={**preset.values, LEARNING_RATE: rate},
-                run=dataclasses.replace(preset.run, seed=baseline_seed(config.seed, round_index)),
+                run=dataclasses.replace(preset.run, seed=derive_baseline_seed(config.seed, round_index)),
                 num_params=preset.num_params,
                 flops_per_step=preset.flops_per_step,
                 measure_latency=measures_latency(config),

@@ -13,7 +13,7 @@ from sweeps.events import Job, Kind, Trial, Validation
 from sweeps.scheduler.phases.base import QueuePhase
 from sweeps.scheduler.state import SweepState
 from sweeps.search.objectives import Objective, Objectives
-from sweeps.search.seeds import confirmation_seeds
+from sweeps.search.seeds import derive_confirmation_seeds
 from sweeps.space.candidates import LEARNING_RATE, Candidate
 
 
@@ -110,7 +110,7 @@ class ConfirmPhase(QueuePhase):
         twins = {candidate.architecture: name for name, candidate in self._presets.items()}
         found: dict[str, dict[int, tuple[float, ...]]] = defaultdict(dict)
         for trial in sorted(state.of_kind("search"), key=lambda trial: trial.number):
-            values = self._objectives.values(trial.job.run, _completed(trial))
+            values = self._objectives.compute_values(trial.job.run, _completed(trial))
             if values is not None:
                 found[self._get_candidate(trial.number).key][trial.number] = values
         finalists, means = [], []
@@ -119,7 +119,9 @@ class ConfirmPhase(QueuePhase):
             job, preset = state.trials[first].job, twins.get(self._get_candidate(first).architecture)
             means.append([fmean(column) for column in zip(*reached.values(), strict=True)])
             finalists.append(Finalist(name=job.arm, job=job, objective=means[-1][0], preset=preset))
-        return [finalists[place] for place in self._objectives.best(means, self._config.confirm.finalists)]
+        return [
+            finalists[place] for place in self._objectives.select_best(means, self._config.confirm.finalists)
+        ]
 
 
 def count_finalists(config: SweepConfig, num_search: int, num_presets: int) -> int:
@@ -132,9 +134,9 @@ def count_finalists(config: SweepConfig, num_search: int, num_presets: int) -> i
 def choose_random(objectives: Objectives, trials: Iterable[Trial]) -> list[Finalist]:
     """Return the best completed configuration of random search, chosen as search trials are; none without one."""
     ordered = sorted(trials, key=lambda trial: trial.number)
-    reached = [(trial.job, objectives.values(trial.job.run, _completed(trial))) for trial in ordered]
+    reached = [(trial.job, objectives.compute_values(trial.job.run, _completed(trial))) for trial in ordered]
     ended = [(job, values) for job, values in reached if values is not None]
-    best = objectives.best([values for _, values in ended], 1)
+    best = objectives.select_best([values for _, values in ended], 1)
     return [Finalist(name=ended[i][0].arm, job=ended[i][0], objective=ended[i][1][0]) for i in best]
 
 
@@ -150,11 +152,11 @@ def choose_baselines(objective: Objective, trials: Iterable[Trial]) -> list[Fina
     for name, rates in by_rate.items():
         ranked = []
         for same_rate in rates.values():
-            values = [objective.value(_completed(trial)) for trial in same_rate]
+            values = [objective.compute_value(_completed(trial)) for trial in same_rate]
             reached = [value for value in values if value is not None]
             if reached:
                 mean = fmean(reached)
-                rank = (len(values) - len(reached), objective.best_first(mean), same_rate[0].number)
+                rank = (len(values) - len(reached), objective.get_sort_key(mean), same_rate[0].number)
                 ranked.append((rank, Finalist(name=name, job=same_rate[0].job, objective=mean)))
         if ranked:
             finalists.append(min(ranked, key=lambda pair: pair[0])[1])
@@ -171,7 +173,7 @@ def make_confirmations(
     """
     done = {(job.arm, repr(job.run)) for job in made}
     number = first_number
-    for i, seed in enumerate(confirmation_seeds(config.seed, config.confirm.seeds)):
+    for i, seed in enumerate(derive_confirmation_seeds(config.seed, config.confirm.seeds)):
         for finalist in finalists:
             run = dataclasses.replace(finalist.job.run, seed=seed)
             if (finalist.name, repr(run)) in done:

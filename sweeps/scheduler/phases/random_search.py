@@ -12,7 +12,7 @@ from sweeps.config import SweepConfig
 from sweeps.events import Job, Kind
 from sweeps.scheduler.phases.base import QueuePhase, measures_latency
 from sweeps.scheduler.state import SweepState
-from sweeps.search.seeds import random_seed
+from sweeps.search.seeds import derive_random_search_seed
 from sweeps.space.candidates import Candidates
 
 ARM = "random search"
@@ -71,7 +71,7 @@ def draw_jobs(
     Args:
         num_made: jobs of the sequence that exist already and are left out.
     """
-    rng = np.random.default_rng(random_seed(config.seed))
+    rng = np.random.default_rng(derive_random_search_seed(config.seed))
     tried: set[str] = set()
     spent = 0
     for index in itertools.count():

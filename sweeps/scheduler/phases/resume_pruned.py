@@ -55,7 +55,7 @@ class ResumePrunedPhase:
         if not self._waiting:
             return DONE
         trial = self._waiting.popleft()
-        self._search.resume(trial)
+        self._search.resume(trial, state)
         return replace_resumed(trial)
 
     def build_job(self, state: SweepState, number: int) -> Job:

@@ -21,7 +21,7 @@ from sweeps.scheduler.phases.base import DONE, WAIT, Done, Wait, measures_latenc
 from sweeps.scheduler.state import SweepState
 from sweeps.scheduler.stopping import StoppingCriteria
 from sweeps.search.pareto_front import Point
-from sweeps.search.seeds import replicate_seed
+from sweeps.search.seeds import derive_replicate_seed
 from sweeps.search.study import SweepStudy
 from sweeps.space.candidates import Candidate, Candidates
 
@@ -60,7 +60,8 @@ class SearchPhase:
         """Return the job of a new trial, which the study's journal holds from now on."""
         if state.search_ended or state.time_expired:
             return DONE
-        if not self._study.ready() or self._stopping.must_wait(state):
+        trial_number = count_study_trials(state)
+        if not self._study.is_ready(trial_number) or self._stopping.must_wait(state):
             return WAIT
         if any(state.trials[number].is_running for number in state.resumed):
             return WAIT  # a criterion would look at what depends on the speed of workers
@@ -68,26 +69,20 @@ class SearchPhase:
         if num_started >= self._config.num_trials:
             return SearchEnded()
         reason = self._stopping.find_end_of_search(state)
-        if reason is None and self._study.exhausted():
+        if reason is None and self._study.is_exhausted(trial_number):
             reason = "it had tried every distinct configuration within the budget."
         if reason:
             num = f"{num_started} of {self._config.num_trials}"
             return SearchEnded(note=f"The search ended after {num} trials: {reason}")
-        number = self._next_number(state)
-        trial_number, candidate = self._study.ask(number)
-        assert trial_number == count_study_trials(state)
-        job = self._make_job(state, number, candidate)
-        self._proposed = job, candidate
-        return job
+        return self._propose(state)
 
     def build_job(self, state: SweepState, number: int) -> Job:
         """Return the job of a number; its trial is the next one in the study's journal. See `Phase`."""
-        if self._proposed is None:
-            candidate = self._study.recall(count_study_trials(state))
-            if candidate is None:
-                raise LookupError(f"no {self.kind} job {number}")
-            self._proposed = self._make_job(state, self._next_number(state), candidate), candidate
-        return self._proposed[0]
+        if self._proposed is not None:
+            return self._proposed[0]
+        if not self._study.has_trial(count_study_trials(state)):
+            raise LookupError(f"no {self.kind} job {number}")
+        return self._propose(state)
 
     def apply(self, event: Started | Validated | Ended | Resumed, state: SweepState) -> None:
         """Bring the study up to date with an event that the state has not applied yet.
@@ -108,7 +103,7 @@ class SearchPhase:
                 trial = state.trials[event.number]
                 validations = [*trial.validations, event.validation]
                 # The whole curve: the study's trial for a resumed job starts empty.
-                curve = self._objectives.curve(trial.job.run, validations)
+                curve = self._objectives.compute_curve(trial.job.run, validations)
                 self._study.report(self.trial_numbers[event.number], curve)
             case Ended():
                 trial = state.trials[event.number]
@@ -116,17 +111,17 @@ class SearchPhase:
 
     def should_prune(self, trial: Trial) -> bool:
         """Return the pruner's answer after a trial's last validation."""
-        has_values = self._objectives.values(trial.job.run, trial.validations) is not None
+        has_values = self._objectives.compute_values(trial.job.run, trial.validations) is not None
         return has_values and self._study.should_prune(self.trial_numbers[trial.number])
 
-    def resume(self, trial: Trial) -> None:
+    def resume(self, trial: Trial, state: SweepState) -> None:
         """Add a trial to the study for a pruned one that is to be resumed."""
-        self._study.revive(self.trial_numbers[trial.number])
+        self._study.resume_trial(count_study_trials(state), self.trial_numbers[trial.number])
 
     def compute_curve(self, trial: Trial) -> dict[int, Point]:
         """Return a trial's objectives by validation index, as points in which less is better."""
-        curve = self._objectives.curve(trial.job.run, trial.validations)
-        return {index: self._objectives.point(values) for index, values in curve.items()}
+        curve = self._objectives.compute_curve(trial.job.run, trial.validations)
+        return {index: self._objectives.make_point(values) for index, values in curve.items()}
 
     def get_candidate(self, number: int) -> Candidate:
         """Return the candidate that a search job trains."""
@@ -152,6 +147,13 @@ class SearchPhase:
     def _next_number(self, state: SweepState) -> int:
         return self._first_number + len(state.of_kind("search")) - self._num_before
 
+    def _propose(self, state: SweepState) -> Job:
+        number = self._next_number(state)
+        candidate = self._study.ask(count_study_trials(state), number)
+        job = self._make_job(state, number, candidate)
+        self._proposed = job, candidate
+        return job
+
     def _make_job(self, state: SweepState, number: int, candidate: Candidate) -> Job:
         round_index = self._num_by_key[candidate.key]
         return Job(
@@ -159,7 +161,9 @@ class SearchPhase:
             kind=self.kind,
             arm=f"trial {count_study_trials(state)}",
             params=candidate.values,
-            run=dataclasses.replace(candidate.run, seed=replicate_seed(self._config.seed, round_index)),
+            run=dataclasses.replace(
+                candidate.run, seed=derive_replicate_seed(self._config.seed, round_index)
+            ),
             num_params=candidate.num_params,
             flops_per_step=candidate.flops_per_step,
             max_train_flops=self._stopping.share_flops(state),
@@ -171,7 +175,7 @@ class SearchPhase:
         self, trial: Trial, event: Ended
     ) -> tuple[Status, tuple[float, ...] | None, str | None]:
         """Return status, values and error of a trial as the study takes them."""
-        values = self._objectives.values(trial.job.run, trial.validations)
+        values = self._objectives.compute_values(trial.job.run, trial.validations)
         if event.status == "completed" and values is None:
             names = " and ".join(self._objectives.names)
             return "failed", None, f"no finite {names} was reported"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,8 +16,9 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from hrm.config.errors import ConfigError, UnknownNameError
+from hrm.config.errors import ConfigError
 from hrm.config.train_config import TrainConfig
+from hrm.config.validation import construct_unvalidated, keeps_rules
 from hrm.models.base import Model, TensorBatch
 from hrm.models.layers import cast_weights
 from hrm.training.optimizers import SparseSignSGD
@@ -117,26 +119,74 @@ def test_weight_gradient_and_optimizer_bytes_equal_the_tensors(case: FamilyCase,
     assert counts.optimizer_bytes == num_bytes(states) + (num_bytes(parameters) if train.ema else 0)
 
 
+def draw_fields(case: FamilyCase, data: st.DataObject) -> dict[str, Any]:
+    """Return the fields of a valid config, some of them replaced by values within their rules and beyond."""
+    values = {**case.numbers, **case.singles}
+    changed = data.draw(st.sets(st.sampled_from(sorted(values)), max_size=4))
+    return dataclasses.asdict(data.draw(case.configs)) | {name: data.draw(values[name]) for name in changed}
+
+
+@in_every_family
+@given(data=st.data())
+def test_rules_are_what_the_constructor_checks(case: FamilyCase, data: st.DataObject) -> None:
+    fields = draw_fields(case, data)
+    unvalidated = construct_unvalidated(case.family.config_class, fields)
+    try:
+        config = case.family.config_class(**fields)
+    except ConfigError:
+        assert not keeps_rules(unvalidated, case.family.rules)
+    else:
+        assert keeps_rules(unvalidated, case.family.rules) and unvalidated == config
+
+
+@in_every_family
+def test_rules_about_one_field_read_no_other(case: FamilyCase) -> None:
+    config = case.family.config_class()
+    alone = [rule for rule in case.family.rules if rule.is_about_one_field]
+    assert len(alone) > 10
+    assert all(rule.holds(SimpleNamespace(**{rule.field: getattr(config, rule.field)})) for rule in alone)
+
+
+@in_every_family
+@given(data=st.data())
+def test_one_architecture_has_one_cost(case: FamilyCase, data: st.DataObject) -> None:
+    """But for the fields that change nothing else."""
+    config, values = data.draw(case.configs), {**case.numbers, **case.singles}
+    names = sorted(values.keys() - set(case.family.cost_only_fields))
+    name = data.draw(st.sampled_from(names))
+    changed = construct_unvalidated(case.family.config_class, vars(config) | {name: data.draw(values[name])})
+    if keeps_rules(changed, case.family.rules) and changed.architecture == config.architecture:
+        assert case.family.count(changed, 2) == case.family.count(config, 2)
+    for name in case.family.cost_only_fields:
+        changed = dataclasses.replace(config, **{name: not getattr(config, name)})
+        assert changed.architecture == config.architecture
+        assert case.family.count(changed, 2) != case.family.count(config, 2)
+
+
 @in_every_family
 @settings(max_examples=60)
 @given(data=st.data())
-def test_arrays_equal_scalars(case: FamilyCase, data: st.DataObject) -> None:
-    many, batch_size = data.draw(st.lists(case.configs, min_size=1, max_size=6)), data.draw(batch_sizes)
-    train = TrainConfig(ema=data.draw(emas), accumulation=3)
-    fields = {field.name: [getattr(c, field.name) for c in many] for field in dataclasses.fields(many[0])}
-    arrays = case.family.count_arrays(fields, batch_size, train)
-    for i, config in enumerate(many):
-        counts = case.family.count(config, batch_size, train)
-        expected: dict[str, Any] = dataclasses.asdict(counts)
-        expected |= {name: getattr(counts, name) for name in ("params", "total_bytes")}
-        expected["inner_size"] = config.inner_size
-        assert {name: int(values[i]) for name, values in arrays.items()} == expected
+def test_non_parametric_fields_change_no_parameter(case: FamilyCase, data: st.DataObject) -> None:
+    config = data.draw(case.configs)
+    name = data.draw(st.sampled_from(sorted(case.family.non_parametric_fields)))
+    value = data.draw({**case.singles, **case.numbers}[name])
+    changed = construct_unvalidated(case.family.config_class, vars(config) | {name: value})
+    if keeps_rules(changed, case.family.rules):
+        assert case.family.count(changed).params == case.family.count(config).params
 
 
 @in_every_family
-def test_an_unknown_field_and_an_overflow_are_refused(case: FamilyCase) -> None:
-    width, count_arrays = case.family.lattice.width, case.family.count_arrays
-    with pytest.raises(UnknownNameError, match=f"Did you mean '{width}'"):
-        count_arrays({width[:-1]: [64]})
-    with pytest.raises(ConfigError, match="must stay below"):
-        count_arrays({width: np.array([512, 2**22]), "seq_len": 2**12}, 2**20)
+@settings(max_examples=30)
+@given(data=st.data())
+def test_a_wider_model_is_larger(case: FamilyCase, data: st.DataObject) -> None:
+    config, width = data.draw(case.configs), case.family.width
+    params = [
+        case.family.count(construct_unvalidated(type(config), vars(config) | {width: each})).params
+        for each in range(case.least_width, 400)
+    ]
+    assert all(after > before for before, after in itertools.pairwise(params))
+
+
+@in_every_family
+def test_every_field_has_values_to_test(case: FamilyCase) -> None:
+    assert {*case.numbers, *case.singles} == set(case.family.config_class.__dataclass_fields__)

@@ -37,13 +37,13 @@ def test_steps_of_one_cost_make_a_target_of_flops_a_number_of_steps(
     steps: int, rest: int, data: st.DataObject
 ) -> None:
     num_reports = data.draw(st.integers(1, steps))
-    by_steps = TrainingSchedule(TrainConfig(steps=steps, num_reports=num_reports, lr_min_ratio=0.1), COST)
+    by_steps = TrainingSchedule(TrainConfig(steps=steps, num_reports=num_reports), COST)
     target = dataclasses.replace(by_steps.train, max_flops=steps * COST + rest)
     by_flops = TrainingSchedule(target, COST)
     assert course(by_flops, [COST]) == course(by_steps, [COST])
     for step in range(steps):
-        expected = by_steps.compute_lr(1.0, step, step * COST)
-        assert by_flops.compute_lr(1.0, step, step * COST) == pytest.approx(expected)
+        expected = by_steps.get_position(step, step * COST)
+        assert by_flops.get_position(step, step * COST) == pytest.approx(expected)
 
 
 @given(

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweeps.analysis.importance import METHODS, MIN_TRIALS, Effect, Evidence, effects, gather, importances
+from sweeps.analysis.importance import (
+    METHODS,
+    MIN_TRIALS,
+    Effect,
+    Evidence,
+    compute_effects,
+    compute_importances,
+    gather_evidence,
+)
 
 Row = dict[str, Any]
 
@@ -28,7 +36,7 @@ NAMES = ["depth", "lr", "kind", "fixed"]
 
 def judged(trials: list[Row], scores: np.ndarray) -> dict[str, Effect]:
     evidence = Evidence(rows=trials, scores=scores, fraction=1.0, left_out=0)
-    return {effect.name: effect for effect in effects(evidence, NAMES)}
+    return {effect.name: effect for effect in compute_effects(evidence, NAMES)}
 
 
 def test_noise_is_not_distinguishable() -> None:
@@ -92,28 +100,28 @@ def test_trials_are_compared_where_all_of_them_still_ran() -> None:
         3: [point(1, 0.8), point(2, 0.9), point(3, 1.0)],
         4: [point(1, 2.0), point(2, 2.0)],
     }
-    found = gather(trials, curves)
+    found = gather_evidence(trials, curves)
     assert found is not None
     assert [row["number"] for row in found.rows] == [0, 1, 3]
     assert list(found.scores) == [0.2, 0.6, 0.9]
     assert (found.fraction, found.left_out) == (0.5, 2)
-    assert gather(trials[2:], {}) is None
+    assert gather_evidence(trials[2:], {}) is None
 
 
 def test_both_methods_put_the_planted_dimension_first() -> None:
     trials = rows(60)
     scores = np.array([row["p.depth"] for row in trials]) + np.random.default_rng(2).normal(0, 0.3, 60)
     evidence = Evidence(rows=trials, scores=scores, fraction=1.0, left_out=0)
-    found = importances(evidence, NAMES[:3], "maximize")
+    found = compute_importances(evidence, NAMES[:3], "maximize")
     assert found is not None and list(found) == list(METHODS)
     for shares in found.values():
         assert max(shares, key=lambda name: shares[name]) == "depth"
         assert math.isclose(sum(shares.values()), 1, abs_tol=1e-6)
-    assert found == importances(evidence, NAMES[:3], "maximize"), "the same rows give the same shares"
+    assert found == compute_importances(evidence, NAMES[:3], "maximize"), "the same rows give the same shares"
 
 
 def test_importance_is_not_claimed_of_few_trials_or_one_dimension() -> None:
     few = Evidence(rows=rows(3), scores=np.arange(3.0), fraction=1.0, left_out=0)
     many = Evidence(rows=rows(30), scores=np.arange(30.0), fraction=1.0, left_out=0)
-    assert importances(few, NAMES[:3], "maximize") is None
-    assert importances(many, ["lr"], "maximize") is None
+    assert compute_importances(few, NAMES[:3], "maximize") is None
+    assert compute_importances(many, ["lr"], "maximize") is None

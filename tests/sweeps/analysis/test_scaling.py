@@ -14,15 +14,17 @@ import pytest
 
 from hrm.config.command_line import run_cli
 from sweeps.analysis.comparison import compare
-from sweeps.analysis.scaling import Fit, read, study
+from sweeps.analysis.scaling import ScalingFit, build_point, fit_scaling_laws
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.config import BaselineConfig, ConfirmConfig
-from sweeps.report import blocks as markdown
 from sweeps.report.__main__ import main
-from sweeps.report.scaling import above, build
+from sweeps.report.charts.chart import save_chart
+from sweeps.report.files import find_common_parent
+from sweeps.report.markdown import render_markdown
+from sweeps.report.sections.scaling import build_scaling_report
 from sweeps.results.metadata import PresetEntry
 from tests.sweeps.confirmed_table import metadata, trials
-from tests.sweeps.synthetic_sweep import run_sweep
+from tests.sweeps.synthetic_sweep import collect_charts, run_sweep
 
 BUDGETS = [250_000, 500_000, 1_000_000, 2_000_000]
 PRESETS = [("tiny_demo", 527_490), ("small", 27_000_000), ("huge", 10**9)]
@@ -64,25 +66,25 @@ def law(params: int) -> float:
     return 0.4 * (params / BUDGETS[0]) ** -0.3
 
 
-def fits(folders: list[SweepFolder]) -> dict[tuple[str, str], Fit]:
-    points = [point for folder in folders if (point := read(folder)) is not None]
-    return {(fit.quantity, fit.axis): fit for fit in study(points)}
+def fits(folders: list[SweepFolder]) -> dict[tuple[str, str], ScalingFit]:
+    points = [point for folder in folders if (point := build_point(folder)) is not None]
+    return {(fit.quantity, fit.axis): fit for fit in fit_scaling_laws(points)}
 
 
 def text(folders: list[SweepFolder]) -> str:
-    return markdown.render_markdown(build(folders)[0])
+    return render_markdown(build_scaling_report(folders))
 
 
 def test_a_planted_law_is_found_tested_and_extrapolated() -> None:
     folders = [sweep(params, law(params), depth=2 + i) for i, params in enumerate(BUDGETS)]
     found = fits(folders)[("error", "parameters")]
-    assert found.law is not None and found.law.exponent_interval.holds(-0.3) and found.trend == "falls"
-    assert found.left_out is not None and found.left_out.x == BUDGETS[-1] and found.left_out.holds
-    assert found.at(27_000_000).holds(law(27_000_000))
+    assert found.law is not None and found.law.exponent_interval.contains(-0.3) and found.trend == "falls"
+    assert found.held_out is not None and found.largest == found.y[-1] and found.may_extrapolate
+    assert found.predict(27_000_000).contains(law(27_000_000))
     assert fits(folders)[("depth", "parameters")].trend == "grows"
     said = text(folders)
     assert "- error against parameters: **falls**, exponent -0." in said
-    assert "foretold the largest sweep within its interval" in said
+    assert "predicted the largest sweep within its interval" in said
     assert "**This is extrapolation**" in said and "| small | 27,000,000 | 13.5 |" in said
     assert "huge" not in said and "tiny_demo |" not in said, "neither beyond reach nor within the sweeps"
 
@@ -91,7 +93,7 @@ def test_a_law_that_breaks_at_the_largest_sweep_is_not_trusted() -> None:
     folders = [sweep(params, law(params), spread=0.001) for params in [*BUDGETS, 4_000_000]]
     folders[-1] = sweep(4_000_000, law(250_000), spread=0.001)
     found = fits(folders)[("error", "parameters")]
-    assert found.left_out is not None and not found.left_out.holds
+    assert found.held_out is not None and not found.may_extrapolate
     assert "do not extrapolate" in text(folders)
     assert "| small | 27,000,000 | 6.8 | the law failed |" in text(folders)
 
@@ -134,7 +136,7 @@ def test_seeds_of_one_budget_are_put_side_by_side_and_no_law_is_spoken_of() -> N
 
 def test_extrapolation_ends_where_a_quantity_does() -> None:
     found = fits([sweep(params, law(params), depth=5 - i) for i, params in enumerate(BUDGETS)])
-    depth, error = (found[(name, "parameters")].at(10**12) for name in ("depth", "error"))
+    depth, error = (found[(name, "parameters")].predict(10**12) for name in ("depth", "error"))
     assert (depth.low, depth.middle) == (1.0, 1.0), "there is no half of a layer"
     assert 0 < error.low < error.middle < error.high <= 1
 
@@ -146,7 +148,7 @@ def test_what_no_search_could_choose_is_not_fitted() -> None:
 
 def test_a_loss_is_its_own_error() -> None:
     folder = sweep(BUDGETS[0], 0.4, objective="valid/loss")
-    point = read(folder)
+    point = build_point(folder)
     assert point is not None and not point.maximizes and point.error_name == "test/loss"
     # The table's loss is 1 minus its score: the better objective, being a loss, is now the smaller one.
     assert point.best.name == "trial 2"
@@ -155,16 +157,16 @@ def test_a_loss_is_its_own_error() -> None:
 def test_choosing_again_brings_the_doubt_about_the_shape() -> None:
     """Two finds that seeds hardly tell apart: both depths are among the replicates."""
     folder = sweep(BUDGETS[0], 0.4, depth=4, spread=0.3)
-    point = read(folder)
+    point = build_point(folder)
     assert point is not None
-    assert set(point.replicates(500, seed=0)["depth"]) == {4.0, 8.0}
-    sure = read(sweep(BUDGETS[0], 0.4, depth=4, spread=0.001))
-    assert sure is not None and set(sure.replicates(500, seed=0)["depth"]) == {4.0}
+    assert set(point.draw_replicates(500, seed=0)["depth"]) == {4.0, 8.0}
+    sure = build_point(sweep(BUDGETS[0], 0.4, depth=4, spread=0.001))
+    assert sure is not None and set(sure.draw_replicates(500, seed=0)["depth"]) == {4.0}
 
 
 def test_the_report_lies_above_the_sweeps(tmp_path: Path) -> None:
-    assert above([tmp_path / "a", tmp_path / "b" / "c"]) == tmp_path.resolve()
-    assert above([tmp_path / "a", tmp_path / "a"]) == tmp_path.resolve()
+    assert find_common_parent([tmp_path / "a", tmp_path / "b" / "c"]) == tmp_path.resolve()
+    assert find_common_parent([tmp_path / "a", tmp_path / "a"]) == tmp_path.resolve()
 
 
 def test_the_door_writes_what_several_sweeps_say_together(
@@ -181,12 +183,10 @@ def test_the_door_writes_what_several_sweeps_say_together(
 
 
 def test_figures_are_drawn(tmp_path: Path) -> None:
-    from sweeps.report import figures
-
     folders = [sweep(params, law(params), depth=2 + i) for i, params in enumerate(BUDGETS)]
-    _, charts = build(folders)
+    charts = collect_charts(build_scaling_report(folders))
     assert set(charts) == {"side_by_side", "scaling_parameters", "scaling_training_FLOPs"}
-    figures.write({"scaling_parameters": charts["scaling_parameters"]}, tmp_path)
+    save_chart(charts["scaling_parameters"], "scaling_parameters", tmp_path)
     assert (tmp_path / "scaling_parameters.png").stat().st_size > 20_000
     presets = [layer for layer in charts["scaling_parameters"].panels[0].layers if "presets" in layer.name]
     assert len(presets) == 1 and dataclasses.asdict(presets[0])["x"] == [27.0]

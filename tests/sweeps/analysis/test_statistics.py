@@ -13,11 +13,11 @@ from sweeps.analysis.statistics import (
     MAX_SEEDS,
     Estimate,
     adjust_p_values,
+    compute_detectable_difference,
     compute_difference,
-    detectable,
-    effect_size,
+    compute_effect_size,
+    compute_seeds_needed,
     estimate,
-    seeds_to_settle,
 )
 
 RESOLUTION = 1e-3
@@ -111,10 +111,10 @@ def test_holm_lies_between_none_and_bonferroni_and_keeps_the_order(values: list[
 def test_a_detectable_difference_is_found_four_times_in_five(
     sizes: tuple[int, int], spreads: tuple[float, float], comparisons: int
 ) -> None:
-    """Simulated with the very spreads that `detectable` was told of; 0.8 within 4 standard errors."""
+    """Simulated with the spreads that the function is given; 0.8 within 4 standard errors."""
     rng = np.random.default_rng(7)
     a, b = (Estimate(n=n, mean=0.5, sd=spread, half_width=None) for n, spread in zip(sizes, spreads))
-    shift, runs = detectable(a, b, comparisons), 4000
+    shift, runs = compute_detectable_difference(a, b, comparisons), 4000
     first = rng.normal(0.5 + shift, spreads[0], (runs, sizes[0]))
     second = rng.normal(0.5, spreads[1], (runs, sizes[1]))
     p_values = stats.ttest_ind(first, second, axis=1, equal_var=False).pvalue
@@ -128,7 +128,7 @@ def test_an_effect_size_has_no_bias_at_few_seeds() -> None:
     for a, b in rng.normal([[1.5], [0.0]], 1.0, (4000, 2, 3)):
         first, second = estimate(list(a), 1e-9), estimate(list(b), 1e-9)
         assert first is not None and second is not None
-        found.append(effect_size(first, second))
+        found.append(compute_effect_size(first, second))
     assert np.mean(found) == pytest.approx(1.5, abs=4 * np.std(found) / len(found) ** 0.5)
 
 
@@ -142,11 +142,11 @@ def test_seeds_that_settle_are_the_fewest(
     shift: float, spread: float, other: float, comparisons: int
 ) -> None:
     a, b = arm(0.5 + shift, spread), arm(0.5, other)
-    needed = seeds_to_settle(a, b, comparisons)
+    needed = compute_seeds_needed(a, b, comparisons)
     assert needed is not None and needed >= 2
 
     def found(n: int) -> float:
-        return detectable(arm(0.5, spread, n), arm(0.5, other, n), comparisons)
+        return compute_detectable_difference(arm(0.5, spread, n), arm(0.5, other, n), comparisons)
 
     assert found(needed) <= shift
     assert needed == 2 or found(needed - 1) > shift
@@ -154,10 +154,10 @@ def test_seeds_that_settle_are_the_fewest(
 
 def test_seeds_that_settle_agree_with_a_textbook() -> None:
     """Half a standard deviation at 5% and 80% takes 64 in each group (Cohen 1988, table 2.4.1)."""
-    assert seeds_to_settle(arm(0.55, 0.1), arm(0.5, 0.1), comparisons=1) == 64
+    assert compute_seeds_needed(arm(0.55, 0.1), arm(0.5, 0.1), comparisons=1) == 64
 
 
 def test_no_number_of_seeds_settles_no_difference() -> None:
-    assert seeds_to_settle(arm(0.5, 0.1), arm(0.5, 0.1), comparisons=1) is None
-    assert seeds_to_settle(arm(0.5001, 0.1), arm(0.5, 0.1), comparisons=1) is None
+    assert compute_seeds_needed(arm(0.5, 0.1), arm(0.5, 0.1), comparisons=1) is None
+    assert compute_seeds_needed(arm(0.5001, 0.1), arm(0.5, 0.1), comparisons=1) is None
     assert MAX_SEEDS == 1000

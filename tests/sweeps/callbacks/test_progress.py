@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from sweeps.callbacks.progress import LiveProgress, PlainProgress, Standing, progress
+from sweeps.callbacks.base import Callback
+from sweeps.callbacks.progress import LiveReporter, PlainReporter, build_progress_reporter
 from sweeps.events import Job, Trial
 from sweeps.results.metadata import SweepMetadata
 from sweeps.scheduler.scheduler import Scheduler
@@ -27,10 +30,10 @@ def _one_fails(job: Job, fraction: float) -> float:
 def test_plain_lines(tmp_path: Path) -> None:
     stream, plans = io.StringIO(), []
 
-    def listener(metadata: SweepMetadata, plan: Scheduler) -> PlainProgress:
+    def listener(metadata: SweepMetadata, plan: Scheduler) -> PlainReporter:
         plans.append(plan)
-        found = progress(metadata, lambda: plan.num_jobs_expected, stream)
-        assert isinstance(found, PlainProgress)
+        found = build_progress_reporter(metadata, lambda: plan.num_jobs_expected, stream)
+        assert isinstance(found, PlainReporter)
         return found
 
     run_sweep(tmp_path, _one_fails, listener, num_trials=8)
@@ -55,19 +58,19 @@ def test_the_bar_counts_and_leaves_nothing_behind(tmp_path: Path) -> None:
     stream = io.StringIO()
     seen: list[str] = []
 
-    class Watched(LiveProgress):
+    class Watched(LiveReporter):
         def on_end(self, trial: Trial) -> None:
             super().on_end(trial)
             console = Console(file=io.StringIO(), width=150)
-            console.print(self._render())
+            console.print(self._display.get_renderable())
             seen.append(console.file.getvalue())  # type: ignore[attr-defined]
 
-    def listener(metadata: SweepMetadata, plan: Scheduler) -> LiveProgress:
+    def listener(metadata: SweepMetadata, plan: Scheduler) -> LiveReporter:
         console = Console(file=stream, force_terminal=True, width=150)
-        return Watched(Standing(metadata, lambda: plan.num_jobs_expected), console)
+        return Watched(metadata, lambda: plan.num_jobs_expected, console)
 
     run_sweep(tmp_path, _one_fails, listener, num_trials=8)
-    assert "depth_vs_width" in seen[0] and re.search(r"1/\d+ jobs, 0:0\d gone, about \d+:\d\d left", seen[0])
+    assert re.search(r"depth_vs_width .* 6/\d+ jobs, 0:00:0\d elapsed, about \d:\d\d:\d\d left", seen[5])
     last = seen[-1]
     assert re.search(r"0 running · \d+ completed · \d+ pruned · 1 failed", last)
     assert re.search(r"best so far: .*, valid/blank_accuracy 0\.\d{4}, [\d,]+ parameters, H_layers=", last)
@@ -94,20 +97,23 @@ def _screen_after(written: str) -> list[str]:
 
 
 @pytest.fixture
-def standing(tmp_path: Path) -> tuple[Standing, list[Job]]:
+def reporter(tmp_path: Path) -> Iterator[tuple[LiveReporter, list[Job]]]:
+    """A reporter of a sweep of 10 jobs, and some of them."""
     made: list[tuple[SweepMetadata, Scheduler]] = []
 
-    def listener(metadata: SweepMetadata, plan: Scheduler) -> PlainProgress:
+    def listener(metadata: SweepMetadata, plan: Scheduler) -> Callback:
         made.append((metadata, plan))
-        return PlainProgress(Standing(metadata, lambda: 0), Console(file=io.StringIO()))
+        return Callback()
 
     run_sweep(tmp_path, listeners=listener, num_trials=4)
     metadata, plan = made[0]
-    return Standing(metadata, lambda: 10), list(jobs_of(plan).values())
+    live = LiveReporter(metadata, lambda: 10, Console(file=io.StringIO(), force_terminal=True))
+    yield live, list(jobs_of(plan).values())
+    live.close()
 
 
-def test_the_best_is_a_completed_run_and_no_confirmation(standing: tuple[Standing, list[Job]]) -> None:
-    state, jobs = standing
+def test_the_best_is_a_completed_run_and_no_confirmation(reporter: tuple[LiveReporter, list[Job]]) -> None:
+    live, jobs = reporter
     search = next(job for job in jobs if job.kind == "search")
     confirm = next(job for job in jobs if job.kind == "confirm")
     whole = search.run.train.num_reports
@@ -122,24 +128,39 @@ def test_the_best_is_a_completed_run_and_no_confirmation(standing: tuple[Standin
     ):
         last = make_report(job, whole, lambda job, fraction, level=level: level)
         trial = ended_trial(job, [last], status)
-        state.start(trial)
-        state.end(trial)
-        assert state.best is not None and state.best[0] == best
-    assert dict(state.ended) == {"completed": 4, "pruned": 1, "failed": 1}
+        live.on_start(trial)
+        live.on_end(trial)
+        assert live.best is not None and live.best[0] == best
+    assert dict(live.ended) == {"completed": 4, "pruned": 1, "failed": 1}
 
 
-def test_time_left_follows_the_work_done(
-    standing: tuple[Standing, list[Job]], monkeypatch: pytest.MonkeyPatch
+def test_a_resumed_trial_is_counted_once(reporter: tuple[LiveReporter, list[Job]]) -> None:
+    live, jobs = reporter
+    job = next(job for job in jobs if job.kind == "search")
+    before = [make_report(job, index) for index in (1, 2)]
+    live.on_restore(ended_trial(job, before, "pruned"))
+    assert dict(live.ended) == {"pruned": 1} and live.num_done == 1
+    resumed = dataclasses.replace(job, resumed_from=tuple(before))
+    live.on_start(Trial(resumed, started_at=0.0, validations=before))
+    assert live.ended.total() == 0 and live.num_done == pytest.approx(job.fraction_done(before[-1]))
+    live.on_end(ended_trial(resumed, before))
+    assert live.ended.total() == 1 and not live.running
+
+
+def test_time_left_follows_the_work_done_in_this_session(
+    reporter: tuple[LiveReporter, list[Job]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state, (job, *_) = standing
-    now = 1000.0
-    monkeypatch.setattr("sweeps.callbacks.progress.time.monotonic", lambda: now)
-    assert state.seconds_left() is None
-    state.start(Trial(job, started_at=0.0))
-    assert state.seconds_left() is None, "nothing done yet"
+    live, jobs = reporter
+    now, (task,) = 1000.0, live._display.tasks
+    monkeypatch.setattr(task, "_get_time", lambda: now)
+    monkeypatch.setattr(live._display, "get_time", lambda: now)
+    live.on_restore(ended_trial(jobs[0]))
+    live.on_restore(ended_trial(jobs[1]))
+    assert task.time_remaining is None, "nothing done yet"
+    live.on_start(Trial(jobs[2], started_at=0.0))
     now += 30
-    half = job.run.train.num_reports // 2
-    state.update(Trial(job, started_at=0.0, validations=[make_report(job, half)]))
-    assert state.seconds_left() == pytest.approx(30 * 9.5 / 0.5, rel=0.01)
-    state.end(ended_trial(job))
-    assert state.seconds_left() == pytest.approx(30 * 9)
+    half = jobs[2].run.train.num_reports // 2
+    live.on_validation(Trial(jobs[2], started_at=0.0, validations=[make_report(jobs[2], half)]))
+    assert task.time_remaining == pytest.approx(30 * 7.5 / 0.5, abs=1)
+    live.on_end(ended_trial(jobs[2]))
+    assert task.time_remaining == pytest.approx(30 * 7, abs=1)

@@ -14,9 +14,8 @@ from hrm.models.puzzle.checkpoint_names import load_official
 from hrm.training.trainer import Trainer
 from sweeps.analysis.best import write_weights
 from sweeps.events import Ended, Validation
-from sweeps.execution import trial
-from sweeps.execution import trial as answers
-from sweeps.execution.checkpoints import Checkpoints, weights_path
+from sweeps.execution.checkpoints import CheckpointManager, get_weights_path
+from sweeps.execution.trial import collect_answers, run_trial
 from sweeps.results.tables import read_answers, write_answers
 from tests.sweeps.small_jobs import TASK, ended_trial, small_job
 
@@ -24,7 +23,7 @@ FEW = {**TASK, "valid_puzzles": 3}
 
 
 def reports(**changes: Any) -> list[Validation]:
-    messages = list(trial.run(small_job(0, task=FEW, **{"model.halt_max_steps": 3}, **changes)))
+    messages = list(run_trial(small_job(0, task=FEW, **{"model.halt_max_steps": 3}, **changes)))
     assert not any(isinstance(message, Ended) for message in messages), messages
     return [message for message in messages if isinstance(message, Validation)]
 
@@ -54,26 +53,30 @@ def test_showing_answers_changes_nothing_else() -> None:
 def test_the_winner_s_weights_give_the_winner_s_answers(tmp_path: Path) -> None:
     """Through the folder of a job, that of the sweep, and `best.pt` into a new model."""
     job = small_job(7, kind="confirm", keep_model=True, task=FEW)
-    kept = Checkpoints(tmp_path, seconds=9.0)
-    told = [report for report in trial.run(job, checkpoint=kept.of(job)) if isinstance(report, Validation)]
+    kept = CheckpointManager(tmp_path, seconds=9.0)
+    told = [
+        report
+        for report in run_trial(job, checkpoint=kept.build_checkpoint(job))
+        if isinstance(report, Validation)
+    ]
     kept.on_end(ended_trial(job, told))
-    assert not (tmp_path / "checkpoints" / "7").exists() and weights_path(tmp_path, 7).exists()
+    assert not (tmp_path / "checkpoints" / "7").exists() and get_weights_path(tmp_path, 7).exists()
     write_weights(tmp_path, 7)
 
     trainer = Trainer(job.run, open_task(job.run.task))
     named = torch.load(tmp_path / "best.pt", weights_only=True)
-    assert answers.collect(trainer) != told[-1].answers
+    assert collect_answers(trainer) != told[-1].answers
     load_official(trainer.model, named)
-    assert answers.collect(trainer) == told[-1].answers
+    assert collect_answers(trainer) == told[-1].answers
 
     write_weights(tmp_path, 8)
     assert not (tmp_path / "best.pt").exists(), "not the weights of another winner"
 
 
 def test_only_finished_models_that_are_asked_for_are_kept(tmp_path: Path) -> None:
-    kept = Checkpoints(tmp_path, seconds=9.0)
+    kept = CheckpointManager(tmp_path, seconds=9.0)
     for job, num_reports in ((small_job(7, task=FEW), 4), (small_job(8, task=FEW, keep_model=True), 3)):
-        running = trial.run(job, checkpoint=kept.of(job))
+        running = run_trial(job, checkpoint=kept.build_checkpoint(job))
         for _ in range(num_reports):
             next(running)
         kept.on_end(ended_trial(job))

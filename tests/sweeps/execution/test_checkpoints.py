@@ -8,16 +8,20 @@ from typing import Any
 
 import pytest
 
+from hrm.data.registry import open_task
 from hrm.training.checkpoint import load_checkpoint
+from hrm.training.trainer import Trainer
 from sweeps.events import Job, Validation
-from sweeps.execution import trial
-from sweeps.execution.checkpoints import Checkpoints
+from sweeps.execution.checkpoints import CheckpointManager
+from sweeps.execution.trial import run_trial
 from tests.sweeps.small_jobs import ended_trial, small_job
 
 
-def trained(job: Job, checkpoints: Checkpoints | None, most: int = 4) -> list[Validation]:
+def trained(job: Job, checkpoints: CheckpointManager | None, most: int = 4) -> list[Validation]:
     """A job's reports until it is told to stop; a second `most` would be a new worker's."""
-    messages = trial.run(job, len(job.resumed_from), checkpoints.of(job) if checkpoints else None)
+    messages = run_trial(
+        job, len(job.resumed_from), checkpoints.build_checkpoint(job) if checkpoints else None
+    )
     reports = [next(messages) for _ in range(most)]
     messages.close()
     assert all(isinstance(report, Validation) for report in reports), reports
@@ -30,7 +34,7 @@ def timeless(reports: list[Validation]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("at", [1, 3])
 def test_a_resumed_job_ends_bit_for_bit_as_one_that_was_never_pruned(at: int, tmp_path: Path) -> None:
-    kept = Checkpoints(tmp_path, seconds=3600.0, keeps_pruned=True)
+    kept = CheckpointManager(tmp_path, seconds=3600.0, keep_pruned=True)
     job = small_job(0)
     before = trained(job, kept, most=at)
     kept.on_end(ended_trial(job, before, "pruned"))
@@ -44,7 +48,7 @@ def test_a_resumed_job_ends_bit_for_bit_as_one_that_was_never_pruned(at: int, tm
 
 
 def test_a_lost_checkpoint_costs_time_only(tmp_path: Path) -> None:
-    kept = Checkpoints(tmp_path, seconds=3600.0, keeps_pruned=True)
+    kept = CheckpointManager(tmp_path, seconds=3600.0, keep_pruned=True)
     before = trained(small_job(0), None, most=2)
     after = trained(dataclasses.replace(small_job(0), resumed_from=tuple(before)), kept, most=2)
     assert timeless(before + after) == timeless(trained(small_job(0), None))
@@ -52,12 +56,12 @@ def test_a_lost_checkpoint_costs_time_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("keeps", "kind"), [(False, "search"), (True, "baseline")])
 def test_nothing_is_kept_of_what_cannot_be_resumed(keeps: bool, kind: str, tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, seconds=3600.0, keeps_pruned=keeps)
+    checkpoints = CheckpointManager(tmp_path, seconds=3600.0, keep_pruned=keeps)
     trained(job := small_job(0, kind=kind), checkpoints, most=2)
     assert not (tmp_path / "checkpoints" / "0").exists(), "none was due"
     if not keeps:
-        Checkpoints(tmp_path, 0.0).of(job).save_if_due(
-            trial.Trainer(job.run, trial._open(job.run.task)), [], 0
+        CheckpointManager(tmp_path, 0.0).build_checkpoint(job).save_if_due(
+            Trainer(job.run, open_task(job.run.task)), []
         )
         assert (tmp_path / "checkpoints" / "0").exists()
         checkpoints.on_end(ended_trial(job, status="pruned"))
@@ -65,7 +69,7 @@ def test_nothing_is_kept_of_what_cannot_be_resumed(keeps: bool, kind: str, tmp_p
 
 
 def test_the_folder_goes_at_the_end_when_nothing_is_left_in_it(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, seconds=0.0, keeps_pruned=True)
+    checkpoints = CheckpointManager(tmp_path, seconds=0.0, keep_pruned=True)
     checkpoints.close()
     jobs = [small_job(0), small_job(1)]
     for job in jobs:

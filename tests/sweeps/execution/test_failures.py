@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from hrm.system import machine
-from sweeps.execution.checkpoints import Checkpoints
-from sweeps.execution.failures import LOST, Deaths, told_by_ray
+from sweeps.execution.checkpoints import CheckpointManager
+from sweeps.execution.failures import LOST, WorkerFailures, parse_ray_error
 from sweeps.execution.resources import Allocation, Machine
 from sweeps.scheduler.trial_runner import TrialRunner
 from tests.sweeps.small_jobs import ScriptedScheduler, small_job
@@ -42,10 +42,10 @@ BY_RAY = "1 worker killed (name=Worker, memory used=1.50GB): the node is low on 
 def test_what_ray_tells(tmp_path: Path, text: str, reason: str) -> None:
     written = tmp_path / "error.txt"
     written.write_text(text)
-    found, held = told_by_ray(str(written))
+    found, held = parse_ray_error(str(written))
     assert found.startswith(reason) and "\n" not in found
     assert held == (1.5 * 2**30 if "memory used" in text else None)
-    assert told_by_ray(None)[0] == LOST
+    assert parse_ray_error(None)[0] == LOST
 
 
 class Kernel:
@@ -54,8 +54,8 @@ class Kernel:
     def __init__(self) -> None:
         self.kills: int | None = 3
 
-    def deaths(self, are_here: bool = True) -> Deaths:
-        return Deaths(are_here, lambda: self.kills)
+    def failures(self, are_here: bool = True) -> WorkerFailures:
+        return WorkerFailures(are_here, lambda: self.kills)
 
 
 def unknown() -> None:
@@ -64,47 +64,47 @@ def unknown() -> None:
 
 def test_a_kill_since_the_job_began_explains_one_death() -> None:
     kernel = Kernel()
-    deaths = kernel.deaths()
+    failures = kernel.failures()
     for number in range(4):
-        deaths.began(number, unknown)
-    assert deaths.why(0, None) == (LOST, None), "the kills of before are not its own"
+        failures.watch(number, unknown)
+    assert failures.classify(0, None) == (LOST, None), "the kills of before are not its own"
     kernel.kills = 5
-    assert [deaths.why(number, None)[0] for number in (1, 2, 3)] == [OF_MEMORY, OF_MEMORY, LOST]
+    assert [failures.classify(number, None)[0] for number in (1, 2, 3)] == [OF_MEMORY, OF_MEMORY, LOST]
     kernel.kills = 6
-    assert deaths.why(3, None)[0] == OF_MEMORY
+    assert failures.classify(3, None)[0] == OF_MEMORY
 
 
 def test_a_kill_of_before_a_job_s_next_turn_is_not_its_own() -> None:
     kernel = Kernel()
-    deaths = kernel.deaths()
-    deaths.began(0, unknown)
+    failures = kernel.failures()
+    failures.watch(0, unknown)
     kernel.kills = 4
-    deaths.ended(0)
-    assert deaths.why(0, None)[0] == LOST
-    deaths.began(0, unknown)
-    assert deaths.why(0, None)[0] == LOST
+    failures.forget(0)
+    assert failures.classify(0, None)[0] == LOST
+    failures.watch(0, unknown)
+    assert failures.classify(0, None)[0] == LOST
 
 
 def test_what_ray_tells_comes_first_and_leaves_the_kill_to_another(tmp_path: Path) -> None:
     kernel = Kernel()
-    deaths = kernel.deaths()
+    failures = kernel.failures()
     written = tmp_path / "error.txt"
     written.write_text(BY_RAY)
     for number in (0, 1):
-        deaths.began(number, unknown)
+        failures.watch(number, unknown)
     kernel.kills = 4
-    assert deaths.why(0, str(written)) == (told_by_ray(str(written))[0], 1.5 * 2**30)
-    assert deaths.why(1, None)[0] == OF_MEMORY
+    assert failures.classify(0, str(written)) == (parse_ray_error(str(written))[0], 1.5 * 2**30)
+    assert failures.classify(1, None)[0] == OF_MEMORY
 
 
 @pytest.mark.parametrize(("are_here", "after"), [(False, 4), (True, None)], ids=["elsewhere", "not counted"])
 def test_where_the_kernel_cannot_be_asked_a_worker_is_lost(are_here: bool, after: int | None) -> None:
     kernel = Kernel()
-    deaths = kernel.deaths(are_here)
-    deaths.began(0, unknown)
+    failures = kernel.failures(are_here)
+    failures.watch(0, unknown)
     kernel.kills = after
-    deaths.look()
-    assert deaths.why(0, None) == (LOST, None)
+    failures.sample_memory()
+    assert failures.classify(0, None) == (LOST, None)
 
 
 @pytest.mark.skipif(
@@ -112,17 +112,17 @@ def test_where_the_kernel_cannot_be_asked_a_worker_is_lost(are_here: bool, after
 )
 def test_the_most_that_was_seen_is_told() -> None:
     kernel = Kernel()
-    deaths = kernel.deaths()
-    deaths.began(0, os.getpid)
-    deaths.began(1, unknown)
+    failures = kernel.failures()
+    failures.watch(0, os.getpid)
+    failures.watch(1, unknown)
     taken = b"1" * 2**26
-    deaths.look()
+    failures.sample_memory()
     seen = machine.get_resident_bytes()
     del taken
-    deaths.look()
+    failures.sample_memory()
     kernel.kills = 5
-    assert deaths.why(0, None)[1] == pytest.approx(seen, abs=2**24)
-    assert deaths.why(1, None) == (OF_MEMORY, None)
+    assert failures.classify(0, None)[1] == pytest.approx(seen, abs=2**24)
+    assert failures.classify(1, None) == (OF_MEMORY, None)
 
 
 @contextmanager
@@ -165,14 +165,14 @@ def remove(group: Path) -> None:
 @pytest.mark.ray
 @pytest.mark.timeout(300)
 def test_a_job_that_the_kernel_kills_for_memory_is_recorded_and_not_run_again(tmp_path: Path) -> None:
-    from sweeps.execution import ray_tune as ray_bridge
+    from sweeps.execution import ray_tune
 
     limit = 5 * 2**28
     job = small_job(0, **{"model.hidden_size": 4096, "model.num_heads": 64})
     plan = ScriptedScheduler([job])
-    shares = Allocation(slots=1, cpus_per_trial=1, gpus_per_trial=0.0)
-    with little_memory(limit), ray_bridge.connect(None, Machine(num_cpus=1, num_gpus=0)) as ray:
-        ray.run(TrialRunner(plan, max_failures=2), shares, Checkpoints(tmp_path, 0.0))
+    shares = Allocation(num_workers=1, cpus_per_trial=1, gpus_per_trial=0.0)
+    with little_memory(limit), ray_tune.connect(None, Machine(num_cpus=1, num_gpus=0)) as ray:
+        ray.run(TrialRunner(plan, max_failures=2), shares, CheckpointManager(tmp_path, 0.0))
     outcome = plan.state.trials[0].ended
     assert outcome is not None
     assert (outcome.status, outcome.error) == ("failed", OF_MEMORY)

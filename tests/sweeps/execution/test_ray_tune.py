@@ -22,7 +22,7 @@ from sweeps.callbacks.base import Callback
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
 from sweeps.errors import ResourceError
 from sweeps.events import Trial
-from sweeps.execution.checkpoints import Checkpoints
+from sweeps.execution.checkpoints import CheckpointManager
 from sweeps.execution.resources import Allocation, Machine
 from sweeps.results.tables import read_trials
 from sweeps.scheduler.scheduler import Scheduler
@@ -43,20 +43,20 @@ ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
-SHARES = Allocation(slots=2, cpus_per_trial=1, gpus_per_trial=0.0)
+ALLOCATION = Allocation(num_workers=2, cpus_per_trial=1, gpus_per_trial=0.0)
 
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
     """One local Ray that all tests share."""
-    from sweeps.execution import ray_tune as ray_bridge
+    from sweeps.execution import ray_tune
 
-    with ray_bridge.connect(None, Machine(num_cpus=2, num_gpus=0)) as connection:
+    with ray_tune.connect(None, Machine(num_cpus=2, num_gpus=0)) as connection:
         yield connection
 
 
 def run(ray: Any, plan: SchedulerProtocol, out: Path, *listeners: Callback, max_failures: int = 0) -> None:
-    ray.run(TrialRunner(plan, listeners, max_failures=max_failures), SHARES, Checkpoints(out, 0.0))
+    ray.run(TrialRunner(plan, listeners, max_failures=max_failures), ALLOCATION, CheckpointManager(out, 0.0))
 
 
 def worker_pids() -> set[int]:
@@ -113,7 +113,7 @@ def test_every_end_of_a_job_is_told_once_and_the_sweep_goes_on(ray: Any, tmp_pat
 def test_a_worker_that_starts_late_gets_its_share_of_short_jobs(
     ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sweeps.execution import ray_tune as ray_bridge
+    from sweeps.execution import ray_tune
     from sweeps.execution import worker as ray_worker
 
     class OneStartsLate(ray_worker.Worker):
@@ -129,7 +129,7 @@ def test_a_worker_that_starts_late_gets_its_share_of_short_jobs(
                 (tmp_path / f"{new_config['job'].number}.pid").write_text(str(os.getpid()))
             return super().reset_config(new_config)
 
-    monkeypatch.setattr(ray_bridge, "Worker", OneStartsLate)
+    monkeypatch.setattr(ray_tune, "Worker", OneStartsLate)
     run(ray, ScriptedScheduler([small_job(number) for number in range(4)], prune={}, barrier=4), tmp_path)
     assert (tmp_path / "0.pid").read_text() != (tmp_path / "1.pid").read_text()
 
@@ -158,7 +158,7 @@ CONFIG = SweepConfig(
 def make_plan() -> Scheduler:
     task = get_task_kind(TASK["name"]).config_class(**TASK)
     candidates = Candidates(CONFIG, open_task(task).model_fields)
-    return Scheduler(CONFIG, candidates, None, SHARES.slots)
+    return Scheduler(CONFIG, candidates, None, ALLOCATION.num_workers)
 
 
 def told(plan: Scheduler) -> list[Any]:
@@ -182,15 +182,15 @@ def test_two_slots_decide_alike_each_time_and_as_the_simulator_does(ray: Any, tm
 
     curves = {number: outcome.reports for number, outcome in outcomes_of(first).items()}
     simulated = make_plan()
-    simulate(simulated, SHARES.slots, lambda job, index: curves[job.number][index - 1])
+    simulate(simulated, ALLOCATION.num_workers, lambda job, index: curves[job.number][index - 1])
     assert told(simulated) == told(first)
 
 
 def test_a_running_cluster_is_joined_with_our_code_sent_along(ray: Any, tmp_path: Path) -> None:
     """From another process and another folder, as `ray.address=auto` finds it."""
-    from sweeps.execution import ray_tune as ray_bridge
+    from sweeps.execution import ray_tune
 
-    address = ray_bridge.ray.get_runtime_context().gcs_address
+    address = ray_tune.ray.get_runtime_context().gcs_address
     space = tmp_path / "mine.yaml"
     space.write_text(json.dumps(SPACE | {"run": {"task": TASK, "budget": {"max_params": "1M"}}}))
     options = [
@@ -226,11 +226,11 @@ def test_what_a_listener_raises_comes_out_as_it_is(ray: Any, tmp_path: Path) -> 
 
 def test_data_that_come_along_lie_once_on_a_machine(ray: Any) -> None:
     """Whoever asks Ray's object store for them reads the same bytes there, and cannot change them."""
-    from sweeps.execution import ray_tune as ray_bridge
+    from sweeps.execution import ray_tune
 
     dataset = open_task(get_task_kind(TASK["name"]).config_class(**TASK))
-    stored = ray_bridge.stored(dataset)
-    first, second = (ray_bridge.ray.get(stored).dataset for _ in range(2))
+    stored = ray_tune.store_dataset(dataset)
+    first, second = (ray_tune.ray.get(stored).dataset for _ in range(2))
     for split in ("valid", "test"):
         arrays = [getattr(one, split).inputs for one in (first, second)]
         assert np.shares_memory(*arrays) and not any(array.flags.writeable for array in arrays)
@@ -247,10 +247,10 @@ def test_data_that_come_along_lie_once_on_a_machine(ray: Any) -> None:
     ],
 )
 def test_a_cluster_that_is_not_there(address: str, part: str) -> None:
-    from sweeps.execution import ray_tune as ray_bridge
+    from sweeps.execution import ray_tune
 
     with (
         pytest.raises(ResourceError, match=part),
-        ray_bridge.connect(address, Machine(num_cpus=1, num_gpus=0)),
+        ray_tune.connect(address, Machine(num_cpus=1, num_gpus=0)),
     ):
         pass

@@ -1,4 +1,4 @@
-"""How a machine is shared out."""
+"""How the resources of machines are divided among trials."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sweeps.execution.resources import (
     WORKER_BYTES,
     Allocation,
     Machine,
-    share,
+    allocate_resources,
 )
 
 GIB = 2**30
@@ -31,7 +31,7 @@ def config(
 
 
 @pytest.mark.parametrize(
-    ("asked", "cpus", "gpus", "slots", "gpus_per_trial"),
+    ("asked", "cpus", "gpus", "workers", "gpus_per_trial"),
     [
         ({}, 2, 0, 2, 0.0),
         ({"cpus": 2}, 5, 0, 2, 0.0),
@@ -48,17 +48,20 @@ def config(
         ({"device": "mps"}, 8, 0, 8, 0.0),
     ],
 )
-def test_slots_and_shares(
-    asked: dict[str, Any], cpus: int, gpus: int, slots: int, gpus_per_trial: float
+def test_workers_and_what_each_gets(
+    asked: dict[str, Any], cpus: int, gpus: int, workers: int, gpus_per_trial: float
 ) -> None:
-    shares = share(config(**asked), [Machine(num_cpus=cpus, num_gpus=gpus)], None)
-    assert shares == Allocation(
-        slots=slots, cpus_per_trial=asked.get("cpus", 1), gpus_per_trial=gpus_per_trial, memory_bytes=None
+    allocation = allocate_resources(config(**asked), [Machine(num_cpus=cpus, num_gpus=gpus)], None)
+    assert allocation == Allocation(
+        num_workers=workers,
+        cpus_per_trial=asked.get("cpus", 1),
+        gpus_per_trial=gpus_per_trial,
+        memory_bytes=None,
     )
 
 
 @pytest.mark.parametrize(
-    ("machine", "model_gib", "slots", "per_gpu"),
+    ("machine", "model_gib", "workers", "per_gpu"),
     [
         # 2 GiB counted are 3 held, and half a GiB or one comes with each process.
         (Machine(num_cpus=8, num_gpus=0, memory_bytes=64 * GIB), 2, 8, 0),
@@ -71,11 +74,11 @@ def test_slots_and_shares(
         (Machine(num_cpus=16, num_gpus=1, memory_bytes=64 * GIB, gpu_memory_bytes=4 * GIB), 2, 1, 1),
     ],
 )
-def test_slots_by_memory(machine: Machine, model_gib: int, slots: int, per_gpu: int) -> None:
-    shares = share(config(), [machine], model_gib * GIB)
-    assert shares.slots == slots
-    assert round(1 / shares.gpus_per_trial) if per_gpu else shares.gpus_per_trial == 0
-    assert not per_gpu or round(1 / shares.gpus_per_trial) == per_gpu
+def test_workers_by_memory(machine: Machine, model_gib: int, workers: int, per_gpu: int) -> None:
+    allocation = allocate_resources(config(), [machine], model_gib * GIB)
+    assert allocation.num_workers == workers
+    assert round(1 / allocation.gpus_per_trial) if per_gpu else allocation.gpus_per_trial == 0
+    assert not per_gpu or round(1 / allocation.gpus_per_trial) == per_gpu
 
 
 @given(
@@ -94,32 +97,34 @@ def test_slots_by_memory(machine: Machine, model_gib: int, slots: int, per_gpu: 
     max_concurrent=st.one_of(st.just("auto"), st.integers(1, 32)),
     per_gpu=st.one_of(st.just("auto"), st.integers(1, 8)),
 )
-def test_what_is_shared_is_there(
+def test_no_more_is_allocated_than_there_is(
     machines: list[Machine], model_bytes: int | None, max_concurrent: int | str, per_gpu: int | str
 ) -> None:
     try:
-        shares = share(config(max_concurrent=max_concurrent, per_gpu=per_gpu), machines, model_bytes)
+        allocation = allocate_resources(
+            config(max_concurrent=max_concurrent, per_gpu=per_gpu), machines, model_bytes
+        )
     except ResourceError as error:
         with_gpu = [machine for machine in machines if machine.num_gpus]
         enough = [machine for machine in with_gpu or machines if machine.num_cpus]
         assert not enough or "auto" in (max_concurrent, per_gpu), error
         return
     gpus = sum(machine.num_gpus for machine in machines)
-    assert shares.slots >= 1
-    assert (shares.gpus_per_trial > 0) == (gpus > 0)
+    assert allocation.num_workers >= 1
+    assert (allocation.gpus_per_trial > 0) == (gpus > 0)
     if isinstance(max_concurrent, int):
-        assert shares.slots == max_concurrent
+        assert allocation.num_workers == max_concurrent
     else:
-        assert shares.slots <= sum(machine.num_cpus for machine in machines)
+        assert allocation.num_workers <= sum(machine.num_cpus for machine in machines)
     if not gpus and max_concurrent == "auto" and len(machines) == 1:
         [machine] = machines
         if machine.memory_bytes is not None and model_bytes is not None:
-            held = shares.slots * (WORKER_BYTES + HELD_PER_COUNTED * model_bytes)
+            held = allocation.num_workers * (WORKER_BYTES + HELD_PER_COUNTED * model_bytes)
             assert held + DRIVER_BYTES <= machine.memory_bytes
-            assert shares.memory_bytes is not None and shares.memory_bytes >= model_bytes - 1
+            assert allocation.memory_bytes is not None and allocation.memory_bytes >= model_bytes - 1
     if gpus:
-        sharing = int(1 / shares.gpus_per_trial)
-        assert sharing * shares.gpus_per_trial <= 1
+        sharing = int(1 / allocation.gpus_per_trial)
+        assert sharing * allocation.gpus_per_trial <= 1
         smallest = [one.gpu_memory_bytes for one in machines if one.gpu_memory_bytes and one.num_gpus]
         if per_gpu == "auto" and model_bytes is not None and smallest:
             assert sharing * (CUDA_BYTES + HELD_PER_COUNTED * model_bytes) <= min(smallest)
@@ -127,12 +132,14 @@ def test_what_is_shared_is_there(
             assert sharing <= per_gpu
 
 
-def test_slots_of_a_cluster_are_those_of_its_nodes() -> None:
+def test_workers_of_a_cluster_are_those_of_its_nodes() -> None:
     """Three processors on each of two nodes hold one trial of two each, not three in all."""
     nodes = [Machine(num_cpus=0, num_gpus=0), *[Machine(num_cpus=3, num_gpus=0)] * 2]
-    assert share(config(cpus=2), nodes, None).slots == 2
+    assert allocate_resources(config(cpus=2), nodes, None).num_workers == 2
     mixed = [Machine(num_cpus=32, num_gpus=0), Machine(num_cpus=4, num_gpus=1)]
-    assert share(config(per_gpu=8), mixed, None) == Allocation(slots=4, cpus_per_trial=1, gpus_per_trial=0.25)
+    assert allocate_resources(config(per_gpu=8), mixed, None) == Allocation(
+        num_workers=4, cpus_per_trial=1, gpus_per_trial=0.25
+    )
 
 
 @pytest.mark.parametrize(
@@ -152,25 +159,25 @@ def test_slots_of_a_cluster_are_those_of_its_nodes() -> None:
 def test_more_than_there_is(asked: dict[str, Any], rule: str) -> None:
     machine = Machine(num_cpus=2, num_gpus=1, memory_bytes=8 * GIB, gpu_memory_bytes=4 * GIB)
     with pytest.raises(ResourceError, match=rule):
-        share(config(**asked), [machine], 10**10)
+        allocate_resources(config(**asked), [machine], 10**10)
     told = {"per_gpu": 1, "max_concurrent": 1} | asked | {"cpus": 1}
-    assert share(config(**told), [machine], 10**10).slots == 1, "told to, it is tried"
+    assert allocate_resources(config(**told), [machine], 10**10).num_workers == 1, "told to, it is tried"
 
 
 def test_the_bound_that_a_message_proposes_is_enough() -> None:
     machine = Machine(num_cpus=2, num_gpus=0, memory_bytes=8 * GIB)
     with pytest.raises(ResourceError) as raised:
-        share(config(), [machine], 10**10)
+        allocate_resources(config(), [machine], 10**10)
     bound = int(raised.value.hint.split("=")[1].split(",")[0])
-    assert share(config(), [machine], bound).slots == 1
+    assert allocate_resources(config(), [machine], bound).num_workers == 1
     with pytest.raises(ResourceError):
-        share(config(), [machine], bound + 2)
+        allocate_resources(config(), [machine], bound + 2)
 
 
 def test_memory_of_a_trial_is_where_it_computes() -> None:
     machine = Machine(num_cpus=4, num_gpus=1, memory_bytes=9 * GIB, gpu_memory_bytes=8 * GIB)
-    assert share(config(device="cpu"), [machine], 2**20).memory_bytes == GIB
-    assert share(config(max_concurrent=2), [machine], 2**20).memory_bytes == 2 * GIB
+    assert allocate_resources(config(device="cpu"), [machine], 2**20).memory_bytes == GIB
+    assert allocate_resources(config(max_concurrent=2), [machine], 2**20).memory_bytes == 2 * GIB
 
 
 def test_this_machine() -> None:

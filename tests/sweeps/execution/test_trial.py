@@ -21,17 +21,17 @@ from hrm.training.divergence import Diverged
 from sweeps.cli.compose import build_sweep_config
 from sweeps.errors import SpaceError
 from sweeps.events import Ended, Validation
-from sweeps.execution import checkpoints, trial
-from sweeps.execution.checkpoints import Checkpoint
-from sweeps.execution.prefetch import Prefetcher
+from sweeps.execution import checkpoints
+from sweeps.execution.checkpoints import TrialCheckpoint
 from sweeps.execution.storage import Storage
+from sweeps.execution.trial import Prefetcher, describe_error, run_trial
 from sweeps.results.tables import read_trials
 from tests.sweeps.small_jobs import DIVERGES, MODEL, NEEDS_TOO_MUCH_MEMORY, RAISES, TASK, small_job
 from tests.sweeps.test_faults import by_turns, check_told_once
 
 
 def reports_of(*args: Any, **kwargs: Any) -> list[Validation]:
-    messages = list(trial.run(small_job(*args, **kwargs)))
+    messages = list(run_trial(small_job(*args, **kwargs)))
     reports = [message for message in messages if isinstance(message, Validation)]
     assert len(reports) == len(messages), messages
     return reports
@@ -79,7 +79,7 @@ def test_latency_is_measured_when_asked_and_changes_nothing_else() -> None:
 def test_a_failure_is_an_outcome_with_a_one_line_reason_and_its_traceback(
     fault: dict[str, Any], reason: str, place: str
 ) -> None:
-    *reports, last = trial.run(small_job(0, **fault))
+    *reports, last = run_trial(small_job(0, **fault))
     assert isinstance(last, Ended)
     assert last.status == "failed"
     assert last.number == 0 and all(isinstance(report, Validation) for report in reports)
@@ -93,14 +93,14 @@ def test_a_failure_is_an_outcome_with_a_one_line_reason_and_its_traceback(
 
 
 def test_nothing_is_trained_between_two_reports() -> None:
-    messages = trial.run(small_job(0))
+    messages = run_trial(small_job(0))
     assert isinstance(next(messages), Validation)
     messages.close()
     assert list(messages) == []
 
 
 def test_what_is_trained_ahead_makes_the_same_numbers() -> None:
-    messages = Prefetcher(lambda ahead: trial.run(small_job(0), ahead=ahead))
+    messages = Prefetcher(lambda prefetcher: run_trial(small_job(0), prefetcher=prefetcher))
     assert [report.metrics for report in messages] == [report.metrics for report in reports_of(0)]
 
 
@@ -113,9 +113,9 @@ def test_nothing_is_saved_of_what_is_trained_in_vain(tmp_path: Path, monkeypatch
             steps.append(super().is_wanted())
             return steps[-1]
 
-    kept = Checkpoint(Storage.at(tmp_path), seconds=0.0)
+    kept = TrialCheckpoint(Storage.at(tmp_path), seconds=0.0)
     job = small_job(0, **{"train.steps": 200})
-    messages = Watched(lambda ahead: trial.run(job, checkpoint=kept, ahead=ahead))
+    messages = Watched(lambda prefetcher: run_trial(job, checkpoint=kept, prefetcher=prefetcher))
     assert next(messages).step == 50
     while len(steps) <= 50:
         time.sleep(0.001)
@@ -126,18 +126,18 @@ def test_nothing_is_saved_of_what_is_trained_in_vain(tmp_path: Path, monkeypatch
 
 
 def test_reasons_name_what_a_reader_needs() -> None:
-    assert trial.describe(Diverged(37, "loss is nan")) == "Diverged: loss is nan at step 37"
-    assert trial.describe(SpaceError("here", 3, "must be 4")) == "SpaceError: here: given 3; must be 4"
-    assert trial.describe(ValueError()) == "ValueError"
-    assert trial.describe(MemoryError()) == "OutOfMemory: the machine has no memory left"
+    assert describe_error(Diverged(37, "loss is nan")) == "Diverged: loss is nan at step 37"
+    assert describe_error(SpaceError("here", 3, "must be 4")) == "SpaceError: here: given 3; must be 4"
+    assert describe_error(ValueError()) == "ValueError"
+    assert describe_error(MemoryError()) == "OutOfMemory: the machine has no memory left"
     assert (
-        trial.describe(torch.OutOfMemoryError("CUDA out of memory.\nTried"))
+        describe_error(torch.OutOfMemoryError("CUDA out of memory.\nTried"))
         == "OutOfMemory: CUDA out of memory."
     )
     try:
         torch.zeros(2) + torch.zeros(3)
     except RuntimeError as error:
-        reason = trial.describe(error)
+        reason = describe_error(error)
     assert reason.startswith("RuntimeError: The size of tensor a (2)")
     assert "(test_trial.py:" in reason
 
@@ -147,8 +147,8 @@ def test_a_job_goes_on_from_its_checkpoint_bit_for_bit(
 ) -> None:
     monkeypatch.setattr(checkpoints, "MAX_SHARE", 1e9)  # a step takes less time than a checkpoint here
     whole = reports_of(0)
-    kept = Checkpoint(Storage.at(tmp_path), seconds=0.0)
-    messages = trial.run(small_job(0), checkpoint=kept)
+    kept = TrialCheckpoint(Storage.at(tmp_path), seconds=0.0)
+    messages = run_trial(small_job(0), checkpoint=kept)
     assert isinstance(first := next(messages), Validation)
     assert isinstance(next(messages), Validation)
     messages.close()
@@ -156,7 +156,7 @@ def test_a_job_goes_on_from_its_checkpoint_bit_for_bit(
     assert state["trainer"]["step"] == 4 and len(state["reports"]) == 2
 
     again = list(
-        trial.run(small_job(0), num_reported=1, checkpoint=Checkpoint(Storage.at(tmp_path), seconds=0.0))
+        run_trial(small_job(0), num_reported=1, checkpoint=TrialCheckpoint(Storage.at(tmp_path), seconds=0.0))
     )
     assert [report.metrics for report in [first, *again]] == [report.metrics for report in whole]  # type: ignore[union-attr]
     assert again[-1].train_seconds > first.train_seconds  # type: ignore[union-attr]
@@ -165,13 +165,13 @@ def test_a_job_goes_on_from_its_checkpoint_bit_for_bit(
 def test_a_damaged_checkpoint_costs_time_only(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"half a file")
     again = list(
-        trial.run(small_job(0), num_reported=2, checkpoint=Checkpoint(Storage.at(tmp_path), seconds=9.0))
+        run_trial(small_job(0), num_reported=2, checkpoint=TrialCheckpoint(Storage.at(tmp_path), seconds=9.0))
     )
     assert [report.metrics for report in again] == [report.metrics for report in reports_of(0)[2:]]  # type: ignore[union-attr]
 
 
 def test_out_of_memory_tells_predicted_and_held_bytes() -> None:
-    *_, last = trial.run(small_job(0, **NEEDS_TOO_MUCH_MEMORY))
+    *_, last = run_trial(small_job(0, **NEEDS_TOO_MUCH_MEMORY))
     assert isinstance(last, Ended)
     assert last.observed_bytes is not None and last.observed_bytes > 2**20
     assert re.search(r"predicted [\d,]+ bytes, held [\d,]+ when no more could be had", str(last.error))

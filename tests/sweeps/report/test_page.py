@@ -11,11 +11,11 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from sweeps import report
 from sweeps.analysis.sweep_folder import SweepFolder
-from sweeps.report import content, figures
-from sweeps.report import format as wording
-from sweeps.report import page as document
+from sweeps.report.files import write_report
+from sweeps.report.page import render_page
+from sweeps.report.sections import build_report
+from sweeps.report.sections.verdict import describe_verdict
 from tests.sweeps import browser as chromium
 from tests.sweeps.browser import Browser
 from tests.sweeps.synthetic_sweep import multiply, run_sweep
@@ -26,7 +26,7 @@ needs_browser = pytest.mark.skipif(chromium.find() is None, reason=chromium.NO_B
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = run_sweep(tmp_path_factory.mktemp("sweep"))
-    report.write_report(folder)
+    write_report(folder, SweepFolder.read(folder))
     return folder
 
 
@@ -48,7 +48,7 @@ def test_the_page_needs_nothing_beside_it(out: Path) -> None:
 
 def test_the_conclusion_comes_first(out: Path) -> None:
     page = (out / "report.html").read_text()
-    lead = wording.describe_verdict(SweepFolder.read(out))[0]
+    lead = describe_verdict(SweepFolder.read(out))[0]
     first = re.search(r"<h2[^>]*>(.*?)</h2>\s*<p>(.*?)</p>", page, re.DOTALL)
     assert first and first[1] == "Verdict"
     assert re.sub(r"<.*?>", "", first[2]).replace("&amp;", "&") == lead
@@ -176,8 +176,7 @@ def test_puzzles_are_stepped_through(out: Path, browser: Browser) -> None:
 def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = run_sweep(tmp_path_factory.mktemp("thousand"))
     multiply(folder, 1000)
-    found = SweepFolder.read(folder)
-    page = document.render_page(content.build_report(found, figures.build_charts(found)))
+    page = render_page(build_report(SweepFolder.read(folder)))
     (folder / "report.html").write_text(page, encoding="utf-8")
     return folder
 

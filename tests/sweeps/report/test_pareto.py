@@ -10,8 +10,9 @@ import pytest
 from sweeps.analysis.pareto import FILE_NAME, write_pareto
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.config import BudgetConfig, ConfirmConfig
-from sweeps.report import blocks as markdown
-from sweeps.report import content, figures
+from sweeps.report.charts.pareto import build_front
+from sweeps.report.markdown import render_markdown
+from sweeps.report.sections import build_report
 from sweeps.results.schema import OBJECTIVE_PREFIX
 from sweeps.search.pareto_front import dominates
 from tests.sweeps.synthetic_sweep import run_sweep
@@ -24,7 +25,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     budget = BudgetConfig(max_params="tiny_demo", min_params=0.3)
     out = run_sweep(tmp_path_factory.mktemp("pareto"), objective=NAMES[0], objectives=NAMES, budget=budget,
                     confirm=ConfirmConfig(finalists=3, seeds=2))  # fmt: skip
-    write_pareto(out)
+    write_pareto(out, SweepFolder.read(out))
     return out
 
 
@@ -61,7 +62,7 @@ def test_the_report_says_front_volume_places_and_what_is_confirmed(out: Path) ->
     found = folder(out)
     pareto = found.pareto
     assert pareto is not None
-    text = markdown.render_markdown(content.build_report(found, figures.build_charts(found)))
+    text = render_markdown(build_report(found))
     section = text.split("## Pareto front")[1].split("\n## ")[0]
     assert (
         f"{len(pareto.front)} of {pareto.num_configurations} completed configurations are on the front"
@@ -83,7 +84,8 @@ def test_the_report_says_front_volume_places_and_what_is_confirmed(out: Path) ->
 
 
 def test_the_figure_marks_the_front(out: Path) -> None:
-    chart = figures.build_charts(folder(out))["front"]
+    chart = build_front(folder(out))
+    assert chart is not None
     [panel] = chart.panels
     layers = {layer.name: layer for layer in panel.layers}
     pareto = folder(out).pareto
@@ -95,7 +97,7 @@ def test_the_figure_marks_the_front(out: Path) -> None:
 
 def test_one_objective_has_no_front(tmp_path: Path) -> None:
     alone = run_sweep(tmp_path / "one", num_trials=3)
-    assert write_pareto(alone) is None and not (alone / FILE_NAME).exists()
     found = SweepFolder.read(alone)
-    assert found.pareto is None and "front" not in figures.build_charts(found)
+    assert write_pareto(alone, found) is None and not (alone / FILE_NAME).exists()
+    assert found.pareto is None and build_front(found) is None
     assert not [name for name in found.trials[0] if name.startswith(OBJECTIVE_PREFIX)]

@@ -14,22 +14,24 @@ import pytest
 
 from hrm.config.run_config import load_run_config
 from hrm.config.schema import read_yaml
-from sweeps import report
+from hrm.system.units import format_flops
 from sweeps.analysis.best import write_best
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.config import BudgetConfig, ConfirmConfig, SweepTrainConfig
 from sweeps.events import Job
-from sweeps.report import blocks as markdown
-from sweeps.report import content, figures
-from sweeps.report import format as wording
-from sweeps.report.charts import drawing
+from sweeps.report import files
 from sweeps.report.charts.chart import Lines, Points
-from sweeps.report.format import describe_verdict, flops, percent
-from sweeps.results import metadata as setting
-from sweeps.results.schema import TRIAL_COLUMNS, table
+from sweeps.report.charts.draw import draw_figure
+from sweeps.report.files import format_closing_lines, write_report
+from sweeps.report.format import format_percent
+from sweeps.report.markdown import render_markdown
+from sweeps.report.sections import build_report
+from sweeps.report.sections.verdict import describe_verdict
+from sweeps.results.metadata import read_metadata, write_metadata
+from sweeps.results.schema import TRIAL_COLUMNS, build_table
 from sweeps.results.tables import read_trials
 from tests.sweeps.confirmed_table import metadata, trials
-from tests.sweeps.synthetic_sweep import Puzzles, plausible, run_sweep
+from tests.sweeps.synthetic_sweep import Puzzles, collect_charts, plausible, run_sweep
 
 NAMES = [
     "best_so_far", "compute", "confirmed", "importance", "learning_curves", "main_effects", "parallel",
@@ -47,16 +49,16 @@ def failing(job: Job, fraction: float) -> float:
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = run_sweep(tmp_path_factory.mktemp("sweep"), failing)
-    write_best(folder)
-    report.write_report(folder)
+    found = SweepFolder.read(folder)
+    write_best(folder, found)
+    write_report(folder, found)
     return folder
 
 
 def said(folder: Path) -> tuple[str, str]:
     """The closing lines and `report.md`, without drawing the figures."""
     found = SweepFolder.read(folder)
-    text = markdown.render_markdown(content.build_report(found, figures.build_charts(found)))
-    return "\n".join(wording.format_closing_lines(found, folder)), text
+    return "\n".join(format_closing_lines(found, folder)), render_markdown(build_report(found))
 
 
 def section(text: str, title: str) -> str:
@@ -78,9 +80,9 @@ def test_sections(out: Path) -> None:
     text = (out / "report.md").read_text()
     assert text.startswith("# Deep or wide at the Tiny Demo preset's size?\n")
     assert _titles(text) == [
-        "Verdict", "Shape and size", "Solving, segment by segment", "Which knob matters", "Search",
+        "Verdict", "Shape and size", "Example puzzles, segment by segment", "Hyperparameter importance", "Search",
         "Compute spent", "How the runs ended",
-        "Presets left out", "How to read this", "Where this comes from", "Again",
+        "Presets left out", "How to read this", "Provenance", "Reproduce",
     ]  # fmt: skip
     assert "527,490 parameters" in text.split("##")[0]
 
@@ -91,7 +93,7 @@ def test_the_verdict_table_is_the_comparison(out: Path) -> None:
     arms = folder.comparisons.arms
     assert [row[0] for row in rows[:3]] == [arms[0].name, arms[1].name, "tiny_demo (preset)"]
     for row, arm in zip(rows, arms):
-        mean = arm.mean("test/blank_accuracy")
+        mean = arm.compute_mean("test/blank_accuracy")
         assert mean is not None and row[1].startswith(f"{mean:.3f} ± ")
         assert row[4] == "3" and row[5] == f"{arm.params:,}"
         assert row[6].endswith(" iso") == arm.iso_parameter
@@ -113,7 +115,9 @@ def test_search_failures_compute_and_presets(out: Path) -> None:
     assert "- failed 2 time(s): RuntimeError: loss is nan at step 37" in ended
     spent = {row[0]: row[2] for row in cells(section(text, "Compute spent"))}
     for kind in ("search", "baseline", "confirm"):
-        assert spent[kind] == flops(sum(row["train_flops"] or 0 for row in rows if row["kind"] == kind))
+        assert spent[kind] == format_flops(
+            sum(row["train_flops"] or 0 for row in rows if row["kind"] == kind)
+        )
     assert ["small_sudoku", "3,414,274"] in [row[:2] for row in cells(section(text, "Presets left out"))]
 
 
@@ -133,12 +137,12 @@ def test_the_report_is_a_pure_function_of_the_folder_whoever_draws_it(
     out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = _faces(out)
-    monkeypatch.setattr(figures, "MANY_TRIALS", 1)
+    monkeypatch.setattr(files, "MANY_TRIALS", 1)
     moved = shutil.copytree(out, tmp_path / "elsewhere")
     shutil.rmtree(moved / "figures")
     for name in ("report.md", "report.html"):
         (moved / name).unlink()
-    report.write_report(moved)
+    write_report(moved, SweepFolder.read(moved))
     assert _faces(moved) == before
 
 
@@ -147,7 +151,7 @@ def test_the_report_is_a_pure_function_of_the_folder_whoever_draws_it(
     [
         ("search", 2, "No verdict: no searched configuration was confirmed"),
         ("search", 90, "No verdict: no searched configuration was confirmed"),
-        ("confirm", 25, "No verdict: there is no confirmed baseline to hold trial 9 against"),
+        ("confirm", 25, "No verdict: there is no confirmed baseline to compare trial 9 with"),
     ],
 )
 def test_a_sweep_that_still_runs_has_a_report(
@@ -167,7 +171,7 @@ def test_a_sweep_that_still_runs_has_a_report(
         run_sweep(tmp_path, cut_off)
     ended = read_trials(tmp_path).to_pylist()
     assert bool(ended) == (stop_at > 2)
-    report.write_report(tmp_path)
+    write_report(tmp_path, SweepFolder.read(tmp_path))
     text = (tmp_path / "report.md").read_text()
     assert says in section(text, "Verdict")
     counted = cells(section(text, "How the runs ended"))
@@ -179,7 +183,7 @@ def test_an_arm_has_one_colour_in_every_figure(out: Path) -> None:
     found = SweepFolder.read(out)
     layers = [
         (name, layer)
-        for name, chart in figures.build_charts(found).items()
+        for name, chart in collect_charts(build_report(found)).items()
         for panel in chart.panels
         for layer in panel.layers
         if isinstance(layer, Points | Lines)
@@ -195,8 +199,8 @@ def test_an_arm_has_one_colour_in_every_figure(out: Path) -> None:
         places += [
             (name, layer.colour)
             for name, layer in layers
-            if name == "confirmed" and isinstance(layer, Points) and layer.notes
-            if layer.notes[0].startswith(f"{arm.name}: ")
+            if name == "confirmed" and isinstance(layer, Points) and layer.tooltips
+            if layer.tooltips[0].startswith(f"{arm.name}: ")
         ]
         assert {"confirmed", "shape", "pareto_params"} <= {name for name, _ in places}
         (colour,) = {colour for _, colour in places}
@@ -221,14 +225,14 @@ def test_best_yaml_is_the_best_arm_and_says_so(out: Path) -> None:
     run, written = load_run_config(out / "best.yaml"), read_yaml(out / "best.yaml")["sweep"]
     assert run.to_dict() == best.config
     assert written["arm"] == best.name and written["n"] == 3
-    assert written["means"]["test/exact_accuracy"] == best.mean("test/exact_accuracy")
+    assert written["means"]["test/exact_accuracy"] == best.compute_mean("test/exact_accuracy")
     assert run.seed in written["seeds"]
 
 
 def test_notes_on_the_course_of_the_sweep_are_reported(out: Path, tmp_path: Path) -> None:
     moved = shutil.copytree(out, tmp_path / "noted")
     note = "The sweep was interrupted after 7 of about 36 jobs."
-    setting.write(dataclasses.replace(setting.read(moved), notes=[note]), moved)
+    write_metadata(dataclasses.replace(read_metadata(moved), notes=[note]), moved)
     assert note in section(said(moved)[1], "Verdict")
 
 
@@ -238,7 +242,7 @@ def _presets_win(job: Job, fraction: float) -> float:
 
 def test_a_preset_that_wins_is_not_called_a_find(tmp_path: Path) -> None:
     run_sweep(tmp_path, _presets_win, num_trials=6)
-    write_best(tmp_path)
+    write_best(tmp_path, SweepFolder.read(tmp_path))
     what = read_yaml(tmp_path / "best.yaml")["sweep"]["what"]
     assert what == "the preset tiny_demo itself: no searched configuration scored better on fresh seeds"
     closing, _ = said(tmp_path)
@@ -248,7 +252,7 @@ def test_a_preset_that_wins_is_not_called_a_find(tmp_path: Path) -> None:
 
 def test_without_confirmations_the_best_search_trial_is_kept(tmp_path: Path) -> None:
     run_sweep(tmp_path, num_trials=6, confirm=ConfirmConfig(finalists=0))
-    write_best(tmp_path)
+    write_best(tmp_path, SweepFolder.read(tmp_path))
     assert "not confirmed" in read_yaml(tmp_path / "best.yaml")["sweep"]["what"]
     closing, text = said(tmp_path)
     assert "No verdict: no searched configuration was confirmed on fresh seeds." in closing
@@ -260,8 +264,9 @@ def test_a_sweep_in_which_everything_fails_still_reports(tmp_path: Path) -> None
         raise MemoryError("out of memory")
 
     run_sweep(tmp_path, fail, num_trials=4)
-    assert write_best(tmp_path) is None
-    assert "No verdict" in report.write_report(tmp_path)
+    found = SweepFolder.read(tmp_path)
+    assert write_best(tmp_path, found) is None
+    assert "No verdict" in write_report(tmp_path, found)
     text = (tmp_path / "report.md").read_text()
     assert "- failed 7 time(s): MemoryError: out of memory (see `errors/0.txt`)" in text
     assert "No search trial was completed." in text
@@ -302,11 +307,11 @@ def test_other_spaces_and_objectives_are_drawn(tmp_path: Path, name: str, object
     space = {"name": name, "question": "What helps?", **OTHER_SPACES[name]}
     run_sweep(tmp_path, space=space, objective=objective, num_trials=8, train=SweepTrainConfig(steps=200),
               budget=BudgetConfig(), pruner={"name": "none"})  # fmt: skip
-    charts = figures.build_charts(SweepFolder.read(tmp_path))
+    charts = collect_charts(build_report(SweepFolder.read(tmp_path)))
     assert set(NAMES) - set(charts) <= {"width_depth"}
     for chart in charts.values():
-        assert drawing.figure(chart).axes
-    assert "## Which knob matters" in said(tmp_path)[1]
+        assert draw_figure(chart).axes
+    assert "## Hyperparameter importance" in said(tmp_path)[1]
 
 
 def _headline(arms: dict, **changes: object) -> list[str]:
@@ -343,10 +348,10 @@ BETTER = (
     [
         (GOOD, POOR, BETTER),
         (GOOD, POOR, "test/exact_accuracy: 0.910 ± 0.025 against 0.710 ± 0.025 of preset, better."),
-        (POOR, POOR, "A true difference of 0.035 would have been found four times in five."),
-        (POOR, POOR, "The one seen would take more than 1,000 seeds an arm to settle."),
+        (POOR, POOR, "A true difference of 0.035 would have been detected four times in five."),
+        (POOR, POOR, "Detecting the observed one would need more than 1,000 seeds per arm."),
         ([0.9, None], POOR, "Not enough evidence: trial 1 has 1 completed confirmations, preset 3."),
-        (GOOD, None, "No verdict: there is no confirmed baseline to hold trial 1 against."),
+        (GOOD, None, "No verdict: there is no confirmed baseline to compare trial 1 with."),
         ([0.9, 0.91, None], POOR, "1 of 3 confirmation runs of trial 1 failed (Diverged: loss is nan)."),
     ],
 )
@@ -357,7 +362,7 @@ def test_words_for_every_outcome(first: list, second: list | None, said: str) ->
 
 def test_unequal_sizes_are_pointed_out() -> None:
     lead, *_ = _headline({"trial 1": GOOD, "preset": POOR}, params={"trial 1": 843})
-    assert "Not iso-parameter: trial 1 fills 84.3% of the budget." in lead
+    assert "Not iso-parameter: trial 1 uses 84.3% of the budget." in lead
 
 
 @pytest.mark.parametrize(
@@ -371,11 +376,13 @@ def test_unequal_sizes_are_pointed_out() -> None:
     ],
 )
 def test_flops_have_at_most_three_digits(value: float, text: str) -> None:
-    assert flops(value) == text
+    assert format_flops(value) == text
 
 
 def test_fullness_is_never_rounded_up() -> None:
-    assert percent(0.94999) == "94.9%" and percent(1.0) == "100.0%" and percent(None) == "–"
+    assert (
+        format_percent(0.94999) == "94.9%" and format_percent(1.0) == "100.0%" and format_percent(None) == "–"
+    )
 
 
 def test_a_sweep_that_runs_is_reported_as_far_as_it_is(out: Path, tmp_path: Path) -> None:
@@ -389,7 +396,7 @@ def test_a_sweep_that_runs_is_reported_as_far_as_it_is(out: Path, tmp_path: Path
         for half in ("curves/.99.parquet.tmp", ".trials.parquet.tmp", ".report.html.tmp"):
             (moved / half).write_bytes((moved / "trials.parquet").read_bytes()[:100])
         kept = [{name: value for name, value in row.items() if value is not None} for row in rows[:ended]]
-        pq.write_table(table(TRIAL_COLUMNS, kept), moved / "trials.parquet")
+        pq.write_table(build_table(TRIAL_COLUMNS, kept), moved / "trials.parquet")
         closing, text = said(moved)
         assert "No verdict: no searched configuration was confirmed on fresh seeds." in closing
         assert spent_runs(text) == ended

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.blocks import Figure, Table, Text
-from sweeps.report.sections.side_by_side import side_by_side
+from sweeps.report.sections.scaling import build_comparison
 from tests.sweeps.synthetic_sweep import run_sweep
 
 
 def test_budgets_and_seeds(tmp_path: Path) -> None:
     first = SweepFolder.read(run_sweep(tmp_path / "a", num_trials=6))
     second = SweepFolder.read(run_sweep(tmp_path / "b", num_trials=6, seed=3))
-    table, tally, figure = side_by_side([first, second]).blocks
+    table, tally, figure = build_comparison([first, second]).blocks
     assert isinstance(table, Table) and isinstance(tally, Text) and isinstance(figure, Figure)
     rows = [dict(zip(table.header, row)) for row in table.rows]
     assert [row["seed"] for row in rows] == ["0", "3"]
@@ -22,7 +22,7 @@ def test_budgets_and_seeds(tmp_path: Path) -> None:
     for row, folder in zip(rows, (first, second)):
         assert row["runs"] == str(len(folder.trials))
         finalist, *_ = [
-            pair for pair in folder.comparisons.all if f"{pair.finalist.name}:" in row["best find"]
+            pair for pair in folder.comparisons.all if f"{pair.finalist.name}:" in row["best configuration"]
         ]
         assert row["verdict"] == f"**{finalist.verdict}**"
         assert row["best preset"].startswith("tiny_demo: ")
@@ -34,5 +34,5 @@ def test_budgets_and_seeds(tmp_path: Path) -> None:
     other = dataclasses.replace(
         second, metadata=dataclasses.replace(second.metadata, data_fingerprint="other")
     )
-    *_, text = side_by_side([first, other]).blocks
+    *_, text = build_comparison([first, other]).blocks
     assert isinstance(text, Text) and text.text.startswith("No figure")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from sweeps.results.provenance import Provenance, git_state
+from sweeps.results.provenance import Provenance, read_git_state
 
 
 def _git(folder: Path, *arguments: str) -> str:
@@ -19,17 +19,17 @@ def _git(folder: Path, *arguments: str) -> str:
 def test_commit_and_dirtiness(tmp_path: Path) -> None:
     file = tmp_path / "code.py"
     file.write_text("a = 1\n")
-    assert git_state(file) == (None, None)
+    assert read_git_state(file) == (None, None)
     _git(tmp_path, "init")
-    assert git_state(file) == (None, None), "a file that the repository does not track"
+    assert read_git_state(file) == (None, None), "a file that the repository does not track"
     _git(tmp_path, "add", "code.py")
     _git(tmp_path, "commit", "-m", "first")
     commit = _git(tmp_path, "rev-parse", "HEAD")
-    assert git_state(file) == (commit, False)
+    assert read_git_state(file) == (commit, False)
     (tmp_path / "untracked").write_text("results")
-    assert git_state(file) == (commit, False)
+    assert read_git_state(file) == (commit, False)
     file.write_text("a = 2\n")
-    assert git_state(file) == (commit, True)
+    assert read_git_state(file) == (commit, True)
 
 
 def test_this_machine() -> None:

@@ -59,8 +59,8 @@ def test_presets_that_fit_are_trained_and_the_others_listed_with_their_size() ->
     assert sorted([*chosen, *(place.name for place in left_out)]) == list_presets("puzzle")
     places = {place.name: place for place in left_out}
     assert places["base_default"].num_params == 27275778
-    assert places["base_default"].misfit is not None
-    assert "budget.max_params=527,490" in places["base_default"].misfit
+    assert places["base_default"].violation is not None
+    assert "budget.max_params=527,490" in places["base_default"].violation
 
 
 def test_a_named_preset_out_of_reach_is_listed_and_an_unknown_one_refused() -> None:
@@ -77,7 +77,7 @@ def test_a_preset_that_the_machine_cannot_hold_is_left_out() -> None:
     assert not chosen
     [place] = left_out
     assert place.num_params == 527490
-    assert place.misfit is not None and place.misfit.endswith("GiB of memory, a trial has 0.00 GiB")
+    assert place.violation is not None and place.violation.endswith("GiB of memory, a trial has 0.00 GiB")
     assert list(choose_presets(["tiny_demo"], candidates_of(sweep_config()), 2**33)[0]) == ["tiny_demo"]
 
 
@@ -93,7 +93,7 @@ def test_presets_that_the_rules_make_one_model_are_trained_once() -> None:
         ["compute_scaled", "base_default"], Candidates(config, MODEL_FIELDS), None
     )
     assert list(chosen) == ["compute_scaled"]
-    assert [place.misfit for place in left_out] == [
+    assert [place.violation for place in left_out] == [
         "the same model as compute_scaled under this sweep's rules"
     ]
 

@@ -12,7 +12,7 @@ from sweeps.scheduler.phases.baseline import BaselinePhase
 from sweeps.scheduler.phases.confirm import ConfirmPhase, Finalist, choose_baselines, make_confirmations
 from sweeps.scheduler.state import SweepState
 from sweeps.search.objectives import Objective, Objectives
-from sweeps.search.seeds import confirmation_seeds
+from sweeps.search.seeds import derive_confirmation_seeds
 from sweeps.space.candidates import Candidate
 from tests.sweeps.search_cases import PRESET_SPACE, candidates_of, sweep_config
 from tests.sweeps.small_jobs import ended_trial
@@ -148,7 +148,7 @@ def test_every_arm_meets_the_same_fresh_seeds() -> None:
     arms = [Finalist(name=f"arm {job.number}", job=job, objective=0.5) for job in jobs]
     confirmations = list(make_confirmations(config, arms, 40))
     assert [job.number for job in confirmations] == list(range(40, 49))
-    seeds = confirmation_seeds(3, config.confirm.seeds)
+    seeds = derive_confirmation_seeds(3, config.confirm.seeds)
     assert [job.run.seed for job in confirmations] == [seed for seed in seeds for _ in arms]
     for job, arm in zip(confirmations, arms * 3, strict=True):
         assert (job.kind, job.read_test, job.may_prune) == ("confirm", True, False)

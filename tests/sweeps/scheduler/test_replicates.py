@@ -13,7 +13,7 @@ from sweeps.events import Job, Validation
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.search.objectives import Objective
 from sweeps.search.samplers import SAMPLERS
-from sweeps.search.seeds import replicate_seed
+from sweeps.search.seeds import derive_replicate_seed
 from tests.sweeps.search_cases import (
     NO_BASELINES,
     NO_CONFIRMATION,
@@ -44,7 +44,7 @@ def test_every_sampler_repeats_a_configuration_on_new_seeds_as_often_as_asked(na
     for job in jobs_of(plan).values():
         seeds.setdefault(tuple(job.params.items()), []).append(job.run.seed)
     assert len(seeds) == 4 and len(jobs_of(plan)) <= 12
-    rounds = [replicate_seed(0, index) for index in range(3)]
+    rounds = [derive_replicate_seed(0, index) for index in range(3)]
     assert rounds[0] == 0 and len(set(rounds)) == 3
     assert all(each == rounds[: len(each)] for each in seeds.values())
     assert slots > 1 or len(jobs_of(plan)) == 12
@@ -67,7 +67,7 @@ def test_replicates_are_one_finalist_at_their_mean() -> None:
     objective = Objective.parse("valid/blank_accuracy")
     by_params: dict[tuple[Any, ...], list[float]] = {}
     for number in search_jobs(plan):
-        value = objective.value(outcomes_of(plan)[number].reports)
+        value = objective.compute_value(outcomes_of(plan)[number].reports)
         by_params.setdefault(tuple(jobs_of(plan)[number].params.items()), []).append(value or 0.0)
     means = {params: statistics.mean(values) for params, values in by_params.items()}
     assert [arm.objective for arm in plan.finalists] == pytest.approx(sorted(means.values(), reverse=True))

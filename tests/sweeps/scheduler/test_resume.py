@@ -23,8 +23,8 @@ from sweeps.errors import OutputError
 from sweeps.events import Job, Started
 from sweeps.report.blocks import Table
 from sweeps.report.sections.search import build_compute
-from sweeps.results import metadata as setting
-from sweeps.results.tables import Tables, read_curves, read_trials
+from sweeps.results.metadata import build_metadata, restore_metadata, write_metadata
+from sweeps.results.tables import TableWriter, read_curves, read_trials
 from sweeps.scheduler.event_log import FILE_NAME, read_events
 from sweeps.scheduler.resume import restore
 from sweeps.scheduler.stopping import start_clock
@@ -82,12 +82,12 @@ def session(out: Path, config: SweepConfig = CONFIG) -> None:
     """What the program does in a folder, without its processes."""
     out.mkdir(exist_ok=True)
     plan, log = restore(out, config, CANDIDATES, slots=2, memory_bytes=None, clock=start_clock())
-    metadata = setting.restore(out, Puzzles()) or setting.describe(
+    metadata = restore_metadata(out, Puzzles()) or build_metadata(
         config, CANDIDATES, plan, Puzzles(), [], TEST_NAME
     )
-    setting.write(metadata, out)
+    write_metadata(metadata, out)
     with closing(log):
-        dispatcher = TrialRunner(plan, [Tables(out, metadata, plan.trial_numbers.get)], log)
+        dispatcher = TrialRunner(plan, [TableWriter(out, metadata, plan.trial_numbers.get)], log)
         dispatcher.resume()
         drive(dispatcher, curve)
 
@@ -138,14 +138,14 @@ def test_killed_at_any_write_it_ends_as_if_it_had_not_been(
 def spent(out: Path) -> list[Sequence[str]]:
     """Runs and FLOPs of the report's table of compute, without the seconds."""
     folder = SweepFolder.read(out)
-    [table] = [block for block in build_compute(folder, {}).blocks if isinstance(block, Table)]
+    [table] = [block for block in build_compute(folder).blocks if isinstance(block, Table)]
     return [row[:4] for row in table.rows]
 
 
 def test_a_job_that_was_killed_and_goes_on_counts_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    allowance = CANDIDATES.compute.allowance
+    allowance = CANDIDATES.flops_budget.flops
     assert allowance is not None
     limited = extended(
         stop=StopConfig(flops=int(3.5 * allowance)),

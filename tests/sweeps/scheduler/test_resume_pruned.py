@@ -16,15 +16,15 @@ from benchmarks.simulator import FakeClock, Simulator
 from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.config import ConfirmConfig, StopConfig, SweepConfig
-from sweeps.report.sections import search as section
+from sweeps.report.sections.search import build_outcomes
 from sweeps.results.tables import read_trials
 from sweeps.scheduler.phases.base import DONE
 from sweeps.scheduler.phases.resume_pruned import rank_by_promise
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.trial_runner import TrialRunner
-from sweeps.search.constrained_sampler import exhausted_keys
+from sweeps.search.constrained_sampler import find_exhausted_keys
 from sweeps.search.pareto_front import dominates
-from sweeps.search.study import REVIVED
+from sweeps.search.study import RESUMED
 from tests.sweeps.scheduler.test_resume import Killed, extended, found, killed_after, session, spent
 from tests.sweeps.search_cases import (
     NO_BASELINES,
@@ -118,7 +118,7 @@ def test_the_study_keeps_the_pruned_trial_and_adds_one_that_stands_for_it(tmp_pa
     trials = study_of(plan).trials
     assert len(trials) == 12 + 2
     for trial in trials[12:]:
-        pruned = trials[trial.user_attrs[REVIVED]]
+        pruned = trials[trial.user_attrs[RESUMED]]
         assert (pruned.state.name, trial.state.name) == ("PRUNED", "COMPLETE")
         assert pruned.params == trial.params and pruned.user_attrs["job"] == trial.user_attrs["job"]
         assert plan.trial_numbers[trial.user_attrs["job"]] == trial.number
@@ -126,11 +126,12 @@ def test_the_study_keeps_the_pruned_trial_and_adds_one_that_stands_for_it(tmp_pa
     assert {trial.user_attrs["job"] for trial in trials[12:]} == set(revived(plan))
     # A sampler knows it once, and as completed: what was pruned is closed to replicates.
     study = plan.study
-    assert study._gone_on == {trial.user_attrs[REVIVED] for trial in trials[12:]}
-    with study._storage.view_as_of(16, hidden=study._gone_on):
-        assert len(study._study.get_trials()) == 12
+    assert study._resumed == {trial.user_attrs[RESUMED] for trial in trials[12:]}
+    with study._storage.view_as_of(16, hidden=study._resumed):
+        seen = study.optuna_study.get_trials()
+        assert len(seen) == 12
         keys = {trial.user_attrs["key"] for trial in trials[12:]}
-        assert keys <= exhausted_keys(study._study, 16) and not keys & exhausted_keys(study._study, 16, 2)
+        assert keys <= find_exhausted_keys(seen) and not keys & find_exhausted_keys(seen, 2)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -223,7 +224,7 @@ def test_killed_at_any_write_revived_trials_lose_nothing(
             kills += 1
     assert kills >= 6
     assert found(tmp_path) == found(calm)
-    rows = [row for row in read_trials(calm).to_pylist() if row["revived_at"]]
+    rows = [row for row in read_trials(calm).to_pylist() if row["resumed_from"]]
     assert [row["status"] for row in rows] == ["completed"] * 2
     states = {number: state.name for number, state, *_ in found(calm)["study"]}
     assert "RUNNING" not in states.values()
@@ -235,15 +236,15 @@ def test_killed_at_any_write_revived_trials_lose_nothing(
 
 def test_the_report_names_them_and_counts_their_compute_once(calm: Path) -> None:
     folder = SweepFolder.read(calm)
-    rows = [row for row in folder.select("search") if row["revived_at"]]
-    told = str(section.build_outcomes(folder))
-    assert all(f"{row['arm']} (from report {row['revived_at']}, completed)" in told for row in rows)
+    rows = [row for row in folder.select("search") if row["resumed_from"]]
+    told = str(build_outcomes(folder))
+    assert all(f"{row['arm']} (from validation {row['resumed_from']}, completed)" in told for row in rows)
     [search] = [line for line in spent(calm) if line[0] == "search"]
     assert search[1] == "10"
 
 
 def revived_rows(out: Path) -> set[int]:
-    return {row["number"] for row in read_trials(out).to_pylist() if row["revived_at"]}
+    return {row["number"] for row in read_trials(out).to_pylist() if row["resumed_from"]}
 
 
 def test_revive_can_be_raised_for_what_is_pruned_from_then_on(tmp_path: Path) -> None:

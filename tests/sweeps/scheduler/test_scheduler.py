@@ -21,7 +21,7 @@ from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.objectives import Objective
 from sweeps.search.pruners import PRUNERS
 from sweeps.search.samplers import SAMPLERS
-from sweeps.search.seeds import confirmation_seeds
+from sweeps.search.seeds import derive_confirmation_seeds
 from sweeps.space.candidates import Candidates
 from tests.sweeps.search_cases import (
     MODEL_FIELDS,
@@ -121,9 +121,9 @@ def test_the_study_holds_search_trials_only(tmp_path: Path) -> None:
     objective = Objective.parse("valid/blank_accuracy")
     for trial, number in zip(trials, numbers, strict=True):
         reports = outcomes_of(plan)[number].reports
-        assert trial.value == objective.value(reports)
+        assert trial.value == objective.compute_value(reports)
         assert trial.intermediate_values == {
-            report.index: objective.value(reports[: report.index]) for report in reports
+            report.index: objective.compute_value(reports[: report.index]) for report in reports
         }
 
 
@@ -155,7 +155,7 @@ def test_the_best_and_the_baselines_are_confirmed_on_the_same_fresh_seeds() -> N
     simulate(plan, 2)
     objective = Objective.parse("valid/blank_accuracy")
     completed = {
-        number: objective.value(outcomes_of(plan)[number].reports)
+        number: objective.compute_value(outcomes_of(plan)[number].reports)
         for number in search_jobs(plan)
         if outcomes_of(plan)[number].status == "completed"
     }
@@ -168,8 +168,8 @@ def test_the_best_and_the_baselines_are_confirmed_on_the_same_fresh_seeds() -> N
     by_arm: dict[str, list[int]] = {}
     for job in confirmations:
         by_arm.setdefault(job.arm, []).append(job.run.seed)
-    assert list(by_arm.values()) == [confirmation_seeds(4, 3)] * 3
-    assert 4 not in confirmation_seeds(4, 3)
+    assert list(by_arm.values()) == [derive_confirmation_seeds(4, 3)] * 3
+    assert 4 not in derive_confirmation_seeds(4, 3)
     for job in confirmations:
         metrics = outcomes_of(plan)[job.number].reports[-1].metrics
         assert job.read_test and "test/blank_accuracy" in metrics

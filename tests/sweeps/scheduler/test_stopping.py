@@ -157,7 +157,7 @@ def test_a_search_that_no_longer_improves_ends(patience: int, slots: int, world:
     plan, _ = run(slots, uneven(world), SyntheticCurves(world), stop=stop, baseline=NO_BASELINES)
     objective = Objective.parse("valid/blank_accuracy")
     values = [
-        objective.value(outcome.reports) if outcome.status == "completed" else None
+        objective.compute_value(outcome.reports) if outcome.status == "completed" else None
         for _, outcome in sorted(outcomes_of(plan).items())
     ]
     expected = NUM_TRIALS

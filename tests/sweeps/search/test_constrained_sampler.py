@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.search import study as study_module
+from sweeps.search import samplers
 from sweeps.search.constrained_sampler import (
     MOST_SHOWN,
     REJECTED,
     ConstrainedStudyView,
     InfeasibleProposal,
-    build_constraint_feedback,
 )
 from sweeps.search.samplers import SAMPLERS, build_sampler
 from sweeps.search.study import SweepStudy
@@ -34,14 +33,15 @@ def run(study: SweepStudy, num_trials: int) -> list[dict[str, Any]]:
     """Parameters of the next trials, one after the other; the largest that fits is the best."""
     asked = []
     for job in range(num_trials):
-        number, candidate = study.ask(job)
+        number = study.num_trials
+        candidate = study.ask(number, job)
         study.tell(number, "completed", [candidate.num_params / 1e6])
         asked.append(candidate.params)
     return asked
 
 
 def rejections(study: SweepStudy) -> list[InfeasibleProposal]:
-    trials = study._study.get_trials()
+    trials = study.optuna_study.get_trials()
     return [InfeasibleProposal(*one) for trial in trials for one in trial.user_attrs.get(REJECTED, ())]
 
 
@@ -49,14 +49,14 @@ def shown(study: SweepStudy, sampler: str, rejected: list[InfeasibleProposal]) -
     """What a sampler sees of a study during a suggestion that rejected so much."""
     candidates = candidates_of(sweep_config(space=UNLISTED_SPACE))
     config = sweep_config(space=UNLISTED_SPACE, sampler={"name": sampler})
-    feedback = build_constraint_feedback(build_sampler(config, candidates, 0)[0], candidates)
+    feedback = build_sampler(config, candidates, 0).feedback
     assert feedback is not None
-    return ConstrainedStudyView(study._study, study.num_asked, feedback, rejected).get_trials()
+    return ConstrainedStudyView(study.optuna_study, feedback, rejected).get_trials()
 
 
 def too_large(number: int = 0) -> InfeasibleProposal:
     params = {"H_layers": 4, "L_layers": 4, "expansion": 8.0, "lr": 1e-3 + number * 1e-6}
-    return InfeasibleProposal(params, candidates_of(sweep_config(space=UNLISTED_SPACE)).excess(params))
+    return InfeasibleProposal(params, candidates_of(sweep_config(space=UNLISTED_SPACE)).violation(params))
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -66,7 +66,7 @@ def test_who_is_taught(name: str) -> None:
             continue
         config = sweep_config(space=space, sampler={"name": name})
         candidates = candidates_of(config)
-        feedback = build_constraint_feedback(build_sampler(config, candidates, 0)[0], candidates)
+        feedback = build_sampler(config, candidates, 0).feedback
         assert (feedback is not None) is (space is UNLISTED_SPACE and name in LEARNERS)
 
 
@@ -83,7 +83,7 @@ def test_the_journal_keeps_what_was_rejected_and_goes_on_as_if_never_closed(
     assert rejections(reopened) == rejections(uncut) != []
     for rejection in rejections(uncut):
         assert candidates.candidate(rejection.params) is None
-        assert rejection.excess == candidates.excess(rejection.params) > 0
+        assert rejection.violation == candidates.violation(rejection.params) > 0
 
 
 def test_teaching_spares_rejections(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,42 +93,43 @@ def test_teaching_spares_rejections(monkeypatch: pytest.MonkeyPatch) -> None:
         return len(rejections(study))
 
     taught = num_rejected()
-    monkeypatch.setattr(study_module, "build_constraint_feedback", lambda *_: lambda trials, rejected: trials)
+    untaught = samplers.SAMPLERS["tpe"]._replace(feedback=lambda num, candidates, trials, rejected: trials)
+    monkeypatch.setitem(samplers.SAMPLERS, "tpe", untaught)
     assert taught < num_rejected() / 2
 
 
 def test_a_gaussian_process_sees_completed_trials_that_all_have_the_constraint() -> None:
     study = make_study("random")
     run(study, 4)
-    number, _ = study.ask(4)
-    real = study._study.get_trials()
+    study.ask(4, job=4)
+    real = study.optuna_study.get_trials()
     seen = shown(study, "gp", [too_large()])
-    assert [trial.number for trial in seen] == [-1, 0, 1, 2, 3, number]
+    assert [trial.number for trial in seen] == [-1, 0, 1, 2, 3, 4]
     assert [trial.state for trial in seen] == [TrialState.COMPLETE] + [trial.state for trial in real]
-    assert seen[0].constraints == {"budget": too_large().excess} and too_large().excess > 0
+    assert seen[0].constraints == {"budget": too_large().violation} and too_large().violation > 0
     assert seen[0].value == pytest.approx(np.mean([trial.value for trial in real[:4]]))
     assert all(trial.constraints["budget"] <= 0 for trial in seen[1:-1])
     assert not seen[-1].constraints, "it runs"
-    assert study._study.get_trials() == real, "the study itself is as it was"
+    assert study.optuna_study.get_trials() == real, "the study itself is as it was"
 
 
 def test_tpe_sees_pruned_trials_that_broke_the_constraint() -> None:
     study = make_study("random")
     run(study, 4)
-    real = study._study.get_trials()
+    real = study.optuna_study.get_trials()
     first, *others = shown(study, "tpe", [too_large()])
     assert others == real
     assert (first.number, first.state, first.params) == (-1, TrialState.PRUNED, too_large().params)
-    assert first.constraints == {"budget": too_large().excess}
+    assert first.constraints == {"budget": too_large().violation}
 
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_nothing_is_shown_before_a_startup_is_over_or_without_rejections(name: str) -> None:
     study = make_study("random")
     run(study, 2)
-    assert shown(study, name, [too_large()] * 9) == study._study.get_trials()
+    assert shown(study, name, [too_large()] * 9) == study.optuna_study.get_trials()
     run(study, 2)
-    assert shown(study, name, []) == study._study.get_trials()
+    assert shown(study, name, []) == study.optuna_study.get_trials()
 
 
 @pytest.mark.parametrize("name", LEARNERS)

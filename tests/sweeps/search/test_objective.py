@@ -6,7 +6,7 @@ import pytest
 
 from hrm.config.errors import UnknownNameError
 from sweeps.events import Validation
-from sweeps.search.objectives import Objective, objective_names
+from sweeps.search.objectives import Objective, list_objective_names
 
 
 def reports(*values: float | None, metric: str = "valid/blank_accuracy") -> list[Validation]:
@@ -17,34 +17,40 @@ def reports(*values: float | None, metric: str = "valid/blank_accuracy") -> list
 
 
 def test_the_last_report_counts() -> None:
-    assert Objective.parse("valid/blank_accuracy").value(reports(0.1, 0.5, 0.3)) == 0.3
+    assert Objective.parse("valid/blank_accuracy").compute_value(reports(0.1, 0.5, 0.3)) == 0.3
 
 
 def test_auc_is_the_mean_over_the_reports() -> None:
-    assert Objective.parse("valid/blank_accuracy_auc").value(reports(0.1, 0.5, 0.3)) == pytest.approx(0.3)
+    assert Objective.parse("valid/blank_accuracy_auc").compute_value(reports(0.1, 0.5, 0.3)) == pytest.approx(
+        0.3
+    )
 
 
 @pytest.mark.parametrize("missing", [None, math.nan, math.inf])
 def test_a_missing_number_is_missing_never_zero(missing: float | None) -> None:
-    assert Objective.parse("valid/blank_accuracy").value(reports(0.1, missing)) is None
-    assert Objective.parse("valid/blank_accuracy").value(reports(missing, 0.1)) == 0.1
-    assert Objective.parse("valid/blank_accuracy_auc").value(reports(missing, 0.1)) is None
-    assert Objective.parse("valid/loss").value(reports(0.1, 0.2)) is None
-    assert Objective.parse("valid/loss_auc").value([]) is None
+    assert Objective.parse("valid/blank_accuracy").compute_value(reports(0.1, missing)) is None
+    assert Objective.parse("valid/blank_accuracy").compute_value(reports(missing, 0.1)) == 0.1
+    assert Objective.parse("valid/blank_accuracy_auc").compute_value(reports(missing, 0.1)) is None
+    assert Objective.parse("valid/loss").compute_value(reports(0.1, 0.2)) is None
+    assert Objective.parse("valid/loss_auc").compute_value([]) is None
 
 
 def test_direction_comes_from_the_metric() -> None:
-    directions = {name: Objective.parse(name).direction for name in objective_names()}
+    directions = {name: Objective.parse(name).direction for name in list_objective_names()}
     assert directions["valid/loss"] == directions["valid/loss_auc"] == "minimize"
     assert {direction for name, direction in directions.items() if "accuracy" in name} == {"maximize"}
 
 
-def test_best_first_sorts_the_better_before() -> None:
-    assert sorted([0.1, 0.9, 0.5], key=Objective.parse("valid/exact_accuracy").best_first) == [0.9, 0.5, 0.1]
-    assert sorted([0.1, 0.9, 0.5], key=Objective.parse("valid/loss_auc").best_first) == [0.1, 0.5, 0.9]
+def test_sort_key_sorts_the_better_before() -> None:
+    assert sorted([0.1, 0.9, 0.5], key=Objective.parse("valid/exact_accuracy").get_sort_key) == [
+        0.9,
+        0.5,
+        0.1,
+    ]
+    assert sorted([0.1, 0.9, 0.5], key=Objective.parse("valid/loss_auc").get_sort_key) == [0.1, 0.5, 0.9]
 
 
-@pytest.mark.parametrize("name", objective_names())
+@pytest.mark.parametrize("name", list_objective_names())
 def test_the_verdict_compares_the_same_metric_on_test(name: str) -> None:
     assert Objective.parse(name).test_metric == name.replace("valid/", "test/").removesuffix("_auc")
 

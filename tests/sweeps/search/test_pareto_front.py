@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.search.pareto_front import Point, dominates, front, hypervolume, widest_first
+from sweeps.search.pareto_front import Point, compute_hypervolume, dominates, find_front, select_widest
 
 TENTHS = st.integers(0, 12).map(lambda tenths: tenths / 10)
 """Ties, ideals and points beyond the reference are common."""
@@ -32,19 +32,19 @@ def by_inclusion_and_exclusion(given_points: list[tuple[float, ...]]) -> float:
 
 @given(points())
 def test_the_hypervolume_is_that_of_the_union_of_boxes(some: list[tuple[float, ...]]) -> None:
-    assert hypervolume(some) == pytest.approx(by_inclusion_and_exclusion(some), abs=1e-12)
+    assert compute_hypervolume(some) == pytest.approx(by_inclusion_and_exclusion(some), abs=1e-12)
 
 
 @given(points(12))
 def test_the_front_is_what_no_point_dominates(some: list[tuple[float, ...]]) -> None:
-    assert front(some) == [
+    assert find_front(some) == [
         i for i, one in enumerate(some) if not any(dominates(other, one) for other in some)
     ]
 
 
 @given(points())
 def test_the_front_has_the_whole_hypervolume(some: list[tuple[float, ...]]) -> None:
-    assert hypervolume([some[i] for i in front(some)]) == hypervolume(some)
+    assert compute_hypervolume([some[i] for i in find_front(some)]) == compute_hypervolume(some)
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ def test_domination_needs_one_better_coordinate_and_no_worse(one: Point, other: 
 
 @given(points())
 def test_the_widest_come_first(some: list[tuple[float, ...]]) -> None:
-    chosen = widest_first(some, most=len(some))
-    assert sorted(chosen) == front(some)
-    gains = [hypervolume([some[i] for i in chosen[:n]]) for n in range(len(chosen) + 1)]
+    chosen = select_widest(some, most=len(some))
+    assert sorted(chosen) == find_front(some)
+    gains = [compute_hypervolume([some[i] for i in chosen[:n]]) for n in range(len(chosen) + 1)]
     steps = [after - before for before, after in itertools.pairwise(gains)]
     assert all(later <= earlier + 1e-12 for earlier, later in itertools.pairwise(steps)), "submodular"
-    assert widest_first(some, most=2) == chosen[:2], "more finalists begin with the same ones"
+    assert select_widest(some, most=2) == chosen[:2], "more finalists begin with the same ones"
 
 
 def test_a_knee_goes_before_the_ends() -> None:
-    assert widest_first([(0.0, 0.9), (0.3, 0.3), (0.9, 0.0), (0.5, 0.5)], most=9) == [1, 0, 2]
+    assert select_widest([(0.0, 0.9), (0.3, 0.3), (0.9, 0.0), (0.5, 0.5)], most=9) == [1, 0, 2]

@@ -16,7 +16,7 @@ from sweeps.events import Event, Job, Validation
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.objectives import Objectives
-from sweeps.search.pareto_front import dominates, front, hypervolume
+from sweeps.search.pareto_front import compute_hypervolume, dominates, find_front
 from tests.sweeps.search_cases import (
     NO_BASELINES,
     decisions,
@@ -49,9 +49,11 @@ def points(plan: Scheduler, status: str) -> dict[int, Any]:
     """Of the search jobs that ended so, by number."""
     found = {}
     for number in search_jobs(plan):
-        values = objectives_of(plan).values(jobs_of(plan)[number].run, outcomes_of(plan)[number].reports)
+        values = objectives_of(plan).compute_values(
+            jobs_of(plan)[number].run, outcomes_of(plan)[number].reports
+        )
         if outcomes_of(plan)[number].status == status and values is not None:
-            found[number] = objectives_of(plan).point(values)
+            found[number] = objectives_of(plan).make_point(values)
     return found
 
 
@@ -76,11 +78,11 @@ def test_only_dominated_trials_are_pruned(pruner: str, slots: int, deterministic
     for number, point in pruned.items():
         at = len(outcomes_of(plan)[number].reports)
         others = [
-            objectives.values(jobs_of(plan)[other].run, outcomes_of(plan)[other].reports[:at])
+            objectives.compute_values(jobs_of(plan)[other].run, outcomes_of(plan)[other].reports[:at])
             for other in search_jobs(plan)
             if (other < number or not deterministic) and len(outcomes_of(plan)[other].reports) >= at
         ]
-        assert any(dominates(objectives.point(values), point) for values in others if values is not None)
+        assert any(dominates(objectives.make_point(values), point) for values in others if values is not None)
 
 
 def test_pruning_keeps_the_smallest_size() -> None:
@@ -152,7 +154,7 @@ def test_the_study_is_a_plain_optuna_study_of_several_objectives(tmp_path: Path)
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert study.user_attrs["objectives"] == NAMES
     ended = points(plan, "completed")
-    on_front = [list(ended)[place] for place in front(list(ended.values()))]
+    on_front = [list(ended)[place] for place in find_front(list(ended.values()))]
     assert sorted(trial.user_attrs["job"] for trial in study.best_trials) == sorted(on_front)
     states = {trial.user_attrs["job"]: trial.state for trial in study.trials}
     assert {number for number, state in states.items() if state == TrialState.PRUNED} == set(
@@ -164,7 +166,7 @@ def test_finalists_are_members_of_the_front() -> None:
     plan = plan_of(num_trials=25, sampler={"name": "random"}, confirm=ConfirmConfig(finalists=3))
     simulate(plan)
     ended = points(plan, "completed")
-    names = {jobs_of(plan)[list(ended)[place]].arm for place in front(list(ended.values()))}
+    names = {jobs_of(plan)[list(ended)[place]].arm for place in find_front(list(ended.values()))}
     chosen = [arm.name for arm in plan.finalists]
     assert set(chosen) <= names and len(chosen) == min(3, len(names))
     confirmed = [job for job in jobs_of(plan).values() if job.kind == "confirm"]
@@ -198,8 +200,9 @@ def test_a_sampler_finds_more_hypervolume_than_random_search(sampler: str) -> No
         simulate(plan, train=SyntheticCurves(world=world))
         objectives = objectives_of(plan)
         values = [
-            objectives.values(jobs_of(plan)[n].run, outcomes_of(plan)[n].reports) for n in search_jobs(plan)
+            objectives.compute_values(jobs_of(plan)[n].run, outcomes_of(plan)[n].reports)
+            for n in search_jobs(plan)
         ]
-        return hypervolume([objectives.scaled(one) for one in values if one is not None])
+        return compute_hypervolume([objectives.scale_point(one) for one in values if one is not None])
 
     assert sum(found(sampler, world) - found("random", world) for world in range(5)) > 0

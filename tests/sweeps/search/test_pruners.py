@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from hrm.config.errors import ConfigError, UnknownNameError
-from sweeps.search.pruners import PRUNERS, REMOVED, build_pruner, grace_period
+from sweeps.search.pruners import PRUNERS, REMOVED, build_pruner, get_grace_period
 from tests.sweeps.search_cases import PRUNER_SECTIONS
 
 FEWEST_REPORTS = {"patient": 3, "none": 100}
@@ -28,7 +28,7 @@ def test_every_pruner_stops_bad_trials_after_the_grace_and_pickles(name: str, nu
             study.pruner = pickle.loads(pickle.dumps(pruner))
             trial.report((1 - step / 1000) / (number + 1), step)
             if trial.should_prune():
-                assert step >= grace_period(num_reports)
+                assert step >= get_grace_period(num_reports)
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
                 break
         else:
@@ -43,7 +43,7 @@ def test_every_pruner_stops_bad_trials_after_the_grace_and_pickles(name: str, nu
     ("num_reports", "first"), [(1, 1), (4, 1), (5, 1), (6, 2), (10, 2), (11, 3), (20, 4)]
 )
 def test_grace_is_a_fifth_of_a_run_rounded_up(num_reports: int, first: int) -> None:
-    assert grace_period(num_reports) == first
+    assert get_grace_period(num_reports) == first
 
 
 def ends(section: dict[str, Any], num_reports: int, values: Iterable[float]) -> list[int | None]:
@@ -124,7 +124,9 @@ def test_the_first_step_lies_before_the_end_of_runs(name: str, option: str) -> N
     section = PRUNER_SECTIONS[name]
     build_pruner(section | {option: 9}, 10)
     for at in (10, 50):
-        message = rf"pruner.{option}: given {at}; nothing .* before report {at}, and runs end at report 10"
+        message = (
+            rf"pruner.{option}: given {at}; nothing .* before validation {at}, and runs end at validation 10"
+        )
         with pytest.raises(ConfigError, match=message):
             build_pruner(section | {option: at}, 10)
 
@@ -132,7 +134,7 @@ def test_the_first_step_lies_before_the_end_of_runs(name: str, option: str) -> N
 def test_what_puts_the_first_step_off_is_held_to_the_same() -> None:
     halving = {"name": "successive_halving", "min_resource": 3, "reduction_factor": 3}
     build_pruner(halving | {"min_early_stopping_rate": 1}, 10)
-    with pytest.raises(ConfigError, match=r"pruner.min_early_stopping_rate: given 1; .* before report 9"):
+    with pytest.raises(ConfigError, match=r"pruner.min_early_stopping_rate: given 1; .* before validation 9"):
         build_pruner(halving | {"min_early_stopping_rate": 1}, 9)
     patient = build_pruner({"name": "patient", "wrapped": None, "patience": 7}, 10)
     trial = optuna.create_study(direction="maximize", pruner=patient).ask()
@@ -140,9 +142,9 @@ def test_what_puts_the_first_step_off_is_held_to_the_same() -> None:
     for step in range(1, 10):
         trial.report(-step, step)
         decisions.append(trial.should_prune())
-    assert decisions == [False] * 8 + [True], "at report 9"
+    assert decisions == [False] * 8 + [True], "at validation 9"
     with pytest.raises(
-        ConfigError, match=r"pruner.patience: given 8; .* before report 10, and runs end at report 10"
+        ConfigError, match=r"pruner.patience: given 8; .* before validation 10, and runs end at validation 10"
     ):
         build_pruner({"name": "patient", "patience": 8}, 10)
 

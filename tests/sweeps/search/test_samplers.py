@@ -13,26 +13,20 @@ import optuna
 import pytest
 
 from hrm.config.errors import ConfigError, UnknownNameError
-from sweeps.search.constrained_sampler import KEY, ConstrainedSampler
+from sweeps.search.constrained_sampler import KEY, ConstrainedSampler, find_exhausted_keys
 from sweeps.search.samplers import SAMPLERS, build_sampler
-from sweeps.space.candidates import Candidates
 from tests.sweeps.search_cases import CONTINUOUS_SPACE, SPACE, TINY_SPACE, candidates_of, sweep_config
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def budgeted(name: str, candidates: Candidates, number: int, **options: Any) -> ConstrainedSampler:
-    config = sweep_config(sampler={"name": name, **options}, num_trials=12)
-    inner, draws = build_sampler(config, candidates, number)
-    return ConstrainedSampler(candidates, inner, draws, seed=number)
-
-
 def search(name: str, space: dict[str, Any], num_trials: int, pickled: bool = False) -> list[dict[str, Any]]:
     """The configurations that a sampler tries one after the other on a made-up objective."""
-    candidates = candidates_of(sweep_config(space=space))
+    config = sweep_config(space=space, sampler={"name": name}, num_trials=12)
+    candidates = candidates_of(config)
     study = optuna.create_study(direction="maximize")
     for number in range(num_trials):
-        sampler = budgeted(name, candidates, number)
+        sampler = build_sampler(config, candidates, number, find_exhausted_keys(study.trials))
         study.sampler = pickle.loads(pickle.dumps(sampler)) if pickled else sampler
         trial = study.ask(dict(candidates.distributions))
         candidate = candidates.candidate(trial.params)
@@ -70,9 +64,7 @@ def test_another_seed_gives_another_search(name: str) -> None:
         study = optuna.create_study()
         for number in range(4):
             config = sweep_config(sampler={"name": name}, seed=seed)
-            study.sampler = ConstrainedSampler(
-                candidates, *build_sampler(config, candidates, number), seed + number
-            )
+            study.sampler = build_sampler(config, candidates, number, find_exhausted_keys(study.trials))
             trial = study.ask(dict(candidates.distributions))
             trial.set_user_attr(KEY, str(number))
         return [trial.params for trial in study.trials]
@@ -88,8 +80,7 @@ def test_random_is_uniform_over_the_feasible_configurations() -> None:
     seen = []
     for seed in range(200):
         study = optuna.create_study()
-        inner, draws = build_sampler(sweep_config(sampler={"name": "random"}), candidates, seed)
-        study.sampler = ConstrainedSampler(candidates, inner, draws, seed)
+        study.sampler = build_sampler(sweep_config(sampler={"name": "random"}, seed=seed), candidates, 0)
         seen.append(str(study.ask(dict(candidates.distributions)).params))
     counts = [seen.count(str(candidate.params)) for candidate in everything]
     assert sum(counts) == 200 and min(counts) > 30, "4 sigma below 50"
@@ -107,8 +98,7 @@ def test_tpe_draws_uniformly_until_its_startup_is_over() -> None:
         # There is no stored trial to share lies with.
         options = {"constant_liar": False} if name == "tpe" else {}
         config = sweep_config(sampler={"name": name, **options}, num_trials=12)
-        inner, draws = build_sampler(config, candidates, trial.number)
-        sampler = ConstrainedSampler(candidates, inner, draws, seed=5)
+        sampler = build_sampler(config, candidates, trial.number, find_exhausted_keys(study.trials))
         study._thread_local.cached_all_trials = None  # as `ask` does
         return sampler.sample_relative(study, trial, dict(candidates.distributions))
 
@@ -144,8 +134,7 @@ def proposal(ended: int, sign: int, num_trials: int = 12, seed: int = 0, **sampl
     """
     config = sweep_config(space=CONTINUOUS_SPACE, sampler=sampler, num_trials=num_trials, seed=seed)
     candidates, rng = candidates_of(config), np.random.default_rng(0)
-    inner, _ = build_sampler(config, candidates, 0)
-    study = optuna.create_study(direction="maximize", sampler=inner)
+    study = optuna.create_study(direction="maximize", sampler=build_sampler(config, candidates, 0))
     for value in [*range(ended), None]:
         drawn = candidates.sample(rng, set())
         assert drawn is not None
@@ -230,6 +219,9 @@ def test_a_rejected_proposal_is_snapped_to_its_nearest_neighbour() -> None:
     taken = candidates.candidate(near)
     assert taken is not None
     study.get_trials(deepcopy=False)[0].user_attrs[KEY] = taken.key
+    study.sampler = ConstrainedSampler(
+        candidates, Stubborn(over_budget), draws=3, seed=0, exhausted=find_exhausted_keys(study.trials)
+    )
     again = study.ask(dict(candidates.distributions)).params
     assert again in ({**over_budget, "H_layers": 3}, {**over_budget, "L_layers": 2}) and again != near
 

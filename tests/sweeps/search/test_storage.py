@@ -6,10 +6,10 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeps.search.storage import MemoryBackend, SnapshotStorage
+from sweeps.search.storage import MemoryBackend, SnapshotStorage, repair_journal
 
 DISTRIBUTIONS = {"x": optuna.distributions.FloatDistribution(0, 1)}
 
@@ -89,7 +89,7 @@ def test_the_view_ends_with_the_decision_even_when_it_fails() -> None:
 
 def test_a_trial_that_should_have_ended_is_our_own_fault() -> None:
     study, storage = study_with(lag=1, num_finished=0, num_running=2)
-    with pytest.raises(AssertionError, match="trial 1 was asked for before trial 0 ended"):
+    with pytest.raises(AssertionError, match="trial 1 was decided on too early"):
         view(study, storage, 1)
 
 
@@ -138,3 +138,24 @@ def test_attributes_that_are_set_at_once_are_ordinary_ones(tmp_path: Path) -> No
     trial.set_user_attr("job", 7)
     plain = optuna.load_study(study_name="s", storage=JournalStorage(JournalFileBackend(journal)))
     assert plain.get_trials()[0].user_attrs == {"key": "k", "steps": 3, "job": 7}
+
+
+def test_a_killed_writer_is_tidied_up_after(tmp_path: Path) -> None:
+    """Fails when Optuna's journal marks a new trial otherwise: `CREATE_TRIAL` of storage.py."""
+    journal = tmp_path / "journal"
+    backend = JournalFileBackend(str(journal))
+    study = optuna.create_study(storage=SnapshotStorage(backend, lag=1), study_name="s")
+    study.tell(study.ask(DISTRIBUTIONS), 1.0)
+    whole = journal.read_bytes()
+    study.ask(DISTRIBUTIONS)
+    with journal.open("ab") as file:
+        file.write(b'{"op_code": 4, "work')
+    lock = JournalFileSymlinkLock(str(journal))
+    lock.acquire()
+    assert repair_journal(journal, num_trials=1) == 1
+    assert journal.read_bytes() == whole
+    assert lock.acquire(), "nobody has it"
+    lock.release()
+    assert repair_journal(journal, num_trials=2) == 1, "it says when trials are missing"
+    assert journal.read_bytes() == whole
+    assert repair_journal(tmp_path / "missing", num_trials=1) == 0

@@ -19,11 +19,11 @@ from hrm.models.puzzle.counting import count
 from sweeps.config import BudgetConfig, SweepConfig
 from sweeps.errors import BudgetError, SpaceError
 from sweeps.space.candidates import Candidates
-from sweeps.space.constraints import CONSTRAINTS
+from sweeps.space.constraints import COUNTED
 from sweeps.space.parameters import parse_parameter
 from tests.sweeps.small_sweep import space, sweep, task_fields
 
-NAMES = [measure.name for measure in CONSTRAINTS]
+NAMES = COUNTED
 POOL: dict[str, list[Any]] = {
     "hidden_size": [16, 32, 48, 80],
     "num_heads": [1, 2, 4],
@@ -64,11 +64,11 @@ def spaces(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def sweeps(draw: st.DrawFn) -> SweepConfig:
-    """Bounds near the figures of some model, so that many sweeps divide their space."""
+    """Bounds near the costs of some model, so that many sweeps divide their space."""
     asked = draw(spaces())
     config = sweep(asked, train={"equal": "steps", "ema": draw(st.sampled_from([0.0, 0.5]))})
     width = draw(st.sampled_from([16, 32, 64]))
-    one = figures(*draw(st.sampled_from(list(built(config, width)) or [reference(config)])))
+    one = count_costs(*draw(st.sampled_from(list(built(config, width)) or [reference(config)])))
     upper = draw(st.sets(st.sampled_from(NAMES), min_size=1))
     lower = draw(st.sets(st.sampled_from(NAMES), max_size=2))
     bounds: dict[str, Any] = {f"max_{name}": one[name] + draw(st.sampled_from([0, 0, -1])) for name in upper}
@@ -81,7 +81,7 @@ def reference(config: SweepConfig) -> tuple[PuzzleHRMConfig, TrainConfig]:
     return PuzzleHRMConfig(**BASE, **task_fields()), TrainConfig(steps=600)
 
 
-def figures(model: PuzzleHRMConfig, train: TrainConfig) -> dict[str, int]:
+def count_costs(model: PuzzleHRMConfig, train: TrainConfig) -> dict[str, int]:
     counts = count(model, train.batch_size, train)
     return {
         "params": counts.params,
@@ -142,8 +142,8 @@ def naive(config: SweepConfig, params: dict[str, Any]) -> tuple[Any, TrainConfig
         except ConfigError:
             # Not stepped over: whether this width is within the bounds cannot be said of an invalid model.
             continue
-        if width is None or within(config, figures(*one), ("max",)):
-            return one if within(config, figures(*one)) else None
+        if width is None or within(config, count_costs(*one), ("max",)):
+            return one if within(config, count_costs(*one)) else None
     return None
 
 
@@ -163,13 +163,13 @@ def test_any_bounds_equal_the_naive_enumeration(config: SweepConfig) -> None:
         assert (candidate is not None) == (expected is not None), params
         if candidate is not None and expected is not None:
             assert candidate.run.model == expected[0]
-            assert candidate.figures == figures(*expected)
+            assert candidate.costs == count_costs(*expected)
     keys = {found.candidate(params).key for params in points(config) if feasible[str(params)]}  # type: ignore[union-attr]
     assert {one.key for one in everything} == keys and len(everything) == len(keys)
     shapes = found.shapes
     assert shapes is not None
-    for name, column in shapes.figures.items():
-        assert column.tolist() == [one.figures[name] for one in found.each_shape()]
+    for name, column in shapes.costs.items():
+        assert column == [one.costs[name] for one in found.each_shape()]
 
 
 ONE = {"hidden_size": 32, "num_heads": 2, "H_layers": 1, "mlp_multiple": 8}
@@ -181,55 +181,59 @@ def bounded(asked: dict[str, Any], **bounds: Any) -> Candidates:
     return Candidates(dataclasses.replace(config, budget=BudgetConfig(**bounds)), task_fields())
 
 
-def figures_at(L_layers: int) -> dict[str, int]:
-    return figures(PuzzleHRMConfig(**ONE, L_layers=L_layers, **task_fields()), TrainConfig(steps=600))
+def costs_at(L_layers: int) -> dict[str, int]:
+    return count_costs(PuzzleHRMConfig(**ONE, L_layers=L_layers, **task_fields()), TrainConfig(steps=600))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_upper_bound_is_inclusive_and_names_the_smallest_figure(name: str) -> None:
-    least = figures_at(1)[name]
+def test_each_upper_bound_is_inclusive_and_names_the_smallest_cost(name: str) -> None:
+    least = costs_at(1)[name]
     assert bounded(TWO_DEPTHS, **{f"max_{name}": least}).num_feasible_architectures == 1
     with pytest.raises(BudgetError) as refused:
         bounded(TWO_DEPTHS, **{f"max_{name}": least - 1})
     assert re.fullmatch(
-        rf"budget\.max_{name}: given {least - 1}; the (smallest|cheapest|leanest) model that space asked reaches "
-        rf"has {least:,} [\w ]+\. Raise the budget to at least {least:,}, or search a space of smaller models\.",
+        rf"budget\.max_{name}: given {least - 1}; no model of space asked has fewer than {least:,} [\w ]+\. "
+        rf"Raise the budget to at least {least:,}, or search a space of smaller models\.",
         str(refused.value),
     )
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_lower_bound_is_inclusive_and_names_what_is_near(name: str) -> None:
-    small, large = figures_at(1)[name], figures_at(3)[name]
+    small, large = costs_at(1)[name], costs_at(3)[name]
     assert bounded(TWO_DEPTHS, **{f"min_{name}": large}).num_feasible_architectures == 1
     with pytest.raises(BudgetError) as refused:
         bounded(TWO_DEPTHS, **{f"max_{name}": large - 1, f"min_{name}": small + 1})
     message = str(refused.value)
-    assert message.startswith(f"budget.min_{name}: given {small + 1}; the ")
-    assert f"within budget.max_{name}={large - 1:,} has {small:,} " in message
-    assert f"the next is {large:,}; the " in message
+    assert message.startswith(
+        f"budget.min_{name}: given {small + 1}; within budget.max_{name}={large - 1:,}, "
+    )
+    assert f"no model of space asked has more than {small:,} " in message
+    assert f"(the next has {large:,}, the smallest has {small:,})" in message
 
 
 def test_bounds_that_clash_name_what_the_others_leave() -> None:
     asked = space({"L_cycles": [1, 4], "L_layers": [1, 3]}, fixed=ONE | {"H_cycles": 1})
     model = PuzzleHRMConfig(**ONE, L_layers=1, H_cycles=1, L_cycles=1, **task_fields())
-    cheap = figures(model, TrainConfig(steps=600))
-    deep = figures(dataclasses.replace(model, L_layers=3), TrainConfig(steps=600))
-    long = figures(dataclasses.replace(model, L_cycles=4), TrainConfig(steps=600))
+    cheap = count_costs(model, TrainConfig(steps=600))
+    deep = count_costs(dataclasses.replace(model, L_layers=3), TrainConfig(steps=600))
+    long = count_costs(dataclasses.replace(model, L_cycles=4), TrainConfig(steps=600))
     most = min(deep["flops_per_step"], long["flops_per_step"]) - 1
     with pytest.raises(BudgetError) as refused:
         bounded(asked, max_flops_per_step=most, min_params=deep["params"])
     assert (
-        f"the largest model of space asked within budget.max_flops_per_step={most:,} has {cheap['params']:,}"
+        f"within budget.max_flops_per_step={most:,}, no model of space asked has more than {cheap['params']:,}"
         in (str(refused.value))
     )
     asked = space({"L_layers": [1, 3], "batch_size": [4, 32]}, fixed=ONE)
-    small, wide = figures_at(1), TrainConfig(steps=600, batch_size=4)
-    least = figures(PuzzleHRMConfig(**ONE, L_layers=1, **task_fields()), wide)["flops_per_step"] + 1
+    small, wide = costs_at(1), TrainConfig(steps=600, batch_size=4)
+    least = count_costs(PuzzleHRMConfig(**ONE, L_layers=1, **task_fields()), wide)["flops_per_step"] + 1
     with pytest.raises(BudgetError) as refused:
         bounded(asked, max_params=small["params"], max_memory=small["memory"] - 1, min_flops_per_step=least)
     within = f"budget.max_params={small['params']:,} and budget.max_memory={small['memory'] - 1:,}"
-    assert f"model of space asked within {within} has {least - 1:,} FLOPs per step" in str(refused.value)
+    assert f"within {within}, no model of space asked has more than {least - 1:,} FLOPs per step" in str(
+        refused.value
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "params"])
@@ -240,8 +244,8 @@ def test_a_width_can_fill_any_bound_alone(name: str) -> None:
     for one in most.each_shape():
         width = one.run.model.hidden_size
         wider = dataclasses.replace(one.run.model, hidden_size=width + 16, num_heads=(width + 16) // 16)
-        bound = most.budget.upper_bounds[0].value
-        assert one.figures[name] <= bound < figures(wider, one.run.train)[name]
+        bound = most.budget.bounds[0].value
+        assert one.costs[name] <= bound < count_costs(wider, one.run.train)[name]
     assert most.num_feasible_architectures == 2
 
 
@@ -252,7 +256,7 @@ def test_a_width_whose_cost_first_falls_is_filled_to_the_last(max_params: str | 
     asked = space({"L_layers": [1]}, derived={"hidden_size": "fill"}, fixed=fixed)
     model, train = PuzzleHRMConfig(**fixed, L_layers=1, **task_fields()), TrainConfig(steps=600)
     costs = {
-        width: figures(dataclasses.replace(model, hidden_size=width), train)["flops_per_step"]
+        width: count_costs(dataclasses.replace(model, hidden_size=width), train)["flops_per_step"]
         for width in range(16, 1024, 16)
     }
     most = costs[480]
@@ -265,6 +269,6 @@ def test_a_width_whose_cost_first_falls_is_filled_to_the_last(max_params: str | 
 def test_presets_out_of_any_bound_say_which() -> None:
     asked = space({"L_layers": [1, 2]}, fixed=ONE)
     found = bounded(asked, max_memory="tiny_demo", max_inference_flops=11 * 10**7)
-    place = found.place("tiny_demo")
-    assert place.misfit == "exceeds budget.max_inference_flops=110,000,000"
-    assert "exceeds budget.max_memory=" in str(found.place("small_sudoku").misfit)
+    place = found.fit_preset("tiny_demo")
+    assert place.violation == "exceeds budget.max_inference_flops=110,000,000"
+    assert "exceeds budget.max_memory=" in str(found.fit_preset("small_sudoku").violation)

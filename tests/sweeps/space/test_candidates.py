@@ -15,7 +15,6 @@ from hrm.config.run_config import RunConfig
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.puzzle.counting import count
 from sweeps.errors import BudgetError, SpaceError
-from sweeps.space.candidates import fullness, is_iso_parameter
 from tests.sweeps.small_sweep import candidates, space, task_fields
 from tests.sweeps.space_cases import CYCLES, FILLED, sampled
 
@@ -40,7 +39,8 @@ def test_depth_against_width_at_tiny_demo() -> None:
     assert shallow is not None
     assert shallow.values == {"H_layers": 1, "L_layers": 1, "lr": 1e-3, "hidden_size": 128, "num_heads": 8}
     assert shallow.inner_over_width == 4.0
-    assert fullness(shallow, found.budget) == 1.0 and is_iso_parameter(shallow, found.budget)
+    assert found.budget.used_share(shallow.num_params) == 1.0
+    assert found.budget.is_iso_parameter(shallow.num_params)
 
 
 def test_a_candidate_is_a_complete_run() -> None:
@@ -151,7 +151,7 @@ def test_an_impossible_budget_names_the_smallest_size_in_reach() -> None:
     size = count(smallest).params
     assert str(refused.value) == (
         "budget.max_params: given 20000; "
-        f"the smallest model that space asked reaches has {size:,} parameters. "
+        f"no model of space asked has fewer than {size:,} parameters. "
         f"Raise the budget to at least {size:,}, or search a space of smaller models."
     )
     assert candidates(FILLED, max_params=size).num_feasible_architectures == 1
@@ -163,9 +163,7 @@ def test_a_lower_bound_that_nothing_reaches_says_what_is_near() -> None:
     asked = space({"hidden_size": [32, 64, 128]}, fixed={"num_heads": 4, "H_layers": 1, "L_layers": 1})
     with pytest.raises(BudgetError) as refused:
         candidates(asked, max_params=500_000, min_params=400_000)
-    assert "within budget.max_params=500,000 has 132,674 parameters, the next is 527,490" in str(
-        refused.value
-    )
+    assert "has more than 132,674 parameters (the next has 527,490, the smallest has " in str(refused.value)
 
 
 def test_a_space_without_a_valid_model_says_why() -> None:
@@ -183,7 +181,7 @@ def test_a_filled_width_that_heads_never_divide_says_so() -> None:
     with pytest.raises(SpaceError, match="no width that fills the budget makes a valid model"):
         candidates(asked, max_params=count(wider).params)
     size = count(narrow).params
-    with pytest.raises(BudgetError, match=rf"the smallest model that space asked reaches has {size:,} param"):
+    with pytest.raises(BudgetError, match=rf"no model of space asked has fewer than {size:,} param"):
         candidates(asked, max_params=size - 1)
     assert candidates(asked, max_params=size).num_feasible_architectures == 1
 
@@ -221,7 +219,7 @@ class TestContinuous:
 
     def test_an_impossible_budget_is_refused(self) -> None:
         with pytest.raises(
-            BudgetError, match=r"the smallest model that space asked reaches has about [\d,]+ parameters"
+            BudgetError, match=r"no model of space asked has fewer than about [\d,]+ parameters"
         ):
             candidates(self.ASKED, max_params=1000)
 
@@ -254,11 +252,11 @@ def test_presets_stand_under_the_same_rules() -> None:
     assert tiny.run.train.lr == 3e-3 and tiny.run.train.steps == 600 and tiny.num_params == 527_490
     assert tiny.run.model.halt_max_steps == 4 and tiny.run.model.seq_len == 36
     assert tiny.values["hidden_size"] == 128 and tiny.params == {}
-    assert found.place("tiny_demo").misfit is None
-    large = found.place("small_sudoku")
-    assert large.num_params == 3_414_274 and large.misfit == "exceeds budget.max_params=527,490"
+    assert found.fit_preset("tiny_demo").violation is None
+    large = found.fit_preset("small_sudoku")
+    assert large.num_params == 3_414_274 and large.violation == "exceeds budget.max_params=527,490"
     with pytest.raises(UnknownNameError):
-        found.place("tiny")
+        found.fit_preset("tiny")
     broken = candidates(CYCLES, model={"puzzle_emb_ndim": 0, "num_heads": 8, "hidden_size": 64})
     assert broken.preset("tiny_demo").run.model.hidden_size == 64
 
@@ -266,9 +264,9 @@ def test_presets_stand_under_the_same_rules() -> None:
 def test_a_rule_that_breaks_a_preset_is_its_misfit() -> None:
     asked = space({"L_layers": [1, 2]}, fixed={"hidden_size": 96})
     found = candidates(asked, model={"num_heads": 3}, train={"equal": "steps"})
-    place = found.place("tiny_demo")
+    place = found.fit_preset("tiny_demo")
     assert (
         place.num_params is None
-        and place.misfit is not None
-        and "must divide hidden_size=128" in place.misfit
+        and place.violation is not None
+        and "must divide hidden_size=128" in place.violation
     )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hrm.models.registry import get_family
 from sweeps.errors import SpaceError
-from sweeps.space.constraints import FlopsBudget
+from sweeps.space.budget import FlopsBudget
 from tests.sweeps.small_sweep import candidates, space
 
 SHAPES = space(
@@ -20,27 +20,27 @@ SHAPES = space(
 @given(st.integers(1, 10**6), st.integers(1, 10**15), st.integers(1, 10**15))
 def test_the_largest_whole_number_of_steps_that_fits(steps: int, reference: int, own: int) -> None:
     compute = FlopsBudget(steps, 1, reference * steps)
-    made = compute.steps_for(own)
+    made = compute.count_steps(own)
     assert made * own <= reference * steps < (made + 1) * own
 
 
 @given(st.integers(1, 50), st.integers(1, 10**6), st.integers(1, 10**5))
 def test_a_step_for_each_report(num_reports: int, allowance: int, own: int) -> None:
     compute = FlopsBudget(100, num_reports, allowance)
-    assert (compute.misfit(own) is None) == (compute.steps_for(own) >= num_reports)
+    assert (compute.describe_violation(own) is None) == (compute.count_steps(own) >= num_reports)
 
 
 def test_equal_steps_are_the_same_for_all() -> None:
     compute = FlopsBudget(600, 10, None)
-    assert compute.steps_for(1) == compute.steps_for(10**18) == 600
-    assert compute.misfit(10**18) is None and compute.most_flops_per_step is None
+    assert compute.count_steps(1) == compute.count_steps(10**18) == 600
+    assert compute.describe_violation(10**18) is None and compute.max_flops_per_step is None
 
 
 def test_every_trial_spends_the_reference_presets_flops() -> None:
     found = candidates(SHAPES)
     reference = found.preset("tiny_demo")
     allowance = 600 * reference.flops_per_step
-    assert reference.run.train.steps == 600 and found.compute.allowance == allowance
+    assert reference.run.train.steps == 600 and found.flops_budget.flops == allowance
     everything = found.all()
     assert everything is not None and len(everything) == 12
     for one in everything:
@@ -78,6 +78,6 @@ def test_a_preset_out_of_compute_says_so_with_its_size() -> None:
     found = candidates(SHAPES, train={"steps": 20})
     with pytest.raises(SpaceError, match=r"base_default.*has only 0 steps .*27,275,778 parameters"):
         found.preset("base_default")
-    place = found.place("base_default")
+    place = found.fit_preset("base_default")
     assert place.num_params == 27_275_778 and place.steps == 0
-    assert place.misfit == "has only 0 steps at equal compute, below train.num_reports=10"
+    assert place.violation == "has only 0 steps at equal compute, below train.num_reports=10"

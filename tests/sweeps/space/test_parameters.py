@@ -60,7 +60,7 @@ def test_kinds(written: Any, distribution: Any, grid: list[Any] | None) -> None:
 def test_a_proposal_is_brought_to_the_grid_on_the_scale_that_the_sampler_sees(
     written: Any, proposed: Any, value: Any
 ) -> None:
-    found = parse_parameter(written).on_grid(proposed)
+    found = parse_parameter(written).to_grid(proposed)
     assert found == value and type(found) is type(value)
 
 
@@ -110,7 +110,7 @@ def test_a_log_grid_has_readable_values_and_exact_ends() -> None:
 def test_a_huge_range_costs_nothing_until_it_is_looked_at() -> None:
     parameter = parse_parameter({"int": [1, 10**12], "step": 7})
     assert parameter.is_numeric and parameter.extremes()[0] == 1
-    np.testing.assert_array_equal(parameter.at(np.array([0, 2])), [1, 15])
+    assert parameter.grid is not None and parameter.grid[2] == 15
 
 
 @pytest.mark.parametrize("written", [{"log": [1e-4, 1e-2]}, {"float": [-1, 3]}])

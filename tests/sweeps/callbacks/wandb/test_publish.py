@@ -11,13 +11,13 @@ import yaml
 
 from hrm.config.command_line import run_cli
 from sweeps.analysis.sweep_folder import SweepFolder
-from sweeps.callbacks.wandb import report
 from sweeps.callbacks.wandb.publish import publish
-from sweeps.callbacks.wandb.session import run_id
+from sweeps.callbacks.wandb.report import build_wandb_report, read_published, write_wandb_report
+from sweeps.callbacks.wandb.session import build_run_id
 from sweeps.config import WandbConfig
 from sweeps.errors import OutputError, PublishError
 from sweeps.report.__main__ import main
-from sweeps.results import output_dir as output
+from sweeps.results.output_dir import lock_output_dir
 from tests.sweeps.callbacks.wandb.wandb_sweep import SMALL, TINY, check_runs, ending, one_fails, watched_sweep
 from tests.sweeps.wandb_server import ENTITY, WandbServer
 
@@ -36,7 +36,8 @@ def panels(spec: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_the_report_is_saved_beside_the_tables_without_a_login(sweep: Path) -> None:
-    saved = json.loads(report.write(sweep, SweepFolder.read(sweep)).read_text())
+    write_wandb_report(sweep, SweepFolder.read(sweep))
+    saved = json.loads((sweep / "wandb_report.json").read_text())
     blocks = [block for block in saved["spec"]["blocks"] if block["type"] != "paragraph"]
     assert saved["project"] == "hrm-sweeps" and saved["title"] == SweepFolder.read(sweep).metadata.question
     assert blocks[0]["content"].startswith("## Verdict\n\n**"), "the verdict comes first"
@@ -60,7 +61,7 @@ def test_publishing_brings_every_run_and_the_report(sweep: Path, server: WandbSe
     assert url == f"{server.url}/{ENTITY}/hrm-sweeps/reports/{url.rpartition('/')[2]}" and identity in url
     assert (saved["entityName"], saved["projectName"]) == (ENTITY, "hrm-sweeps")
     assert json.loads(saved["spec"])["blocks"][1]["content"].startswith("## Verdict\n\n**")
-    assert report.published(sweep) == {"id": identity, "url": url}
+    assert read_published(sweep) == {"id": identity, "url": url}
     streamed = server.num_streamed
     assert publish(sweep) == url and len(server.reports) == 1, "the same Report, saved anew"
     assert server.num_streamed == streamed > 0, "no run is sent twice"
@@ -76,13 +77,13 @@ def test_the_search_can_fill_a_sweep_s_page(
     ((_, registered),) = server.sweeps.items()
     assert (registered["entityName"], registered["projectName"]) == (ENTITY, "hrm-sweeps")
     folder = SweepFolder.read(sweep)
-    runs = [run_id(folder.metadata, row["number"]) for row in folder.select("search")]
+    runs = [build_run_id(folder.metadata, row["number"]) for row in folder.select("search")]
     assert all(run in registered["priorRunsFilters"] for run in runs)
     config = yaml.safe_load(registered["config"])
     assert config["metric"] == {"name": "objective", "goal": "maximize"}
     tried = list(dict.fromkeys(row["p.H_layers"] for row in folder.select("search")))
     assert config["parameters"]["p"]["parameters"]["H_layers"]["values"] == tried
-    assert report.published(sweep)["sweep"] == {"id": "sweep0", "runs": runs}
+    assert read_published(sweep)["sweep"] == {"id": "sweep0", "runs": runs}
     assert not server.unknown
 
 
@@ -99,7 +100,7 @@ def test_a_sweep_without_runs_is_refused(tmp_path: Path, server: WandbServer) ->
 
 
 def test_a_sweep_that_still_runs_is_refused(sweep: Path, server: WandbServer) -> None:
-    with output.held(sweep), pytest.raises(OutputError, match="another process is running"):
+    with lock_output_dir(sweep), pytest.raises(OutputError, match="another process is running"):
         publish(sweep)
     assert not server.runs
 
@@ -127,7 +128,7 @@ def test_what_a_dead_server_left_unsent_is_sent_later(
 
 
 def test_an_entity_is_not_asked_for_twice(sweep: Path) -> None:
-    built = report.build(SweepFolder.read(sweep), WandbConfig(entity="team", project="mine"))
+    built = build_wandb_report(SweepFolder.read(sweep), WandbConfig(entity="team", project="mine"))
     assert (built.entity, built.project) == ("team", "mine")
 
 

@@ -15,11 +15,10 @@ from hrm.config.errors import ConfigError
 from hrm.config.run_config import load_run_config
 from sweeps.callbacks.wandb import session as run_folders
 from sweeps.callbacks.wandb.runs import WandbRuns
-from sweeps.callbacks.wandb.session import Session, check_mode, run_id
+from sweeps.callbacks.wandb.session import WandbSession, build_run_id, check_mode, find_unsent_runs
 from sweeps.config import BaselineConfig, WandbConfig
 from sweeps.events import Job
-from sweeps.results import metadata as setting
-from sweeps.results.metadata import SweepMetadata
+from sweeps.results.metadata import SweepMetadata, read_metadata
 from sweeps.results.tables import read_curves, read_trials
 from sweeps.scheduler.scheduler import Scheduler
 from tests.sweeps.callbacks.wandb.wandb_sweep import SMALL, TINY, check_runs, ending, one_fails, watched_sweep
@@ -109,12 +108,12 @@ def test_a_server_that_dies_in_the_middle_costs_nothing(
     watched_sweep(out, "online", warnings, ending(server, plausible), **SMALL)
     (warning,) = warnings
     assert "can be synced later" in warning
-    metadata, rows = setting.read(out), read_trials(out).to_pylist()
+    metadata, rows = read_metadata(out), read_trials(out).to_pylist()
     assert all(row["status"] in ("completed", "pruned") for row in rows)
     files = [read_run(path) for path in out.glob("wandb/*run-*/*.wandb")]
     kept = {run.id.removesuffix("-offline"): run for run in files if run.exit_code is not None}
     for row in rows:
-        run = kept[run_id(metadata, row["number"])]
+        run = kept[build_run_id(metadata, row["number"])]
         assert run.summary["status"] == row["status"] and run.rows[-1]["step"] == row["steps"]
 
 
@@ -132,17 +131,19 @@ def test_a_job_that_starts_again_goes_on_in_its_run(tmp_path: Path, server: Wand
 
     def listener(metadata: SweepMetadata, plan: Scheduler) -> WandbRuns:
         contexts.append(metadata)  # a resumed sweep keeps the first, its start among the rest
-        listeners.append(WandbRuns(Session(out, WandbConfig(mode="online"), contexts[0], warnings.append)))
+        listeners.append(
+            WandbRuns(WandbSession(out, WandbConfig(mode="online"), contexts[0], warnings.append))
+        )
         return listeners[-1]
 
     with pytest.raises(KeyboardInterrupt):
         run_sweep(out, stops, listener, **SMALL)
     listeners[0].close()
-    cut = server.runs[run_id(contexts[0], 1)]
+    cut = server.runs[build_run_id(contexts[0], 1)]
     assert cut.exit_code == 1 and "interrupted" in cut.tags and len(cut.rows) == 5
     run_sweep(out, plausible, listener, **SMALL)
     assert not warnings
-    again = server.runs[run_id(contexts[0], 1)]
+    again = server.runs[build_run_id(contexts[0], 1)]
     assert again.exit_code == 0
     assert [row["step"] for row in again.rows] == _steps(out, 1)
     assert "completed" in again.tags and "interrupted" not in again.tags
@@ -161,7 +162,7 @@ def test_an_offline_run_that_is_written_again_stands_for_the_cut_off_one(tmp_pat
 
     def listener(metadata: SweepMetadata, plan: Scheduler) -> WandbRuns:
         contexts.append(metadata)
-        session = Session(out, WandbConfig(mode="offline"), contexts[0], warnings.append)
+        session = WandbSession(out, WandbConfig(mode="offline"), contexts[0], warnings.append)
         listeners.append(WandbRuns(session))
         return listeners[-1]
 
@@ -173,8 +174,8 @@ def test_an_offline_run_that_is_written_again_stands_for_the_cut_off_one(tmp_pat
     assert len(list(out.glob("wandb/offline-run-*"))) == 4
     _offline_runs(out, 4)
     runs = _unsent(out)
-    assert set(runs) == {run_id(contexts[0], number) for number in (0, 1)}
-    again = runs[run_id(contexts[0], 1)]
+    assert set(runs) == {build_run_id(contexts[0], number) for number in (0, 1)}
+    again = runs[build_run_id(contexts[0], 1)]
     assert again.summary["status"] == "completed" and [row["step"] for row in again.rows] == _steps(out, 1)
 
 
@@ -201,10 +202,10 @@ def test_offline_nothing_leaves_the_machine(tmp_path: Path, server: WandbServer)
     code = f"""
 from pathlib import Path
 from sweeps.config import WandbConfig
-from sweeps.callbacks.wandb.session import Session
-from sweeps.results import metadata as context
+from sweeps.callbacks.wandb.session import WandbSession
+from sweeps.results.metadata import read_metadata
 out = Path({str(tmp_path)!r})
-session = Session(out, WandbConfig(mode="offline"), context.read(out))
+session = WandbSession(out, WandbConfig(mode="offline"), read_metadata(out))
 session.prepare()
 run = session.open(0, "name", "search", [], {{}})
 run.log({{"loss": 1.0}})
@@ -219,15 +220,15 @@ session.close(run, exit_code=0)
 
 def _unsent(out: Path) -> dict[str, OfflineRun]:
     """The runs that publishing would send."""
-    folders = list(run_folders.unsent(out))
+    folders = list(find_unsent_runs(out))
     runs = {run_folders.read_run_id(folder): read_run(*folder.glob("*.wandb")) for folder in folders}
     assert len(runs) == len(folders), "each once"
     return runs
 
 
 def _check_revived(out: Path, runs: Mapping[str, OfflineRun] | Mapping[str, StoredRun]) -> None:
-    (number,) = [row["number"] for row in read_trials(out).to_pylist() if row["revived_at"]]
-    run = runs[run_id(setting.read(out), number)]
+    (number,) = [row["number"] for row in read_trials(out).to_pylist() if row["resumed_from"]]
+    run = runs[build_run_id(read_metadata(out), number)]
     assert [row["step"] for row in run.rows] == _steps(out, number)
     assert run.exit_code == 0 and run.summary["status"] == "completed"
     assert "completed" in run.tags and "pruned" not in run.tags

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from sweeps.analysis.best import write_best
-from sweeps.callbacks.wandb import summary
+from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.callbacks.wandb.runs import WandbRuns
-from sweeps.callbacks.wandb.session import Session, run_id
+from sweeps.callbacks.wandb.session import WandbSession, build_run_id
+from sweeps.callbacks.wandb.summary import write_summary
 from sweeps.config import BaselineConfig, ConfirmConfig, WandbConfig
 from sweeps.events import Job
-from sweeps.execution.checkpoints import weights_path
-from sweeps.results import metadata as setting
-from sweeps.results.metadata import SweepMetadata
+from sweeps.execution.checkpoints import get_weights_path
+from sweeps.results.metadata import SweepMetadata, read_metadata
 from sweeps.results.tables import read_answers, read_curves, read_trials
 from sweeps.scheduler.scheduler import Scheduler
 from tests.sweeps.synthetic_sweep import Curve, plausible, run_sweep
@@ -58,32 +58,34 @@ def watched_sweep(
     **overrides: Any,
 ) -> SweepMetadata:
     """Runs a sweep with a W&B run per job and its summary."""
-    sessions: list[Session] = []
+    sessions: list[WandbSession] = []
 
     def listener(metadata: SweepMetadata, plan: Scheduler) -> WandbRuns:
         config = WandbConfig(mode=mode, project=project)
-        sessions.append(Session(out, config, metadata, warnings.append))
+        sessions.append(WandbSession(out, config, metadata, warnings.append))
         return WandbRuns(sessions[0])
 
     run_sweep(out, curve, listener, **overrides)
     for number in read_answers(out):
-        path = weights_path(out, number)
+        path = get_weights_path(out, number)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"weights of job %d" % number)
-    write_best(out)
-    summary.write(sessions[0], "completed")
+    write_best(out, SweepFolder.read(out))
+    write_summary(sessions[0], "completed")
     return sessions[0].metadata
 
 
 def check_runs(out: Path, runs: Mapping[str, OfflineRun] | Mapping[str, StoredRun]) -> None:
     """Every trial, every logged row, the right status; and the sweep's own run."""
-    metadata, rows, points = setting.read(out), read_trials(out).to_pylist(), read_curves(out).to_pylist()
-    assert set(runs) == {run_id(metadata, name) for name in (*(row["number"] for row in rows), "summary")}
+    metadata, rows, points = read_metadata(out), read_trials(out).to_pylist(), read_curves(out).to_pylist()
+    assert set(runs) == {
+        build_run_id(metadata, name) for name in (*(row["number"] for row in rows), "summary")
+    }
     assert len({run.group for run in runs.values()}) == 1
     for row in rows:
         curve = [point for point in points if point["number"] == row["number"]]
-        _check_run(runs[run_id(metadata, row["number"])], row, curve)
-    own = runs[run_id(metadata, "summary")]
+        _check_run(runs[build_run_id(metadata, row["number"])], row, curve)
+    own = runs[build_run_id(metadata, "summary")]
     assert own.job_type == "summary" and "completed" in own.tags and own.exit_code == 0
     assert own.summary["verdict"] and own.summary["runs/failed"] == 1
     assert len(own.rows) == sum(row["kind"] == "search" for row in rows)
