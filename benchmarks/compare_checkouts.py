@@ -38,7 +38,7 @@ import yaml
 
 MATRIX = Path(__file__).with_suffix(".yaml")
 
-RENAMED: dict[str, str] = {}
+RENAMED: dict[str, str] = {"fullness": "budget_used", "revived_at": "resumed_from"}
 """Columns and keys that a new checkout names differently: old dotted name to new one."""
 
 REWORDED: dict[str, str] = {}

@@ -44,9 +44,9 @@ SLOTS = 2
 MODES = ("true", "false")
 PROCESSOR = "W&B, processor"
 WATCHED = {
-    "study": "sweeps.search.study:SweepStudy:exhausted ask report should_prune tell",
-    "ledger": "sweeps.scheduler.event_log:EventLog:write",
-    "tables": "sweeps.results.tables:Tables:on_start on_end",
+    "study": "sweeps.search.study:SweepStudy:is_exhausted ask report should_prune tell",
+    "event log": "sweeps.scheduler.event_log:EventLog:write",
+    "tables": "sweeps.results.tables:TableWriter:on_start on_end",
     "W&B": "sweeps.callbacks.wandb.runs:WandbRuns:_start _log _end",
 }
 """What is timed in the driver: module, class and methods."""

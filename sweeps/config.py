@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_type_hints
 from hrm.config.errors import ConfigError, UnknownNameError
 from hrm.config.schema import build_config
 from hrm.config.train_config import TrainConfig
-from sweeps.space.constraints import CONSTRAINTS, MEASURED
+from sweeps.space.constraints import CONSTRAINTS, COUNTED
 
 EQUAL = ("flops", "steps")
 WANDB_MODES = ("disabled", "offline", "online")
@@ -21,13 +21,15 @@ AUTO = "auto"
 
 
 def _make_bound_fields() -> Iterator[tuple[str, Any, Any]]:
-    """Yield name, type and default of the two options that each constraint has."""
-    for name, one in CONSTRAINTS.items():
-        preset = "" if one.measured else ", or a preset's name"
+    """Yield name, type and default of the two options that each counted constraint has.
+
+    A measured one has none yet: nothing checks it before a trial trains.
+    """
+    for name in COUNTED:
+        one = CONSTRAINTS[name]
         share = f", or a fraction of `max_{name}` below 1" if one.unit.is_whole else ""
-        needs = " Needs `deterministic=false`." if one.measured else ""
         helps = {
-            "max": f"Most {one.description}: {one.unit.examples}{preset}.{needs}",
+            "max": f"Most {one.description}: {one.unit.examples}, or a preset's name.",
             "min": f"Fewest: the same{share}.",
         }
         for side, text in helps.items():
@@ -42,7 +44,7 @@ class BudgetConfig(_Bounds):  # type: ignore[misc, valid-type]
 
     Each is a number, a number with a suffix, or a preset's name: that preset's own figure under the sweep's
     rules. A `min_` bound may also be a fraction of its `max_`, below 1. Null is no bound. The fields are those of
-    `sweeps.space.constraints`; a measured constraint is checked by each trial on its device instead.
+    the counted constraints in `sweeps.space.constraints`.
     """
 
 
@@ -196,11 +198,6 @@ class SweepConfig:
         _require(
             "train.equal", self.train.equal, self.train.equal in EQUAL, f"must be one of: {', '.join(EQUAL)}"
         )
-        for name in MEASURED:
-            for option in (f"max_{name}", f"min_{name}"):
-                given = getattr(self.budget, option)
-                rule = "needs deterministic=false, for a measurement depends on the machine"
-                _require(f"budget.{option}", given, given is None or not self.deterministic, rule)
         _require("wandb.mode", self.wandb.mode, self.wandb.mode in WANDB_MODES,
                  f"must be one of: {', '.join(WANDB_MODES)}")  # fmt: skip
         _require(

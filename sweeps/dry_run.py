@@ -1,4 +1,4 @@
-"""What `dry_run=true` prints: the space, its counts, each preset's place, the runs of the sweep."""
+"""The text of a dry run: the space, its counts, how each preset fits, the runs of the sweep."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hrm.config.presets import list_presets
 from hrm.models.registry import get_family
 from hrm.system.units import format_flops, format_scaled
 from sweeps.analysis.statistics import TEST_NAME
+from sweeps.checks import check_sweep
 from sweeps.config import SweepConfig
 from sweeps.quantities import TRAINING_FLOPS, parse_count
 from sweeps.scheduler.phases.baseline import choose_presets, num_baseline_trials
@@ -25,6 +26,15 @@ LEAST_WIDTH = 24
 LABEL = 26
 """Columns of a line's label."""
 MOST_SHAPES_LISTED = 64
+
+
+def describe_sweep(config: SweepConfig) -> str:
+    """Return the space, its counts and which presets fit, as text; train nothing (`dry_run=true`).
+
+    Raises:
+        UserError: the configuration is at fault.
+    """
+    return describe(check_sweep(config), config)
 
 
 def describe(candidates: Candidates, config: SweepConfig, memory_bytes: int | None = None) -> str:

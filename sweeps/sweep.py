@@ -8,13 +8,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hrm.config.errors import ConfigError
-from hrm.config.schema import build_config
 from hrm.data.base import Dataset
-from hrm.data.registry import get_task_kind, open_task
-from hrm.models.registry import get_family
+from hrm.data.registry import open_task
 from hrm.training.progress import DataProgress
 from sweeps.analysis.best import write_best
 from sweeps.analysis.pareto import write_pareto
@@ -23,10 +21,11 @@ from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.callbacks.base import Callback
 from sweeps.callbacks.progress import build_progress_reporter
 from sweeps.callbacks.wandb.runs import WandbRuns
-from sweeps.callbacks.wandb.session import WandbSession, check_mode
+from sweeps.callbacks.wandb.session import WandbSession
 from sweeps.callbacks.wandb.summary import write_summary
+from sweeps.checks import check_sweep, read_task
 from sweeps.config import SweepConfig
-from sweeps.errors import BudgetError, OutputError
+from sweeps.errors import OutputError
 from sweeps.execution.checkpoints import CheckpointManager
 from sweeps.execution.resources import Allocation, Machine, allocate_resources
 from sweeps.execution.signals import exit_on_second_signal, format_resume_command
@@ -35,12 +34,11 @@ from sweeps.results import output_dir
 from sweeps.results.metadata import SweepMetadata, build_metadata, restore_metadata, write_metadata
 from sweeps.results.output_dir import choose_output_dir, lock_output_dir
 from sweeps.results.tables import TableWriter
-from sweeps.scheduler.phases.baseline import choose_presets
 from sweeps.scheduler.resume import restore
-from sweeps.scheduler.scheduler import Scheduler, check_decisions
+from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.stopping import start_clock
 from sweeps.scheduler.trial_runner import TrialRunner
-from sweeps.search.objectives import METRIC_DIRECTIONS, list_metrics
+from sweeps.search.objectives import list_metrics
 from sweeps.space.candidates import Candidates
 
 if TYPE_CHECKING:
@@ -49,17 +47,6 @@ if TYPE_CHECKING:
 DASHBOARD = "http://127.0.0.1:8080/"
 """Where `make dashboard` shows a study unless it is given another PORT."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def describe(config: SweepConfig) -> str:
-    """Return the space, its counts and which presets fit, as text; train nothing (`dry_run=true`).
-
-    Raises:
-        UserError: the configuration is at fault.
-    """
-    from sweeps import dry_run
-
-    return dry_run.describe(_find_candidates(config), config)
 
 
 def run(config: SweepConfig, command: Sequence[str] = ()) -> Path:
@@ -74,7 +61,7 @@ def run(config: SweepConfig, command: Sequence[str] = ()) -> Path:
             been trained, and no folder has been touched.
         KeyboardInterrupt: the sweep was asked to stop; what it had found is written and reported.
     """
-    candidates = _find_candidates(config)
+    candidates = check_sweep(config)
     out = choose_output_dir(config)
     with _prepare(config, candidates) as (dataset, ray), lock_output_dir(out), _handle_disk_full(out):
         _execute(config, candidates, dataset, ray, out, command)
@@ -92,27 +79,10 @@ def resume(config: SweepConfig, out: Path) -> Path:
             differently now.
         KeyboardInterrupt: as `run`.
     """
-    candidates = _find_candidates(config)
+    candidates = check_sweep(config)
     with lock_output_dir(out), _prepare(config, candidates) as (dataset, ray), _handle_disk_full(out):
         _execute(config, candidates, dataset, ray, out)
     return out
-
-
-def _find_candidates(config: SweepConfig) -> Candidates:
-    """Return the space within its budget, after all checks that need no machine."""
-    task = _read_task(config)
-    fields = get_task_kind(task.name).counted_fields(task)
-    candidates = Candidates(config, open_task(task).model_fields if fields is None else fields)
-    check_decisions(config, candidates)
-    presets, left_out = choose_presets(config.baseline.presets, candidates, None)
-    if config.baseline.presets and not presets:
-        reasons = "; ".join(f"{place.name} {place.violation}" for place in left_out)
-        rule = f"none of them can be trained here: {reasons}"
-        hint = "Name another preset, raise the budget, or leave baseline.presets out"
-        raise BudgetError("baseline.presets", config.baseline.presets, rule, hint)
-    _check_metric(config)
-    check_mode(config.wandb)
-    return candidates
 
 
 @contextmanager
@@ -121,7 +91,7 @@ def _prepare(config: SweepConfig, candidates: Candidates) -> Iterator[tuple[Data
     machine = _check_machine(config, candidates)
     storage = _open_storage(config)
     with DataProgress() as show:
-        dataset = open_task(_read_task(config), show)
+        dataset = open_task(read_task(config), show)
     _check_objective(config, dataset)
     from sweeps.execution import ray_tune
 
@@ -166,15 +136,6 @@ def _execute(
         ray.run(runner, allocation, checkpoints, dataset)
 
 
-def _check_metric(config: SweepConfig) -> None:
-    """Check that models are measured by the objectives: every trial would fail otherwise."""
-    measured = [name for name in METRIC_DIRECTIONS if name in get_family(config.family).metrics]
-    for objective in list_metrics(config):
-        if objective.metric.removeprefix("valid/") not in measured:
-            rule = f"models of family={config.family} are measured by: {', '.join(measured)}"
-            raise ConfigError("objective", objective.name, rule, f"Use objective=valid/{measured[0]}")
-
-
 def _check_objective(config: SweepConfig, dataset: Dataset) -> None:
     """Check that the task has blank cells if the objective is about them: every trial would fail otherwise."""
     asked = [one.name for one in list_metrics(config) if "blank_accuracy" in one.name]
@@ -194,10 +155,6 @@ def _open_storage(config: SweepConfig) -> Storage | None:
     storage = Storage.at(config.ray.storage_path)
     storage.check()
     return storage
-
-
-def _read_task(config: SweepConfig) -> Any:
-    return build_config(get_task_kind(config.task["name"]).config_class, config.task, "task")
 
 
 def _check_machine(config: SweepConfig, candidates: Candidates) -> Machine:

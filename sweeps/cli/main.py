@@ -155,7 +155,6 @@ class _Program:
     def _run(self, composed: Any) -> None:
         """Run one sweep. Hydra would print a line of its own about an exception, so none leaves here."""
         from hrm.config.command_line import INTERRUPTED, run_cli
-        from sweeps import sweep
 
         def run(arguments: list[str]) -> None:
             config = _read_config(composed)
@@ -163,8 +162,12 @@ class _Program:
                 arguments = several.arguments
                 config = set_multirun_folder(config, several.folder, self._started)
             if config.dry_run:
-                print(sweep.describe(config))
+                from sweeps.dry_run import describe_sweep
+
+                print(describe_sweep(config))
             else:
+                from sweeps import sweep
+
                 sweep.run(config, command=arguments)
 
         code = run_cli(run, self._arguments)

@@ -34,13 +34,15 @@ def run_resume(arguments: Sequence[str]) -> int:
     Raises:
         UserError: there is none, or what is asked for is not how it began; nothing has been touched.
     """
-    from sweeps import sweep
-
     config = read_resumed_config(arguments)
     assert config.out is not None
     if config.dry_run:
-        print(sweep.describe(config))
+        from sweeps.dry_run import describe_sweep
+
+        print(describe_sweep(config))
     else:
+        from sweeps import sweep
+
         sweep.resume(config, Path(config.out))
     return 0
 

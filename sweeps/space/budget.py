@@ -13,7 +13,7 @@ from hrm.config.errors import UnknownNameError
 from sweeps.config import BudgetConfig
 from sweeps.errors import BudgetError
 from sweeps.quantities import parse_decimal, parse_quantity
-from sweeps.space.constraints import CONSTRAINTS, PARAMS, Constraint, Costs
+from sweeps.space.constraints import CONSTRAINTS, COUNTED, PARAMS, Constraint, Costs
 
 ISO_PARAMETER = Decimal("0.95")
 """Only shapes above this share of the budget are compared as equal in parameters."""
@@ -138,7 +138,7 @@ def resolve_budget(config: BudgetConfig, preset_costs: Callable[[str], Costs]) -
         >>> [str(bound) for bound in budget.bounds]
         ['budget.max_params=500,000', 'budget.min_params=400,000']
     """
-    bounds = [bound for one in CONSTRAINTS.values() for bound in _read_bounds(config, one, preset_costs)]
+    bounds = [bound for name in COUNTED for bound in _read_bounds(config, CONSTRAINTS[name], preset_costs)]
     return Budget.of(**dict(bounds))
 
 

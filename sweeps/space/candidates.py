@@ -289,7 +289,7 @@ class Candidates:
         for multiple in range(1, WIDTHS_TRIED + 1) if self.space.filled else (None,):
             narrow = list(self._count(points(), multiple))
             if narrow:
-                filled = list(self._count(points()))
+                filled = list(self._count(points())) if self.space.filled else narrow
                 raise explain_infeasibility(
                     self.space.name, narrow, filled, self.budget, self.flops_budget, about
                 )

@@ -48,7 +48,7 @@ def test_replayed_from_its_curves_a_real_sweep_makes_the_same_decisions(
     _, err = process.communicate(timeout=250)
     assert process.returncode == 0, err
 
-    config = resume.read(["resume=found"])
+    config = resume.read_resumed_config(["resume=found"])
     candidates = Candidates(config, {"vocab_size": 7, "seq_len": 16, "num_puzzle_identifiers": 1})
     pack(Path("found"), list(candidates.space.parameters), Path("curves.parquet"))
     plan = Scheduler(config, candidates, None, slots=2)

@@ -167,7 +167,7 @@ def refused(*arguments: str) -> str:
         ([SPACE, "budget.max_params=0"], ["budget.max_params: given 0", "above 0"]),
         ([SPACE, "budget.max_params=-5"], ["budget.max_params: given -5", "above 0"]),
         ([SPACE, "budget.max_params=0.5Q"], ["budget.max_params", "0.5M"]),
-        ([SPACE, "budget.max_params=1000"], ["budget.max_params: given 1000", "the smallest model", "Raise"]),
+        ([SPACE, "budget.max_params=1000"], ["budget.max_params: given 1000", "no model of space", "Raise"]),
         ([SPACE, "budget.min_params=2M"], ["budget.min_params", "above budget.max_params=527,490"]),
         # the command line itself
         ([SPACE, "bare"], ["'bare'", "name=value"]),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from sweeps.dry_run import WIDTH, describe
 from sweeps.space.candidates import Candidates
 from tests.sweeps.small_sweep import space, sweep, task_fields
 
+ROOT = Path(__file__).parents[2]
 FILLED = space(
     {"H_layers": {"int": [1, 8]}, "L_layers": {"int": [1, 8]}, "lr": {"log": [1e-4, 1e-2], "num": 5}},
     derived={"hidden_size": "fill", "num_heads": "hidden_size // head_size"},
@@ -206,3 +210,15 @@ def test_unchosen_and_unknown_baselines() -> None:
     assert "fits, but baseline.presets leaves it out" in " ".join(text.split())
     with pytest.raises(UnknownNameError, match="Did you mean 'tiny_demo'"):
         described(FILLED, max_params="4M", baselines=["tiny_dem"])
+
+
+def test_a_dry_run_imports_neither_torch_nor_ray() -> None:
+    script = (
+        "import sys; from sweeps.cli.main import main; main(['space=text_full', 'dry_run=true']); "
+        "print(sorted({'torch', 'ray', 'wandb', 'matplotlib'}.intersection(sys.modules)))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    *text, imported = ended.stdout.splitlines()
+    assert text[0].endswith("of this size?") and imported == "[]"

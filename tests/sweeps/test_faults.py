@@ -287,7 +287,7 @@ def test_a_full_disk_stops_it_and_with_room_it_goes_on(
     assert message.count("\n") == 1
     assert re.search(
         r"out: given '\S+/out'; cannot be written \((No space left on device|File too large)\). "
-        r"Make room, then go on: python run_sweep.py resume=\S+/out$",
+        r"Make room, then resume: python run_sweep.py resume=\S+/out$",
         message.strip(),
     ), message
     stopped = {row["number"]: row for row in read_trials(tmp_path / "full").to_pylist()}
