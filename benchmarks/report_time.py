@@ -23,7 +23,7 @@ from benchmarks import machine
 from benchmarks.simulator import Simulator
 from benchmarks.synthetic_curves import SyntheticCurves
 from hrm.data.registry import open_task
-from hrm.data.sudoku.config import Sudoku6Config
+from hrm.data.sudoku.task import Sudoku6Config
 from sweeps.analysis.statistics import TEST_NAME
 from sweeps.config import BudgetConfig, SweepConfig
 from sweeps.events import Job, Validation

@@ -28,7 +28,7 @@ import numpy as np
 from scipy import stats
 
 from hrm.config.run_config import RunConfig
-from hrm.data.registry import get_task_kind, open_task
+from hrm.data.registry import get_task_class, open_task
 from sweeps.config import BudgetConfig, SweepConfig, SweepTrainConfig
 from sweeps.search.objectives import Objective, list_objective_names
 from sweeps.space.candidates import Candidates
@@ -108,8 +108,7 @@ def runs(options: argparse.Namespace) -> list[tuple[str, RunConfig]]:
         train=SweepTrainConfig(steps=options.steps, batch_size=options.batch_size, lr=options.lr),
         budget=BudgetConfig(max_params=PRESET, min_params=0.8),
     )
-    kind = get_task_kind(options.task)
-    fields = kind.counted_fields(kind.config_class(**task))
+    fields = get_task_class(options.task)(**task).get_model_fields()
     assert fields is not None, "a generated task"
     candidates = Candidates(config, fields)
     arms = []
@@ -135,8 +134,7 @@ def shapes_of(space: str, lr: float, steps: int | None) -> list[tuple[str, RunCo
         train=SweepTrainConfig(**run["train"] | {"lr": lr} | ({} if steps is None else {"steps": steps})),
         budget=BudgetConfig(**run["budget"]),
     )
-    kind = get_task_kind(run["task"]["name"])
-    fields = kind.counted_fields(kind.config_class(**run["task"]))
+    fields = get_task_class(run["task"]["name"])(**run["task"]).get_model_fields()
     assert fields is not None, "a task whose sizes its options tell"
     candidates = Candidates(config, fields)
     arms = []

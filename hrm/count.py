@@ -11,7 +11,6 @@ from hrm.config.presets import Preset, list_presets, load_preset
 from hrm.config.run_config import RunConfig, merge_overrides, qualify
 from hrm.config.schema import parse_dotlist
 from hrm.config.train_config import TrainConfig
-from hrm.data.registry import get_task_kind
 from hrm.models.count_table import format_counts, format_presets
 from hrm.models.registry import list_families
 
@@ -80,7 +79,7 @@ def _select_counted(preset: Preset) -> dict[str, Any]:
 
 
 def _read_task_sizes(config: RunConfig) -> dict[str, Any]:
-    fields = get_task_kind(config.task.name).counted_fields(config.task)
+    fields = config.task.get_model_fields()
     if fields is None:
         rule = "has sizes that only its data decide"
         hint = "Give vocab_size=, seq_len= and num_puzzle_identifiers= instead."

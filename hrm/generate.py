@@ -16,8 +16,8 @@ from hrm.config.schema import build_config, parse_dotlist
 from hrm.config.validation import SEED, at_least, check, each
 from hrm.data.text.task import TextDataset
 from hrm.models.text.generation import Sampling, generate
-from hrm.training import checkpoint
-from hrm.training.request import open_data
+from hrm.training.checkpoint import load_checkpoint
+from hrm.training.run import open_data
 from hrm.training.trainer import Trainer
 
 _USAGE = """\
@@ -79,7 +79,7 @@ def load_trainer(folder: Path) -> Trainer:
     Raises:
         UserError: the folder holds no run of a text model, or its data are missing.
     """
-    config = RunConfig.from_dict(checkpoint.load(folder)["config"])
+    config = RunConfig.from_dict(load_checkpoint(folder)["config"])
     if config.family != "text":
         raise ConfigError("run", str(folder), f"is of family={config.family}, and only text can be continued")
     return Trainer.resume(folder, open_data(config))

@@ -16,28 +16,19 @@ from hrm.config.presets import list_presets, load_preset
 from hrm.config.run_config import DEFAULT_TASK, RunConfig
 from hrm.config.train_config import TrainConfig
 from hrm.models.registry import get_family, list_families
+from hrm.training.options import RunOptions, read_options
 
 _USAGE = """\
 Trains one model and leaves its checkpoint, metrics, config and weights in a folder.
 
   python -m hrm.train preset=tiny_demo task=sudoku4
   python -m hrm.train preset=tiny_demo task=sudoku6 hidden_size=96 num_heads=6 train.steps=2000 lr=1e-3
-  python -m hrm.train preset=text_1m               a text model, on the plays that come along
+  python -m hrm.train preset=text_1m               a text model, on the plays that are installed
   python -m hrm.train config=best.yaml seed=1      train a dumped config, or a sweep's winner, again
-  python -m hrm.train resume=DIR                   go on from a run's checkpoint
+  python -m hrm.train resume=DIR                   continue from a run's checkpoint
 
 Options are name=value. A field's name may stand alone (hidden_size=96) or with its section
 (model.hidden_size=96; arch.hidden_size=96 is the same).
-
-  preset=NAME      start from a preset's model (default: the official defaults)
-  config=FILE      start from a config file
-  resume=DIR       go on with the run in DIR; only out, read_test, push_to_hub, device
-                   and threads may be given
-  out=DIR          where to write (default: the preset's own folder, or <model>-<task>-<time>, in output_base)
-  output_base=DIR  root of these folders (default: the environment's OUTPUT_BASE, or outputs/train)
-  read_test=true   evaluate the test split, once, after the last step (default: false)
-  push_to_hub=true publish the finished run on the Hugging Face hub under the preset's name there, or under
-                   push_to_hub=NAME or OWNER/NAME; asks for a token (HF_TOKEN) before it trains
 """
 
 
@@ -47,6 +38,7 @@ def format_help() -> str:
     return "\n".join(
         [
             _USAGE,
+            format_options(RunOptions) + "\n",
             "Presets:\n" + format_listing(presets) + "\n",
             f"Tasks (default {DEFAULT_TASK}):\n" + format_listing(summarize_tasks()) + "\n",
             "Run:\n" + format_options(RunConfig, skip=("family", "model", "task", "train")) + "\n",
@@ -72,9 +64,12 @@ def main(arguments: list[str]) -> int:
     if asks_for_help(arguments):
         print(format_help())
         return 0
-    from hrm.training.run import run_command
+    options, overrides = read_options(arguments)
+    from hrm.training.run import (
+        run_command,
+    )  # imports torch, which help and malformed options need not wait for
 
-    return run_command(arguments)
+    return run_command(options, overrides)
 
 
 def run_program() -> int:

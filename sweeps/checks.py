@@ -6,7 +6,7 @@ from typing import Any
 
 from hrm.config.errors import ConfigError
 from hrm.config.schema import build_config
-from hrm.data.registry import get_task_kind, open_task
+from hrm.data.registry import get_task_class, open_task
 from hrm.models.registry import get_family
 from sweeps.callbacks.wandb.session import check_mode
 from sweeps.config import SweepConfig
@@ -24,7 +24,7 @@ def check_sweep(config: SweepConfig) -> Candidates:
         UserError: the configuration is at fault.
     """
     task = read_task(config)
-    fields = get_task_kind(task.name).counted_fields(task)
+    fields = task.get_model_fields()
     candidates = Candidates(config, open_task(task).model_fields if fields is None else fields)
     check_decisions(config, candidates)
     presets, left_out = choose_presets(config.baseline.presets, candidates, None)
@@ -44,7 +44,7 @@ def read_task(config: SweepConfig) -> Any:
     Raises:
         UserError: the task or an option of it is at fault.
     """
-    return build_config(get_task_kind(config.task["name"]).config_class, config.task, "task")
+    return build_config(get_task_class(config.task["name"]), config.task, "task")
 
 
 def _check_metric(config: SweepConfig) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hrm.config.run_config import RunConfig
+from hrm.training.progress import Validation
 
 Kind = Literal["search", "baseline", "random", "confirm"]
 Status = Literal["completed", "pruned", "failed"]
@@ -65,31 +66,6 @@ class Job:
         if train.max_flops is None:
             return validation.step / train.steps
         return validation.train_flops / train.max_flops
-
-
-@dataclass(frozen=True, kw_only=True)
-class Validation:
-    """What a job measured at one of the `train.num_reports` equal fractions of its run."""
-
-    index: int
-    """1 to `train.num_reports`."""
-    step: int
-    """Optimizer steps so far."""
-    train_flops: int
-    """Training FLOPs so far, exact."""
-    train_seconds: float
-    """Seconds in training steps so far."""
-    eval_seconds: float
-    """Seconds in evaluations so far."""
-    metrics: dict[str, float | None]
-    """`train/...` and `valid/...`; with the last validation of a `read_test` job also `test/...`."""
-    answers: dict[str, Any] | None = None
-    """With the last validation of a `keep_model` job, see `sweeps.execution.trial`."""
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Validation:
-        """Return the validation that was stored as plain values; versions before 0.2 also stored `batches`."""
-        return cls(**{name: value for name, value in values.items() if name != "batches"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from hrm.config.errors import UserError
-from hrm.data.registry import PATH_KINDS, TASKS
+from hrm.data.registry import PATH_TASKS, TASKS
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -131,7 +131,7 @@ def format_listing(entries: Mapping[str, str]) -> str:
 
 def summarize_tasks() -> dict[str, str]:
     """Return a line for each task, and for each kind of path."""
-    return {name: kind.summary for name, kind in (TASKS | PATH_KINDS).items()}
+    return {name: task.summary for name, task in (TASKS | PATH_TASKS).items()}
 
 
 def describe_task_options(describe: Callable[[type], str]) -> dict[str, str]:
@@ -143,8 +143,7 @@ def describe_task_options(describe: Callable[[type], str]) -> dict[str, str]:
     """
     described: dict[str, type] = {}
     texts = {}
-    for name, kind in (TASKS | PATH_KINDS).items():
-        cls = kind.config_class
+    for name, cls in (TASKS | PATH_TASKS).items():
         alike = [other for other in described if read_field_docs(described[other]) == read_field_docs(cls)]
         if alike:
             texts[name] = f"  those of {alike[0]}, but {_format_other_defaults(cls, described[alike[0]])}"

@@ -19,7 +19,7 @@ from hrm.config.schema import (
 )
 from hrm.config.train_config import TrainConfig
 from hrm.config.validation import SEED, at_least, check, one_of
-from hrm.data.registry import TASKS, get_task_kind
+from hrm.data.registry import TASKS, get_task_class
 from hrm.models.registry import Family, get_family
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -73,7 +73,7 @@ class RunConfig:
         model, task, train = (_copy_section(values, name) for name in SECTIONS)
         task_name = str(task.get("name", get_default_task(family.name)))
         check_task_fits(task_name, family)
-        task_class = get_task_kind(task_name).config_class
+        task_class = get_task_class(task_name)
         if task_name not in TASKS and not is_import_path(task_name):
             # A saved config must find its data from any folder.
             task_name = str(Path(task_name).expanduser().absolute())
@@ -100,7 +100,7 @@ def check_task_fits(task_name: str, family: Family) -> None:
     Raises:
         UserError: it does not, or there is no such task.
     """
-    tasks = get_task_kind(task_name).family
+    tasks = get_task_class(task_name).family
     if tasks != family.tasks:
         raise ConfigError("task", task_name, f"fits the {tasks} family, not family={family.name}")
 
@@ -153,7 +153,7 @@ def qualify(name: str, family_name: str = "puzzle", task_name: str = DEFAULT_TAS
     sections = {
         "model": _list_fields(get_family(family_name).config_class),
         "train": _list_fields(TrainConfig),
-        "task": _list_fields(get_task_kind(task_name).config_class),
+        "task": _list_fields(get_task_class(task_name)),
     }
     section, _, field = name.partition(".")
     section = ALIASES.get(section, section)

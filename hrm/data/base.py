@@ -1,27 +1,25 @@
-"""What every task gives a trainer: three splits of arrays, and batches that depend on seed and step alone."""
+"""What every task provides: three splits of arrays, and training batches that depend on seed and step alone."""
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-
-
-def make_absolute(config: object, field: str) -> None:
-    """Makes the path in a field of a frozen config absolute, so that it holds in every process."""
-    object.__setattr__(config, field, str(Path(getattr(config, field)).expanduser().absolute()))
-
 
 IGNORED_LABEL = -100
 """A label that no loss or metric counts."""
 
 Batch = dict[str, np.ndarray]
-"""`inputs` int32 [B, S] and `labels` int32 [B, S] (IGNORED_LABEL where ignored); of puzzles also
-`puzzle_identifiers` int32 [B], of text that is evaluated also `label_bytes` int32 [B]."""
+"""`inputs` int32 [B, S] and `labels` int32 [B, S] (IGNORED_LABEL where ignored); for puzzles also
+`puzzle_identifiers` int32 [B], for text that is evaluated also `label_bytes` int32 [B]."""
+
+Progress = Callable[[int, int], object]
+"""Called with what is done and the total while data are prepared."""
 
 
 @dataclass(frozen=True)
@@ -33,38 +31,50 @@ class Split:
     labels: np.ndarray
     """Targets, int32 [N, S]; IGNORED_LABEL where no answer is wanted."""
     puzzle_identifiers: np.ndarray | None = None
-    """Rows of the puzzle embedding, int32 [N]; None where the task has no puzzles."""
+    """Rows of the puzzle embedding, int32 [N]; None for a task without puzzles."""
     blank_token: int | None = None
-    """The token of a cell to fill in, for accuracy on blank cells; None where the task has none."""
+    """The token of a cell to fill in, for the accuracy on blank cells; None for a task without them."""
     label_bytes: np.ndarray | None = None
-    """Bytes of text that each example's labels stand for, int32 [N]; None where the task is no text."""
+    """Bytes of text that each example's labels stand for, int32 [N]; None for a task that is not text."""
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def get_batch(self, start: int, size: int) -> Batch:
-        """The examples from `start` on, at most `size` of them."""
-        arrays = {
-            "inputs": self.inputs,
-            "labels": self.labels,
-            "puzzle_identifiers": self.puzzle_identifiers,
-            "label_bytes": self.label_bytes,
-        }
+        """Return the examples from `start` on, at most `size` of them."""
+        arrays = {name: getattr(self, name) for name in SPLIT_ARRAYS}
         return {name: array[start : start + size] for name, array in arrays.items() if array is not None}
 
 
+SPLIT_ARRAYS = tuple(field.name for field in dataclasses.fields(Split) if field.name != "blank_token")
+
+
+def save_split(folder: Path, name: str, **arrays: np.ndarray) -> None:
+    """Write arrays of a split, each as `<name>_<array>.npy`."""
+    for field, array in arrays.items():
+        np.save(folder / f"{name}_{field}.npy", array)
+
+
+def load_split(folder: Path, name: str, **more: Any) -> Split:
+    """Return a split with memory maps of the arrays that `save_split` wrote, and with other fields from `more`."""
+    paths = {field: folder / f"{name}_{field}.npy" for field in SPLIT_ARRAYS}
+    return Split(
+        **{field: np.load(path, mmap_mode="r") for field, path in paths.items() if path.exists()}, **more
+    )
+
+
 class Dataset(ABC):
-    """Prepared data of one task. Opened cheaply (memory maps), so that every trial can."""
+    """Prepared data of one task. Opening it is cheap (memory maps), so that every trial can."""
 
     name: str
     model_fields: Mapping[str, int]
-    """What the data decide of a model's config, e.g. vocab_size, seq_len, num_puzzle_identifiers."""
+    """The model's fields that the data decide, e.g. vocab_size, seq_len, num_puzzle_identifiers."""
     fingerprint: str
     """Hash of the prepared data: equal data, equal fingerprint."""
     supports_verdict: bool
     """False for smoke tests, whose results must not decide between architectures."""
     num_train_sequences: int | None = None
-    """Examples of one pass over the training data; None where a pass means nothing."""
+    """Examples of one pass over the training data; None if there is no such pass."""
 
     valid: Split
     test: Split
@@ -72,34 +82,50 @@ class Dataset(ABC):
 
     @abstractmethod
     def get_train_batch(self, step: int, batch_size: int, seed: int) -> Batch:
-        """The batch of 0-based `step`: a pure function of its arguments, so data position is the step."""
+        """Return the batch of a step, counted from 0.
+
+        It depends on the arguments alone, so that the step is the position in the data.
+        """
 
 
-@dataclass(frozen=True)
-class TaskKind:
-    """A registered kind of task.
+@dataclass(frozen=True, kw_only=True)
+class TaskConfig(ABC):
+    """The options of a task, and how to prepare and open its data. All options have defaults.
 
-    Args:
-        config_class: flat frozen dataclass of the task's options, all with defaults and a field `name`.
-        family: the model family that the task fits.
-        prepare: makes or finds the cached data, idempotent and safe to call from several processes; returns
-            its folder. Reports progress through the callback (done, total) when given one.
-        open: opens what `prepare` made.
-        summary: one line for listings.
-        counted_fields: the `model_fields` known from the config alone, without preparing data, or None
-            where only the data tell.
+    A task outside this package is a subclass of this class, given as `task=package.module:Class`.
     """
 
-    config_class: type
-    family: str
-    prepare: Callable[..., Path]
-    open: Callable[[Any, Path], Dataset]
-    summary: str
-    counted_fields: Callable[[Any], Mapping[str, int] | None]
+    family: ClassVar[str] = "puzzle"
+    """The kind of models that learn it, see `hrm.models.registry.Family.tasks`."""
+    summary: ClassVar[str] = ""
+    """Its description in a line."""
+
+    name: str = ""
+    """As in `task=NAME`."""
+
+    @abstractmethod
+    def prepare(self, progress: Progress | None = None) -> Path:
+        """Prepare the data, or find them in the cache, and return their folder.
+
+        May be called again, and from several processes at once.
+        """
+
+    @abstractmethod
+    def open(self, folder: Path) -> Dataset:
+        """Open the data that `prepare` prepared."""
+
+    def get_model_fields(self) -> Mapping[str, int] | None:
+        """Return the `model_fields` of the data without preparing them; None if only the data tell them."""
+        return None
+
+
+def make_absolute(config: object, field: str) -> None:
+    """Make the path in a field of a frozen config absolute, so that it is valid in every process."""
+    object.__setattr__(config, field, str(Path(getattr(config, field)).expanduser().absolute()))
 
 
 class InMemoryDataset:
-    """A data set that takes its arrays along when it is pickled. Alone, it is a reference to its files.
+    """A data set that is pickled with its arrays. On its own, a data set is pickled as a reference to its files.
 
     Args:
         dataset: its arrays may be memory maps.
@@ -109,10 +135,10 @@ class InMemoryDataset:
         self.dataset = dataset
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _arrived, (type(self.dataset), vars(self.dataset))
+        return _unpickle_in_memory, (type(self.dataset), vars(self.dataset))
 
 
-def _arrived(kind: type[Dataset], state: dict[str, Any]) -> InMemoryDataset:
-    dataset = object.__new__(kind)
+def _unpickle_in_memory(cls: type[Dataset], state: dict[str, Any]) -> InMemoryDataset:
+    dataset = object.__new__(cls)
     vars(dataset).update(state)
     return InMemoryDataset(dataset)

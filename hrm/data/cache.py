@@ -1,4 +1,4 @@
-"""A cache of prepared data: a folder per key, written atomically, believed only while its checksums hold."""
+"""A cache of prepared data: a folder for each key, written atomically and used only while its checksums are right."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,23 @@ from hrm.config.errors import DataError
 
 CACHE_VARIABLE = "HRM_SWEEPS_CACHE"
 MANIFEST = "checksums.json"
-MOST_COPIES = 16
+MAX_COPIES = 16
 
 
 def get_cache_root() -> Path:
-    """The folder of all prepared data: `$HRM_SWEEPS_CACHE`, or `~/.cache/hrm-sweeps`."""
+    """Return the folder of all prepared data: `$HRM_SWEEPS_CACHE`, or `~/.cache/hrm-sweeps`."""
     return Path(os.environ.get(CACHE_VARIABLE) or "~/.cache/hrm-sweeps").expanduser()
 
 
 def get_or_build(kind: str, key: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
-    """The folder that holds what `build` writes for `key`; builds it where no sound copy exists.
+    """Return the folder that holds what `build` writes for `key`, and build it if there is no intact copy.
 
-    Safe to call from several processes at once: each builds apart, and one renames its folder into place. A
-    damaged copy is passed over for a new one, never deleted: another process may have it open.
+    Several processes may call this at once: each builds in a folder of its own, and one renames it into place. A
+    damaged copy is skipped for a new one and never deleted, because another process may have it open.
 
     Args:
         kind: readable start of the folder's name.
-        key: all that decides the content, as JSON values.
+        key: everything that decides the content, as JSON values.
         build: writes files (no subfolders) into the empty folder that it is given.
 
     Raises:
@@ -39,36 +39,41 @@ def get_or_build(kind: str, key: Mapping[str, Any], build: Callable[[Path], None
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     root = get_cache_root()
-    for copy in range(MOST_COPIES):
+    for copy in range(MAX_COPIES):
         folder = root / (f"{kind}-{digest}" if copy == 0 else f"{kind}-{digest}-{copy}")
         try:
             if not folder.exists():
-                _publish(build, folder)
+                _build_and_rename(build, folder)
         except OSError as error:
-            raise DataError(
-                f"data cache {root}", str(error), "must be a folder that can be written",
-                f"Set {CACHE_VARIABLE} to another folder, or free some space",
-            ) from None  # fmt: skip
-        if _is_sound(folder):
+            hint = f"Set {CACHE_VARIABLE} to another folder, or free some space"
+            rule = "must be a folder that can be written"
+            raise DataError(f"data cache {root}", str(error), rule, hint) from None
+        if _is_intact(folder):
             return folder
-    raise DataError(f"data cache {root}", f"{MOST_COPIES} damaged copies of {kind}-{digest}",
-                    "files must stay as they were written", f"Delete {root} and check the disk")  # fmt: skip
+    given = f"{MAX_COPIES} damaged copies of {kind}-{digest}"
+    hint = f"Delete {root} and check the disk"
+    raise DataError(f"data cache {root}", given, "files must stay as they were written", hint)
 
 
 def compute_fingerprint(folder: Path) -> str:
-    """Hash of the content of a cached folder: equal content, equal hash, wherever it was made."""
+    """Return a hash of the content of a cached folder: equal content, equal hash, wherever it was made."""
     checksums = json.loads((folder / MANIFEST).read_text())
     return hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def describe_files(paths: Iterable[Path]) -> dict[str, tuple[int, int]]:
+    """Return size and modification time of each file, which tell in a key whether it has changed."""
+    stats = {str(path): path.stat() for path in paths}
+    return {path: (stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()}
+
+
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
+    """Return the SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _publish(build: Callable[[Path], None], folder: Path) -> None:
-    """Builds beside `folder` and renames; loses politely to whoever renamed first."""
+def _build_and_rename(build: Callable[[Path], None], folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     workplace = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
     try:
@@ -78,14 +83,14 @@ def _publish(build: Callable[[Path], None], folder: Path) -> None:
         workplace.chmod(0o755)
         try:
             workplace.rename(folder)
-        except OSError:
+        except OSError:  # another process has renamed its copy first
             if not folder.exists():
                 raise
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
 
 
-def _is_sound(folder: Path) -> bool:
+def _is_intact(folder: Path) -> bool:
     try:
         checksums = json.loads((folder / MANIFEST).read_text())
         return all(hash_file(folder / name) == checksum for name, checksum in checksums.items())

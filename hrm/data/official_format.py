@@ -7,183 +7,163 @@ identifier; consecutive puzzles make a group (one puzzle and its augmentations).
 
 from __future__ import annotations
 
-import json
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hrm.config.errors import DataError
+from hrm.config.schema import build_config, read_yaml
+from hrm.config.validation import at_least, check, each
 from hrm.data.base import IGNORED_LABEL
 
 METADATA_FILE = "dataset.json"
-FIELDS = ("inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices")
+TOKEN_FIELDS = ("inputs", "labels")
+FIELDS = (*TOKEN_FIELDS, "puzzle_identifiers", "puzzle_indices", "group_indices")
 LAYOUT = "a data set folder holds train/ and test/, each with dataset.json and <set>__inputs.npy and so on"
 _BLOCK = 65536
+"""Rows that are checked at once."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What `dataset.json` says of the tokens."""
+    """The metadata of the tokens in `dataset.json`; its other fields are not used."""
 
-    vocab_size: int
-    seq_len: int
-    num_puzzle_identifiers: int
-    ignore_label_id: int | None
-    sets: tuple[str, ...]
+    vocab_size: int = 0
+    seq_len: int = 0
+    num_puzzle_identifiers: int = 0
+    ignore_label_id: int | None = None
+    sets: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def model_fields(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in ("vocab_size", "seq_len", "num_puzzle_identifiers")}
 
 
+RULES = (
+    *at_least(1, "vocab_size", "seq_len", "num_puzzle_identifiers"),
+    *each(
+        ["sets"],
+        lambda names: names and all(isinstance(name, str) for name in names),
+        "must list at least one name",
+    ),
+)
+
+
 def read_metadata(half: Path) -> Metadata:
-    """The metadata of `half`, a `train` or `test` folder.
+    """Read the metadata of `half`, a `train` or `test` folder.
 
     Raises:
-        DataError: the folder or file is missing, or a value is missing or out of range.
+        UserError: the folder or file is missing, or a value is missing or out of range.
     """
     if not half.is_dir():
         raise DataError(str(half), "no such folder", LAYOUT, "Check the path of task=")
     path = half / METADATA_FILE
-    values = _read_json(path)
-    numbers = {}
-    for name in ("vocab_size", "seq_len", "num_puzzle_identifiers"):
-        numbers[name] = _integer(path, values, name)
-        if numbers[name] < 1:
-            raise DataError(str(path), f"{name}={numbers[name]}", f"{name} must be at least 1")
-    ignored = None if values.get("ignore_label_id") is None else _integer(path, values, "ignore_label_id")
-    sets = values.get("sets")
-    if not isinstance(sets, list) or not sets or not all(isinstance(name, str) for name in sets):
-        raise DataError(str(path), f"sets={sets!r}", "sets must be a list of at least one name")
-    return Metadata(**numbers, ignore_label_id=ignored, sets=tuple(sets))
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise DataError(str(path), "no such file", LAYOUT) from None
-    except (ValueError, OSError) as error:
-        raise DataError(str(path), str(error), "must be a JSON file") from None
-    if not isinstance(values, dict):
-        raise DataError(str(path), type(values).__name__, "must hold a JSON object")
-    return values
-
-
-def _integer(path: Path, values: dict[str, Any], name: str) -> int:
-    value = values.get(name)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise DataError(str(path), f"{name}={value!r}", f"{name} must be an integer")
-    return value
+    if not path.is_file():
+        raise DataError(str(path), "no such file", LAYOUT)
+    values, names = read_yaml(path), {field.name for field in dataclasses.fields(Metadata)}
+    where = f"{path}: metadata"
+    metadata = build_config(Metadata, {name: values[name] for name in names & values.keys()}, where)
+    check(metadata, RULES, where)
+    return metadata
 
 
 class Half:
-    """The examples of `train` or `test`, all its sets behind each other.
+    """The examples of `train` or `test`, all its sets one after the other.
 
     Args:
         folder: the half's folder.
 
     Raises:
-        DataError: a file is missing, cannot be read, or does not fit the others.
+        UserError: a file is missing, cannot be read, or does not fit the others.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.metadata = read_metadata(folder)
         sets = [_read_set(folder, name, self.metadata.seq_len) for name in self.metadata.sets]
-        self._inputs = [arrays["inputs"] for arrays in sets]
-        self._labels = [arrays["labels"] for arrays in sets]
-        self._starts = np.cumsum([0, *(len(inputs) for inputs in self._inputs)])
-        self.puzzle_identifiers = np.concatenate([arrays["puzzle_identifiers"] for arrays in sets]).astype(
-            np.int32
-        )
-        self.puzzle_starts = _join([arrays["puzzle_indices"] for arrays in sets])
+        self._tokens = {field: [arrays[field] for arrays in sets] for field in TOKEN_FIELDS}
+        identifiers = [arrays["puzzle_identifiers"] for arrays in sets]
+        self.puzzle_identifiers = np.concatenate(identifiers).astype(np.int32)
+        self.puzzle_starts = _join_indices([arrays["puzzle_indices"] for arrays in sets])
         """First example of each puzzle, and the end; int64 [puzzles + 1]."""
-        self.group_starts = _join([arrays["group_indices"] for arrays in sets])
+        self.group_starts = _join_indices([arrays["group_indices"] for arrays in sets])
         """First puzzle of each group, and the end; int64 [groups + 1]."""
 
     @property
     def files(self) -> list[Path]:
         """Every file that the half is read from."""
-        arrays = [array_file(self.folder, name, field) for name in self.metadata.sets for field in FIELDS]
+        arrays = [get_array_file(self.folder, name, field) for name in self.metadata.sets for field in FIELDS]
         return [self.folder / METADATA_FILE, *arrays]
 
     @property
     def num_examples(self) -> int:
-        return int(self._starts[-1])
+        return int(self.puzzle_starts[-1])
 
     @property
     def num_groups(self) -> int:
         return len(self.group_starts) - 1
 
-    def examples(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs and labels int32 [n, seq_len] of examples `indices`, ignored labels as IGNORED_LABEL."""
-        inputs, labels = (_gather(arrays, self._starts, indices) for arrays in (self._inputs, self._labels))
+    def get_examples(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return inputs and labels int32 [n, seq_len] of examples `indices`, ignored labels as IGNORED_LABEL."""
+        inputs, labels = (_gather_rows(self._tokens[field], indices) for field in TOKEN_FIELDS)
         if self.metadata.ignore_label_id is not None:
             labels[labels == self.metadata.ignore_label_id] = IGNORED_LABEL
         return inputs, labels
 
-    def identifiers(self, indices: np.ndarray) -> np.ndarray:
-        """The puzzle identifiers int32 [n] of examples `indices`."""
+    def get_identifiers(self, indices: np.ndarray) -> np.ndarray:
+        """Return the puzzle identifiers int32 [n] of examples `indices`."""
         return self.puzzle_identifiers[np.searchsorted(self.puzzle_starts, indices, side="right") - 1]
 
     def check_values(self) -> None:
-        """Reads all tokens and identifiers once.
+        """Read all tokens and identifiers once.
 
         Raises:
-            DataError: one is out of the range that the metadata give.
+            DataError: one is outside the range that the metadata give.
         """
         limit = self.metadata.num_puzzle_identifiers
-        _check_range(self.folder, "puzzle_identifiers", self.puzzle_identifiers, limit, None)
-        for name, inputs, labels in zip(self.metadata.sets, self._inputs, self._labels):
-            for field, array, ignored in (
-                ("inputs", inputs, None),
-                ("labels", labels, self.metadata.ignore_label_id),
-            ):
-                path = array_file(self.folder, name, field)
-                for start in range(0, len(array), _BLOCK):
-                    _check_range(
-                        path, field, array[start : start + _BLOCK], self.metadata.vocab_size, ignored, start
-                    )
+        _check_range(self.folder, "puzzle_identifiers", self.puzzle_identifiers, limit)
+        for field, also in (("inputs", None), ("labels", self.metadata.ignore_label_id)):
+            for name, array in zip(self.metadata.sets, self._tokens[field]):
+                path = get_array_file(self.folder, name, field)
+                _check_range(path, field, array, self.metadata.vocab_size, also)
 
 
-def array_file(half: Path, set_name: str, field: str) -> Path:
-    """The file of one array of one set."""
+def get_array_file(half: Path, set_name: str, field: str) -> Path:
+    """Return the file of one array of one set."""
     return half / f"{set_name}__{field}.npy"
 
 
 def _read_set(half: Path, set_name: str, seq_len: int) -> dict[str, np.ndarray]:
-    arrays = {field: _read_array(array_file(half, set_name, field)) for field in FIELDS}
+    arrays = {field: _read_array(get_array_file(half, set_name, field)) for field in FIELDS}
 
     def require(field: str, holds: bool, given: object, rule: str) -> None:
         if not holds:
-            raise DataError(str(array_file(half, set_name, field)), given, rule)
+            raise DataError(str(get_array_file(half, set_name, field)), given, rule)
 
     for field, array in arrays.items():
-        ndim = 2 if field in ("inputs", "labels") else 1
+        ndim = 2 if field in TOKEN_FIELDS else 1
         require(field, array.ndim == ndim, f"shape {array.shape}", f"must have {ndim} dimension(s)")
         require(field, array.dtype.kind in "iu", f"dtype {array.dtype}", "must hold integers")
     shape = (len(arrays["inputs"]), seq_len)
-    for field in ("inputs", "labels"):
+    for field in TOKEN_FIELDS:
         given = arrays[field].shape
         require(field, given == shape, f"shape {given}", f"must be [examples, seq_len], here {shape}")
-    puzzles = len(arrays["puzzle_identifiers"])
+    num_puzzles = len(arrays["puzzle_identifiers"])
     for field, count, what in (
-        ("puzzle_indices", shape[0], "examples"),
-        ("group_indices", puzzles, "puzzles"),
+        ("puzzle_indices", len(arrays["inputs"]), "examples"),
+        ("group_indices", num_puzzles, "puzzles"),
     ):
         indices = arrays[field].astype(np.int64)
-        ascends = (
-            len(indices) >= 2 and indices[0] == 0 and indices[-1] == count and (np.diff(indices) > 0).all()
-        )
-        require(
-            field, bool(ascends), _ends(indices), f"must ascend without repeats from 0 to the {count} {what}"
-        )
-    starts = len(arrays["puzzle_indices"])
-    rule = f"must have one more than the {puzzles} puzzle identifiers"
-    require("puzzle_indices", starts == puzzles + 1, f"{starts} entries", rule)
+        ascends = len(indices) >= 2 and (indices[0], indices[-1]) == (0, count) and np.diff(indices).min() > 0
+        ends = f" from {indices[0]} to {indices[-1]}" if len(indices) else ""
+        rule = f"must ascend without repeats from 0 to the {count} {what}"
+        require(field, bool(ascends), f"{len(indices)} entries{ends}", rule)
+    num_starts = len(arrays["puzzle_indices"])
+    rule = f"must have one more than the {num_puzzles} puzzle identifiers"
+    require("puzzle_indices", num_starts == num_puzzles + 1, f"{num_starts} entries", rule)
     return arrays
 
 
@@ -196,34 +176,30 @@ def _read_array(path: Path) -> np.ndarray:
         raise DataError(str(path), str(error), "must be a numpy array file of integers") from None
 
 
-def _ends(indices: np.ndarray) -> str:
-    return f"{len(indices)} entries" + (f" from {indices[0]} to {indices[-1]}" if len(indices) else "")
+def _check_range(path: Path, what: str, array: np.ndarray, limit: int, also: int | None = None) -> None:
+    """Check that all values are in 0..limit - 1, or equal to `also`."""
+    for start in range(0, len(array), _BLOCK):
+        values = array[start : start + _BLOCK]
+        wrong = ((values < 0) | (values >= limit)) & (values != also)
+        if wrong.any():
+            place = np.argwhere(wrong)[0]
+            given = f"{values[tuple(place)]} in row {start + int(place[0])}"
+            raise DataError(str(path), given, f"{what} must lie in 0..{limit - 1}")
 
 
-def _check_range(
-    path: Path, what: str, values: np.ndarray, limit: int, also: int | None, first_row: int = 0
-) -> None:
-    wrong = (values < 0) | (values >= limit)
-    if also is not None:
-        wrong &= values != also
-    if wrong.any():
-        place = np.argwhere(wrong)[0]
-        given = f"{values[tuple(place)]} in row {first_row + int(place[0])}"
-        raise DataError(str(path), given, f"{what} must lie in 0..{limit - 1}")
-
-
-def _join(parts: list[np.ndarray]) -> np.ndarray:
-    """Index arrays of consecutive sets as one."""
+def _join_indices(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Join the index arrays of consecutive sets."""
     joined = [np.zeros(1, np.int64)]
     for part in parts:
         joined.append(part[1:].astype(np.int64) + joined[-1][-1])
     return np.concatenate(joined)
 
 
-def _gather(arrays: list[np.ndarray], starts: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Rows `indices` of `arrays` as if they were one behind the other, int32."""
+def _gather_rows(arrays: Sequence[np.ndarray], indices: np.ndarray) -> np.ndarray:
+    """Return rows `indices`, int32, of arrays that are numbered as if they were one."""
     if len(arrays) == 1:
         return arrays[0][indices].astype(np.int32)
+    starts = np.cumsum([0, *map(len, arrays)])
     owner = np.searchsorted(starts, indices, side="right") - 1
     rows = np.empty((len(indices), arrays[0].shape[1]), np.int32)
     for number, array in enumerate(arrays):

@@ -19,7 +19,7 @@ class Family:
 
     Args:
         name: as in `family=NAME`; for a family outside this package its import path, set when it is imported.
-        tasks: the kind of tasks that it learns: those whose `TaskKind.family` is this.
+        tasks: the kind of tasks that it learns: those whose `TaskConfig.family` is this.
         config_class: flat frozen dataclass of the architecture, with the property `architecture`, equal for
             two configs exactly when they build the same model.
         model_class: import path of its `hrm.models.base.Model`, so that reading a config imports no torch.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, BinaryIO
+from zipfile import BadZipFile
 
 import torch
 
@@ -14,34 +14,36 @@ from hrm.config.errors import CheckpointError
 from hrm.config.run_config import RunConfig
 from hrm.data.base import Dataset
 from hrm.system.files import write_atomically
+from hrm.training.options import FREE_ON_RESUME
 
 FILE_NAME = "checkpoint.pt"
 FORMAT = 2
-"""Raised when the meaning of a checkpoint's contents changes."""
+"""Increased when the meaning of a checkpoint's contents changes."""
+_READ_ERRORS = (RuntimeError, ValueError, KeyError, EOFError, OSError, UnpicklingError, BadZipFile)
 
 
-def save(state: Mapping[str, Any], folder: Path) -> Path:
-    """Writes `state` as the folder's checkpoint, in place of an older one.
+def save_checkpoint(state: Mapping[str, Any], folder: Path) -> Path:
+    """Write `state` as the folder's checkpoint, in place of an older one.
 
-    A process killed at any moment leaves the old checkpoint or the new one, never a half.
+    If the process is killed, the old checkpoint or the new one is there, never half of one.
 
     Args:
         state: nested dicts, lists and tuples of tensors, numbers, strings, booleans and None.
-        folder: made when missing.
+        folder: created if missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
-    write_atomically(path, lambda temporary: write(state, temporary))
+    write_atomically(path, lambda temporary: write_checkpoint(state, temporary))
     return path
 
 
-def write(state: Mapping[str, Any], file: Path | BinaryIO) -> None:
-    """Writes `state` as `save` does, into a file or a stream of any storage."""
+def write_checkpoint(state: Mapping[str, Any], file: Path | BinaryIO) -> None:
+    """Write `state` like `save_checkpoint`, into a file or a stream of any storage."""
     torch.save({"format": FORMAT, **state}, file)
 
 
-def load(folder: Path) -> dict[str, Any]:
-    """The state in the folder's checkpoint, its tensors on the CPU.
+def load_checkpoint(folder: Path) -> dict[str, Any]:
+    """Return the state in the folder's checkpoint, its tensors on the CPU.
 
     Raises:
         CheckpointError: there is no checkpoint, or it cannot be read.
@@ -49,65 +51,49 @@ def load(folder: Path) -> dict[str, Any]:
     path = folder / FILE_NAME
     if not path.is_file():
         raise CheckpointError(str(folder), "no checkpoint", f"must be a run's folder, with {FILE_NAME} in it")
-    return read(path, str(path))
+    return read_checkpoint(path, str(path))
 
 
-def read(file: Path | BinaryIO, name: str) -> dict[str, Any]:
-    """What `write` wrote, its tensors on the CPU.
+def read_checkpoint(file: Path | BinaryIO, name: str) -> dict[str, Any]:
+    """Return the state that `write_checkpoint` wrote, its tensors on the CPU.
 
     Args:
-        file: a stream must be one that can be read anywhere.
-        name: what to call it in an error.
+        file: a stream must be seekable.
+        name: its name in error messages.
 
     Raises:
         CheckpointError: it cannot be read.
     """
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except (
-        RuntimeError,
-        pickle.UnpicklingError,
-        EOFError,
-        OSError,
-        ValueError,
-        KeyError,
-        zipfile.BadZipFile,
-    ):
-        raise CheckpointError(
-            name, "a file that torch cannot read", "must be a checkpoint of this trainer"
-        ) from None
+    except _READ_ERRORS:
+        rule = "must be a checkpoint of this trainer"
+        raise CheckpointError(name, "a file that torch cannot read", rule) from None
     found = state.get("format") if isinstance(state, dict) else None
     if found != FORMAT:
         raise CheckpointError(name, f"format {found}", f"must be a checkpoint of format {FORMAT}")
     return state
 
 
-FREE_ON_RESUME = ("device", "threads")
-"""Fields of a config that may differ from the checkpoint's: they say where a run computes, not what."""
-
-
 def check_same_run(state: Mapping[str, Any], config: RunConfig, dataset: Dataset) -> None:
-    """Makes sure that a saved state is of this config and these data.
+    """Check that a saved state belongs to this config and these data.
 
     Raises:
         CheckpointError: it belongs to another config or other data.
     """
-    given, own = _decisive(state["config"]), _decisive(config.to_dict())
+    given, own = _flatten_config(state["config"]), _flatten_config(config.to_dict())
     for name in sorted(given.keys() | own.keys()):
         if given.get(name) != own.get(name):
-            raise CheckpointError(
-                f"checkpoint's {name}", given.get(name), f"must equal this run's: {own.get(name)!r}"
-            )
+            rule = f"must equal this run's: {own.get(name)!r}"
+            raise CheckpointError(f"checkpoint's {name}", given.get(name), rule)
     if state["data_fingerprint"] != dataset.fingerprint:
-        raise CheckpointError(
-            "checkpoint's data", state["data_fingerprint"],
-            f"must equal the fingerprint of this run's data: {dataset.fingerprint}",
-            "The data have changed since the checkpoint was written; start a new run",
-        )  # fmt: skip
+        rule = f"must equal the fingerprint of this run's data: {dataset.fingerprint}"
+        hint = "The data have changed since the checkpoint was written; start a new run"
+        raise CheckpointError("checkpoint's data", state["data_fingerprint"], rule, hint)
 
 
-def _decisive(config: dict[str, Any]) -> dict[str, Any]:
-    """The config's values by dotted name, without those that may change on resume."""
+def _flatten_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a config by dotted name, without those that may change on resume."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""A run that is lost: how it is noticed that the loss or a weight is no longer finite, and in which step."""
+"""Divergence: the loss or a weight of a run is no longer finite."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ class Diverged(Exception):  # noqa: N818 - a result of a run, not a fault of the
     """The loss or a weight is no longer finite.
 
     Args:
-        step: the first bad optimizer step, counted from 1. On a GPU the loss is read at reports only, but
-            the step is still the first bad one.
+        step: the first bad optimizer step, counted from 1, also on a GPU, where the loss is read at validations only.
         reason: what was found, in a few words.
     """
 
@@ -25,9 +24,9 @@ class Diverged(Exception):  # noqa: N818 - a result of a run, not a fault of the
         return f"{self.reason} at step {self.step}"
 
 
-class FiniteWatch:
-    """Looks at losses and weights: on a CPU at each loss at once, on a device it only notes the first bad step
-    down until `check`, for a look would empty the device's queue.
+class DivergenceDetector:
+    """Watches losses and weights. On a CPU it checks each loss at once; on a device it only stores the first bad step
+    until `check`, because reading a loss would wait for all queued work.
 
     Args:
         model: on its device.
@@ -41,25 +40,25 @@ class FiniteWatch:
         self._device = next(model.parameters()).device
         self.bad_step = torch.zeros((), dtype=torch.int32, device=self._device)
 
-    def see(self, loss: Tensor, step: int) -> None:
-        """Looks at a loss (0-d) of optimizer step `step`, counted from 1.
+    def watch(self, loss: Tensor, step: int) -> None:
+        """Take in the loss (0-d) of optimizer step `step`, counted from 1.
 
         Raises:
-            Diverged: on a CPU, where it is not finite.
+            Diverged: it is not finite; on a CPU only.
         """
         if self._device.type != "cpu":
             first = (self.bad_step == 0) & ~torch.isfinite(loss)
             self.bad_step = torch.where(first, step, self.bad_step)
         elif not math.isfinite(loss.item()):
-            # A weight that the last step spoiled shows in this step's loss: blame the right one.
+            # A weight that the last step spoiled shows in this step's loss: name the right step.
             self._check_weights(step - 1)
             raise Diverged(step, f"loss is {loss.item()}")
 
     def check(self, step: int) -> None:
-        """Makes sure that all was finite up to `step`, the weights as they are now among it.
+        """Check that all losses up to `step` were finite, and that all weights are now.
 
         Raises:
-            Diverged: it was not.
+            Diverged: they are not.
         """
         bad_step = int(self.bad_step)
         if bad_step:

@@ -1,4 +1,4 @@
-"""The optimizers and the learning-rate schedule of HRM."""
+"""The optimizers of HRM, and the moving average of its weights."""
 
 from __future__ import annotations
 
@@ -12,21 +12,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hrm.config.train_config import TrainConfig
+from hrm.training.schedule import compute_lr
 
 if TYPE_CHECKING:
     from hrm.models.puzzle.recurrent_network import PuzzleEmbedding
-
-
-def compute_lr(peak: float, step: float, total_steps: int, warmup_steps: int, min_ratio: float) -> float:
-    """Linear warm-up, then a cosine from `peak` to `peak * min_ratio` at `total_steps`.
-
-    Args:
-        step: the optimizer step about to be made, counting from 1.
-    """
-    if step < warmup_steps:
-        return peak * step / warmup_steps
-    progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
-    return peak * (min_ratio + (1 - min_ratio) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
 def step_optimizers(optimizers: Iterable[Optimizer], train: TrainConfig, step: float) -> None:
@@ -35,7 +24,7 @@ def step_optimizers(optimizers: Iterable[Optimizer], train: TrainConfig, step: f
     Args:
         optimizers: each group holds its peak rate as `peak_lr`.
         train: the schedule.
-        step: the optimizer step about to be made, counting from 1; where FLOPs decide the schedule, a fraction.
+        step: the optimizer step about to be made, counting from 1; see `TrainingSchedule.get_position`.
     """
     for optimizer in optimizers:
         for group in optimizer.param_groups:
@@ -47,13 +36,13 @@ def step_optimizers(optimizers: Iterable[Optimizer], train: TrainConfig, step: f
 
 
 class AdamATan2(Optimizer):
-    """Adam with an arctangent for its quotient, so without epsilon (arXiv 2407.05872), and decoupled decay.
+    """Adam with an arctangent in place of the quotient, and so without epsilon (arXiv 2407.05872); decoupled decay.
 
     p *= 1 - lr * weight_decay;  p -= lr / (1 - beta1^t) * atan2(m, sqrt(v) / sqrt(1 - beta2^t)).
 
     Args:
-        params: parameters or groups; those without a gradient are passed over.
-        lr: step size; also kept in each group as `peak_lr`, for schedules.
+        params: parameters or groups; those without a gradient are skipped.
+        lr: step size; each group also keeps it as `peak_lr`, for schedules.
         betas: decay of the averages m of the gradient and v of its square.
         weight_decay: as a multiple of the learning rate.
     """
@@ -71,13 +60,13 @@ class AdamATan2(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step of every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         loss = None if closure is None else closure()
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
             if parameters:
                 group["step"] += 1
-                # A GPU wants few kernels, a CPU each parameter in its cache for all eight passes.
+                # On a GPU few kernels are fast, on a CPU each parameter in the cache for all eight passes.
                 on_cpu = parameters[0].device.type == "cpu"
                 for together in [[p] for p in parameters] if on_cpu else [parameters]:
                     self._update(together, group)
@@ -96,7 +85,7 @@ class AdamATan2(Optimizer):
         torch._foreach_addcmul_(v, gradients, gradients, 1 - beta2)
         scales = torch._foreach_sqrt(v)
         torch._foreach_div_(scales, math.sqrt(1 - beta2 ** group["step"]))
-        # With x >= 0, atan2(y, x) is atan(y / x), three times as fast; the floor makes 0 / 0 the 0 it is there.
+        # For x >= 0, atan2(y, x) is atan(y / x), which is three times as fast; the floor makes 0 / 0 the 0 of atan2.
         torch._foreach_clamp_min_(scales, torch.finfo(torch.float32).tiny)
         directions = torch._foreach_div(m, scales)
         torch._foreach_atan_(directions)
@@ -105,10 +94,10 @@ class AdamATan2(Optimizer):
 
 
 class SparseSignSGD(Optimizer):
-    """Sign descent on the rows of a puzzle embedding that the last segment used, with decoupled decay.
+    """Sign descent, with decoupled decay, on the rows of a puzzle embedding that the last segment used.
 
     Gradients of one row are summed over the batch first: p = p * (1 - lr * weight_decay) - lr * sign(sum).
-    Rows out of the batch neither move nor decay.
+    Rows outside the batch neither move nor decay.
     """
 
     def __init__(self, embedding: PuzzleEmbedding, lr: float, weight_decay: float = 0.1) -> None:
@@ -117,14 +106,14 @@ class SparseSignSGD(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step of the rows in the last segment's batch; none without a gradient."""
+        """Update the rows in the last segment's batch, if they have a gradient."""
         loss = None if closure is None else closure()
         rows, ids = self.embedding.local_weights, self.embedding.local_ids
         if rows is None or ids is None or rows.grad is None:
             return loss
         (group,) = self.param_groups
-        # Equal identifiers share the slot of their first. Unlike `unique`, no shape depends on the values, so
-        # a GPU need not wait for them.
+        # Equal identifiers share the slot of the first. No shape depends on the values, as it would with `unique`,
+        # so the CPU does not wait for the GPU.
         first = (ids.unsqueeze(1) == ids).int().argmax(1)
         gradient = torch.zeros_like(rows).index_add_(0, first, rows.grad)[first]
         moved = rows * (1 - group["lr"] * group["weight_decay"]) - group["lr"] * gradient.sign()
@@ -132,18 +121,18 @@ class SparseSignSGD(Optimizer):
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forgets the last segment's rows and their gradient."""
+        """Drop the last segment's rows and their gradient."""
         self.embedding.local_weights = self.embedding.local_ids = None
 
 
 class EMA:
-    """The average of a model's parameters over the optimizer steps, recent ones weighing more.
+    """The exponential moving average of a model's parameters over the optimizer steps.
 
-    Step t of n weighs decay^(n - t), over the sum of all weights: the initial weights never enter, so that
-    short runs are not held back by them. Buffers, puzzle embeddings among them, are not averaged.
+    Step t of n has the weight decay^(n - t), divided by the sum of these weights. The initial parameters have none,
+    so they do not hold short runs back. Buffers, puzzle embeddings among them, are not averaged.
 
     Args:
-        model: its parameters must not be replaced afterwards, so move it to its device first.
+        model: must be on its device already, because its parameters must not be replaced afterwards.
         decay: in 0..1, 1 excluded.
     """
 
@@ -155,14 +144,14 @@ class EMA:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Takes in the weights after an optimizer step."""
+        """Add the weights after an optimizer step to the average."""
         self.num_updates += 1
         share = (1 - self.decay) / (1 - self.decay**self.num_updates)
         torch._foreach_lerp_(self.averages, self.parameters, share)
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
-        """Within, the model computes with the averages; before the first update with its own weights."""
+    def use_averages(self) -> Iterator[None]:
+        """Give the model the averages inside the block; before the first update these are its own weights."""
         with torch.no_grad():
             trained = [p.clone() for p in self.parameters]
             torch._foreach_copy_(self.parameters, self.averages)

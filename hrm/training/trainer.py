@@ -1,4 +1,4 @@
-"""The trainer, a machine: built from a config, it trains, evaluates, saves and resumes when told to."""
+"""The trainer: built from a config, it trains, evaluates, saves and resumes as its caller asks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,61 +30,50 @@ from hrm.system.device import (
     use_threads,
 )
 from hrm.system.files import write_atomically
-from hrm.training import checkpoint
-from hrm.training.checkpoint import check_same_run
-from hrm.training.divergence import Diverged, FiniteWatch
+from hrm.training.checkpoint import check_same_run, load_checkpoint, save_checkpoint
+from hrm.training.divergence import Diverged, DivergenceDetector
 from hrm.training.optimizers import EMA, step_optimizers
-from hrm.training.run_length import RunLength
+from hrm.training.progress import Validation
+from hrm.training.schedule import TrainingSchedule
 
-_COUNTERS = ("reports_made", "step", "train_flops", "train_seconds", "eval_seconds", "eval_flops")
-"""Numbers of a trainer that a checkpoint holds."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Validation:
-    """What a run says at one of its equal fractions."""
-
-    index: int
-    """1 to `train.num_reports`."""
-    step: int
-    """Optimizer steps made so far."""
-    train_flops: int
-    """Training FLOPs spent so far, exact."""
-    train_seconds: float
-    """Seconds inside training steps so far."""
-    eval_seconds: float
-    """Seconds inside evaluations so far."""
-    metrics: Metrics
-    """`train/...`: means since the last report; `valid/...`: the whole validation split."""
+_COUNTERS = {
+    "num_validations": "reports_made",
+    "step": "step",
+    "train_flops": "train_flops",
+    "train_seconds": "train_seconds",
+    "eval_seconds": "eval_seconds",
+    "eval_flops": "eval_flops",
+}
+"""Numbers of a trainer that a checkpoint holds, with their names there."""
 
 
 class Trainer:
     """Trains one model on one data set.
 
-    The same config gives the same run, bit for bit on a CPU, whatever was computed before in the process:
-    initial weights, exploration and batches each come from a stream of their own, seeded by `config.seed`,
-    and torch's global generator is neither read nor moved. Nothing is printed here; who drives the trainer
-    decides when to report, save and stop.
+    The same config gives the same run, bit for bit on a CPU, whatever the process computed before: initial weights,
+    exploration and batches each come from a stream of their own, seeded by `config.seed`, and torch's global
+    generator is neither read nor moved. The trainer prints nothing; its caller decides when to validate, save and
+    stop.
 
-    There is no loss scaling: with `forward_dtype=float16` small gradients underflow and large activations end
-    the run as `Diverged`. Prefer bfloat16, which has float32's range.
+    There is no loss scaling: with `forward_dtype=float16` small gradients underflow, and large activations end the
+    run as `Diverged`. Prefer bfloat16, which has the range of float32.
 
     Attributes:
-        config: the run's config with the model's fields that the data decide filled in.
+        config: the run's config, with the model's fields that the data decide filled in.
         step: optimizer steps made; also the position in the data.
-        train_flops: training FLOPs spent so far, exact: as executed, where the data decide what a step costs.
-        reports_made: index of the last report; 0 before the first.
-        train_seconds: monotonic seconds from step to step, what `on_step` does between them included.
-        eval_seconds: monotonic seconds inside evaluations.
+        train_flops: training FLOPs spent so far, exact: as executed, where the cost of a step depends on the data.
+        num_validations: index of the last validation; 0 before the first.
+        train_seconds: seconds on a monotonic clock from step to step, including what `on_step` does between them.
+        eval_seconds: seconds inside evaluations.
         eval_flops: FLOPs spent on evaluations, exact.
     """
 
     def __init__(self, config: RunConfig, dataset: Dataset) -> None:
-        """Builds model and optimizers.
+        """Build model and optimizers.
 
         Raises:
             ConfigError: the model cannot have the shape that the data ask for.
-            DeviceError: the machine lacks the device.
+            DeviceError: the machine does not have the device.
         """
         model_config = dataclasses.replace(config.model, **dataset.model_fields)
         self.config = dataclasses.replace(config, model=model_config)
@@ -94,9 +82,9 @@ class Trainer:
         self._family = get_family(config.family)
         train = config.train
         self.counts = self._family.count(model_config, train.batch_size, train)
-        self.length = RunLength(train, self.counts.flops_per_step)
+        self.schedule = TrainingSchedule(train, self.counts.flops_per_step)
         with use_threads(config.threads):
-            self.model = self._initial_model().to(self.device)
+            self.model = self._initialize_model().to(self.device)
         self.model.train()
         self.optimizers = self.model.build_optimizers(train)
         self.ema = EMA(self.model, train.ema) if train.ema > 0 else None
@@ -104,15 +92,11 @@ class Trainer:
         self._exploration = torch.Generator(self.device)
         self._exploration.manual_seed(derive_seed(config.seed, "exploration"))
         self._means = RunningMeans(train.batch_size)
-        self._watch = FiniteWatch(self.model)
-        self.reports_made = 0
-        self.step = 0
-        self.train_flops = 0
-        self.train_seconds = 0.0
-        self.eval_seconds = 0.0
-        self.eval_flops = 0
+        self._detector = DivergenceDetector(self.model)
+        self.num_validations = self.step = self.train_flops = self.eval_flops = 0
+        self.train_seconds = self.eval_seconds = 0.0
 
-    def _initial_model(self) -> Model:
+    def _initialize_model(self) -> Model:
         # Drawn on the CPU whatever the device, so that every device starts from the same weights.
         with torch.random.fork_rng(devices=[]), create_on_cpu():
             torch.default_generator.manual_seed(self.config.seed)
@@ -120,16 +104,16 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether every report of the run has been made."""
-        return self.reports_made == self.config.train.num_reports
+        """Whether every validation of the run has been made."""
+        return self.num_validations == self.config.train.num_reports
 
     def train_to(self, step: int, on_step: Callable[[int], object] | None = None) -> Metrics:
-        """Trains until `step` optimizer steps have been made in all.
+        """Train until `step` optimizer steps have been made in all.
 
         Args:
-            step: at most what the run's length allows; steps made already are not made again.
-            on_step: called with `self.step` after each step. What it raises leaves the trainer whole,
-                between two steps: it may be saved, resumed or driven on.
+            step: not beyond the end of the run; steps made already are not made again.
+            on_step: called with `self.step` after each step. If it raises an exception, the trainer is intact,
+                between two steps: it can be saved, resumed or driven further.
 
         Returns:
             Means of the training metrics since the last call that returned.
@@ -139,48 +123,52 @@ class Trainer:
         """
         return self._train_until(lambda: self.step >= step, on_step)
 
-    def _train_until(self, reached: Callable[[], bool], on_step: Callable[[int], object] | None) -> Metrics:
+    def _train_until(
+        self, is_reached: Callable[[], bool], on_step: Callable[[int], object] | None
+    ) -> Metrics:
         start = time.perf_counter()
         try:
             with use_threads(self.config.threads):
-                while not reached():
-                    assert not self.length.has_ended(self.step, self.train_flops)
+                while not is_reached():
+                    assert not self.schedule.has_ended(self.step, self.train_flops)
                     self._train_step()
                     if on_step is not None:
                         on_step(self.step)
-                self._watch.check(self.step)
+                self._detector.check(self.step)
         finally:
             synchronize(self.device)
             self.train_seconds += time.perf_counter() - start
         return self._means.take()
 
     def train_to_next_validation(self, on_step: Callable[[int], object] | None = None) -> Validation:
-        """Trains to the next report of the run's length and validates there.
+        """Train to the next validation of the schedule, and validate.
 
         Raises:
             Diverged: the loss, a weight or the validation loss is not finite.
         """
         assert not self.finished
-        index = self.length.get_next_validation(self.reports_made, self.step, self.train_flops)
-        train = self._train_until(lambda: self.length.is_due(index, self.step, self.train_flops), on_step)
-        valid = self.evaluate(self.dataset.valid)
-        self.reports_made = index
+        schedule = self.schedule
+        index = schedule.get_next_validation(self.num_validations, self.step, self.train_flops)
+        train = self._train_until(lambda: schedule.is_due(index, self.step, self.train_flops), on_step)
+        metrics = {f"train/{name}": value for name, value in train.items()}
+        metrics |= {f"valid/{name}": value for name, value in self.evaluate(self.dataset.valid).items()}
+        self.num_validations = index
         return Validation(
             index=index,
             step=self.step,
             train_flops=self.train_flops,
             train_seconds=self.train_seconds,
             eval_seconds=self.eval_seconds,
-            metrics=_named("train", train) | _named("valid", valid),
+            metrics=metrics,
         )
 
     def evaluate(self, split: Split) -> Metrics:
-        """Metrics over a whole split, with the averaged weights where `train.ema` is on.
+        """Return metrics over a whole split, with the averaged weights where `train.ema` is on.
 
         Returns:
-            What the model's `metrics` makes of its sums. Of a puzzle model, means over sequences after
-            `halt_max_steps` segments: `loss`, and in 0..1 `exact_accuracy`, `cell_accuracy`,
-            `q_halt_accuracy` and, where the task has blank cells, `blank_accuracy`.
+            The model's `compute_metrics` of its sums. For a puzzle model, means over sequences after `halt_max_steps`
+            segments: `loss`, and in 0..1 `exact_accuracy`, `cell_accuracy`, `q_halt_accuracy` and, where the task has
+            blank cells, `blank_accuracy`.
 
         Raises:
             Diverged: the loss is not finite.
@@ -188,22 +176,23 @@ class Trainer:
         start = time.perf_counter()
         size = self.config.train.eval_batch_size
         sums = []
-        with use_threads(self.config.threads), self._evaluation_weights():
+        with self._evaluating():
             for first in range(0, len(split), size):
                 batch = move_batch(split.get_batch(first, size), self.device)
                 sums.append(self.model.evaluate_batch(batch, split.blank_token))
-                self.eval_flops += self._spent(self._eval_flops(len(batch["inputs"])))
-            means = self.model.compute_metrics(sum_batches(sums))
+                counts = self._family.count(self.config.model, len(batch["inputs"]), self.config.train)
+                self.eval_flops += self._get_executed_flops(counts.eval_flops_per_batch)
+            metrics = self.model.compute_metrics(sum_batches(sums))
         self.eval_seconds += time.perf_counter() - start
-        loss = means.get("loss")
+        loss = metrics.get("loss")
         if loss is not None and not math.isfinite(loss):
             raise Diverged(self.step, f"evaluation loss is {loss}")
-        return means
+        return metrics
 
     def measure_latency(self, split: Split, repeats: int = 5) -> float:
-        """Seconds in which the device evaluates one sequence alone: the median of `repeats`, after a first one."""
+        """Return the seconds to evaluate one sequence alone: the median of `repeats`, after a first one."""
         seconds = []
-        with use_threads(self.config.threads), self._evaluation_weights():
+        with self._evaluating():
             batch = move_batch(split.get_batch(0, 1), self.device)
             for _ in range(repeats + 1):
                 start = time.perf_counter()
@@ -213,44 +202,45 @@ class Trainer:
         return statistics.median(seconds[1:])
 
     def answer_segments(self, split: Split, num: int) -> list[SegmentAnswer]:
-        """What the model, with the weights that evaluations use, answers to the first `num` examples of a split
-        after each segment; empty for a model that does not answer so."""
-        with use_threads(self.config.threads), self._evaluation_weights():
+        """Return the answers to the first `num` examples of a split after each segment, with the evaluation weights.
+
+        None for a model that answers only once.
+        """
+        with self._evaluating():
             return self.model.answer_segments(move_batch(split.get_batch(0, num), self.device))
 
     def get_evaluation_weights(self) -> dict[str, Tensor]:
-        """The model's `state_dict` that evaluations use: averaged where `train.ema` is on. Copies."""
-        with self._evaluation_weights():
+        """Return a copy of the model's `state_dict` as evaluations use it: averaged where `train.ema` is on."""
+        with self._evaluating():
             return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
-    def save(self, folder: Path) -> None:
-        """Writes the whole state as the folder's checkpoint, atomically."""
-        checkpoint.save(self.state_dict(), folder)
-
     def export_weights(self) -> dict[str, Tensor]:
-        """What the model has learned: `get_evaluation_weights` on the CPU, under the names of the family's reference
-        implementation."""
+        """Return `get_evaluation_weights` on the CPU, under the names of the family's reference implementation."""
         named = self.model.rename_to_official(self.get_evaluation_weights())
         return {name: tensor.cpu() for name, tensor in named.items()}
 
     def save_weights(self, path: Path) -> None:
-        """Writes `export_weights`, atomically."""
+        """Write `export_weights`, atomically."""
         write_atomically(path, lambda temporary: torch.save(self.export_weights(), temporary))
+
+    def save(self, folder: Path) -> None:
+        """Write the whole state as the folder's checkpoint, atomically."""
+        save_checkpoint(self.state_dict(), folder)
 
     @classmethod
     def resume(cls, folder: Path, dataset: Dataset) -> Trainer:
-        """The trainer that was saved in the folder.
+        """Return the trainer that was saved in the folder.
 
         Raises:
-            CheckpointError: there is no sound checkpoint, or it was trained on other data.
+            CheckpointError: there is no readable checkpoint, or it was trained on other data.
         """
-        state = checkpoint.load(folder)
+        state = load_checkpoint(folder)
         trainer = cls(RunConfig.from_dict(state["config"]), dataset)
         trainer.load_state_dict(state)
         return trainer
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that decides what comes next, and what was spent. Tensors are shared, not copied."""
+        """Return everything that decides what comes next, and what was spent. Tensors are shared, not copied."""
         return {
             "config": self.config.to_dict(),
             "data_fingerprint": self.dataset.fingerprint,
@@ -261,15 +251,15 @@ class Trainer:
             "carry": self.carry,
             "exploration": self._exploration.get_state(),
             "means": self._means.state_dict(),
-            "bad_step": self._watch.bad_step,
-            **{name: getattr(self, name) for name in _COUNTERS},
+            "bad_step": self._detector.bad_step,
+            **{key: getattr(self, name) for name, key in _COUNTERS.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes over a state: what follows equals the saved run going on, bit for bit on a CPU.
+        """Load a state: the run continues as the saved one would have, bit for bit on a CPU.
 
-        A generator's state fits its own type of device only: on another type, exploration goes on from a
-        fresh stream.
+        The state of a random generator fits its own type of device only: on another type, exploration continues from
+        a fresh stream.
 
         Raises:
             CheckpointError: the state belongs to another config or other data.
@@ -287,64 +277,52 @@ class Trainer:
         else:
             self._exploration.manual_seed(derive_seed(self.config.seed, f"exploration after {state['step']}"))
         self._means.load_state_dict(move_tensors(state["means"], self.device))
-        self._watch.bad_step = state["bad_step"].to(self.device)
-        for name in _COUNTERS:
-            setattr(self, name, state[name])
+        self._detector.bad_step = state["bad_step"].to(self.device)
+        for name, key in _COUNTERS.items():
+            setattr(self, name, state[key])
 
     def _train_step(self) -> None:
-        train = self.config.train
-        at = self.length.schedule_step(self.step, self.train_flops)
-        batches = [move_batch(batch, self.device) for batch in self._train_batches()]
+        train, position = self.config.train, self.schedule.get_position(self.step, self.train_flops)
+        batches = [move_batch(batch, self.device) for batch in self._get_train_batches()]
         weight = sum(self.model.get_loss_weight(batch) for batch in batches)
         for batch in batches:
             if self.carry is None:
                 self.carry = self.model.initial_carry(batch)
             self.carry, loss, metrics = self.model.train_segment(self.carry, batch, self._exploration)
-            self._watch.see(loss.detach(), self.step + 1)
+            self._detector.watch(loss.detach(), self.step + 1)
             (loss / weight).backward()
             self._means.add(metrics | {"loss": loss.detach()})
-            self.train_flops += self._spent(self.counts.flops_per_step // len(batches))
+            self.train_flops += self._get_executed_flops(self.counts.flops_per_step // len(batches))
         if train.clip_norm > 0:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm)
-        step_optimizers(self.optimizers, train, at)
+        step_optimizers(self.optimizers, train, position)
         if self.ema is not None:
             self.ema.update()
         self.step += 1
 
-    def _train_batches(self) -> list[Batch]:
-        """The step's examples in batches: the larger batch that accumulation stands for, cut up."""
-        train = self.config.train
-        whole = self.dataset.get_train_batch(
-            self.step, train.batch_size * train.accumulation, self.config.seed
-        )
-        starts = range(0, train.batch_size * train.accumulation, train.batch_size)
-        return [{name: array[i : i + train.batch_size] for name, array in whole.items()} for i in starts]
+    def _get_train_batches(self) -> list[Batch]:
+        """Return the step's examples as `accumulation` batches, cut from one large batch."""
+        size, num = self.config.train.batch_size, self.config.train.accumulation
+        whole = self.dataset.get_train_batch(self.step, size * num, self.config.seed)
+        starts = range(0, size * num, size)
+        return [{name: array[i : i + size] for name, array in whole.items()} for i in starts]
 
-    def _spent(self, counted: int) -> int:
-        """FLOPs of what the model has just executed: as counted, unless the data decide."""
+    def _get_executed_flops(self, counted: int) -> int:
+        """Return the FLOPs of what the model has just executed: as counted, unless they depend on the data."""
         executed = self.model.executed_flops
         return counted if executed is None else executed
 
-    def _eval_flops(self, batch_size: int) -> int:
-        return self._family.count(self.config.model, batch_size, self.config.train).eval_flops_per_batch
-
     @contextmanager
-    def _evaluation_weights(self) -> Iterator[None]:
+    def _evaluating(self) -> Iterator[None]:
         self.model.eval()
         try:
-            if self.ema is None:
+            averages = nullcontext() if self.ema is None else self.ema.use_averages()
+            with use_threads(self.config.threads), averages:
                 yield
-            else:
-                with self.ema.applied():
-                    yield
         finally:
             self.model.train()
 
 
 def derive_seed(seed: int, name: str) -> int:
-    """The seed of a named stream of random numbers: streams of one run do not overlap (64 bits, SHA-256)."""
+    """Return the seed of a named stream of random numbers: 64 bits of SHA-256, so that streams do not overlap."""
     return int.from_bytes(hashlib.sha256(f"{name} {seed}".encode()).digest()[:8]) >> 1
-
-
-def _named(split: str, metrics: Metrics) -> Metrics:
-    return {f"{split}/{name}": value for name, value in metrics.items()}

@@ -14,7 +14,7 @@ from hydra.core.config_store import ConfigStore
 from hrm.config.errors import ConfigError, UnknownNameError, UserError
 from hrm.config.run_config import ALIASES, DEFAULT_TASK, DEVICES, check_task_fits
 from hrm.config.schema import build_config, is_import_path
-from hrm.data.registry import TASKS, get_task_kind
+from hrm.data.registry import TASKS, get_task_class
 from hrm.models.registry import get_family
 from sweeps.config import SweepConfig, refuse_removed_options
 from sweeps.search.objectives import expand_objective_name, parse_objectives
@@ -120,7 +120,7 @@ class Groups:
         self._store.store(group="sampler", name=name, node={"name": sampler, **options})
 
     def _add_task(self, name: str, task: str) -> None:
-        config: Any = build_config(get_task_kind(task).config_class, {"name": task}, "task")
+        config: Any = build_config(get_task_class(task), {"name": task}, "task")
         self._store.store(group="task", name=name, node=dataclasses.asdict(config))
 
     def _add_space(self, name: str, values: Mapping[str, Any]) -> None:
@@ -270,8 +270,7 @@ def _check_config(config: SweepConfig) -> None:
             raise UnknownNameError.among("model", name, known)
     if config.device not in DEVICES:
         raise ConfigError("device", config.device, f"must be one of: {', '.join(DEVICES)}")
-    task = get_task_kind(str(config.task["name"]))
-    build_config(task.config_class, config.task, "task")
+    build_config(get_task_class(str(config.task["name"])), config.task, "task")
     check_task_fits(str(config.task["name"]), kind)
 
 

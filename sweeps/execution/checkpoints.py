@@ -58,7 +58,7 @@ class TrialCheckpoint:
 
         try:
             with contextlib.closing(self._folder.open(checkpoint.FILE_NAME)) as file:
-                state = checkpoint.read(file, str(self._folder))
+                state = checkpoint.read_checkpoint(file, str(self._folder))
             trainer = Trainer(job.run, dataset)
             trainer.load_state_dict(state["trainer"])
         except (CheckpointError, OSError):
@@ -93,7 +93,7 @@ class TrialCheckpoint:
         state = {"trainer": trainer.state_dict(), "reports": reports}
         # A full disk stops the driver, which says so; until then the trial can do without.
         with contextlib.suppress(OSError):
-            self._folder.write(checkpoint.FILE_NAME, partial(checkpoint.write, state))
+            self._folder.write(checkpoint.FILE_NAME, partial(checkpoint.write_checkpoint, state))
         end = time.monotonic()
         self._due = end + max(self._seconds, (end - start) / MAX_SHARE)
 

@@ -173,8 +173,10 @@ def _train(
             answers = collect_answers(trainer)
             if checkpoint:
                 checkpoint.save_weights(trainer)
-        known = dataclasses.asdict(values) | {"metrics": metrics, "eval_seconds": trainer.eval_seconds}
-        validations.append(Validation(**known, answers=answers))
+        seconds = trainer.eval_seconds
+        validations.append(
+            dataclasses.replace(values, metrics=metrics, eval_seconds=seconds, answers=answers)
+        )
         if checkpoint:
             checkpoint.save_after_validation(trainer, validations)
         yield validations[-1]

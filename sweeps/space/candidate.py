@@ -14,7 +14,7 @@ from hrm.config.presets import list_presets, load_preset
 from hrm.config.run_config import DEFAULT_TASK, RunConfig
 from hrm.config.schema import build_config
 from hrm.config.train_config import TrainConfig
-from hrm.data.registry import get_task_kind
+from hrm.data.registry import get_task_class
 from hrm.models.registry import get_family
 from sweeps.config import SweepConfig
 from sweeps.errors import SpaceError
@@ -84,7 +84,7 @@ class CandidateBuilder:
         self._family = get_family(config.family)
         self.rules = read_model_rules(config, Fields(config.family), model_fields)
         self._task: Any = build_config(
-            get_task_kind(str(config.task.get("name", DEFAULT_TASK))).config_class, config.task, "task"
+            get_task_class(str(config.task.get("name", DEFAULT_TASK))), config.task, "task"
         )
         self.train = TrainConfig(
             **{field.name: getattr(config.train, field.name) for field in dataclasses.fields(TrainConfig)}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from hrm.training.trainer import Trainer, Validation
+from hrm.training.progress import Validation
+from hrm.training.trainer import Trainer
 
 
 def all_reports(trainer: Trainer) -> list[Validation]:

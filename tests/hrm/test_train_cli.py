@@ -20,7 +20,7 @@ from hrm.config.schema import read_yaml
 from hrm.models.puzzle.checkpoint_names import from_official, read_official
 from hrm.models.registry import get_family
 from hrm.train import main
-from hrm.training import checkpoint
+from hrm.training.checkpoint import load_checkpoint
 from hrm.training.run_folder import RunFolder
 from tests.hrm.conftest import TASK_OPTIONS
 
@@ -69,7 +69,7 @@ def _assert_same_run(a: Path, b: Path) -> None:
     assert _without_clock(_rows(a)) == _without_clock(_rows(b))
     results = [_without_clock(json.loads((folder / "result.json").read_text())) for folder in (a, b)]
     assert results[0] == results[1]
-    states = [checkpoint.load(folder) for folder in (a, b)]
+    states = [load_checkpoint(folder) for folder in (a, b)]
     for part in ("model", "carry"):
         _assert_equal_tensors(states[0][part], states[1][part])
 
@@ -108,7 +108,7 @@ def test_what_a_run_leaves(plain: Path) -> None:
 def test_the_weights_are_an_official_checkpoint(plain: Path) -> None:
     model = get_family("puzzle").build(load_run_config(plain / "config.yaml").model)
     read_official(model, plain / "weights.pt")
-    _assert_equal_tensors(model.state_dict(), checkpoint.load(plain)["model"])
+    _assert_equal_tensors(model.state_dict(), load_checkpoint(plain)["model"])
 
 
 def test_a_dumped_config_trains_the_same_run(plain: Path, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_stopped_and_resumed_equals_uninterrupted(
     assert f"stopped by {number.name}" in out
     assert "Traceback" not in err
     result = json.loads((folder / "result.json").read_text())
-    assert (result["status"], result["step"]) == ("stopped", checkpoint.load(folder)["step"])
+    assert (result["status"], result["step"]) == ("stopped", load_checkpoint(folder)["step"])
     assert 0 < result["step"] < NUM_STEPS
     assert _door(f"resume={folder}") == 0
     _assert_same_run(plain, folder)
@@ -186,7 +186,7 @@ def test_the_test_split_is_read_when_asked(plain: Path, capsys: pytest.CaptureFi
 
 def test_averaged_weights_are_the_ones_kept(tmp_path: Path) -> None:
     assert _door(*SMALL, "steps=5", "num_reports=1", "ema=0.9", f"out={tmp_path / 'run'}") == 0
-    state = checkpoint.load(tmp_path / "run")
+    state = load_checkpoint(tmp_path / "run")
     weights = from_official(torch.load(tmp_path / "run" / "weights.pt", weights_only=True))
     kept = weights["inner.lm_head.weight"]
     assert not torch.equal(kept, state["model"]["inner.lm_head.weight"])
@@ -236,12 +236,12 @@ def test_a_model_too_large_for_memory_is_said_so(tmp_path: Path, capsys: pytest.
 def test_a_folder_that_holds_a_run_is_refused(plain: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path.name: path.read_bytes() for path in plain.iterdir()}
     assert _door(*SMALL, f"out={plain}") == 2
-    assert f"Choose another folder, or go on with resume={plain}" in capsys.readouterr().err
+    assert f"Choose another folder, or continue with resume={plain}" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in plain.iterdir()} == before
 
 
 def test_reports_of_no_run(tmp_path: Path) -> None:
-    assert RunFolder(tmp_path).reports(last=3) == []
+    assert RunFolder(tmp_path).read_validations(last=3) == []
 
 
 def test_the_dumped_config_is_complete(plain: Path) -> None:

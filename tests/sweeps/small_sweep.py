@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hrm.data.registry import get_task_kind
+from hrm.data.registry import get_task_class
 from sweeps.config import BaselineConfig, BudgetConfig, SweepConfig, SweepTrainConfig
 from sweeps.space.candidates import Candidates
 
@@ -36,8 +36,7 @@ def sweep(
 
 
 def task_fields() -> Mapping[str, int]:
-    kind = get_task_kind(TASK["name"])
-    fields = kind.counted_fields(kind.config_class())
+    fields = get_task_class(TASK["name"])().get_model_fields()
     assert fields is not None
     return fields
 

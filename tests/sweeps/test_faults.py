@@ -101,9 +101,9 @@ def deliver(runner: TrialRunner, number: int, message: Validation | Ended) -> bo
 
 def sweep_task(config: SweepConfig) -> Any:
     from hrm.config.schema import build_config
-    from hrm.data.registry import get_task_kind
+    from hrm.data.registry import get_task_class
 
-    return build_config(get_task_kind(config.task["name"]).config_class, config.task, "task")
+    return build_config(get_task_class(config.task["name"]), config.task, "task")
 
 
 def found(out: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hrm.config.schema import build_config
-from hrm.data.registry import get_task_kind
+from hrm.data.registry import get_task_class
 from sweeps.config import BudgetConfig, SweepConfig, SweepTrainConfig
 from sweeps.space.candidates import Candidates
 from sweeps.space.space import SPACES_FOLDER, find_spaces, load_space
@@ -29,8 +29,7 @@ def as_shipped(name: str) -> tuple[SweepConfig, Candidates]:
         train=SweepTrainConfig(**run["train"]),
         budget=BudgetConfig(**run["budget"]),
     )
-    kind = get_task_kind(run["task"]["name"])
-    fields = kind.counted_fields(build_config(kind.config_class, run["task"], "task"))
+    fields = build_config(get_task_class(run["task"]["name"]), run["task"], "task").get_model_fields()
     assert fields is not None
     return config, Candidates(config, fields)
 

@@ -1,6 +1,6 @@
 """Sudoku puzzles with one solution, many at once.
 
-Puzzle i of a seed is the same in whatever company it is made: its random numbers depend on seed and i alone.
+Puzzle i of a seed is the same whichever puzzles are generated with it: its random numbers depend on seed and i alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hrm.data.sudoku.solver import (
 )
 
 VERSION = 1
-"""Goes up when the same seed would give other puzzles; caches hold it."""
+"""Increased when the same seed would give other puzzles; part of the cache's key."""
 
 _FILL, _DIG = 1, 2
 
@@ -28,15 +28,15 @@ _FILL, _DIG = 1, 2
 def generate_puzzles(
     grid: Grid, num_clues: int | None, seed: int, indices: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Puzzles and solutions for those of `indices` that reach `num_clues`.
+    """Generate puzzles and solutions for those of `indices` that reach `num_clues`.
 
     A random grid is filled, then its cells are emptied in a random order wherever the solution stays unique,
-    until `num_clues` are left. Without `num_clues` no clue can be spared: the puzzle is minimal.
+    until `num_clues` are left. Without `num_clues` the puzzle is minimal: no clue can be removed.
 
     Args:
         grid: the geometry.
-        num_clues: clues of every puzzle, or None for minimal ones. A grid whose random order gets stuck
-            above it gives no puzzle.
+        num_clues: clues of every puzzle, or None for minimal ones. A grid that cannot get down to it in
+            its random order gives no puzzle.
         seed: 0 or more.
         indices: ints [P], 0 or more, the puzzles' numbers under this seed.
 
@@ -54,7 +54,7 @@ def generate_puzzles(
 
 
 def draw_solutions(grid: Grid, seed: int, indices: np.ndarray) -> np.ndarray:
-    """Complete grids, uint8 [cells, P]: random digits in tightest cells, begun again at a contradiction."""
+    """Draw complete grids, uint8 [cells, P]: random digits in tightest cells, started again at a contradiction."""
     solutions = np.zeros((grid.num_cells, len(indices)), np.uint8)
     attempts = np.zeros(len(indices), np.int64)
     missing = np.arange(len(indices))
@@ -69,7 +69,7 @@ def draw_solutions(grid: Grid, seed: int, indices: np.ndarray) -> np.ndarray:
 def _fill_once(
     grid: Grid, seed: int, indices: np.ndarray, attempts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Solutions uint8 [cells, Q] of the attempts that met no contradiction, and their positions int [Q]."""
+    """Return the grids uint8 [cells, Q] of the attempts without a contradiction, and their positions int [Q]."""
     cells = np.arange(grid.num_cells)[:, None]
     draws = draw_random_bits(seed, _FILL, indices[None, :], attempts[None, :], cells)
     tie_break = (draws >> np.uint64(56)).astype(np.uint8)
@@ -79,7 +79,7 @@ def _fill_once(
     while where.size:
         columns = np.arange(where.size)
         chosen = find_tightest_cells(states, tie_break[:, where])
-        states[chosen, columns] = _random_bit(states[chosen, columns], draws[chosen, where])
+        states[chosen, columns] = _pick_bit(states[chosen, columns], draws[chosen, where])
         states, alive = propagate(states, grid)
         where = where[alive]
         full = are_solved(states)
@@ -89,8 +89,8 @@ def _fill_once(
     return decode_states(solved), np.concatenate([part for _, part in finished])
 
 
-def _random_bit(choices: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """One of the set bits of each of `choices` uint16 [P], by its draw."""
+def _pick_bit(choices: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Return one of the set bits of each of `choices` uint16 [P], by its draw."""
     skip = (draws & np.uint64(0xFFFFFFFF)) % np.bitwise_count(choices).astype(np.uint64)
     for step in range(int(skip.max(initial=0))):
         choices = np.where(skip > step, choices & (choices - 1), choices)
@@ -98,7 +98,7 @@ def _random_bit(choices: np.ndarray, draws: np.ndarray) -> np.ndarray:
 
 
 def remove_clues(solutions: np.ndarray, order: np.ndarray, grid: Grid, num_clues: int | None) -> np.ndarray:
-    """Which cells stay clues, bool [cells, P].
+    """Remove clues one by one while the solution stays unique; return which cells stay clues, bool [cells, P].
 
     Args:
         solutions: uint8 [cells, P].
@@ -118,9 +118,9 @@ def remove_clues(solutions: np.ndarray, order: np.ndarray, grid: Grid, num_clues
             break
         tried = cells[working]
         states = np.where(is_clue[:, working], bits[:, working], every_digit)
-        # The puzzle without this clue has a second solution exactly when one differs in this very cell.
+        # Without this clue the puzzle has a second solution exactly if one differs in this very cell.
         states[tried, np.arange(working.size)] = every_digit ^ bits[tried, working]
-        spared = ~are_solvable(states, grid)
-        is_clue[tried[spared], working[spared]] = False
-        num_left[working[spared]] -= 1
+        removable = ~are_solvable(states, grid)
+        is_clue[tried[removable], working[removable]] = False
+        num_left[working[removable]] -= 1
     return is_clue

@@ -1,7 +1,7 @@
 """Sudoku states as bit masks, many at once: propagation of singles, and a search for solutions.
 
 A state holds for each cell the digits that it may still take, bit d-1 for digit d. States are the columns of
-a uint16 array [cells, P], so that each numpy operation runs over all of them.
+a uint16 array [cells, P], so that each numpy operation covers all of them.
 """
 
 from __future__ import annotations
@@ -10,39 +10,39 @@ import numpy as np
 
 from hrm.data.sudoku.grid import Grid
 
-WIDEST = 8192
-"""Most states searched at once; bounds memory, not results."""
+MAX_STATES = 8192
+"""Most states searched at once; limits memory, not results."""
 
 
 def encode_states(digits: np.ndarray, grid: Grid) -> np.ndarray:
-    """States of `digits` [cells, P] (0 is blank): a clue's own bit, every digit where blank."""
+    """Return the states of `digits` [cells, P] (0 is blank): a clue's own bit, every digit where blank."""
     every_digit = (1 << grid.size) - 1
     clue = np.left_shift(1, np.maximum(digits, 1).astype(np.uint16) - 1)
     return np.where(digits == 0, every_digit, clue).astype(np.uint16)
 
 
 def decode_states(bits: np.ndarray) -> np.ndarray:
-    """Digits uint8 of solved states, of any shape."""
+    """Return the digits uint8 of solved states, of any shape."""
     return np.bitwise_count(bits - 1).astype(np.uint8) + 1
 
 
 def is_single(bits: np.ndarray) -> np.ndarray:
-    """Where no more than one digit is left: exactly one, in a state that is not contradictory."""
+    """Check where at most one digit is left: exactly one, in a state that is not contradictory."""
     return (bits & (bits - 1)) == 0
 
 
 def are_solved(states: np.ndarray) -> np.ndarray:
-    """Whether each state that is not contradictory has one digit left in every cell; bool [P]."""
+    """Check for each state that is not contradictory that every cell has one digit left; bool [P]."""
     return np.asarray(is_single(states).all(axis=0))
 
 
 def select_states(states: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """The states where `kept` bool [P] holds. Contiguous, as indexing the last axis would not be."""
+    """Return the states where `kept` bool [P] is true; contiguous, unlike a result of indexing the last axis."""
     return np.compress(kept, states, axis=1)
 
 
 def propagate(states: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Places naked and hidden singles until nothing changes.
+    """Place naked and hidden singles until nothing changes.
 
     Args:
         states: uint16 [cells, P].
@@ -70,12 +70,12 @@ def propagate(states: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _place_singles(states: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """One pass over all units: the new states, and which of them are contradictory."""
+    """Place singles in one pass over all units; return the new states, and which of them are contradictory."""
     every_digit = np.uint16((1 << grid.size) - 1)
     single = is_single(states)
     placed = np.where(single, states, np.uint16(0))
-    seen, seen_twice = _once_and_twice(states[grid.units.T])
-    settled, clash = _once_and_twice(placed[grid.units.T])
+    seen, seen_twice = _collect_digits(states[grid.units.T])
+    settled, clash = _collect_digits(placed[grid.units.T])
     fault = np.bitwise_or.reduce(clash | (seen ^ every_digit), axis=0)
     taken = np.bitwise_or.reduce(settled[grid.units_of], axis=0)
     hidden = np.bitwise_or.reduce((seen & ~seen_twice)[grid.units_of], axis=0)
@@ -85,8 +85,8 @@ def _place_singles(states: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarr
     return after, (fault != 0) | (after == 0).any(axis=0)
 
 
-def _once_and_twice(members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What one or more, and two or more, of each unit's `members` [size, units, P] may hold; [units, P]."""
+def _collect_digits(members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the digits that at least one, and at least two, of each unit's `members` [size, units, P] may hold."""
     once, twice = members[0].copy(), np.zeros_like(members[0])
     for member in members[1:]:
         twice |= once & member
@@ -95,7 +95,7 @@ def _once_and_twice(members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def find_tightest_cells(states: np.ndarray, tie_break: np.ndarray | None = None) -> np.ndarray:
-    """For each state an open cell with the fewest digits left, int [P].
+    """Return for each state an open cell with the fewest digits left, int [P].
 
     Args:
         states: uint16 [cells, P], each with an open cell.
@@ -109,16 +109,16 @@ def find_tightest_cells(states: np.ndarray, tie_break: np.ndarray | None = None)
 
 
 def are_solvable(states: np.ndarray, grid: Grid) -> np.ndarray:
-    """Whether each state can be completed; bool [P]."""
+    """Check for each state whether it can be completed; bool [P]."""
     found = np.zeros(states.shape[1], bool)
     pending = [(states, np.arange(states.shape[1]))]
     while pending:
         states, owners = pending.pop()
         open_question = ~found[owners]
         states, owners = select_states(states, open_question), owners[open_question]
-        if owners.size > WIDEST:
-            pending.append((states[:, WIDEST:], owners[WIDEST:]))
-            states, owners = states[:, :WIDEST], owners[:WIDEST]
+        if owners.size > MAX_STATES:
+            pending.append((states[:, MAX_STATES:], owners[MAX_STATES:]))
+            states, owners = states[:, :MAX_STATES], owners[:MAX_STATES]
         states, alive = propagate(states, grid)
         owners = owners[alive]
         solved = are_solved(states)
@@ -130,7 +130,7 @@ def are_solvable(states: np.ndarray, grid: Grid) -> np.ndarray:
 
 
 def _branch(states: np.ndarray, owners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two states for each: a tightest cell takes its lowest digit, or does not."""
+    """Return two states for each: a tightest cell takes its lowest digit, or does not."""
     columns = np.arange(owners.size)
     cells = find_tightest_cells(states)
     choices = states[cells, columns]

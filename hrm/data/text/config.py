@@ -1,29 +1,36 @@
-"""The options of the text task."""
+"""The options of the task `text`: causal language modelling of any text, in bytes or in a tokenizer's tokens."""
 
 from __future__ import annotations
 
 import glob
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from hrm.config.validation import Rule, at_least, between, check, each, one_of
-from hrm.data.base import make_absolute
+from hrm.data.base import Dataset, Progress, TaskConfig, make_absolute
 
 DOCUMENTS = ("file", "paragraph", "line")
 BYTES, BPE = "bytes", "bpe"
 NUM_SPECIALS = 2
 """Padding and end of document, the first two tokens of our own tokenizers."""
 BYTE_VOCABULARY = NUM_SPECIALS + 256
-BPE_VOCABULARY = 4096
+VOCABULARIES = {BYTES: BYTE_VOCABULARY, BPE: 4096}
+"""Tokens of our own tokenizers."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextConfig:
+class TextConfig(TaskConfig):
     """Running text, divided into train, validation and test by whole documents.
 
     Raises:
         ConfigError: a value is out of range, or two exclude each other.
     """
+
+    family: ClassVar[str] = "text"
+    summary: ClassVar[str] = (
+        "real English (38 plays), or any text: files, or a data set of the Hugging Face hub"
+    )
 
     name: str = "text"
     text: str | None = None
@@ -34,13 +41,13 @@ class TextConfig:
     dataset_config: str | None = None
     """Its configuration, such as en."""
     dataset_split: str = "train"
-    """The hub's split that is read; validation and test are divided off it here."""
+    """The hub's split that is read; validation and test are taken from it here."""
     text_field: str = "text"
     """The field that holds the text, in JSON and on the hub."""
     subset_percent: float = 100.0
-    """Share of the files that is read, and within the last share of the documents."""
+    """Percentage of the files that is read; of the last, partial file the same share of its documents."""
     document: str = "file"
-    """What is one document of a plain text file: the whole `file`, a `paragraph` or a `line`."""
+    """One document of a plain text file: the whole `file`, a `paragraph` or a `line`."""
     tokenizer: str = BYTES
     """`bytes`; `bpe`, trained on the training part; a tokenizer.json; or a tokenizer of the hub (t5-small)."""
     vocab_size: int | None = None
@@ -67,31 +74,47 @@ class TextConfig:
 
     @property
     def least_vocab_size(self) -> int:
-        """Tokens that the tokenizer has at least, as far as the options tell it."""
-        return BYTE_VOCABULARY if self.tokenizer in (BYTES, BPE) else 1
+        """Tokens that the tokenizer has at least, as far as the options tell."""
+        return BYTE_VOCABULARY if self.tokenizer in VOCABULARIES else 1
 
     @property
-    def counted_vocab_size(self) -> int | None:
-        """The vocabulary as far as the options tell it; None where only a tokenizer's file does."""
-        own = {BYTES: BYTE_VOCABULARY, BPE: BPE_VOCABULARY}
-        return own.get(self.tokenizer) if self.vocab_size is None else self.vocab_size
+    def known_vocab_size(self) -> int | None:
+        """The vocabulary as far as the options tell; None if only a tokenizer's file does."""
+        return VOCABULARIES.get(self.tokenizer) if self.vocab_size is None else self.vocab_size
 
     @property
     def files(self) -> list[Path]:
-        """The files that `text` means, sorted; a name that is a file is no pattern."""
+        """The files that `text` matches, sorted; the name of a file is no pattern."""
         assert self.text is not None
         if Path(self.text).exists():
             return [Path(self.text)]
         return sorted(path for path in map(Path, glob.glob(self.text, recursive=True)) if path.is_file())
 
+    def prepare(self, progress: Progress | None = None) -> Path:
+        from hrm.data.text.task import prepare_text
+
+        return prepare_text(self, progress)
+
+    def open(self, folder: Path) -> Dataset:
+        from hrm.data.text.task import TextDataset
+
+        return TextDataset(self, folder)
+
+    def get_model_fields(self) -> dict[str, int] | None:
+        vocab_size = self.known_vocab_size
+        return None if vocab_size is None else {"vocab_size": vocab_size, "seq_len": self.seq_len}
+
 
 RULES = (
     *each(["name"], lambda value: value == "text", "must be 'text'"),
     Rule(
-        "text", lambda c: c.text is None or c.dataset is None,
-        lambda c: f"must be null beside task.dataset={c.dataset}",
+        "text",
+        lambda c: c.text is None or c.dataset is None,
+        lambda c: f"must be null with task.dataset={c.dataset}",
     ),
-    *each(["text", "dataset", "dataset_config"], lambda value: value != "", "must not be empty; null is none"),
+    *each(
+        ["text", "dataset", "dataset_config"], lambda value: value != "", "must not be empty; null is none"
+    ),
     *each(["dataset_split", "text_field", "tokenizer"], bool, "must not be empty"),
     *each(["subset_percent"], lambda value: 0 < value <= 100, "must lie in 0..100, 0 excluded"),
     *one_of(DOCUMENTS, "document"),
@@ -99,7 +122,8 @@ RULES = (
     *between(0, 0.5, "valid_fraction", "test_fraction"),
     *at_least(0, "data_seed"),
     Rule(
-        "vocab_size", lambda c: c.vocab_size is None or c.vocab_size >= c.least_vocab_size,
+        "vocab_size",
+        lambda c: c.vocab_size is None or c.vocab_size >= c.least_vocab_size,
         lambda c: f"must be at least {c.least_vocab_size} for {c.tokenizer}",
     ),
-)  # fmt: skip
+)

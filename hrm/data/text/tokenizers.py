@@ -1,4 +1,4 @@
-"""From text to tokens and back: bytes, a byte-pair encoding trained on the corpus, or one from a file."""
+"""Tokenizers: bytes, a byte-pair encoding trained on the corpus, or a tokenizer from a file or the hub."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ import numpy as np
 from hrm.config.errors import DataError
 from hrm.data import hub
 from hrm.data.cache import get_or_build
-from hrm.data.text.config import BPE, BYTE_VOCABULARY, BYTES, NUM_SPECIALS, TextConfig
+from hrm.data.text.config import BYTE_VOCABULARY, NUM_SPECIALS, VOCABULARIES, TextConfig
 
 VERSION = 1
-"""Goes up when the same corpus would give another encoding; caches hold it."""
+"""Increased when the same corpus would give another encoding; part of the cache's key."""
 PAD, END = "<|pad|>", "<|end|>"
 KNOWN_ENDS = (END, "</s>", "<|endoftext|>", "<|end_of_text|>", "<eos>", "<|im_end|>", "[SEP]")
-"""What tokenizers call the end of a document; the first that a tokenizer has is its own."""
+"""Names of the end of a document in various tokenizers; the first one that a tokenizer has is used."""
 FILE = "tokenizer.json"
 
 
 class TextTokenizer(ABC):
-    """Tokens of a text. Documents are divided by the token `end`."""
+    """Converts text to tokens and back. Documents are separated by the token `end`."""
 
     size: int
-    """Tokens that it may give: 0 to `size` - 1."""
+    """Its tokens are 0 to `size` - 1."""
     end: int
     """The token at the end of a document."""
 
     @abstractmethod
     def encode(self, text: bytes) -> tuple[np.ndarray, np.ndarray]:
-        """A document in UTF-8 as tokens, and the bytes of text that each stands for.
+        """Return the tokens of a document in UTF-8, and the bytes of text that each stands for.
 
         Returns:
             Two int64 arrays [n]; the bytes add up to those of the text.
@@ -40,7 +40,7 @@ class TextTokenizer(ABC):
 
     @abstractmethod
     def decode(self, tokens: Sequence[int]) -> str:
-        """Text of tokens; specials are left out, bytes that make no character are shown as �."""
+        """Return the text of tokens without special tokens; bytes that make no character become �."""
 
 
 class ByteTokenizer(TextTokenizer):
@@ -88,17 +88,17 @@ class FileTokenizer(TextTokenizer):
         words = text.decode()
         encoded = self._tokenizer.encode(words, add_special_tokens=False)
         last = np.array([end for _, end in encoded.offsets], np.int64)
-        return np.array(encoded.ids, np.int64), _bytes_between(last, words)
+        return np.array(encoded.ids, np.int64), _count_bytes(last, words)
 
     def decode(self, tokens: Sequence[int]) -> str:
         return str(self._tokenizer.decode([int(token) for token in tokens], skip_special_tokens=True))
 
 
-def _bytes_between(ends: np.ndarray, text: str) -> np.ndarray:
-    """Bytes from the end of one token to that of the next; what no token covers goes to the one after it.
+def _count_bytes(ends: np.ndarray, text: str) -> np.ndarray:
+    """Return the bytes from the end of one token to that of the next; what no token covers counts for the next one.
 
     Args:
-        ends: where each token ends in the text, in characters, int64 [n].
+        ends: the end of each token in the text, in characters, int64 [n].
     """
     if not len(ends):
         return ends
@@ -111,35 +111,36 @@ def _bytes_between(ends: np.ndarray, text: str) -> np.ndarray:
 
 
 def find_tokenizer_file(config: TextConfig) -> Path | None:
-    """The file of the tokenizer that a config names; None for bytes and for an encoding of the corpus.
+    """Return the file of the tokenizer that a config names; None for bytes and for an encoding of the corpus.
 
     Raises:
         DataError: it is missing, or the hub cannot be reached.
     """
-    if config.tokenizer in (BYTES, BPE):
+    if config.tokenizer in VOCABULARIES:
         return None
-    path = Path(config.tokenizer) if config.tokenizer.endswith(".json") else _from_hub(config.tokenizer)
+    is_file = config.tokenizer.endswith(".json")
+    path = Path(config.tokenizer) if is_file else _download_tokenizer(config.tokenizer)
     if not path.is_file():
         raise DataError("task.tokenizer", config.tokenizer, "no such file")
     return path
 
 
 def train_tokenizer_file(config: TextConfig, train_key: dict[str, Any], train_texts: Iterable[bytes]) -> Path:
-    """The file of the encoding of a corpus, trained on the first call.
+    """Return the file of the encoding of a corpus, which is trained on the first call.
 
     Args:
         config: of the task; its tokenizer is `bpe`.
-        train_key: what decides the training part of the corpus, as JSON values.
+        train_key: everything that decides the training part of the corpus, as JSON values.
         train_texts: its documents, in UTF-8; read only when no cache holds the encoding.
     """
-    size = config.counted_vocab_size
+    size = config.known_vocab_size
     assert size is not None
     key = {"version": VERSION, "vocab_size": size, **train_key}
     return get_or_build("text_bpe", key, lambda folder: train_bpe(train_texts, size, folder / FILE)) / FILE
 
 
 def read_tokenizer(config: TextConfig, file: Path | None) -> TextTokenizer:
-    """The tokenizer in its file; of bytes without one.
+    """Read a tokenizer from its file; without one it is that of bytes.
 
     Raises:
         DataError: the file is malformed, or the tokenizer larger than `task.vocab_size`.
@@ -148,14 +149,14 @@ def read_tokenizer(config: TextConfig, file: Path | None) -> TextTokenizer:
         return ByteTokenizer()
     tokenizer = FileTokenizer(file, config.tokenizer)
     if config.vocab_size is not None and tokenizer.size > config.vocab_size:
-        raise DataError("task.vocab_size", config.vocab_size,
-                        f"the tokenizer {config.tokenizer} has {tokenizer.size:,} tokens",
-                        f"Give task.vocab_size={tokenizer.size} or more, or null")  # fmt: skip
+        rule = f"the tokenizer {config.tokenizer} has {tokenizer.size:,} tokens"
+        hint = f"Give task.vocab_size={tokenizer.size} or more, or null"
+        raise DataError("task.vocab_size", config.vocab_size, rule, hint)
     return tokenizer
 
 
 def train_bpe(texts: Iterable[bytes], vocab_size: int, path: Path) -> None:
-    """Trains a byte-level byte-pair encoding and writes its tokenizer.json.
+    """Train a byte-level byte-pair encoding and write its tokenizer.json.
 
     Every byte is a token, so no text is unknown. Equal texts give equal files.
 
@@ -178,14 +179,14 @@ def train_bpe(texts: Iterable[bytes], vocab_size: int, path: Path) -> None:
     tokenizer.save(str(path))
 
 
-def _from_hub(name: str) -> Path:
+def _download_tokenizer(name: str) -> Path:
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError, HTTPError
 
     try:
-        kept = try_to_load_from_cache(name, FILE)
-        if isinstance(kept, str):
-            return Path(kept)
+        cached = try_to_load_from_cache(name, FILE)
+        if isinstance(cached, str):
+            return Path(cached)
         hint = "Use task.tokenizer=bytes or bpe, or the path of a tokenizer.json"
         hub.check_reachable("models", name, "task.tokenizer", hint)
         return Path(hf_hub_download(name, FILE))

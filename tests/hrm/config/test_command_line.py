@@ -105,7 +105,7 @@ def test_option_lines() -> None:
         TrainConfig,
         RunConfig,
         get_family("puzzle").config_class,
-        *(kind.config_class for kind in TASKS.values()),
+        *TASKS.values(),
     ],
 )
 def test_options_say_what_they_mean(config_class: type) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from hrm.config.errors import DataError
 from hrm.data import cache
-from hrm.data.cache import MANIFEST, MOST_COPIES, compute_fingerprint, get_cache_root, get_or_build
+from hrm.data.cache import MANIFEST, MAX_COPIES, compute_fingerprint, get_cache_root, get_or_build
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +104,7 @@ def test_an_unwritable_cache_says_how_to_mend_it(tmp_path: Path, monkeypatch: py
 def test_a_disk_that_always_spoils_ends_in_a_message(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "hash_file", lambda path: str(os.urandom(8)))
     message = _message()
-    assert message.startswith(f"data cache {root}: given '{MOST_COPIES} damaged copies of kind-")
+    assert message.startswith(f"data cache {root}: given '{MAX_COPIES} damaged copies of kind-")
     assert message.endswith(f"Delete {root} and check the disk")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from hrm.config.schema import build_config
 from hrm.data.base import IGNORED_LABEL, Batch, Dataset, InMemoryDataset
-from hrm.data.registry import get_task_kind, open_task
+from hrm.data.registry import get_task_class, open_task
 from hrm.data.sudoku.dataset import BLANK_TOKEN
 from hrm.data.sudoku.grid import GRIDS, are_solutions, compute_class_ids
 
@@ -51,7 +51,7 @@ def open_case(
 
     def open_one(case: str, **changed: Any) -> tuple[Any, Dataset]:
         values = options[case] | changed
-        config = build_config(get_task_kind(values["name"]).config_class, values, "task")
+        config = build_config(get_task_class(values["name"]), values, "task")
         return config, open_task(config)
 
     return open_one
@@ -103,7 +103,7 @@ def test_evaluated_tokens_stay_on_disk(opened: tuple[Any, Dataset]) -> None:
 
 def test_fields_known_beforehand_are_those_of_the_data(opened: tuple[Any, Dataset]) -> None:
     config, data = opened
-    assert get_task_kind(config.name).counted_fields(config) == data.model_fields
+    assert config.get_model_fields() == data.model_fields
 
 
 def test_a_batch_depends_on_its_arguments_alone(opened: tuple[Any, Dataset]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from hrm.config.errors import ConfigError, DataError
 from hrm.data.base import IGNORED_LABEL
-from hrm.data.directory import DIRECTORY, DirectoryConfig, DirectoryDataset
+from hrm.data.directory import DirectoryConfig, DirectoryDataset
 from hrm.data.official_format import Half
 from hrm.data.registry import open_task
 from hrm.data.sudoku.dataset import augment
@@ -66,8 +66,8 @@ def test_an_epoch_takes_all_examples_of_one_puzzle_of_each_group(arc: Path) -> N
 
 def test_examples_of_a_puzzle_come_together_in_random_order(arc: Path) -> None:
     data = _open(arc)
-    stream = np.concatenate([data.sampler.examples(step, 1, 0) for step in range(200)])
-    batches = [data.sampler.examples(step, 8, 0) for step in range(25)]
+    stream = np.concatenate([data.sampler.take(step, 1, 0) for step in range(200)])
+    batches = [data.sampler.take(step, 8, 0) for step in range(25)]
     assert (np.concatenate(batches) == stream).all()
     puzzles = np.searchsorted(Half(arc / "train").puzzle_starts, stream, side="right") - 1
     orders = {tuple(stream[i : i + 2]) for i in range(199) if puzzles[i] == puzzles[i + 1] == puzzles[0]}
@@ -81,7 +81,7 @@ def test_validation_holds_the_first_puzzle_of_each_group_held_out(arc: Path) -> 
         assert valid.puzzle_identifiers[0] - 1 in (0, 2, 3, 6)
         puzzle_of_example = np.repeat(np.arange(8), [2, 3, 2, 4, 2, 3, 2, 2])
         examples = np.flatnonzero(puzzle_of_example == valid.puzzle_identifiers[0] - 1)
-        inputs, labels = Half(arc / "train").examples(examples)
+        inputs, labels = Half(arc / "train").get_examples(examples)
         assert (valid.inputs == inputs).all()
         assert (valid.labels == labels).all()
 
@@ -97,7 +97,7 @@ def test_as_many_groups_are_held_out_as_said(sudoku: Path, options: dict[str, An
 
 
 def test_the_test_half_is_taken_whole_or_sampled(sudoku: Path) -> None:
-    whole = Half(sudoku / "test").examples(np.arange(30))[0]
+    whole = Half(sudoku / "test").get_examples(np.arange(30))[0]
     assert (_open(sudoku).test.inputs == whole).all()
     assert (_open(sudoku, test_puzzles=30).test.inputs == whole).all()
     sample = _open(sudoku, test_puzzles=29).test.inputs
@@ -125,7 +125,7 @@ def test_small_sudokus_from_disk_support_no_verdict_either(
 
 def test_symmetries_of_test_puzzles_are_not_trained_on(sudoku: Path) -> None:
     """A rotation by half a turn of ten test puzzles, planted as training groups 0 to 9."""
-    test = Half(sudoku / "test").examples(np.arange(10))
+    test = Half(sudoku / "test").get_examples(np.arange(10))
     first = Half(sudoku / "train").puzzle_starts[Half(sudoku / "train").group_starts[:10]]
     for field, grids in zip(("inputs", "labels"), test):
         path = sudoku / "train" / f"all__{field}.npy"
@@ -202,7 +202,7 @@ def test_a_missing_folder(tmp_path: Path) -> None:
         f"task={tmp_path}/nowhere: given 'no such folder'; a data set folder holds train/"
     )
     with pytest.raises(DataError, match="no such folder"):
-        DIRECTORY.counted_fields(DirectoryConfig(name=str(tmp_path / "nowhere")))
+        DirectoryConfig(name=str(tmp_path / "nowhere")).get_model_fields()
 
 
 def test_a_missing_half(sudoku: Path) -> None:

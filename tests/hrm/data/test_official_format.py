@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hrm.config.errors import DataError
+from hrm.config.errors import UserError
 from hrm.data.base import IGNORED_LABEL
 from hrm.data.official_format import Half, read_metadata
 
@@ -28,7 +28,7 @@ def test_reads_what_is_there(half: Path) -> None:
     data = Half(half)
     assert (data.num_examples, data.num_groups) == (7, 2)
     assert data.metadata.model_fields == {"vocab_size": 11, "seq_len": 4, "num_puzzle_identifiers": 1}
-    inputs, labels = data.examples(np.array([6, 0]))
+    inputs, labels = data.get_examples(np.array([6, 0]))
     assert inputs.tolist() == INPUTS[[6, 0]].tolist()
     assert labels.tolist() == (INPUTS + 1)[[6, 0]].tolist()
     assert inputs.dtype == labels.dtype == np.int32
@@ -37,7 +37,7 @@ def test_reads_what_is_there(half: Path) -> None:
 
 def test_identifiers_follow_their_puzzle(half: Path) -> None:
     np.save(half / "all__puzzle_identifiers.npy", np.array([4, 3, 2, 1]))
-    assert Half(half).identifiers(np.arange(7)).tolist() == [4, 4, 3, 2, 2, 2, 1]
+    assert Half(half).get_identifiers(np.arange(7)).tolist() == [4, 4, 3, 2, 2, 2, 1]
 
 
 @pytest.mark.parametrize(("ignore_label_id", "expected"), [(0, [IGNORED_LABEL, 2]), (2, [0, IGNORED_LABEL])])
@@ -46,12 +46,12 @@ def test_ignored_labels_become_ours(
 ) -> None:
     labels = np.tile([0, 2], (7, 2))
     write_half(half, INPUTS, labels, [7], [1], ignore_label_id=ignore_label_id)
-    assert Half(half).examples(np.array([3]))[1].tolist() == [expected * 2]
+    assert Half(half).get_examples(np.array([3]))[1].tolist() == [expected * 2]
 
 
 def test_no_label_is_ignored_without_an_id(half: Path, write_half: WriteHalf) -> None:
     write_half(half, INPUTS, np.tile([0, 2], (7, 2)), [7], [1], ignore_label_id=None)
-    assert Half(half).examples(np.array([3]))[1].tolist() == [[0, 2, 0, 2]]
+    assert Half(half).get_examples(np.array([3]))[1].tolist() == [[0, 2, 0, 2]]
 
 
 def test_sets_lie_behind_each_other(half: Path, write_half: WriteHalf) -> None:
@@ -62,12 +62,12 @@ def test_sets_lie_behind_each_other(half: Path, write_half: WriteHalf) -> None:
     assert data.puzzle_starts.tolist() == [0, 2, 3, 6, 7, 10, 14]
     assert data.group_starts.tolist() == [0, 3, 4, 5, 6]
     chosen = np.array([13, 0, 7, 6])
-    assert data.examples(chosen)[0].tolist() == np.concatenate([INPUTS, other])[chosen].tolist()
+    assert data.get_examples(chosen)[0].tolist() == np.concatenate([INPUTS, other])[chosen].tolist()
     assert len(data.files) == 11
 
 
 def _message(call: Callable[[], object]) -> str:
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(UserError) as caught:
         call()
     return str(caught.value)
 
@@ -91,8 +91,8 @@ def test_a_missing_file(half: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("{", "must be a JSON file"),
-        ("[1]", "given 'list'; must hold a JSON object"),
+        ("{", "must be valid YAML"),
+        ("[1]", "given 'list'; must hold a mapping of names to values"),
     ],
 )
 def test_a_metadata_file_that_is_no_object(half: Path, text: str, fault: str) -> None:
@@ -105,13 +105,13 @@ def test_a_metadata_file_that_is_no_object(half: Path, text: str, fault: str) ->
 @pytest.mark.parametrize(
     ("name", "value", "fault"),
     [
-        ("vocab_size", 0, "given 'vocab_size=0'; vocab_size must be at least 1"),
-        ("vocab_size", "11", "given \"vocab_size='11'\"; vocab_size must be an integer"),
-        ("seq_len", None, "given 'seq_len=None'; seq_len must be an integer"),
-        ("num_puzzle_identifiers", True, "num_puzzle_identifiers must be an integer"),
-        ("ignore_label_id", "none", "ignore_label_id must be an integer"),
-        ("sets", [], "given 'sets=[]'; sets must be a list of at least one name"),
-        ("sets", "all", "sets must be a list of at least one name"),
+        ("vocab_size", 0, "vocab_size: given 0; must be at least 1"),
+        ("vocab_size", "many", "vocab_size: given 'many'; must be a whole number"),
+        ("seq_len", None, "seq_len: given None; must be a whole number"),
+        ("num_puzzle_identifiers", True, "num_puzzle_identifiers: given True; must be a whole number"),
+        ("ignore_label_id", "none", "ignore_label_id: given 'none'; must be a whole number or null"),
+        ("sets", [], "sets: given []; must list at least one name"),
+        ("sets", "all", "sets: given 'all'; must be"),
     ],
 )
 def test_metadata_out_of_range(half: Path, name: str, value: object, fault: str) -> None:
@@ -191,4 +191,4 @@ def test_largest_values_and_the_ignored_label_are_in_range(half: Path, write_hal
     np.save(half / "all__labels.npy", labels)
     data = Half(half)
     data.check_values()
-    assert data.examples(np.arange(2))[1].tolist() == [[IGNORED_LABEL] * 4, [10] * 4]
+    assert data.get_examples(np.arange(2))[1].tolist() == [[IGNORED_LABEL] * 4, [10] * 4]

@@ -13,17 +13,11 @@ from hrm.config.errors import ConfigError, DataError, UnknownNameError
 from hrm.config.schema import build_config
 from hrm.data.registry import TASKS, open_task
 from hrm.data.sudoku import task as sudoku
-from hrm.data.sudoku.config import (
-    MILLISECONDS,
-    Sudoku4Config,
-    Sudoku6Config,
-    Sudoku9Config,
-    SudokuConfig,
-    estimate_seconds,
-)
 from hrm.data.sudoku.dataset import BLANK_TOKEN, SudokuDataset
 from hrm.data.sudoku.grid import compute_class_ids
-from hrm.data.sudoku.task import SUDOKU_KINDS
+from hrm.data.sudoku.task import Sudoku4Config, Sudoku6Config, Sudoku9Config, SudokuConfig
+
+SUDOKU_TASKS = (Sudoku4Config, Sudoku6Config, Sudoku9Config)
 
 
 @pytest.fixture(autouse=True)
@@ -41,21 +35,19 @@ def _open(config: SudokuConfig, **options: Any) -> SudokuDataset:
 def test_defaults() -> None:
     assert Sudoku4Config().clues is None
     assert Sudoku6Config().clues == 18
-    for kind in SUDOKU_KINDS.values():
-        config = kind.config_class()
-        assert TASKS[config.name] is kind
+    for task in SUDOKU_TASKS:
+        config = task()
+        assert TASKS[config.name] is task
         assert config.train_puzzles == 1000
         assert config.augment
-        assert kind.family == "puzzle"
+        assert task.family == "puzzle"
         fields = {"vocab_size": 11, "seq_len": config.grid.num_cells, "num_puzzle_identifiers": 1}
-        assert kind.counted_fields(config) == fields
+        assert config.get_model_fields() == fields
 
 
 def test_only_the_smallest_never_supports_a_verdict() -> None:
     sizes = {"train_puzzles": 5, "valid_puzzles": 2, "test_puzzles": 2}
-    supports = {
-        name: open_task(kind.config_class(**sizes)).supports_verdict for name, kind in SUDOKU_KINDS.items()
-    }
+    supports = {task().name: open_task(task(**sizes)).supports_verdict for task in SUDOKU_TASKS}
     assert supports == {"sudoku4": False, "sudoku6": True, "sudoku9": True}
 
 
@@ -121,7 +113,7 @@ def test_a_mistyped_option_names_the_nearest() -> None:
 
 def test_too_few_different_puzzles(monkeypatch: pytest.MonkeyPatch) -> None:
     """There are 288 * 16 puzzles of 4x4 with one blank."""
-    monkeypatch.setattr(sudoku, "MOST_DRAWS_PER_PUZZLE", 2)
+    monkeypatch.setattr(sudoku, "MAX_DRAWS_PER_PUZZLE", 2)
     with pytest.raises(DataError) as caught:
         open_task(Sudoku4Config(clues=15, train_puzzles=5, valid_puzzles=5000, test_puzzles=5))
     assert str(caught.value).startswith("task sudoku4: given {'train': 5, 'valid': 5000, 'test': 5}; only {")
@@ -183,15 +175,14 @@ def test_large_sets_state_their_cost_first(
 
 
 def test_default_sets_cost_less_than_a_message_on_two_cores() -> None:
-    for kind in SUDOKU_KINDS.values():
-        assert estimate_seconds(kind.config_class()) / 2 < sudoku.SECONDS_WORTH_A_MESSAGE
+    for task in SUDOKU_TASKS:
+        assert task().estimate_seconds() / 2 < sudoku.SECONDS_WORTH_A_MESSAGE
 
 
-@pytest.mark.parametrize("name", SUDOKU_KINDS)
-def test_cost_grows_with_puzzles_and_with_fewer_clues(name: str) -> None:
-    kind = SUDOKU_KINDS[name].config_class
-    clues = sorted(MILLISECONDS[name])
-    costs = [estimate_seconds(kind(clues=c)) for c in clues]
+@pytest.mark.parametrize("task", SUDOKU_TASKS)
+def test_cost_grows_with_puzzles_and_with_fewer_clues(task: type[SudokuConfig]) -> None:
+    clues = sorted(task.milliseconds)
+    costs = [task(clues=c).estimate_seconds() for c in clues]
     assert costs == sorted(costs, reverse=True)
-    assert estimate_seconds(kind(train_puzzles=10**6)) > 100 * estimate_seconds(kind(train_puzzles=1000))
-    assert estimate_seconds(kind(clues=clues[0])) > estimate_seconds(kind(clues=None)) > 0
+    assert task(train_puzzles=10**6).estimate_seconds() > 100 * task(train_puzzles=1000).estimate_seconds()
+    assert task(clues=clues[0]).estimate_seconds() > task(clues=None).estimate_seconds() > 0

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from hrm.config.errors import ConfigError, DataError
-from hrm.data.registry import get_task_kind, open_task
+from hrm.data.registry import get_task_class, open_task
 from hrm.data.sudoku import csv_task as sudoku_csv_file
-from hrm.data.sudoku.csv_task import SUDOKU_CSV, SudokuCsvConfig, sample_rows
+from hrm.data.sudoku.csv_task import SudokuCsvConfig, sample_rows
 from hrm.data.sudoku.dataset import SudokuDataset, augment
 from hrm.data.sudoku.grid import Grid, compute_class_ids
 
@@ -230,14 +230,14 @@ def test_a_file_without_puzzles(tmp_path: Path, content: bytes, fault: str) -> N
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    assert get_task_kind(str(tmp_path / "none.csv")) is SUDOKU_CSV
+    assert get_task_class(str(tmp_path / "none.csv")) is SudokuCsvConfig
     rule = "task= takes a CSV file, or a folder with train.csv and test.csv"
     assert _message(tmp_path / "none.csv") == f"{tmp_path}/none.csv: given 'no such file'; {rule}"
 
 
 def test_a_folder_without_a_test_file(tmp_path: Path, write_csv: WriteCsv, puzzles9: Puzzles) -> None:
     write_csv(tmp_path / "set" / "train.csv", *puzzles9)
-    assert get_task_kind(str(tmp_path / "set")) is SUDOKU_CSV
+    assert get_task_class(str(tmp_path / "set")) is SudokuCsvConfig
     assert _message(tmp_path / "set").startswith(f"{tmp_path}/set/test.csv: given 'no such file'")
 
 

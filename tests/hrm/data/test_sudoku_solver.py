@@ -103,6 +103,6 @@ def test_a_narrow_search_finds_what_a_wide_one_finds(monkeypatch: pytest.MonkeyP
     puzzles[changed] = rng.integers(1, 7, 200)
     states = _states(puzzles, grid)
     wide = are_solvable(states, grid)
-    monkeypatch.setattr(sudoku_solver, "WIDEST", 3)
+    monkeypatch.setattr(sudoku_solver, "MAX_STATES", 3)
     assert 0 < wide.sum() < len(wide)
     assert (are_solvable(states, grid) == wide).all()

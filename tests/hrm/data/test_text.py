@@ -17,7 +17,7 @@ import pytest
 from hrm.config.errors import DataError
 from hrm.data.base import InMemoryDataset
 from hrm.data.cache import CACHE_VARIABLE
-from hrm.data.registry import get_task_kind, open_task
+from hrm.data.registry import open_task
 from hrm.data.text.config import TextConfig
 from hrm.data.text.task import TextDataset, count_epoch_windows
 from hrm.data.text.tokenizers import ByteTokenizer
@@ -148,7 +148,7 @@ def test_the_plays_that_come_along_are_plain_english() -> None:
     text = data.tokenizer.decode(data.get_train_batch(0, 64, 0)["inputs"].ravel().tolist())
     assert not set("*_#\\") & set(text)
     assert len(re.findall(r"\bthe\b", text)) > 10
-    assert get_task_kind("text").counted_fields(data.config) == data.model_fields
+    assert data.config.get_model_fields() == data.model_fields
 
 
 def test_json_lines_gzip_and_paragraphs_are_read_alike(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def _books(data_cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ([BOOKS, "task.tokenizer=not-kept"], ["task.tokenizer", "cannot be reached", "bytes or bpe"]),
         (["task.dataset=allenai/c4"], ["task.dataset", "cannot be reached", "task.text=PATH"]),
         ([BOOKS, "task.seq_len=16", "n_head=5"], ["model.n_head: given 5", "must divide n_embd=384"]),
-        ([BOOKS, "task.dataset=allenai/c4"], ["task.text", "must be null beside task.dataset"]),
+        ([BOOKS, "task.dataset=allenai/c4"], ["task.text", "must be null with task.dataset"]),
     ],
     ids=lambda value: value[-1],
 )

@@ -90,7 +90,7 @@ def test_a_hub_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPa
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-        monkeypatch.setattr(hub, "SECONDS", 0.2)
+        monkeypatch.setattr(hub, "TIMEOUT_SECONDS", 0.2)
         with pytest.raises(DataError, match=r"cannot be reached \(timed out\)"):
             open_task(TextConfig(dataset="allenai/c4"))
 

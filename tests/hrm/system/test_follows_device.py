@@ -10,7 +10,7 @@ import torch
 from hrm.config.train_config import TrainConfig
 from hrm.models.metrics import RunningMeans
 from hrm.models.registry import get_family
-from hrm.training.divergence import FiniteWatch
+from hrm.training.divergence import DivergenceDetector
 from hrm.training.optimizers import EMA
 
 PUZZLE = {"hidden_size": 16, "num_heads": 2, "H_layers": 1, "L_layers": 1, "halt_max_steps": 3, "seq_len": 6}
@@ -40,19 +40,19 @@ def test_nothing_is_made_on_the_cpu(name: str, fields: dict[str, Any]) -> None:
         model.build_optimizers(train),
         RunningMeans(4),
         EMA(model, 0.9),
-        FiniteWatch(model),
+        DivergenceDetector(model),
     )
     carry = model.initial_carry(batch)
     for step in (1, 2):
         carry, loss, metrics = model.train_segment(carry, batch)
-        watch.see(loss.detach(), step)
+        watch.watch(loss.detach(), step)
         (loss / model.get_loss_weight(batch)).backward()
         means.add(metrics)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
         ema.update()
-    with ema.applied():
+    with ema.use_averages():
         made = {"loss": loss, "watch": watch.bad_step, **model.evaluate_batch(batch, 1)}
         for number, answer in enumerate(model.answer_segments(batch)):
             made |= {f"{number} {key}": value for key, value in vars(answer).items()}

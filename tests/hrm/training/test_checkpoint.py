@@ -13,8 +13,9 @@ from hrm.config.errors import CheckpointError
 from hrm.data.base import Dataset
 from hrm.data.registry import open_task
 from hrm.system.files import write_atomically
-from hrm.training import checkpoint
-from hrm.training.trainer import Trainer, Validation
+from hrm.training.checkpoint import FILE_NAME, FORMAT, load_checkpoint, save_checkpoint
+from hrm.training.progress import Validation
+from hrm.training.trainer import Trainer
 from tests.hrm.conftest import MakeConfig
 
 
@@ -161,29 +162,29 @@ def test_exploration_goes_on_from_a_fresh_stream_on_another_device(
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 torn"])
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / checkpoint.FILE_NAME).write_bytes(content)
+    (tmp_path / FILE_NAME).write_bytes(content)
     with pytest.raises(CheckpointError, match="must be a checkpoint of this trainer"):
-        checkpoint.load(tmp_path)
+        load_checkpoint(tmp_path)
 
 
 def test_half_a_checkpoint_is_refused(small_config: MakeConfig, small_data: Dataset, tmp_path: Path) -> None:
-    path = checkpoint.save(Trainer(small_config(), small_data).state_dict(), tmp_path)
+    path = save_checkpoint(Trainer(small_config(), small_data).state_dict(), tmp_path)
     whole = path.read_bytes()
     for length in (len(whole) // 3, len(whole) - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(CheckpointError):
-            checkpoint.load(tmp_path)
+            load_checkpoint(tmp_path)
 
 
 def test_no_checkpoint_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no checkpoint'; must be a run's folder, with checkpoint\.pt"):
-        checkpoint.load(tmp_path / "nowhere")
-    torch.save({"weights": torch.zeros(2)}, tmp_path / checkpoint.FILE_NAME)
+        load_checkpoint(tmp_path / "nowhere")
+    torch.save({"weights": torch.zeros(2)}, tmp_path / FILE_NAME)
     with pytest.raises(CheckpointError, match="format None"):
-        checkpoint.load(tmp_path)
-    torch.save([1, 2], tmp_path / checkpoint.FILE_NAME)
+        load_checkpoint(tmp_path)
+    torch.save([1, 2], tmp_path / FILE_NAME)
     with pytest.raises(CheckpointError, match="format None"):
-        checkpoint.load(tmp_path)
+        load_checkpoint(tmp_path)
 
 
 class Evil:
@@ -192,22 +193,22 @@ class Evil:
 
 
 def test_no_code_runs_from_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    torch.save({"format": checkpoint.FORMAT, "model": Evil()}, tmp_path / checkpoint.FILE_NAME)
+    torch.save({"format": FORMAT, "model": Evil()}, tmp_path / FILE_NAME)
     with pytest.raises(CheckpointError):
-        checkpoint.load(tmp_path)
+        load_checkpoint(tmp_path)
     assert capsys.readouterr().out == ""
 
 
 def test_a_writer_that_dies_leaves_the_old_file(tmp_path: Path) -> None:
-    checkpoint.save({"step": 1}, tmp_path)
+    save_checkpoint({"step": 1}, tmp_path)
 
     def die_halfway(temporary: Path) -> None:
         temporary.write_bytes(b"half")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_atomically(tmp_path / checkpoint.FILE_NAME, die_halfway)
-    assert checkpoint.load(tmp_path)["step"] == 1
-    checkpoint.save({"step": 2}, tmp_path)
-    assert checkpoint.load(tmp_path)["step"] == 2
-    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.FILE_NAME]
+        write_atomically(tmp_path / FILE_NAME, die_halfway)
+    assert load_checkpoint(tmp_path)["step"] == 1
+    save_checkpoint({"step": 2}, tmp_path)
+    assert load_checkpoint(tmp_path)["step"] == 2
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]

@@ -18,7 +18,7 @@ def test_average_weighs_recent_steps_more_and_not_the_start() -> None:
         ema.update()
     shares = [decay ** (len(weights) - t) for t in range(1, len(weights) + 1)]
     expected = sum(share * weight for share, weight in zip(shares, weights)) / sum(shares)
-    with ema.applied():
+    with ema.use_averages():
         assert model.weight.item() == pytest.approx(expected)
     assert model.weight.item() == 5.0
 
@@ -29,7 +29,7 @@ def test_trained_weights_return_after_an_error() -> None:
     ema.update()
     with torch.no_grad():
         model.weight.fill_(7.0)
-    with pytest.raises(RuntimeError, match="stop"), ema.applied():
+    with pytest.raises(RuntimeError, match="stop"), ema.use_averages():
         raise RuntimeError("stop")
     assert model.weight.item() == 7.0
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrm.models.puzzle.recurrent_network import PuzzleEmbedding
-from hrm.training.optimizers import AdamATan2, SparseSignSGD, compute_lr
+from hrm.training.optimizers import AdamATan2, SparseSignSGD
 
 
 def test_adam_atan2_is_its_formula() -> None:
@@ -115,20 +115,6 @@ def test_lookup_without_autograd_keeps_no_rows() -> None:
     with torch.no_grad():
         embedding(torch.tensor([1]))
     assert embedding.local_weights is None
-
-
-@pytest.mark.parametrize(
-    ("step", "expected"),
-    [(1, 0.25), (3, 0.75), (4, 1.0), (5, 0.2 + 0.4 * (1 + math.sqrt(0.5))), (6, 0.6), (8, 0.2)],
-)
-def test_learning_rate_warms_up_then_falls_to_its_floor(step: int, expected: float) -> None:
-    assert compute_lr(1.0, step, total_steps=8, warmup_steps=4, min_ratio=0.2) == pytest.approx(expected)
-
-
-def test_learning_rate_without_warm_up_or_floor() -> None:
-    assert compute_lr(3.0, 1, total_steps=10, warmup_steps=0, min_ratio=1.0) == 3.0
-    assert compute_lr(3.0, 10, total_steps=10, warmup_steps=10, min_ratio=0.1) == 3.0
-    assert compute_lr(3.0, 9, total_steps=10, warmup_steps=20, min_ratio=0.1) == pytest.approx(3.0 * 9 / 20)
 
 
 @pytest.mark.parametrize(("gradient", "angle"), [(1e-30, 1.0), (1e-3, 1.0), (1e18, 1.0), (-1e-30, -1.0)])

@@ -95,19 +95,19 @@ def finished_run(folder: Path) -> Path:
 
 
 def test_false_asks_for_nothing() -> None:
-    assert Publication.ask(False, "HRM-Text1-c4-50M") is None
+    assert Publication.prepare(False, "HRM-Text1-c4-50M") is None
 
 
 def test_what_is_missing_is_said(no_token: None) -> None:
     with pytest.raises(ConfigError) as error:
-        Publication.ask(True, "HRM-Text1-c4-50M")
+        Publication.prepare(True, "HRM-Text1-c4-50M")
     for part in ("HRM-Text1-c4-50M", "Hugging Face token, and there is none", "HF_TOKEN", "hf auth login"):
         assert part in str(error.value)
-    with pytest.raises(ConfigError, match="needs a name, and only documented presets bring one"):
-        Publication.ask(True, None)
-    for wish in (3, "a b", "a/b/c"):
+    with pytest.raises(ConfigError, match="needs a name, and only documented presets have one"):
+        Publication.prepare(True, None)
+    for wish in ("a b", "a/b/c"):
         with pytest.raises(ConfigError, match="must be true, false or the name of a repository"):
-            Publication.ask(wish, None)
+            Publication.prepare(wish, None)
 
 
 def test_the_door_says_so_before_it_trains(
@@ -126,13 +126,15 @@ def test_the_door_says_so_before_it_trains(
     )
     assert message.count("\n") == 1 and not (tmp_path / "out").exists()
     assert run_cli(train.main, ["preset=tiny_demo", "task=sudoku4", "push_to_hub=true"]) == 2
-    assert "only documented presets bring one" in capsys.readouterr().err
+    assert "only documented presets have one" in capsys.readouterr().err
 
 
 def test_a_name_of_ones_own_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_test")
-    assert Publication.ask("me/mine", "HRM-Text1-c4-50M") == Publication(repo="me/mine", token="hf_test")
-    assert Publication.ask(True, "HRM-Text1-c4-50M") == Publication(repo="HRM-Text1-c4-50M", token="hf_test")
+    assert Publication.prepare("me/mine", "HRM-Text1-c4-50M") == Publication(repo="me/mine", token="hf_test")
+    assert Publication.prepare(True, "HRM-Text1-c4-50M") == Publication(
+        repo="HRM-Text1-c4-50M", token="hf_test"
+    )
 
 
 def test_a_run_is_published_without_its_checkpoint(server: type[Hub], tmp_path: Path) -> None:
@@ -149,13 +151,13 @@ def test_a_hub_that_is_gone_loses_nothing(
     server: type[Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", "http://127.0.0.1:1")
-    with pytest.raises(PublishError, match="the hub has not taken it: .*refused"):
+    with pytest.raises(PublishError, match="the hub has not accepted it: .*refused"):
         Publication(repo="org/small", token="hf_test").publish(finished_run(tmp_path / "run"), "text_1m")
 
 
 def test_a_refusal_loses_nothing(server: type[Hub], tmp_path: Path) -> None:
     folder = finished_run(tmp_path / "run")
-    with pytest.raises(PublishError, match="the hub has not taken it: .*403") as error:
+    with pytest.raises(PublishError, match="the hub has not accepted it: .*403") as error:
         Publication(repo="org/refused", token="hf_test").publish(folder, "text_1m on text")
     assert str(folder) in str(error.value) and (folder / "weights.pt").exists()
     assert server.received == {}

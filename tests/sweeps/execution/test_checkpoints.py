@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hrm.data.registry import open_task
-from hrm.training.checkpoint import load
+from hrm.training.checkpoint import load_checkpoint
 from hrm.training.trainer import Trainer
 from sweeps.events import Job, Validation
 from sweeps.execution.checkpoints import CheckpointManager
@@ -38,7 +38,7 @@ def test_a_resumed_job_ends_bit_for_bit_as_one_that_was_never_pruned(at: int, tm
     job = small_job(0)
     before = trained(job, kept, most=at)
     kept.on_end(ended_trial(job, before, "pruned"))
-    state = load(tmp_path / "checkpoints" / "0")
+    state = load_checkpoint(tmp_path / "checkpoints" / "0")
     assert state["trainer"]["step"] == before[-1].step, "nothing that was trained is trained again"
     resumed = dataclasses.replace(job, may_prune=False, resumed_from=tuple(before))
     after = trained(resumed, kept, most=4 - at)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hrm.data.registry import get_task_kind, open_task
+from hrm.data.registry import get_task_class, open_task
 from sweeps.callbacks.base import Callback
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
 from sweeps.errors import ResourceError
@@ -157,7 +157,7 @@ CONFIG = SweepConfig(
 
 
 def make_plan() -> Scheduler:
-    task = get_task_kind(TASK["name"]).config_class(**TASK)
+    task = get_task_class(TASK["name"])(**TASK)
     candidates = Candidates(CONFIG, open_task(task).model_fields)
     return Scheduler(CONFIG, candidates, None, ALLOCATION.num_workers)
 
@@ -233,7 +233,7 @@ def test_data_that_come_along_lie_once_on_a_machine(ray: Any) -> None:
     """Check that all who get them from Ray's object store read the same bytes, and cannot change them."""
     from sweeps.execution import ray_tune
 
-    dataset = open_task(get_task_kind(TASK["name"]).config_class(**TASK))
+    dataset = open_task(get_task_class(TASK["name"])(**TASK))
     stored = ray_tune.store_dataset(dataset)
     first, second = (ray_tune.ray.get(stored).dataset for _ in range(2))
     for split in ("valid", "test"):

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from hrm.system.machine import get_resident_bytes
-from hrm.training.checkpoint import load
+from hrm.training.checkpoint import load_checkpoint
 from hrm.training.divergence import Diverged
 from sweeps.cli.compose import build_sweep_config
 from sweeps.errors import SpaceError
@@ -121,7 +121,7 @@ def test_nothing_is_saved_of_what_is_trained_in_vain(tmp_path: Path, monkeypatch
         time.sleep(0.001)
     messages.close()
     assert not any(steps[50:])
-    state = load(tmp_path)
+    state = load_checkpoint(tmp_path)
     assert state["trainer"]["step"] == 50 and len(state["reports"]) == 1
 
 
@@ -152,7 +152,7 @@ def test_a_job_resumes_from_its_checkpoint_bit_for_bit(
     assert isinstance(first := next(messages), Validation)
     assert isinstance(next(messages), Validation)
     messages.close()
-    state = load(tmp_path)
+    state = load_checkpoint(tmp_path)
     assert state["trainer"]["step"] == 4 and len(state["reports"]) == 2
 
     again = list(

@@ -14,7 +14,8 @@ from hrm.config.run_config import RunConfig, merge_overrides
 from hrm.config.schema import build_config
 from hrm.models.text.config import TextHRMConfig
 from hrm.models.text.counting import count
-from hrm.training.request import preset_folder
+from hrm.training.options import RunOptions
+from hrm.training.run import choose_folder
 
 DOCUMENT = """
 preset                text_tiny_50m                  text_medium_350m                  text_large_1b
@@ -78,7 +79,7 @@ def test_two_presets_never_write_to_one_directory() -> None:
         folders = []
         for name in list_presets("text"):
             run = run_of(name).replace(**{"task.dataset": dataset}) if dataset else run_of(name)
-            folders.append(preset_folder(load_preset(name), run, Path("base")))
+            folders.append(choose_folder(RunOptions(output_base="base"), load_preset(name).documented, run))
         named = [folder for folder in folders if folder is not None]
         assert len(named) >= 5 and len(set(named)) == len(named)
         assert all(folder.parent == Path("base") for folder in named)

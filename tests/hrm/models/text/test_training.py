@@ -15,7 +15,8 @@ from hrm.data.base import IGNORED_LABEL, Batch, Dataset
 from hrm.data.registry import open_task
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.text.counting import count, count_min_training_flops
-from hrm.training.trainer import Trainer, Validation
+from hrm.training.progress import Validation
+from hrm.training.trainer import Trainer
 from tests.hrm.models.text.conftest import SMALL
 from tests.hrm.runs import all_reports, same_weights
 

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hrm.config.errors import ConfigError
 from hrm.config.train_config import TrainConfig
-from hrm.training.run_length import RunLength
+from hrm.training.schedule import TrainingSchedule, compute_lr
 
 COST = 7
 
 
-def course(length: RunLength, costs: list[int]) -> list[tuple[int, int, int]]:
+def course(schedule: TrainingSchedule, costs: list[int]) -> list[tuple[int, int, int]]:
     """Step and FLOPs at each report of a run whose steps cost these in turn."""
     step = flops = reports = 0
     made = []
-    while reports < length.train.num_reports:
-        index = length.get_next_validation(reports, step, flops)
-        while not length.is_due(index, step, flops):
-            assert not length.has_ended(step, flops)
+    while reports < schedule.train.num_reports:
+        index = schedule.get_next_validation(reports, step, flops)
+        while not schedule.is_due(index, step, flops):
+            assert not schedule.has_ended(step, flops)
             flops += costs[step % len(costs)]
             step += 1
         made.append((index, step, flops))
         reports = index
-    assert length.has_ended(step, flops)
+    assert schedule.has_ended(step, flops)
     return made
 
 
@@ -34,13 +37,13 @@ def test_steps_of_one_cost_make_a_target_of_flops_a_number_of_steps(
     steps: int, rest: int, data: st.DataObject
 ) -> None:
     num_reports = data.draw(st.integers(1, steps))
-    by_steps = RunLength(TrainConfig(steps=steps, num_reports=num_reports), COST)
-    target = TrainConfig(steps=steps, num_reports=num_reports, max_flops=steps * COST + rest)
-    by_flops = RunLength(target, COST)
+    by_steps = TrainingSchedule(TrainConfig(steps=steps, num_reports=num_reports), COST)
+    target = dataclasses.replace(by_steps.train, max_flops=steps * COST + rest)
+    by_flops = TrainingSchedule(target, COST)
     assert course(by_flops, [COST]) == course(by_steps, [COST])
     for step in range(steps):
-        expected = by_steps.schedule_step(step, step * COST)
-        assert by_flops.schedule_step(step, step * COST) == pytest.approx(expected)
+        expected = by_steps.get_position(step, step * COST)
+        assert by_flops.get_position(step, step * COST) == pytest.approx(expected)
 
 
 @given(
@@ -54,7 +57,7 @@ def test_cheaper_steps_are_more_steps_never_above_the_target(
 ) -> None:
     target = (num_reports + whole) * COST + rest
     train = TrainConfig(steps=num_reports, num_reports=num_reports, max_flops=target)
-    made = course(RunLength(train, COST), costs)
+    made = course(TrainingSchedule(train, COST), costs)
     _, step, flops = made[-1]
     assert target - COST < flops <= target
     assert step >= target // COST
@@ -65,6 +68,20 @@ def test_cheaper_steps_are_more_steps_never_above_the_target(
 
 
 def test_a_target_too_small_for_its_reports_is_refused() -> None:
-    RunLength(TrainConfig(num_reports=3, max_flops=21), COST)
+    TrainingSchedule(TrainConfig(num_reports=3, max_flops=21), COST)
     with pytest.raises(ConfigError, match=r"train\.max_flops: given 20; must be at least 21"):
-        RunLength(TrainConfig(num_reports=3, max_flops=20), COST)
+        TrainingSchedule(TrainConfig(num_reports=3, max_flops=20), COST)
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [(1, 0.25), (3, 0.75), (4, 1.0), (5, 0.2 + 0.4 * (1 + math.sqrt(0.5))), (6, 0.6), (8, 0.2)],
+)
+def test_learning_rate_warms_up_then_falls_to_its_floor(step: int, expected: float) -> None:
+    assert compute_lr(1.0, step, total_steps=8, warmup_steps=4, min_ratio=0.2) == pytest.approx(expected)
+
+
+def test_learning_rate_without_warm_up_or_floor() -> None:
+    assert compute_lr(3.0, 1, total_steps=10, warmup_steps=0, min_ratio=1.0) == 3.0
+    assert compute_lr(3.0, 10, total_steps=10, warmup_steps=10, min_ratio=0.1) == 3.0
+    assert compute_lr(3.0, 9, total_steps=10, warmup_steps=20, min_ratio=0.1) == pytest.approx(3.0 * 9 / 20)
