@@ -104,7 +104,7 @@ LATENCY = Constraint(
     unit=SECONDS,
     noun="seconds of latency",
     description="seconds in which the trial's device evaluates one sequence (the median of 5)",
-    compute=lambda trainer: trainer.latency(trainer.dataset.valid),
+    compute=lambda trainer: trainer.measure_latency(trainer.dataset.valid),
     measured=True,
     worst=1.0,
 )
