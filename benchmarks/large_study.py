@@ -132,6 +132,9 @@ class Timed:
         with self._time_answer("prune"):
             return self._scheduler.must_stop(number)
 
+    def describe_violation(self, number: int) -> str | None:
+        return self._scheduler.describe_violation(number)
+
     def find_expiry(self) -> TimeExpired | None:
         return self._scheduler.find_expiry()
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import heapq
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from sweeps.events import Ended, Job, Validation
+from sweeps.events import Ended, Job, Measured, Validation
 from sweeps.scheduler.phases.base import Done, Wait
 from sweeps.scheduler.trial_runner import TrialRunner
 
@@ -64,6 +64,7 @@ class Simulator:
         slots: workers.
         slowness: of the workers; None is 1 everywhere.
         clock: the scheduler's, if it has one; the simulator moves it.
+        measure: the costs of a job that the budget bounds and only its device can tell.
     """
 
     def __init__(
@@ -73,7 +74,9 @@ class Simulator:
         slots: int,
         slowness: Slowness | None = None,
         clock: FakeClock | None = None,
+        measure: Callable[[Job], Mapping[str, float]] = lambda job: {},
     ) -> None:
+        self._measure = measure
         self._runner, self._train, self._slots = runner, train, slots
         self._clock = clock or FakeClock()
         self._slowness = slowness or (lambda job, index: 1.0)
@@ -103,6 +106,10 @@ class Simulator:
                 return False
             self._result.started.append((self._result.wall_seconds, job))
             self._runner.start(job.number)
+            if job.bounded_costs and self._runner.measure(
+                Measured(number=job.number, costs=self._measure(job))
+            ):
+                continue
             elapsed = _sum_elapsed(job.resumed_from[-1]) if job.resumed_from else 0.0
             self._schedule(job, self._runner.num_reported(job.number) + 1, elapsed)
         return False

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_type_hints
 from hrm.config.errors import ConfigError, UnknownNameError
 from hrm.config.schema import build_config
 from hrm.config.train_config import TrainConfig
-from sweeps.space.constraints import CONSTRAINTS, COUNTED
+from sweeps.space.constraints import CONSTRAINTS, MEASURED
 
 EQUAL = ("flops", "steps")
 WANDB_MODES = ("disabled", "offline", "online")
@@ -21,15 +21,13 @@ AUTO = "auto"
 
 
 def _make_bound_fields() -> Iterator[tuple[str, Any, Any]]:
-    """Yield name, type and default of the two options that each counted constraint has.
-
-    A measured one has none yet: nothing checks it before a trial trains.
-    """
-    for name in COUNTED:
-        one = CONSTRAINTS[name]
+    """Yield name, type and default of the two options that each constraint has."""
+    for name, one in CONSTRAINTS.items():
+        preset = "" if one.measured else ", or a preset's name"
+        needs = " Needs `deterministic=false`." if one.measured else ""
         share = f", or a fraction of `max_{name}` below 1" if one.unit.is_whole else ""
         helps = {
-            "max": f"Most {one.description}: {one.unit.examples}, or a preset's name.",
+            "max": f"Most {one.description}: {one.unit.examples}{preset}.{needs}",
             "min": f"Fewest: the same{share}.",
         }
         for side, text in helps.items():
@@ -44,8 +42,17 @@ class BudgetConfig(_Bounds):  # type: ignore[misc, valid-type]
 
     Each is a number, a number with a suffix, or a preset's name: that preset's own figure under the sweep's
     rules. A `min_` bound may also be a fraction of its `max_`, below 1. Null is no bound. The fields are those of
-    the counted constraints in `sweeps.space.constraints`.
+    `sweeps.space.constraints`; each trial checks the measured ones on its device before its first step.
     """
+
+    def get_given(self, name: str) -> dict[str, Any]:
+        """Return the bounds that are set for a constraint, by option.
+
+        >>> BudgetConfig(max_params="0.5M").get_given("params")
+        {'budget.max_params': '0.5M'}
+        """
+        values = {f"budget.{side}_{name}": getattr(self, f"{side}_{name}") for side in ("max", "min")}
+        return {option: value for option, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +205,10 @@ class SweepConfig:
         _require(
             "train.equal", self.train.equal, self.train.equal in EQUAL, f"must be one of: {', '.join(EQUAL)}"
         )
+        for name in MEASURED:
+            for option, given in self.budget.get_given(name).items():
+                rule = "needs deterministic=false, for a measurement depends on the machine"
+                _require(option, given, not self.deterministic, rule)
         _require("wandb.mode", self.wandb.mode, self.wandb.mode in WANDB_MODES,
                  f"must be one of: {', '.join(WANDB_MODES)}")  # fmt: skip
         _require(

@@ -7,15 +7,28 @@ sequence of all events of a sweep, and `sweeps.scheduler.state` is what they add
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from hrm.config.run_config import RunConfig
 from hrm.training.progress import Validation
 
 Kind = Literal["search", "baseline", "random", "confirm"]
-Status = Literal["completed", "pruned", "failed"]
+Status = Literal["completed", "pruned", "failed", "infeasible"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+"""`infeasible`: a cost that was measured before training broke the budget, and nothing was trained."""
+
+
+def list_statuses(ended: Iterable[str]) -> list[Status]:
+    """Return the statuses to count: `infeasible` only where runs ended so.
+
+    >>> list_statuses(["completed", "failed", "completed"])
+    ['completed', 'pruned', 'failed']
+    """
+    found = set(ended)
+    return [status for status in STATUSES if status != "infeasible" or status in found]
+
 
 OUT_OF_MEMORY = "OutOfMemory"
 """Start of the error of a job that ran out of memory."""
@@ -49,8 +62,10 @@ class Job:
     read_test: bool = False
     """Evaluate the test split after the last step."""
     may_prune: bool = False
-    measure_latency: bool = False
-    """Measure with each validation how long the device takes for one sequence, as `valid/latency`, in seconds."""
+    bounded_costs: tuple[str, ...] = ()
+    """Names of measured constraints that the budget bounds: they are measured before the first step."""
+    measured_objectives: tuple[str, ...] = ()
+    """Names of measured constraints that are objectives: each validation measures them, as `valid/<name>`."""
     resumed_from: tuple[Validation, ...] = ()
     """The validations of a pruned job that is resumed, up to where it was pruned."""
 
@@ -98,6 +113,15 @@ class Started:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A job has measured the costs that the budget bounds, before its first step."""
+
+    number: int
+    costs: Mapping[str, float]
+    """By the name of each constraint in `bounded_costs`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Validated:
     """A running job has validated."""
 
@@ -142,7 +166,7 @@ class TimeExpired:
     """What the report should say about it."""
 
 
-Event = SessionStarted | Started | Validated | Ended | Resumed | SearchEnded | TimeExpired
+Event = SessionStarted | Started | Measured | Validated | Ended | Resumed | SearchEnded | TimeExpired
 
 
 @dataclass
@@ -152,6 +176,8 @@ class Trial:
     job: Job
     started_at: float
     """Seconds since 1970."""
+    measured: Mapping[str, float] | None = None
+    """Costs that were measured before training; None before they are."""
     validations: list[Validation] = field(default_factory=list)
     ended: Ended | None = None
     """None while it runs."""

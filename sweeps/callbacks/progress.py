@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.text import Text
 
 from sweeps.callbacks.base import Callback
-from sweeps.events import Job, Trial
+from sweeps.events import Job, Trial, list_statuses
 from sweeps.results.metadata import SweepMetadata
 from sweeps.results.tables import format_short, get_space_values
 
@@ -147,7 +147,7 @@ class LiveReporter(ProgressReporter):
         self._display.stop()
 
     def _update(self) -> None:
-        counts = [f"{self.ended[status]} {status}" for status in ("completed", "pruned", "failed")]
+        counts = [f"{self.ended[status]} {status}" for status in list_statuses(self.ended)]
         lines = [" · ".join([f"{len(self.running)} running", *counts])]
         if self.best is not None:
             value, job = self.best

@@ -28,7 +28,7 @@ from ray.util import register_serializer
 
 from hrm.data.base import Dataset, InMemoryDataset
 from hrm.system.signals import Stopped, StopSignals
-from sweeps.events import OUT_OF_MEMORY, Ended, Job, Validation
+from sweeps.events import OUT_OF_MEMORY, Ended, Job, Measured, Validation
 from sweeps.execution.checkpoints import CheckpointManager
 from sweeps.execution.failures import WorkerFailures
 from sweeps.execution.ray_cluster import (
@@ -276,12 +276,14 @@ class _MessageScheduler(FIFOScheduler):
             self._keeps_workers = True
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict) -> str:
-        message: Validation | Ended = result["message"]
+        message: Measured | Validation | Ended = result["message"]
         with self._run.record_errors() as runner:
             if _is_startup(trial):
                 has_ended = self._run.startup.may_end(trial)
             elif isinstance(message, Validation):
                 has_ended = runner.report(_get_number(trial), message)
+            elif isinstance(message, Measured):
+                has_ended = runner.measure(message)
             else:
                 runner.end(message)
                 has_ended = True

@@ -21,9 +21,10 @@ from hrm.models.registry import get_family
 from hrm.system.device import get_allocated_bytes, is_out_of_memory, resolve_device
 from hrm.training.divergence import Diverged
 from hrm.training.trainer import Trainer
-from sweeps.events import OUT_OF_MEMORY, Ended, Job, Validation
+from sweeps.events import OUT_OF_MEMORY, Ended, Job, Measured, Validation
 from sweeps.execution.checkpoints import TrialCheckpoint
-from sweeps.search.objectives import LATENCY
+from sweeps.search.objectives import MEASURED_COSTS
+from sweeps.space.constraints import compute_costs
 
 NUM_EXAMPLES = 3
 """The first ones of the validation split: the same for every model, and none of the test split."""
@@ -119,7 +120,7 @@ def run_trial(
     checkpoint: TrialCheckpoint | None = None,
     dataset: Dataset | None = None,
     prefetcher: Prefetcher | None = None,
-) -> Generator[Validation | Ended]:
+) -> Generator[Measured | Validation | Ended]:
     """Train a job, one validation at a time; nothing is trained between two calls of `next`.
 
     Args:
@@ -129,13 +130,14 @@ def run_trial(
         prefetcher: calls `next` ahead of time. Nothing is written for a validation that nobody requests.
 
     Yields:
-        Each validation; or, in place of the first one that fails, an `Ended` event with the reason, and then nothing
-        more. No error of the training is raised: the process continues with its next job.
+        The costs of `bounded_costs` if there are any, then each validation; or, in place of the first one that fails,
+        an `Ended` event with the reason, and then nothing more. No error of the training is raised: the process
+        continues with its next job.
     """
     try:
-        for validation in _train(job, checkpoint, dataset, prefetcher):
-            if validation.index > num_reported:
-                yield validation
+        for message in _train(job, checkpoint, dataset, prefetcher):
+            if isinstance(message, Measured) or message.index > num_reported:
+                yield message
     except Exception as error:
         failure = _describe_failure(job, error)
     else:
@@ -149,10 +151,12 @@ def run_trial(
 
 def _train(
     job: Job, checkpoint: TrialCheckpoint | None, dataset: Dataset | None, prefetcher: Prefetcher | None
-) -> Iterator[Validation]:
+) -> Iterator[Measured | Validation]:
     dataset = dataset or _open_dataset(job.run.task)
     loaded = checkpoint.load(job, dataset) if checkpoint else None
     trainer, validations = loaded or (Trainer(job.run, dataset), [])
+    if job.bounded_costs and trainer.step == 0:
+        yield Measured(number=job.number, costs=compute_costs(trainer, job.bounded_costs))
     yield from validations
 
     def on_step(step: int) -> None:
@@ -164,8 +168,8 @@ def _train(
         if prefetcher is not None:
             prefetcher.wait()
         metrics, answers = dict(values.metrics), None
-        if job.measure_latency:
-            metrics[LATENCY.metric] = trainer.measure_latency(dataset.valid)
+        for name, cost in compute_costs(trainer, job.measured_objectives).items():
+            metrics[MEASURED_COSTS[name].metric] = cost
         if trainer.finished and job.read_test:
             test = trainer.evaluate(dataset.test)
             metrics |= {f"test/{name}": value for name, value in test.items()}

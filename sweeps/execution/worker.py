@@ -21,9 +21,9 @@ _IDLE_SECONDS = 0.02
 class Worker(tune.Trainable):
     """Trains one job at a time. A step lasts from one validation to the next, which is begun ahead of time.
 
-    Each step returns a `Validation` or a failed `Ended` as `message`. Tune's scheduler stops the trial when either
-    ends the job, so a finished job is never asked for another step. With an empty config there is no job, and a
-    step returns None.
+    Each step returns a `Measured`, a `Validation` or a failed `Ended` as `message`. Tune's scheduler stops the
+    trial when one of them ends the job, so a finished job is never asked for another step. With an empty config
+    there is no job, and a step returns None.
     """
 
     def setup(self, config: dict, in_memory_dataset: InMemoryDataset | None = None) -> None:

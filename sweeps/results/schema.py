@@ -44,7 +44,7 @@ TRIAL_COLUMNS = (
     Column("number", INT, "job number, unique in the sweep: baselines, then search, then confirmations"),
     Column("kind", TEXT, "search, baseline, random or confirm"),
     Column("arm", TEXT, "its configuration: `trial <Optuna number>`, a preset's name or `random search`"),
-    Column("status", TEXT, "completed, pruned or failed"),
+    Column("status", TEXT, "completed, pruned, failed or infeasible"),
     Column("error", TEXT, "reason of a failure"),
     Column("observed_bytes", INT, "memory held when the trial ran out of it, where known", "bytes"),
     Column("predicted_bytes", INT, "weights, gradients, optimizer and activations, counted", "bytes"),

@@ -17,6 +17,7 @@ from sweeps.events import (
     Ended,
     Event,
     Job,
+    Measured,
     Resumed,
     SearchEnded,
     SessionStarted,
@@ -81,7 +82,7 @@ class Scheduler:
         assert slots >= 1
         self.state = SweepState()
         self.presets, self.left_out = choose_presets(config.baseline.presets, candidates, memory_bytes)
-        self._config = config
+        self._config, self._budget = config, candidates.budget
         self.study = SweepStudy(config, candidates, journal, slots)
         objectives = self.study.objectives
         self._baseline = BaselinePhase(config, candidates, self.presets)
@@ -149,6 +150,13 @@ class Scheduler:
         limit = self._stopping.find_end_of_trial(self.state, trial)
         return Stop(limit) if limit else None
 
+    def describe_violation(self, number: int) -> str | None:
+        """Return which bounds of the budget a running job's measured costs break; None where they keep all."""
+        costs = self.state.running(number).measured or {}
+        violations = self._budget.describe_violations(costs)
+        shown = ", ".join(f"{name} {cost:.4g}" for name, cost in costs.items())
+        return f"{violations} (measured: {shown})" if violations else None
+
     def apply(self, event: Event) -> None:
         """Take in an event: one that has happened, or one that is read back from the log of an earlier session.
 
@@ -170,7 +178,7 @@ class Scheduler:
             case Resumed():
                 job = self._resume.build_job(self.state, event.number)
                 self._search.apply(event, self.state)
-            case Validated() | Ended():
+            case Measured() | Validated() | Ended():
                 if self.state.running(event.number).job.kind == "search":
                     self._search.apply(event, self.state)
                     if isinstance(event, Ended) and event.status == "pruned":

@@ -15,6 +15,7 @@ from sweeps.events import (
     Event,
     Job,
     Kind,
+    Measured,
     Resumed,
     SearchEnded,
     SessionStarted,
@@ -69,6 +70,8 @@ class SweepState:
                 trial.job, trial.ended = job, None
                 self.resumed.append(event.number)
                 self._num_running[job.kind] += 1
+            case Measured():
+                self.running(event.number).measured = event.costs
             case Validated():
                 self.running(event.number).validations.append(event.validation)
             case Ended():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,6 +12,7 @@ from sweeps.events import (
     Ended,
     Event,
     Job,
+    Measured,
     Resumed,
     SearchEnded,
     Started,
@@ -36,6 +38,8 @@ class SchedulerProtocol(Protocol):
     def find_expiry(self) -> TimeExpired | None: ...
 
     def must_stop(self, number: int) -> Stop | None: ...
+
+    def describe_violation(self, number: int) -> str | None: ...
 
     def apply(self, event: Event) -> None: ...
 
@@ -88,6 +92,8 @@ class TrialRunner:
             # The sweep may have been stopped after a trial's last validation was logged and before its end was.
             if assignment.trial.validations:
                 self._end_if_over(assignment.trial)
+            elif assignment.trial.measured is not None:
+                self._end_if_infeasible(assignment.trial)
 
     @property
     def running(self) -> list[int]:
@@ -99,7 +105,11 @@ class TrialRunner:
         for assignment in self._assigned.values():
             if assignment.needs_worker:
                 assignment.needs_worker = False
-                return assignment.trial.job
+                job = assignment.trial.job
+                # What was measured before the worker was lost counts.
+                return (
+                    job if assignment.trial.measured is None else dataclasses.replace(job, bounded_costs=())
+                )
         while isinstance(answer := self._scheduler.next(), SearchEnded | TimeExpired):
             self._record(answer)
         if isinstance(answer, Job):
@@ -138,6 +148,21 @@ class TrialRunner:
         self._end_if_over(assignment.trial)
         return number not in self._assigned
 
+    def measure(self, event: Measured) -> bool:
+        """Take in the costs that a job has measured before its first step.
+
+        Returns:
+            Whether the job has ended with it, since they break the budget: stop it.
+        """
+        assignment = self._assigned.get(event.number)
+        if assignment is None:
+            return True
+        self.start(event.number)
+        if assignment.trial.measured is None:
+            self._record(event)
+            self._end_if_infeasible(assignment.trial)
+        return event.number not in self._assigned
+
     def end(self, event: Ended) -> None:
         """Take in the end of a job: a failure, as its worker reports it."""
         assignment = self._assigned.get(event.number)
@@ -160,6 +185,10 @@ class TrialRunner:
             self.end(Ended(number=number, status="failed", error=reason + times))
         else:
             assignment.needs_worker = True
+
+    def _end_if_infeasible(self, trial: Trial) -> None:
+        if violation := self._scheduler.describe_violation(trial.number):
+            self.end(Ended(number=trial.number, status="infeasible", error=violation))
 
     def _end_if_over(self, trial: Trial) -> None:
         assert trial.last is not None

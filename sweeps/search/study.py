@@ -33,7 +33,13 @@ from sweeps.search.storage import MemoryBackend, SnapshotStorage, is_complete_hi
 from sweeps.space.candidates import Candidate, Candidates
 from sweeps.space.space import space_hash
 
-STATES = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+STATES = {
+    "completed": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+    # With a broken constraint: samplers learn from pruned trials, and from failed ones nothing.
+    "infeasible": TrialState.PRUNED,
+}
 
 ERROR = "error"
 """User attribute of a trial: why it failed, or which limit ended it."""
@@ -190,6 +196,16 @@ class SweepStudy:
         for step, (value,) in values.items():
             if step not in trial.intermediate_values:
                 self._storage.set_trial_intermediate_value(self._find_id(number), step, value)
+
+    def set_constraints(self, number: int, violations: Mapping[str, float]) -> None:
+        """Store how far a running trial's measured costs are from their bounds, by constraint; above 0 is broken.
+
+        Idempotent: constraints that are stored keep their values.
+        """
+        trial = self._read_trial(number)
+        for name, violation in violations.items():
+            if name not in trial.constraints and not trial.state.is_finished():
+                optuna.Trial(self.optuna_study, self._find_id(number)).set_constraint(name, violation)
 
     def should_prune(self, number: int) -> bool:
         """Return the pruner's decision after the latest report; it is the same when asked again."""

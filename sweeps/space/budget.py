@@ -13,7 +13,7 @@ from hrm.config.errors import UnknownNameError
 from sweeps.config import BudgetConfig
 from sweeps.errors import BudgetError
 from sweeps.quantities import parse_decimal, parse_quantity
-from sweeps.space.constraints import CONSTRAINTS, COUNTED, PARAMS, Constraint, Costs
+from sweeps.space.constraints import CONSTRAINTS, PARAMS, Constraint, Costs
 
 ISO_PARAMETER = Decimal("0.95")
 """Only shapes above this share of the budget are compared as equal in parameters."""
@@ -113,6 +113,18 @@ class Budget:
         ]
         return "; ".join(broken) or None
 
+    def compute_violations(self, costs: Costs) -> dict[str, float]:
+        """Return how far measured costs are from their bounds, by constraint, as Optuna has it: above 0 is broken.
+
+        >>> Budget.of(max_latency=0.02).compute_violations({"latency": 0.02})
+        {'latency': 0.0}
+        """
+        found: dict[str, float] = {}
+        for bound in self.measured:
+            name = bound.constraint.name
+            found[name] = max(found.get(name, -math.inf), bound.violation(costs))
+        return found
+
     def used_share(self, num_params: int) -> float | None:
         """Return the share of `max_params` that a model uses; None without that bound."""
         return None if self.max_params is None else num_params / self.max_params
@@ -138,7 +150,7 @@ def resolve_budget(config: BudgetConfig, preset_costs: Callable[[str], Costs]) -
         >>> [str(bound) for bound in budget.bounds]
         ['budget.max_params=500,000', 'budget.min_params=400,000']
     """
-    bounds = [bound for name in COUNTED for bound in _read_bounds(config, CONSTRAINTS[name], preset_costs)]
+    bounds = [bound for one in CONSTRAINTS.values() for bound in _read_bounds(config, one, preset_costs)]
     return Budget.of(**dict(bounds))
 
 

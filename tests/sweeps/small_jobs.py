@@ -25,7 +25,7 @@ def small_job(number: int, **changes: Any) -> Job:
     """Four reports of two steps each. Dotted names change its run, for example `{"train.lr": 1e30}`."""
     of_job = {
         name: changes.pop(name)
-        for name in ("read_test", "keep_model", "kind", "may_prune", "measure_latency")
+        for name in ("read_test", "keep_model", "kind", "may_prune", "measured_objectives", "bounded_costs")
         if name in changes
     }
     task = changes.pop("task", TASK)
@@ -77,6 +77,9 @@ class ScriptedScheduler:
 
     def find_expiry(self) -> None:
         return None
+
+    def describe_violation(self, number: int) -> str | None:
+        return "too slow" if (self.state.running(number).measured or {}).get("latency", 0.0) > 1 else None
 
     def must_stop(self, number: int) -> Stop | None:
         last = self.state.running(number).last

@@ -12,6 +12,7 @@ from sweeps.analysis.best import FILE_NAME as BEST
 from sweeps.analysis.best import WEIGHTS
 from sweeps.analysis.sweep_folder import Row, SweepFolder
 from sweeps.callbacks.wandb.session import BEST_SO_FAR, SUMMARY, WandbSession, build_tags, format_error
+from sweeps.events import list_statuses
 from sweeps.report.sections.verdict import describe_verdict
 from sweeps.results.metadata import METADATA
 from sweeps.results.output_dir import CONFIG
@@ -71,8 +72,8 @@ def _build_config(out: Path, folder: SweepFolder) -> dict[str, Any]:
 def _summarize(folder: SweepFolder) -> dict[str, Any]:
     """Return the verdict in words, how the runs ended, and the means of the best arm."""
     values: dict[str, Any] = {"verdict": " ".join(describe_verdict(folder))}
-    for status in ("completed", "pruned", "failed"):
-        values[f"runs/{status}"] = sum(row["status"] == status for row in folder.trials)
+    ended = [row["status"] for row in folder.trials]
+    values |= {f"runs/{status}": ended.count(status) for status in list_statuses(ended)}
     values["train_flops"] = sum(row["train_flops"] or 0 for row in folder.trials)
     if best := folder.comparisons.best:
         values |= {"best/arm": best.name, "best/params": best.params}

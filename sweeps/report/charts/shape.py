@@ -52,7 +52,7 @@ def build_shape(folder: SweepFolder) -> Chart | None:
 
 def build_width_depth(folder: SweepFolder) -> Chart | None:
     """Build layers over width; None if the search tried one shape only, or nothing completed."""
-    rows = [row for row in folder.select("search") if row["status"] != "failed"]
+    rows = [row for row in folder.select("search") if row["status"] in ("completed", "pruned")]
     trials = folder.rank(rows)
     if not trials or len({_find_shape(folder, folder.read_config(row)) for row in rows}) < 2:
         return None

@@ -7,6 +7,7 @@ from functools import partial
 
 from hrm.system.units import format_flops
 from sweeps.analysis.sweep_folder import SweepFolder
+from sweeps.events import list_statuses
 from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text, Widget, build_table, list_figures
 from sweeps.report.charts import pareto, progress, shape
 from sweeps.report.charts.dimensions import build_brush_data, build_parallel_coordinates
@@ -21,7 +22,6 @@ from sweeps.report.format import (
 from sweeps.results.schema import PARAMETER_PREFIX, Row
 
 NUM_BEST = 10
-STATUSES = ("completed", "pruned", "failed")
 KINDS = ("search", "baseline", "random", "confirm")
 
 
@@ -53,12 +53,13 @@ def build_search(folder: SweepFolder) -> Section:
 
 
 def build_outcomes(folder: SweepFolder) -> Section:
-    """Build how many runs completed, were pruned or failed, and why."""
+    """Build how many runs ended in which way, and why those failed that did."""
+    statuses = list_statuses(row["status"] for row in folder.trials)
     rows = [
-        [kind, *(str(len(folder.select(kind, status))) for status in STATUSES)]
+        [kind, *(str(len(folder.select(kind, status))) for status in statuses)]
         for kind in _list_kinds(folder)
     ]
-    blocks: list[Block] = [Table(["", *STATUSES], rows)]
+    blocks: list[Block] = [Table(["", *statuses], rows)]
     resumed = [
         f"{row['arm']} (from validation {row['resumed_from']}, {row['status']})"
         for row in folder.select("search")
@@ -110,15 +111,15 @@ def _list_kinds(folder: SweepFolder) -> list[str]:
 
 
 def _list_failures(folder: SweepFolder) -> list[str]:
-    """Return each reason of failed runs, the most frequent first, with the file of one traceback."""
-    numbers: dict[str, list[int]] = {}
+    """Return each reason of failed or infeasible runs, the most frequent first, with the file of one traceback."""
+    numbers: dict[tuple[str, str], list[int]] = {}
     for row in folder.trials:
-        if row["status"] == "failed":
-            numbers.setdefault(row["error"] or "no reason given", []).append(row["number"])
+        if row["status"] in ("failed", "infeasible"):
+            numbers.setdefault((row["status"], row["error"] or "no reason given"), []).append(row["number"])
     lines = []
-    for reason, failed in sorted(numbers.items(), key=lambda item: -len(item[1])):
-        files = [folder.tracebacks[number] for number in failed if number in folder.tracebacks]
-        lines.append(f"failed {len(failed)} time(s): {reason}" + (f" (see `{files[0]}`)" if files else ""))
+    for (status, reason), ended in sorted(numbers.items(), key=lambda item: -len(item[1])):
+        files = [folder.tracebacks[number] for number in ended if number in folder.tracebacks]
+        lines.append(f"{status} {len(ended)} time(s): {reason}" + (f" (see `{files[0]}`)" if files else ""))
     return lines
 
 

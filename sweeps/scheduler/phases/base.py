@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from sweeps.config import SweepConfig
 from sweeps.events import Job, Kind, SearchEnded
 from sweeps.scheduler.state import SweepState
-from sweeps.search.objectives import LATENCY
+from sweeps.space.constraints import MEASURED
 
 
 class Wait:
@@ -87,6 +87,8 @@ class QueuePhase:
         return sum(job.number not in state.trials for job in self._jobs)
 
 
-def measures_latency(config: SweepConfig) -> bool:
-    """Return whether every job measures its latency: it is one of several objectives."""
-    return LATENCY.name in (config.objectives or ())
+def select_measured(config: SweepConfig) -> dict[str, Any]:
+    """Return what a job of the search, a baseline or random search measures, as fields of `Job`."""
+    bounded = [name for name in MEASURED if config.budget.get_given(name)]
+    objectives = [name for name in MEASURED if name in (config.objectives or ())]
+    return {"bounded_costs": tuple(bounded), "measured_objectives": tuple(objectives)}

@@ -9,7 +9,7 @@ from hrm.config.presets import list_presets
 from hrm.models.registry import get_family
 from sweeps.config import SweepConfig
 from sweeps.events import Job, Kind
-from sweeps.scheduler.phases.base import QueuePhase, measures_latency
+from sweeps.scheduler.phases.base import QueuePhase, select_measured
 from sweeps.scheduler.state import SweepState
 from sweeps.search.seeds import derive_baseline_seed
 from sweeps.space.candidates import LEARNING_RATE, Candidate, Candidates, PresetFit
@@ -95,7 +95,7 @@ class BaselinePhase(QueuePhase):
                 run=dataclasses.replace(preset.run, seed=derive_baseline_seed(config.seed, round_index)),
                 num_params=preset.num_params,
                 flops_per_step=preset.flops_per_step,
-                measure_latency=measures_latency(config),
+                **select_measured(config),
             )
 
 

@@ -184,6 +184,7 @@ def make_confirmations(
                 kind="confirm",
                 run=run,
                 max_train_flops=None,
+                bounded_costs=(),
                 read_test=True,
                 keep_model=i == 0,
                 may_prune=False,

@@ -10,7 +10,7 @@ import numpy as np
 
 from sweeps.config import SweepConfig
 from sweeps.events import Job, Kind
-from sweeps.scheduler.phases.base import QueuePhase, measures_latency
+from sweeps.scheduler.phases.base import QueuePhase, select_measured
 from sweeps.scheduler.state import SweepState
 from sweeps.search.seeds import derive_random_search_seed
 from sweeps.space.candidates import Candidates
@@ -91,5 +91,5 @@ def draw_jobs(
                 run=dataclasses.replace(candidate.run, seed=config.seed),
                 num_params=candidate.num_params,
                 flops_per_step=candidate.flops_per_step,
-                measure_latency=measures_latency(config),
+                **select_measured(config),
             )

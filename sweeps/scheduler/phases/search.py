@@ -10,6 +10,7 @@ from sweeps.events import (
     Ended,
     Job,
     Kind,
+    Measured,
     Resumed,
     SearchEnded,
     Started,
@@ -17,7 +18,7 @@ from sweeps.events import (
     Trial,
     Validated,
 )
-from sweeps.scheduler.phases.base import DONE, WAIT, Done, Wait, measures_latency
+from sweeps.scheduler.phases.base import DONE, WAIT, Done, Wait, select_measured
 from sweeps.scheduler.state import SweepState
 from sweeps.scheduler.stopping import StoppingCriteria
 from sweeps.search.pareto_front import Point
@@ -84,7 +85,7 @@ class SearchPhase:
             raise LookupError(f"no {self.kind} job {number}")
         return self._propose(state)
 
-    def apply(self, event: Started | Validated | Ended | Resumed, state: SweepState) -> None:
+    def apply(self, event: Started | Measured | Validated | Ended | Resumed, state: SweepState) -> None:
         """Bring the study up to date with an event that the state has not applied yet.
 
         What the study's journal holds already stays as it is.
@@ -99,6 +100,9 @@ class SearchPhase:
                 self._num_by_key[candidate.key] += 1
             case Resumed():
                 self.trial_numbers[event.number] = count_study_trials(state)
+            case Measured():
+                violations = self._candidates.budget.compute_violations(event.costs)
+                self._study.set_constraints(self.trial_numbers[event.number], violations)
             case Validated():
                 trial = state.trials[event.number]
                 validations = [*trial.validations, event.validation]
@@ -168,7 +172,7 @@ class SearchPhase:
             flops_per_step=candidate.flops_per_step,
             max_train_flops=self._stopping.share_flops(state),
             may_prune=self._config.pruner["name"] != "none",
-            measure_latency=measures_latency(self._config),
+            **select_measured(self._config),
         )
 
     def _describe_end(

@@ -20,7 +20,7 @@ from hrm.training.checkpoint import load_checkpoint
 from hrm.training.divergence import Diverged
 from sweeps.cli.compose import build_sweep_config
 from sweeps.errors import SpaceError
-from sweeps.events import Ended, Validation
+from sweeps.events import Ended, Measured, Validation
 from sweeps.execution import checkpoints
 from sweeps.execution.checkpoints import TrialCheckpoint
 from sweeps.execution.storage import Storage
@@ -62,9 +62,18 @@ def test_the_same_job_gives_the_same_numbers_bit_for_bit() -> None:
 
 
 def test_latency_is_measured_when_asked_and_changes_nothing_else() -> None:
-    plain, measured = reports_of(3), reports_of(3, measure_latency=True)
+    plain, measured = reports_of(3), reports_of(3, measured_objectives=("latency",))
     assert all(0 < report.metrics.pop("valid/latency") < 60 for report in measured)  # type: ignore[operator]
     assert [report.metrics for report in plain] == [report.metrics for report in measured]
+
+
+def test_a_bounded_cost_is_measured_before_the_first_step_and_changes_nothing_else() -> None:
+    first, *reports = run_trial(small_job(3, bounded_costs=("latency",)))
+    assert isinstance(first, Measured) and first.number == 3
+    assert first.costs.keys() == {"latency"} and 0 < first.costs["latency"] < 60
+    assert [one.metrics for one in reports if isinstance(one, Validation)] == [
+        one.metrics for one in reports_of(3)
+    ]
 
 
 @pytest.mark.parametrize(
