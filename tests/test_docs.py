@@ -159,6 +159,13 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert anchor in slugs, f"{document.name} links to {target}"
 
 
+@pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name)
+def test_paths_of_the_repository_exist(document: Path) -> None:
+    folders = "hrm|sweeps|tests|benchmarks|search_spaces|docs"
+    for path in re.findall(rf"`((?:{folders})/[\w./]*)`", document.read_text()):
+        assert (ROOT / path).exists(), f"{document.name} names {path}"
+
+
 def test_every_document_is_linked_from_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     for document in DOCUMENTS:
