@@ -55,7 +55,8 @@ def main(arguments: Sequence[str]) -> None:
         scores = pool.map(score, jobs, chunksize=1)
     print(f"{TEST_NAME}; n = {n} an arm; tiny_demo, {full.train.steps} steps, {full.task.name}, test split")
     print(
-        "| metric | arms | means | difference | p | detectable at 80% power | significant |\n|---|---|---|---|---|---|---|"
+        "| metric | arms | means | difference | p | detectable at 80% power | significant |\n"
+        "|---|---|---|---|---|---|---|"
     )
     resolution = 1 / full.task.test_puzzles
     for metric in METRICS:
