@@ -1,4 +1,4 @@
-"""The size guide, checked: `python -m hrm.size_guide docs/size-guide.md` writes each claim beside the exact figure.
+"""The size guide, checked: `python benchmarks/size_guide.py docs/size-guide.md` writes claims and exact figures.
 
 `size_guide.yaml` holds the text, the claims and the tables. The figures that it names are here: those of a model are
 made by `describe_variant`, those of a section by its function in `SECTION_FIGURES`.
@@ -385,7 +385,8 @@ def main(arguments: list[str]) -> int:
         print(write_document(), end="")
     elif asks_for_help(arguments):
         print(
-            "usage: python -m hrm.size_guide [PATH]   checks the size guide; prints the document or writes PATH"
+            "usage: python benchmarks/size_guide.py [PATH]   checks the size guide; "
+            "prints the document or writes PATH"
         )
     elif len(arguments) > 1:
         raise ConfigError("command line", " ".join(arguments), "must be one path or none")
