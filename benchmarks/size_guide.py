@@ -24,8 +24,7 @@ from hrm.models.count_table import estimate_by_size_guide
 from hrm.models.counting import Counts
 from hrm.models.puzzle import counting
 from hrm.models.puzzle.config import PuzzleHRMConfig
-from hrm.system.tables import format_markdown_table
-from hrm.system.units import format_bytes, format_percent, format_scaled
+from hrm.system.format import format_bytes, format_markdown_table, format_percent, format_scaled
 
 TEXT = Path(__file__).with_suffix(".yaml")
 BASE = "base_default"

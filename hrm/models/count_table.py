@@ -15,8 +15,7 @@ from hrm.config.train_config import TrainConfig
 from hrm.models.counting import Counts
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.registry import Family, get_family
-from hrm.system.tables import format_columns
-from hrm.system.units import format_bytes, format_percent, format_scaled
+from hrm.system.format import format_bytes, format_columns, format_percent, format_scaled
 
 C4_TOKENS = 156e9
 """Tokens of allenai/c4, English (arXiv 2104.08758, table 1). They are spaCy's, where a word is one token: T5 makes

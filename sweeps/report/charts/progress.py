@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hrm.system.units import format_flops
+from hrm.system.format import format_flops
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.charts.chart import (
     STATUS_COLOURS,
