@@ -20,7 +20,6 @@ from sweeps.config import SweepConfig
 from sweeps.errors import SpaceError
 from sweeps.space.budget import Budget, FlopsBudget
 from sweeps.space.constraints import COUNTED, FLOPS_PER_STEP, PARAMS, CostModel, Costs, compute_costs
-from sweeps.space.parameters import Fields
 from sweeps.space.resolver import read_model_rules
 
 
@@ -82,7 +81,7 @@ class CandidateBuilder:
     def __init__(self, config: SweepConfig, model_fields: Mapping[str, int]) -> None:
         self._config = config
         self._family = get_family(config.family)
-        self.rules = read_model_rules(config, Fields(config.family), model_fields)
+        self.rules = read_model_rules(config, model_fields)
         self._task: Any = build_config(
             get_task_class(str(config.task.get("name", DEFAULT_TASK))), config.task, "task"
         )

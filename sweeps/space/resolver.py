@@ -9,14 +9,15 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from hrm.config.errors import ConfigError
+from hrm.config.schema import convert_fields
 from hrm.config.train_config import TrainConfig
 from hrm.config.validation import construct_unvalidated, keeps_rules
-from hrm.models.registry import Family
+from hrm.models.registry import Family, get_family
 from sweeps.config import SweepConfig
 from sweeps.errors import BudgetError, SpaceError
 from sweeps.space.budget import Budget
 from sweeps.space.expressions import Expression
-from sweeps.space.parameters import Fields, is_number, unknown
+from sweeps.space.parameters import is_number
 from sweeps.space.space import Space
 from sweeps.space.width_solver import Values, WidthSolver
 
@@ -27,26 +28,17 @@ LARGEST_EXACT = 2.0**53
 """Floats beyond it are not exact."""
 
 
-def read_model_rules(config: SweepConfig, fields: Fields, model_fields: Mapping[str, int]) -> Values:
+def read_model_rules(config: SweepConfig, model_fields: Mapping[str, int]) -> Values:
     """Return the model fields that hold in every arm: `config.model`, then what the task decides.
 
     Raises:
         UserError: a rule that no model has, of the wrong type, or that the task decides.
     """
-    rules: Values = {}
-    known = [name for name in fields if fields.section(name) == "model"]
     for name, given in config.model.items():
-        if name not in known:
-            raise unknown("model", str(name), known)
         if name in model_fields:
-            raise ConfigError(
-                f"model.{name}", given, f"the task sets it to {model_fields[name]}", "Leave it out."
-            )
-        try:
-            rules[name] = fields.typed(name, given)
-        except ValueError as error:
-            raise ConfigError(f"model.{name}", given, str(error)) from None
-    return rules | dict(model_fields)
+            rule = f"the task sets it to {model_fields[name]}"
+            raise ConfigError(f"model.{name}", given, rule, "Leave it out.")
+    return convert_fields(get_family(config.family).config_class, config.model, "model") | dict(model_fields)
 
 
 class Resolved(NamedTuple):
@@ -130,7 +122,7 @@ class Resolver:
 
     def convert(self, params: Mapping[str, Any]) -> Values:
         """Return searched values in the types of their fields."""
-        return {name: self.space.fields.typed(name, value) for name, value in params.items()}
+        return {name: self.space.fields.convert(name, value, "parameters") for name, value in params.items()}
 
     def resolve(self, params: Mapping[str, Any], multiple: int | None = None) -> Resolved | None:
         """Return the model and the training of a point; None where it is no valid model.

@@ -14,46 +14,16 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from hrm.config.errors import ConfigError, UnknownNameError
-from hrm.config.schema import read_yaml
+from hrm.config.schema import convert_fields, read_yaml
+from hrm.config.train_config import TrainConfig
 from hrm.models.registry import Family, get_family
 from sweeps.config import SweepConfig
 from sweeps.errors import SpaceError
 from sweeps.space.expressions import Expression
-from sweeps.space.parameters import Fields, Parameter, is_number, parse_parameter, unknown
+from sweeps.space.parameters import Fields, Parameter, is_number, parse_parameter
 
 NAMED = ("task", "sampler", "pruner")
 """Sections that a bare name may stand for: `task: sudoku6` is `task: {name: sudoku6}`."""
-
-
-def check_run_section(run: Mapping[str, Any], fields: Fields, where: str) -> None:
-    """Refuses what no sweep takes. The options of a task, sampler or pruner are theirs to judge.
-
-    Raises:
-        SpaceError: an unknown key, or a section that is not a mapping.
-    """
-    where = f"{where}: run"
-    hints = get_type_hints(SweepConfig)
-    known = [name for name in hints if name != "space"]
-    for key, given in run.items():
-        if key not in known:
-            raise unknown(where, str(key), known)
-        if key in NAMED and isinstance(given, str):
-            continue
-        is_section = dataclasses.is_dataclass(hints[key]) or hints[key] == dict[str, Any]
-        if is_section and not isinstance(given, Mapping):
-            raise SpaceError(f"{where}.{key}", given, "must be a mapping of names to values")
-        if dataclasses.is_dataclass(hints[key]):
-            _check_keys(given, [field.name for field in dataclasses.fields(hints[key])], f"{where}.{key}")
-        if key == "model":
-            _check_keys(given, list(fields.classes["model"].__dataclass_fields__), f"{where}.{key}")  # type: ignore[attr-defined]
-
-
-def _check_keys(given: Mapping[str, Any], known: list[str], where: str) -> None:
-    for name in given:
-        if name not in known:
-            raise SpaceError(*UnknownNameError.among(where, str(name), known).args)
-
-
 SPACES_FOLDER = Path(__file__).resolve().parents[2] / "search_spaces"
 KEYS = ("name", "question", "parameters", "derived", "constants", "fixed", "run")
 FILL = "fill"
@@ -85,12 +55,12 @@ class Space:
             where: what to call the space in an error; its name when None.
 
         Raises:
-            SpaceError: a key, name or value is at fault.
+            UserError: a key, name or value is at fault.
         """
         where = where or f"space {values.get('name', '?')}"
         for key in values:
             if key not in KEYS:
-                raise unknown(where, str(key), KEYS)
+                raise UnknownNameError.among(where, str(key), KEYS)
         question = values.get("question")
         if not isinstance(question, str) or not question.strip():
             raise SpaceError(f"{where}: question", question, "must say in a sentence what the space asks")
@@ -99,17 +69,29 @@ class Space:
         if not parameters:
             raise SpaceError(f"{where}: parameters", None, "must hold at least one parameter to search")
         constants = DEFAULT_CONSTANTS | _constants(_section(values, "constants", where), fields, where)
-        fixed = _fixed(_section(values, "fixed", where), fields, where)
+        fixed = {
+            name: _convert(name, value, fields, f"{where}: fixed")
+            for name, value in _bare_names(
+                _section(values, "fixed", where), fields, f"{where}: fixed"
+            ).items()
+        }
         family = get_family(family_name)
         given = _bare_names(_section(values, "derived", where), fields, f"{where}: derived")
         filled = _filled(given, family.width, f"{where}: derived")
         derived = _derived(given, fields, constants, f"{where}: derived")
-        space = cls(name=str(values.get("name", "")), question=question.strip(), fields=fields,
-                    parameters=parameters, derived=derived, filled=filled, constants=constants,
-                    fixed=fixed)  # fmt: skip
+        space = cls(
+            name=str(values.get("name", "")),
+            question=question.strip(),
+            fields=fields,
+            parameters=parameters,
+            derived=derived,
+            filled=filled,
+            constants=constants,
+            fixed=fixed,
+        )
         space._check_one_source_each(where)
         space._check_fill(where, family)
-        check_run_section(_section(values, "run", where), fields, where)
+        _check_run(_section(values, "run", where), family, f"{where}: run")
         return space
 
     def reading(self, name: str) -> frozenset[str]:
@@ -121,12 +103,14 @@ class Space:
         return frozenset(found - {name})
 
     def _check_one_source_each(self, where: str) -> None:
-        sources = {"parameters": set(self.parameters), "fixed": set(self.fixed),
-                   "derived": {*self.derived, *filter(None, [self.filled])}}  # fmt: skip
-        for first, second in (("parameters", "fixed"), ("parameters", "derived"), ("fixed", "derived")):
-            for name in sorted(sources[first] & sources[second], key=str):
-                raise SpaceError(f"{where}: {second}.{name}", name, f"already stands under {first}",
-                                 "Keep one of the two.")  # fmt: skip
+        derived = [*self.derived, *filter(None, [self.filled])]
+        sources: dict[str, str] = {}
+        for section, names in (("parameters", self.parameters), ("fixed", self.fixed), ("derived", derived)):
+            for name in sorted(names):
+                if name in sources:
+                    rule = f"already stands under {sources[name]}"
+                    raise SpaceError(f"{where}: {section}.{name}", name, rule, "Keep one of the two.")
+                sources[name] = section
 
     def _check_fill(self, where: str, family: Family) -> None:
         if self.filled is None:
@@ -155,23 +139,32 @@ def load_space(name_or_path: str, folder: Path = SPACES_FOLDER) -> dict[str, Any
         name_or_path: a file's name without `.yaml` in `folder`, or the path of a YAML file.
 
     Raises:
-        SpaceError: there is no such space, or its file is at fault.
+        UserError: there is no such space, or its file is at fault.
     """
     known = find_spaces(folder)
     path = known.get(name_or_path)
     if path is None:
         path = Path(name_or_path)
         if path.suffix not in (".yaml", ".yml"):
-            raise unknown("space", name_or_path, known)
-    try:
-        values = read_yaml(path)
-    except ConfigError as error:
-        raise SpaceError(*error.args) from None
-    values = {"name": path.stem} | values
+            raise UnknownNameError.among("space", name_or_path, known)
+    values = {"name": path.stem} | read_yaml(path)
     run = values.get("run")
     family_name = run.get("family", "puzzle") if isinstance(run, Mapping) else "puzzle"
     Space.parse(values, str(family_name), where=str(path))
     return values
+
+
+def _check_run(run: Mapping[str, Any], family: Family, where: str) -> None:
+    """Refuse what no sweep takes. The options of a task, sampler or pruner are theirs to judge."""
+    hints = get_type_hints(SweepConfig) | {"model": family.config_class}
+    del hints["space"]
+    for key, given in run.items():
+        if key not in hints:
+            raise UnknownNameError.among(where, str(key), hints)
+        if dataclasses.is_dataclass(hints[key]):
+            convert_fields(hints[key], given, f"{where}.{key}")
+        elif key in NAMED and not isinstance(given, str | Mapping):
+            raise SpaceError(f"{where}.{key}", given, "must be a mapping of names to values, or a name")
 
 
 def space_hash(space: Mapping[str, Any]) -> str:
@@ -191,7 +184,7 @@ def _section(values: Mapping[str, Any], key: str, where: str) -> Mapping[str, An
 def _bare_names(section: Mapping[str, Any], fields: Fields, where: str) -> dict[str, Any]:
     bare: dict[str, Any] = {}
     for name, given in section.items():
-        field = fields.bare(name, where)
+        field = fields.find(name, where)
         if field in bare:
             raise SpaceError(f"{where}.{name}", name, f"{field} stands here twice")
         bare[field] = given
@@ -200,47 +193,38 @@ def _bare_names(section: Mapping[str, Any], fields: Fields, where: str) -> dict[
 
 def _parameters(section: Mapping[str, Any], fields: Fields, where: str) -> dict[str, Parameter]:
     parameters = {}
-    for name, given in _bare_names(section, fields, f"{where}: parameters").items():
+    where = f"{where}: parameters"
+    for name, given in _bare_names(section, fields, where).items():
         try:
             parameter = parse_parameter(given)
-            for value in parameter.extremes():
-                fields.typed(name, value)
-            if parameter.grid is None and float not in fields.types(name):
-                raise ValueError("must have whole values: this range has values between them")
         except ValueError as error:
-            raise SpaceError(f"{where}: parameters.{name}", given, str(error)) from None
+            raise SpaceError(f"{where}.{name}", given, str(error)) from None
+        if parameter.grid is None and float not in fields.types(name):
+            raise SpaceError(
+                f"{where}.{name}", given, "must have whole values: this range has values between them"
+            )
+        for value in parameter.extremes():
+            _convert(name, value, fields, where)
         parameters[name] = parameter
-        _check_training_values(name, parameter.extremes(), fields, f"{where}: parameters.{name}")
     return parameters
 
 
-def _fixed(section: Mapping[str, Any], fields: Fields, where: str) -> dict[str, Any]:
-    fixed = {}
-    for name, given in _bare_names(section, fields, f"{where}: fixed").items():
+def _convert(name: str, value: Any, fields: Fields, where: str) -> Any:
+    """Return a value as its field's type. A training field's rule is about it alone, and so is checked here."""
+    converted = fields.convert(name, value, where)
+    if fields.section(name) == "train":
         try:
-            fixed[name] = fields.typed(name, given)
-        except ValueError as error:
-            raise SpaceError(f"{where}: fixed.{name}", given, str(error)) from None
-        _check_training_values(name, [given], fields, f"{where}: fixed.{name}")
-    return fixed
-
-
-def _check_training_values(name: str, values: list[Any], fields: Fields, where: str) -> None:
-    """A training field's rule is about it alone, so one bad value is bad in every trial."""
-    if fields.section(name) != "train":
-        return
-    for value in values:
-        try:
-            fields.classes["train"](**{name: fields.typed(name, value)})
+            TrainConfig(**{name: converted})
         except ConfigError as error:
-            raise SpaceError(where, value, error.rule) from None
+            raise SpaceError(f"{where}.{name}", converted, error.rule) from None
+    return converted
 
 
 def _constants(section: Mapping[str, Any], fields: Fields, where: str) -> dict[str, float]:
     for name, given in section.items():
         if name in fields:
-            raise SpaceError(f"{where}: constants.{name}", given, "is a field of the model or its training",
-                             "Move it to fixed.")  # fmt: skip
+            rule = "is a field of the model or its training"
+            raise SpaceError(f"{where}: constants.{name}", given, rule, "Move it to fixed.")
         if not (isinstance(name, str) and name.isidentifier() and is_number(given)):
             raise SpaceError(f"{where}: constants.{name}", given, "must be a name with a number")
     return dict(section)
@@ -266,10 +250,10 @@ def _derived(
         except ValueError as error:
             raise SpaceError(f"{where}.{name}", value, str(error)) from None
         for read in sorted(expressions[name].names - known):
-            raise unknown(f"{where}.{name}", read, known)
-        if not fields.is_derivable(name):
-            raise SpaceError(f"{where}.{name}", value, "takes text, which arithmetic does not give",
-                             "Move it to fixed or parameters.")  # fmt: skip
+            raise UnknownNameError.among(f"{where}.{name}", read, known)
+        if not {int, float, bool}.intersection(fields.types(name)):
+            rule = "takes text, which arithmetic does not give"
+            raise SpaceError(f"{where}.{name}", value, rule, "Move it to fixed or parameters.")
     return _ordered(expressions, where)
 
 
@@ -279,9 +263,9 @@ def _ordered(expressions: dict[str, Expression], where: str) -> dict[str, Expres
     while waiting:
         ready = [name for name, expression in waiting.items() if not expression.names & set(waiting)]
         if not ready:
-            names = ", ".join(sorted(waiting))
-            raise SpaceError(where, names, "these values read each other in a circle",
-                             "Let one of them read parameters, constants or fixed values only.")  # fmt: skip
+            rule = "these values read each other in a circle"
+            hint = "Let one of them read parameters, constants or fixed values only."
+            raise SpaceError(where, ", ".join(sorted(waiting)), rule, hint)
         for name in ready:
             ordered[name] = waiting.pop(name)
     return ordered

@@ -108,7 +108,7 @@ def test_what_the_task_decides_is_nobody_elses() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"model": {"halt_max_step": 3}}, SpaceError, "Did you mean 'halt_max_steps'"),
+        ({"model": {"halt_max_step": 3}}, UnknownNameError, "Did you mean 'halt_max_steps'"),
         (
             {"model": {"halt_max_steps": "x"}},
             ConfigError,
