@@ -37,7 +37,7 @@ class InfeasibleProposal(NamedTuple):
 
     params: dict[str, Any]
     violation: float
-    """See `Candidates.violation`."""
+    """See `Candidates.compute_violation`."""
 
 
 ConstraintFeedback = Callable[[list[FrozenTrial], list[InfeasibleProposal]], list[FrozenTrial]]
@@ -89,7 +89,7 @@ class ConstrainedSampler(BaseSampler):
         for params in self._draw_proposals(study, trial, search_space):
             candidate = self._candidates.candidate(params)
             if candidate is None and self.feedback is not None:
-                self.rejected.append(InfeasibleProposal(params, self._candidates.violation(params)))
+                self.rejected.append(InfeasibleProposal(params, self._candidates.compute_violation(params)))
             if candidate is not None and candidate.key not in self._exhausted:
                 return params
             first = first or params
@@ -216,7 +216,10 @@ def show_as_completed(
     shown = _make_trials(candidates, rejected, TrialState.COMPLETE, mean) + [copy.copy(one) for one in trials]
     for trial in shown[len(rejected) :]:
         if trial.state == TrialState.COMPLETE:
-            trial.system_attrs = {**trial.system_attrs, CONSTRAINT: candidates.violation(trial.params)}
+            trial.system_attrs = {
+                **trial.system_attrs,
+                CONSTRAINT: candidates.compute_violation(trial.params),
+            }
     return shown
 
 

@@ -235,15 +235,15 @@ class GridSampler(BaseSampler):
     """
 
     def __init__(self, candidates: Candidates, seed: int) -> None:
-        if candidates.all() is None:
+        num_trials = candidates.num_feasible_trials
+        if num_trials is None:
             raise ConfigError(
                 "sampler.name",
                 "grid",
                 "needs a finite space, and this one has a continuous parameter",
                 "Give that parameter `num` values, or take another sampler.",
             )
-        self._candidates = candidates
-        self._seed = seed
+        self._candidates, self._num_trials, self._seed = candidates, num_trials, seed
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -253,10 +253,8 @@ class GridSampler(BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        candidates = self._candidates.all()
-        assert candidates is not None
-        order = np.random.default_rng(self._seed).permutation(len(candidates))
-        return dict(candidates[int(order[trial.number % len(order)])].params)
+        order = np.random.default_rng(self._seed).permutation(self._num_trials)
+        return dict(self._candidates.get(int(order[trial.number % len(order)])).params)
 
     def sample_independent(
         self,

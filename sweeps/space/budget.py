@@ -44,7 +44,7 @@ class Bound:
         cost = costs[self.constraint.name]
         return cost <= self.value if self.side == "max" else cost >= self.value
 
-    def violation(self, costs: Costs) -> float:
+    def compute_violation(self, costs: Costs) -> float:
         """Return the logarithm of how many times the cost breaks the bound: above 0 where it does not hold."""
         cost = costs[self.constraint.name]
         return math.log(cost / self.value if self.side == "max" else self.value / cost)
@@ -122,7 +122,7 @@ class Budget:
         found: dict[str, float] = {}
         for bound in self.measured:
             name = bound.constraint.name
-            found[name] = max(found.get(name, -math.inf), bound.violation(costs))
+            found[name] = max(found.get(name, -math.inf), bound.compute_violation(costs))
         return found
 
     def used_share(self, num_params: int) -> float | None:

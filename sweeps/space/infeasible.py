@@ -2,128 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from sweeps.errors import BudgetError, SpaceError
-from sweeps.space.budget import Bound, Budget, FlopsBudget
+from sweeps.space.budget import Bound, FlopsBudget
 from sweeps.space.constraints import FLOPS_PER_STEP, Costs
+from sweeps.space.resolver import Resolver
+
+WIDTHS_TRIED = 64
+"""Multiples of `head_size` among which a space that fills a budget must have a valid width."""
 
 
 def explain_infeasibility(
-    space: str,
-    narrowest: Sequence[Costs],
-    points: Sequence[Costs],
-    budget: Budget,
+    resolver: Resolver,
+    points: Sequence[dict[str, Any]],
+    bounds: Sequence[Bound],
     flops_budget: FlopsBudget,
     about: str,
 ) -> BudgetError | SpaceError:
-    """Return the error for a space without a feasible point, though it has valid ones.
+    """Return the error for a space without a feasible point.
 
     Args:
-        narrowest: costs of the valid points, at their narrowest where widths fill the budget.
-        points: costs of the valid points, widths filled.
+        points: all points of the space, or a sample.
+        bounds: the counted ones, upper bounds first.
         about: `about ` where the points are a sample, else empty.
     """
-    where, bounds = f"space {space}", budget.counted
-    uppers = [bound for bound in bounds if bound.side == "max"]
-    fault = _find_unreachable_maximum(where, narrowest, uppers, about)
-    if fault:
-        return fault
-    if not points:
-        return SpaceError(
-            where,
-            "no point to train",
-            "no width that fills the budget makes a valid model",
-            "Derive from the width what has to divide it.",
-        )
-    fault = _find_unreachable_minimum(where, narrowest, points, bounds, about) or _find_clash(
-        where, points, bounds, about
-    )
-    if fault:
-        return fault
-    cheapest = _nearest(points, Bound(FLOPS_PER_STEP, "max", 0), bounds)
-    return SpaceError(
-        where,
-        "no point to train",
-        f"even its cheapest model within the budget {flops_budget.describe_violation(int(cheapest or 0))}",
-        "Raise train.steps, lower train.num_reports, or compare at train.equal=steps.",
-    )
-
-
-def _find_unreachable_maximum(
-    where: str, narrowest: Sequence[Costs], uppers: Sequence[Bound], about: str
-) -> BudgetError | None:
-    """Return an upper bound that no model keeps, whatever the other bounds; else uppers that none keeps together."""
-    for bound in uppers:
-        least = _nearest(narrowest, bound, [])
-        if least is not None and least > bound.value:
-            return BudgetError(
-                bound.option,
-                bound.value,
-                f"no model of {where} has fewer than {about}{least:,} {bound.constraint.noun}",
-                f"Raise the budget to at least {least:,}, or search a space of smaller models.",
-            )
-    return _find_clash(where, narrowest, uppers, about)
-
-
-def _find_unreachable_minimum(
-    where: str, narrowest: Sequence[Costs], points: Sequence[Costs], bounds: Sequence[Bound], about: str
-) -> BudgetError | None:
-    """Return a lower bound that no model within the upper bounds keeps."""
-    uppers = [bound for bound in bounds if bound.side == "max"]
-    for bound in (bound for bound in bounds if bound.side == "min"):
-        most = _nearest(points, bound, uppers)
-        if most is None or most >= bound.value:
-            continue
-        name, noun = bound.constraint.name, bound.constraint.noun
-        above = [costs[name] for costs in points if costs[name] > most]
-        beyond = f"the next has {about}{min(above):,}, " if above else ""
-        least = min(costs[name] for costs in narrowest)
-        within = " and ".join(map(str, uppers)) or f"budget.max_{name}=null"
-        return BudgetError(
-            bound.option,
-            bound.value,
-            f"within {within}, no model of {where} has more than {about}{most:,} {noun} "
-            f"({beyond}the smallest has {about}{least:,})",
-            f"Lower {bound.option}, or change budget.max_{name}.",
-        )
-    return None
-
-
-def _find_clash(
-    where: str, points: Sequence[Costs], bounds: Sequence[Bound], about: str
-) -> BudgetError | None:
-    """Return bounds that models keep one by one and none keeps together."""
-    if any(_keeps(costs, bounds) for costs in points):
-        return None
+    space = resolver.space
+    where, nothing = f"space {space.name}", "no point to train"
+    multiples = range(1, WIDTHS_TRIED + 1) if space.filled else (None,)
+    narrowest = next(filter(None, (list(resolver.count_valid(points, one)) for one in multiples)), None)
+    if narrowest is None:
+        first = {name: parameter.extremes()[0] for name, parameter in space.parameters.items()}
+        return SpaceError(where, nothing, resolver.describe_fault(first))
+    filled = list(resolver.count_valid(points)) if space.filled else narrowest
+    # Upper bounds are checked at the narrowest widths. A filled width keeps them, where it is valid.
+    kept: list[Bound] = []
     for bound in bounds:
-        others = [other for other in bounds if other is not bound]
-        nearest = _nearest(points, bound, others)
-        if nearest is not None:
-            extent = "fewer" if bound.side == "max" else "more"
-            within = " and ".join(map(str, others))
-            return BudgetError(
-                bound.option,
-                bound.value,
-                f"within {within}, no model of {where} has {extent} than {about}{nearest:,} "
-                f"{bound.constraint.noun}",
-                f"{'Raise' if bound.side == 'max' else 'Lower'} it to {nearest:,}, or change the others.",
-            )
-    together = ", ".join(map(str, bounds))
-    return BudgetError(
-        "budget",
-        together,
-        f"no model of {where} keeps these together, nor all but one of them",
-        "Give fewer bounds, or wider ones.",
-    )
+        if bound.side == "min" and not filled:
+            break
+        costs = narrowest if bound.side == "max" else filled
+        nearest = _find_nearest(costs, bound, kept)
+        if not bound.holds({bound.constraint.name: nearest}):
+            return _describe_unreachable(where, bound, nearest, kept, [*narrowest, *filled], about)
+        kept.append(bound)
+    if not filled:
+        rule = "no width that fills the budget makes a valid model"
+        return SpaceError(where, nothing, rule, "Derive from the width what has to divide it.")
+    cheapest = _find_nearest(filled, Bound(FLOPS_PER_STEP, "max", 0), kept)
+    reason = flops_budget.describe_violation(int(cheapest))
+    hint = "Raise train.steps, lower train.num_reports, or compare at train.equal=steps."
+    return SpaceError(where, nothing, f"even its cheapest model within the budget {reason}", hint)
 
 
-def _nearest(points: Iterable[Costs], bound: Bound, within: Sequence[Bound]) -> float | None:
-    """Return the cost nearest to keeping a bound, among the models that keep the others; None without any."""
-    kept = [costs[bound.constraint.name] for costs in points if _keeps(costs, within)]
-    best = min if bound.side == "max" else max
-    return best(kept) if kept else None
+def _find_nearest(costs: Sequence[Costs], bound: Bound, kept: Sequence[Bound]) -> float:
+    """Return the cost nearest to keeping a bound, among the models that keep others, of which there is one."""
+    choose = min if bound.side == "max" else max
+    return choose(one[bound.constraint.name] for one in costs if all(other.holds(one) for other in kept))
 
 
-def _keeps(costs: Costs, bounds: Iterable[Bound]) -> bool:
-    return all(bound.holds(costs) for bound in bounds)
+def _describe_unreachable(
+    where: str, bound: Bound, nearest: float, kept: Sequence[Bound], costs: Sequence[Costs], about: str
+) -> BudgetError:
+    """Return the error for a bound that no model keeps, among those that keep the bounds before it."""
+    name, noun = bound.constraint.name, bound.constraint.noun
+    within = f"within {' and '.join(map(str, kept))}, " if kept else ""
+    if bound.side == "max":
+        rule = f"{within}no model of {where} has fewer than {about}{nearest:,} {noun}"
+        hint = f"Raise the budget to at least {nearest:,}, or search a space of smaller models."
+    else:
+        known = [one[name] for one in costs]
+        above = [cost for cost in known if cost > nearest]
+        beyond = f"the next has {about}{min(above):,}, " if above else ""
+        rule = (
+            f"{within}no model of {where} has more than {about}{nearest:,} {noun} "
+            f"({beyond}the smallest has {about}{min(known):,})"
+        )
+        hint = f"Lower {bound.option}, or change budget.max_{name}."
+    return BudgetError(bound.option, bound.value, rule, hint)

@@ -1,44 +1,33 @@
-"""From a point's searched values to all fields of the model and its training."""
+"""From a point's searched values to a model and its training, and whether these fit the budget."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from hrm.config.errors import ConfigError
-from hrm.config.schema import convert_fields
 from hrm.config.train_config import TrainConfig
 from hrm.config.validation import construct_unvalidated, keeps_rules
-from hrm.models.registry import Family, get_family
-from sweeps.config import SweepConfig
 from sweeps.errors import BudgetError, SpaceError
-from sweeps.space.budget import Budget
+from sweeps.space.budget import Bound, Budget
+from sweeps.space.candidate import CandidateBuilder
+from sweeps.space.constraints import FLOPS_PER_STEP, PARAMS, CostModel, Costs, compute_costs
 from sweeps.space.expressions import Expression
 from sweeps.space.parameters import is_number
 from sweeps.space.space import Space
-from sweeps.space.width_solver import Values, WidthSolver
+from sweeps.space.width_solver import WidthSolver
 
 TRAINING_FIELDS = tuple(TrainConfig.__dataclass_fields__)
 TRAININGS_KEPT = 4096
 """Training rules that are kept: most points share theirs."""
 LARGEST_EXACT = 2.0**53
 """Floats beyond it are not exact."""
-
-
-def read_model_rules(config: SweepConfig, model_fields: Mapping[str, int]) -> Values:
-    """Return the model fields that hold in every arm: `config.model`, then what the task decides.
-
-    Raises:
-        UserError: a rule that no model has, of the wrong type, or that the task decides.
-    """
-    for name, given in config.model.items():
-        if name in model_fields:
-            rule = f"the task sets it to {model_fields[name]}"
-            raise ConfigError(f"model.{name}", given, rule, "Leave it out.")
-    return convert_fields(get_family(config.family).config_class, config.model, "model") | dict(model_fields)
+INVALID = 2.0
+"""What is no valid model counts as so many times too large."""
 
 
 class Resolved(NamedTuple):
@@ -50,7 +39,7 @@ class Resolved(NamedTuple):
     """With the sweep's own `steps`."""
     own_training: tuple[Any, ...]
     """The values of the training fields in which points may differ."""
-    values: Values
+    values: dict[str, Any]
     """All fields and constants by name."""
 
 
@@ -58,8 +47,8 @@ class Resolver:
     """Resolves a space's points: defaults, then fixed values, rules, searched values, derived values.
 
     Args:
-        rules: from `read_model_rules`; a rule that the space searches or derives gives way to it.
-        budget: bounds the filled width.
+        builder: has the rules of the sweep; one that the space searches or derives gives way to it.
+        reported: names of constraints to count beside those that decide.
 
     Raises:
         SpaceError: the space sets what the task decides, or reads a value that is no number.
@@ -67,62 +56,62 @@ class Resolver:
     """
 
     def __init__(
-        self,
-        space: Space,
-        family: Family,
-        rules: Values,
-        model_fields: Mapping[str, int],
-        train: TrainConfig,
-        budget: Budget,
+        self, space: Space, builder: CandidateBuilder, budget: Budget, reported: Iterable[str]
     ) -> None:
-        self.space = space
-        uppers = [bound for bound in budget.counted if bound.side == "max"]
-        if space.filled and not uppers:
-            rule = f"{space.name} fills the budget with {space.filled}"
-            hint = "Give a number of parameters or a preset's name."
-            raise BudgetError("budget.max_params", None, rule, hint)
         for name in (*space.parameters, *space.derived, *space.fixed):
-            if name in model_fields:
-                rule = f"the task sets it to {model_fields[name]}"
+            if name in builder.task_fields:
+                rule = f"the task sets it to {builder.task_fields[name]}"
                 raise SpaceError(f"space {space.name}", name, rule, "Leave it out.")
-        self._family = family
-        defaults = {field.name: field.default for field in dataclasses.fields(family.config_class)}
-        self.base: Values = {**space.constants, **vars(train), **defaults, **space.fixed, **rules}
+        self.space = space
+        self.family = builder.family
+        self.limits = list(budget.counted)
+        """All that bounds what is counted: the budget, and the FLOPs of a trial."""
+        most = builder.flops_budget.max_flops_per_step
+        if most is not None:
+            self.limits.append(Bound(FLOPS_PER_STEP, "max", most))
+        bounded = [limit.constraint.name for limit in self.limits]
+        self.counted = list(dict.fromkeys([PARAMS.name, FLOPS_PER_STEP.name, *bounded, *reported]))
+        """Names of the constraints that are counted of every point."""
+
+        defaults = {field.name: field.default for field in dataclasses.fields(self.family.config_class)}
+        self.base = {**space.constants, **vars(builder.train), **defaults, **space.fixed, **builder.rules}
         after = space.reading(space.filled) if space.filled else frozenset()
         self._before = {name: value for name, value in space.derived.items() if name not in after}
         self._after = {name: value for name, value in space.derived.items() if name in after}
         self._check_readable()
-        self._get_model_fields = itemgetter(*defaults)
         self._model_fields = tuple(defaults)
+        self._get_model_fields = itemgetter(*defaults)
         # Most rules are about one field, and of a field that no point changes one check is enough.
         own = {*space.parameters, *space.derived, space.filled}
-        rules_of_all = [rule for rule in family.rules if rule.is_about_one_field and rule.field not in own]
-        base_model = construct_unvalidated(family.config_class, {name: self.base[name] for name in defaults})
-        self._is_base_valid = keeps_rules(base_model, rules_of_all)
-        self._own_rules = [rule for rule in family.rules if rule not in rules_of_all]
+        rules = self.family.rules
+        rules_of_all = [rule for rule in rules if rule.is_about_one_field and rule.field not in own]
+        self._is_base_valid = keeps_rules(self._construct_model(self.base), rules_of_all)
+        self._own_rules = [rule for rule in rules if rule not in rules_of_all]
         self._own_training = [
             name for name in (*space.parameters, *space.derived) if space.fields.section(name) == "train"
         ]
         self._build_train_once = lru_cache(TRAININGS_KEPT)(self._build_train)
-        self.width_step = int(space.constants["head_size"])
         self._solver: WidthSolver | None = None
         if space.filled:
-            read = {name for one in self._after.values() for name in one.names if name in self.base}
+            uppers = [bound for bound in budget.counted if bound.side == "max"]
+            if not uppers:
+                rule = f"{space.name} fills the budget with {space.filled}"
+                hint = "Give a number of parameters or a preset's name."
+                raise BudgetError("budget.max_params", None, rule, hint)
+            before = (*space.parameters, *self._before)
             self._solver = WidthSolver(
-                family,
-                train,
-                budget,
-                self.width_step,
-                self.base,
-                defaults,
-                self._after,
-                read,
-                self._derive_after,
+                self.family, uppers, self.width_step, self.base, before, self._derive_after
             )
 
-    def convert(self, params: Mapping[str, Any]) -> Values:
+    @property
+    def width_step(self) -> int:
+        """The step of a width that fills the budget."""
+        return int(self.space.constants["head_size"])
+
+    def convert(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return searched values in the types of their fields."""
-        return {name: self.space.fields.convert(name, value, "parameters") for name, value in params.items()}
+        convert = self.space.fields.convert
+        return {name: convert(name, value, "parameters") for name, value in params.items()}
 
     def resolve(self, params: Mapping[str, Any], multiple: int | None = None) -> Resolved | None:
         """Return the model and the training of a point; None where it is no valid model.
@@ -136,13 +125,12 @@ class Resolver:
             return None
         own_training = tuple([values[name] for name in self._own_training])
         train = self._build_train_once(*own_training)
-        fields = dict(zip(self._model_fields, self._get_model_fields(values), strict=True))
-        model = construct_unvalidated(self._family.config_class, fields)
+        model = self._construct_model(values)
         if train is None or not self._is_base_valid or not keeps_rules(model, self._own_rules):
             return None
         return Resolved(model, train, own_training, values)
 
-    def compute_values(self, params: Mapping[str, Any], multiple: int | None = None) -> Values | None:
+    def compute_values(self, params: Mapping[str, Any], multiple: int | None = None) -> dict[str, Any] | None:
         """Return the values of all fields; None where one is not what its field takes, or no width fits."""
         values = {**self.base, **params}
         if not self._derive(self._before, values):
@@ -154,22 +142,55 @@ class Resolver:
                 return None
         return values
 
+    def count(self, point: Resolved) -> Costs:
+        """Return the costs of a valid point."""
+        return compute_costs(CostModel(self.family, point.model, point.train), self.counted)
+
+    def count_valid(
+        self, points: Iterable[Mapping[str, Any]], multiple: int | None = None
+    ) -> Iterator[Costs]:
+        """Yield the costs of those points that are valid; arguments as of `resolve`."""
+        for params in points:
+            point = self.resolve(self.convert(params), multiple)
+            if point is not None:
+                yield self.count(point)
+
+    def is_feasible(self, costs: Costs) -> bool:
+        """Check the costs of a valid point against the budget and the FLOPs of a trial."""
+        return all(limit.holds(costs) for limit in self.limits)
+
+    def compute_violation(self, params: Mapping[str, Any]) -> float:
+        """Return how far a point is from being feasible: at most 0 where it is, above where not.
+
+        The largest logarithm of a cost over its upper bound, or of a lower bound over its cost; of what is no
+        valid model that of `INVALID`, for it has no costs. Where nothing bounds a valid one, the opposite.
+        """
+        point = self.resolve(self.convert(params))
+        if point is None:
+            return math.log(INVALID)
+        costs = self.count(point)
+        return max((limit.compute_violation(costs) for limit in self.limits), default=-math.log(INVALID))
+
     def describe_fault(self, params: Mapping[str, Any]) -> str:
         """Return why a point is no valid model, at the narrowest width where one fills the budget."""
         values = self.compute_values(self.convert(params), multiple=1)
         if values is None:
             return f"nowhere are the derived values ({', '.join(self.space.derived)}) what their fields take"
         try:
-            self._family.config_class(**{name: values[name] for name in self._model_fields})
+            self.family.config_class(**{name: values[name] for name in self._model_fields})
             TrainConfig(**{name: values[name] for name in TRAINING_FIELDS})
         except ConfigError as error:
             return f"no point is a valid model; the first fails with: {error}"
         raise AssertionError(f"judged as invalid, but built: {params}")
 
-    def _derive_after(self, values: Values) -> bool:
+    def _construct_model(self, values: Mapping[str, Any]) -> Any:
+        fields = dict(zip(self._model_fields, self._get_model_fields(values), strict=True))
+        return construct_unvalidated(self.family.config_class, fields)
+
+    def _derive_after(self, values: dict[str, Any]) -> bool:
         return self._derive(self._after, values)
 
-    def _derive(self, derived: Mapping[str, Expression], values: Values) -> bool:
+    def _derive(self, derived: Mapping[str, Expression], values: dict[str, Any]) -> bool:
         """Set the derived values; False where one of them is not what its field takes."""
         for name, expression in derived.items():
             value = convert_computed(expression.evaluate(values), self.space.fields.types(name))
