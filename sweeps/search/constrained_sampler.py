@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeps.search.fast_tpe import LEARNED_FROM
-from sweeps.space.candidates import Candidate, Candidates
+from sweeps.space.candidates import Candidates
 
 KEY = "key"
 """User attribute of a trial: what two duplicates share (see `Candidate.key`)."""
@@ -93,7 +93,13 @@ class ConstrainedSampler(BaseSampler):
             if candidate is not None and candidate.key not in self._exhausted:
                 return params
             first = first or params
-        return dict(self._choose_instead(first).params)
+        rng = np.random.default_rng(self._seed)
+        if first is None:
+            chosen = self._candidates.sample(rng, self._exhausted)
+        else:
+            chosen = self._candidates.nearest(first, rng, self._exhausted)
+        assert chosen is not None, "a trial was asked for when every configuration had been tried"
+        return dict(chosen.params)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -112,7 +118,8 @@ class ConstrainedSampler(BaseSampler):
         with what it mutates.
         """
         searched = {name: space for name, space in search_space.items() if not space.single()}
-        fixed = {name: _get_only_value(space) for name, space in search_space.items() if space.single()}
+        parameters = self._candidates.space.parameters
+        fixed = {name: parameters[name].extremes()[0] for name in search_space.keys() - searched.keys()}
         for _ in range(self._draws):
             params = self._inner.sample_relative(study, trial, searched)
             if not params:
@@ -121,16 +128,6 @@ class ConstrainedSampler(BaseSampler):
                 if name not in params:
                     params[name] = self._inner.sample_independent(study, trial, name, space)
             yield self._candidates.to_grid(fixed | params)
-
-    def _choose_instead(self, proposal: dict[str, Any] | None) -> Candidate:
-        """Return the nearest candidate to a proposal, or any where there is none."""
-        rng = np.random.default_rng(self._seed)
-        if proposal is None:
-            candidate = self._candidates.sample(rng, self._exhausted)
-        else:
-            candidate = self._candidates.nearest(proposal, rng, self._exhausted)
-        assert candidate is not None, "a trial was asked for when every configuration had been tried"
-        return candidate
 
 
 def find_exhausted_keys(trials: Sequence[FrozenTrial], replicates: int = 1) -> set[str]:
@@ -247,10 +244,3 @@ def _make_trials(
         )
         for number, one in enumerate(rejected, -len(rejected))
     ]
-
-
-def _get_only_value(space: BaseDistribution) -> Any:
-    if isinstance(space, CategoricalDistribution):
-        return space.choices[0]
-    assert isinstance(space, IntDistribution | FloatDistribution)
-    return space.low
