@@ -16,6 +16,7 @@ from hrm.models.registry import get_family
 from sweeps.config import SweepConfig
 from sweeps.events import Validation
 from sweeps.search.pareto_front import Point, select_widest
+from sweeps.space.budget import read_cost
 from sweeps.space.candidates import Candidates
 from sweeps.space.constraints import CONSTRAINTS, MEASURED, CostModel
 
@@ -283,7 +284,7 @@ def _read_reference(candidates: Candidates, one: Objective, given: Any) -> float
         return float(given)
     constraint = CONSTRAINTS[one.name]
     if given is not None:
-        return float(candidates.read_cost(given, constraint, "reference_point"))
+        return float(read_cost(given, constraint, candidates.preset_costs, "reference_point"))
     most = candidates.max_cost(constraint)
     if most is None:
         rule = f"must say where the hypervolume of {one.name} begins: nothing bounds it here"

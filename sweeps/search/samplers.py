@@ -227,7 +227,7 @@ def find_sampler(name: str) -> SamplerEntry:
     return SamplerEntry(import_object(name, "sampler", FunctionType), draws=24)
 
 
-class GridSampler(BaseSampler):
+class GridSampler(optuna.samplers.RandomSampler):
     """Proposes the i-th feasible configuration of a seeded shuffle for trial i; replicates follow in the same order.
 
     Raises:
@@ -235,35 +235,19 @@ class GridSampler(BaseSampler):
     """
 
     def __init__(self, candidates: Candidates, seed: int) -> None:
+        super().__init__()
         num_trials = candidates.num_feasible_trials
         if num_trials is None:
-            raise ConfigError(
-                "sampler.name",
-                "grid",
-                "needs a finite space, and this one has a continuous parameter",
-                "Give that parameter `num` values, or take another sampler.",
-            )
+            rule = "needs a finite space, and this one has a continuous parameter"
+            hint = "Give that parameter `num` values, or take another sampler."
+            raise ConfigError("sampler.name", "grid", rule, hint)
         self._candidates, self._num_trials, self._seed = candidates, num_trials, seed
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        return dict(trial.distributions)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         order = np.random.default_rng(self._seed).permutation(self._num_trials)
         return dict(self._candidates.get(int(order[trial.number % len(order)])).params)
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        raise AssertionError("a grid proposes whole configurations")
 
 
 def _count_startup_trials(context: SamplerContext, given: int | None) -> int:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sweeps.config import SweepConfig
-from sweeps.space.budget import Budget, read_cost, resolve_budget
+from sweeps.space.budget import Budget, resolve_budget
 from sweeps.space.candidate import Candidate, CandidateBuilder, PresetFit
-from sweeps.space.constraints import COUNTED, COUNTED_TRAINING, MEMORY, Constraint
+from sweeps.space.constraints import COUNTED, COUNTED_TRAINING, MEMORY, Constraint, Costs
 from sweeps.space.enumeration import (
     LARGEST_ENUMERATION,
     Shapes,
@@ -208,9 +208,9 @@ class Candidates:
         """
         return self._builder.fit_preset(preset, self.budget)
 
-    def read_cost(self, given: Any, constraint: Constraint, where: str) -> float:
-        """Return a cost as a user writes it: a number, or a preset's name (see `budget.read_cost`)."""
-        return read_cost(given, constraint, self._builder.preset_costs, where)
+    def preset_costs(self, name: str) -> Costs:
+        """Return the costs of a preset, built for the task, under the sweep's rules."""
+        return self._builder.preset_costs(name)
 
     def max_cost(self, constraint: Constraint) -> float | None:
         """Return the budget's upper bound, else the largest cost of the feasible shapes; None where unknown."""
