@@ -186,48 +186,34 @@ def _find_latest_rejections(trials: Sequence[FrozenTrial]) -> list[InfeasiblePro
     return found
 
 
-def show_as_pruned(
-    num_startup: int, candidates: Candidates, trials: list[FrozenTrial], rejected: list[InfeasibleProposal]
-) -> list[FrozenTrial]:
-    """Return trials for TPE, which learns from pruned ones where not to look.
-
-    Rejections are added once its startup is over without them.
-    """
-    num_ended = sum(trial.state in LEARNED_FROM for trial in trials)
-    if num_ended < num_startup:
-        return trials
-    return _make_trials(candidates, rejected, TrialState.PRUNED) + trials
-
-
-def show_as_completed(
-    num_startup: int, candidates: Candidates, trials: list[FrozenTrial], rejected: list[InfeasibleProposal]
-) -> list[FrozenTrial]:
-    """Return trials for a Gaussian process, which learns from completed ones that all have a constraint.
-
-    The objectives of a rejection are unknown: they are set to the mean, which says nothing.
-    """
-    completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    if not rejected or len(completed) < num_startup:
-        return trials
-    mean = np.mean([trial.values for trial in completed], axis=0).tolist()
-    shown = _make_trials(candidates, rejected, TrialState.COMPLETE, mean) + [copy.copy(one) for one in trials]
-    for trial in shown[len(rejected) :]:
-        if trial.state == TrialState.COMPLETE:
-            trial.system_attrs = {
-                **trial.system_attrs,
-                CONSTRAINT: candidates.compute_violation(trial.params),
-            }
-    return shown
-
-
-def _make_trials(
-    candidates: Candidates,
-    rejected: list[InfeasibleProposal],
+def show_rejections(
     state: TrialState,
-    values: list[float] | None = None,
+    num_startup: int,
+    candidates: Candidates,
+    trials: list[FrozenTrial],
+    rejected: list[InfeasibleProposal],
 ) -> list[FrozenTrial]:
-    """Return rejections as trials that are older than all of the study's, numbered up to -1."""
-    return [
+    """Return the trials that a sampler is shown: rejections before the study's own, once its startup is over.
+
+    Args:
+        state: of the rejections. TPE learns from pruned trials where not to look. A Gaussian process learns from
+            completed ones that all have a constraint; the objectives of a rejection are unknown, and so they are
+            set to the mean, which says nothing.
+        num_startup: ended trials before the sampler learns.
+    """
+    learned_from = LEARNED_FROM if state == TrialState.PRUNED else (TrialState.COMPLETE,)
+    ended = [trial for trial in trials if trial.state in learned_from]
+    if not rejected or len(ended) < num_startup:
+        return trials
+    values = None
+    if state == TrialState.COMPLETE:
+        values = np.mean([trial.values for trial in ended], axis=0).tolist()
+        trials = [copy.copy(trial) for trial in trials]
+        for trial in trials:
+            if trial.state == TrialState.COMPLETE:
+                violation = candidates.compute_violation(trial.params)
+                trial.system_attrs = {**trial.system_attrs, CONSTRAINT: violation}
+    shown = [
         FrozenTrial(
             number=number,
             trial_id=number,
@@ -242,5 +228,6 @@ def _make_trials(
             system_attrs={CONSTRAINT: one.violation},
             intermediate_values={},
         )
-        for number, one in enumerate(rejected, -len(rejected))
+        for number, one in enumerate(rejected, -len(rejected))  # older than all of the study's
     ]
+    return shown + trials

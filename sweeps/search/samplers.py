@@ -17,12 +17,12 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from hrm.config.errors import ConfigError, UnknownNameError
 from hrm.config.schema import import_object, is_import_path
 from sweeps.config import SweepConfig, build_named, check_at_least
-from sweeps.search.constrained_sampler import ConstrainedSampler, show_as_completed, show_as_pruned
+from sweeps.search.constrained_sampler import ConstrainedSampler, show_rejections
 from sweeps.search.fast_tpe import FastTPESampler
 from sweeps.search.seeds import derive_suggestion_seed
 from sweeps.space.candidates import Candidates
@@ -198,10 +198,10 @@ class SamplerEntry(NamedTuple):
 
 
 SAMPLERS: dict[str, SamplerEntry] = {
-    "tpe": SamplerEntry(build_tpe, draws=24, feedback=show_as_pruned),
+    "tpe": SamplerEntry(build_tpe, draws=24, feedback=partial(show_rejections, TrialState.PRUNED)),
     "random": SamplerEntry(build_random, draws=1, learns=False),
     "grid": SamplerEntry(build_grid, draws=1, learns=False),
-    "gp": SamplerEntry(build_gp, draws=2, feedback=show_as_completed),
+    "gp": SamplerEntry(build_gp, draws=2, feedback=partial(show_rejections, TrialState.COMPLETE)),
     "qmc": SamplerEntry(build_qmc, draws=24),
     "nsgaii": SamplerEntry(build_nsgaii, draws=24),
 }

@@ -25,7 +25,7 @@ MODULES = (
 )
 REGISTERED = {*PRUNERS.values(), *(entry.build for entry in SAMPLERS.values())}
 """Their docstrings are the user's documentation, and `test_options_page.py` sees to them."""
-NEED_A_STUDY = {"show_as_pruned", "show_as_completed", "write_values", "is_comparable"}
+NEED_A_STUDY = {"show_rejections", "write_values", "is_comparable"}
 """Functions that take a study's trials and candidates; their own tests call them."""
 
 
