@@ -55,6 +55,17 @@ class ConstrainedSampler(BaseSampler):
         seed: of the uniform draws.
         exhausted: keys of configurations that get no further trial, see `find_exhausted_keys`.
         feedback: tells `inner` what is infeasible; None tells nothing.
+
+    >>> from sweeps.config import SweepConfig
+    >>> space = {"question": "?", "parameters": {"num_heads": [3, 4, 8]}, "fixed": {"hidden_size": 64}}
+    >>> config = SweepConfig(space=space, task={"name": "sudoku6"})
+    >>> candidates = Candidates(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
+    >>> class ThreeHeads(optuna.samplers.RandomSampler):
+    ...     def sample_relative(self, study, trial, search_space):
+    ...         return {"num_heads": 3}
+    >>> study = optuna.create_study(sampler=ConstrainedSampler(candidates, ThreeHeads(), draws=1, seed=0))
+    >>> study.ask(candidates.distributions).params  # 3 heads do not divide the width, and 4 are nearest
+    {'num_heads': 4}
     """
 
     def __init__(
@@ -154,6 +165,13 @@ class ConstrainedStudyView(optuna.Study):
 
     Args:
         rejected: by the suggestion so far; it may grow.
+
+    >>> def show_last(trials: list, rejected: list) -> list:
+    ...     return trials[-1:]
+    >>> study = optuna.create_study()
+    >>> study.add_trials([optuna.trial.create_trial(value=value) for value in (0.25, 0.5)])
+    >>> [trial.value for trial in ConstrainedStudyView(study, show_last, rejected=[]).get_trials()]
+    [0.5]
     """
 
     def __init__(
@@ -200,6 +218,15 @@ def show_rejections(
             completed ones that all have a constraint; the objectives of a rejection are unknown, and so they are
             set to the mean, which says nothing.
         num_startup: ended trials before the sampler learns.
+
+    >>> from sweeps.config import SweepConfig
+    >>> space = {"question": "?", "parameters": {"expansion": {"float": [1, 8]}}, "fixed": {"hidden_size": 64}}
+    >>> config = SweepConfig(space=space, task={"name": "sudoku6"})
+    >>> candidates = Candidates(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
+    >>> trials, rejected = [optuna.trial.create_trial(value=1.0)], [InfeasibleProposal({"expansion": 9.5}, 0.25)]
+    >>> [shown, _] = show_rejections(TrialState.PRUNED, 1, candidates, trials, rejected)
+    >>> shown.number, shown.state.name, shown.params, shown.constraints
+    (-1, 'PRUNED', {'expansion': 9.5}, {'budget': 0.25})
     """
     learned_from = LEARNED_FROM if state == TrialState.PRUNED else (TrialState.COMPLETE,)
     ended = [trial for trial in trials if trial.state in learned_from]

@@ -47,6 +47,16 @@ class FastTPESampler(TPESampler):
     """Proposes configurations for one trial of a study whose trials all have the same parameters.
 
     No completed trial breaks a constraint; pruned ones may.
+
+    >>> from optuna.distributions import FloatDistribution
+    >>> space = {"x": FloatDistribution(0, 1)}
+    >>> study = optuna.create_study()
+    >>> for x in np.linspace(0, 1, 40):
+    ...     study.add_trial(optuna.trial.create_trial(value=x, params={"x": x}, distributions=space))
+    >>> sampler = FastTPESampler(seed=0, constant_liar=False)
+    >>> trial = optuna.trial.create_trial(state=TrialState.RUNNING)
+    >>> all(sampler.sample_relative(study, trial, space)["x"] < 0.5 for _ in range(5))
+    True
     """
 
     def __init__(self, **options: Any) -> None:

@@ -232,6 +232,15 @@ class GridSampler(optuna.samplers.RandomSampler):
 
     Raises:
         ConfigError: the space is continuous, so that it has no grid.
+
+    >>> space = {"question": "?", "parameters": {"H_layers": [1, 2, 3]}, "fixed": {"hidden_size": 64}}
+    >>> config = SweepConfig(space=space, task={"name": "sudoku6"})
+    >>> candidates = Candidates(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
+    >>> sampler, study = GridSampler(candidates, seed=0), optuna.create_study()
+    >>> trials = [optuna.trial.create_trial(value=0.0) for _ in range(3)]
+    >>> study.add_trials(trials)
+    >>> [sampler.sample_relative(study, trial, {})["H_layers"] for trial in study.get_trials()]
+    [3, 1, 2]
     """
 
     def __init__(self, candidates: Candidates, seed: int) -> None:

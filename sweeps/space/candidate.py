@@ -75,6 +75,15 @@ class CandidateBuilder:
 
     Raises:
         UserError: a rule, the reference preset or a task option is at fault.
+
+    Example:
+        >>> config = SweepConfig(space={}, task={"name": "sudoku6"}, model={"halt_max_steps": 4})
+        >>> builder = CandidateBuilder(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
+        >>> tiny = builder.preset("tiny_demo", lr=3e-3)
+        >>> tiny.num_params, tiny.run.train.lr, tiny.run.model.halt_max_steps
+        (527490, 0.003, 4)
+        >>> builder.fit_preset("small_sudoku", Budget.of(max_params=1_000_000)).violation
+        'exceeds budget.max_params=1,000,000'
     """
 
     def __init__(self, config: SweepConfig, model_fields: Mapping[str, int]) -> None:

@@ -53,6 +53,19 @@ class Candidates:
         SpaceError: the space is malformed, or holds nothing that could be trained.
         BudgetError: the budget cannot be read, or nothing in the space fits it.
         UserError: a rule, preset or task option is at fault.
+
+    Example:
+        >>> from sweeps.config import BudgetConfig
+        >>> parameters = {"H_layers": {"int": [1, 3]}, "lr": {"log": [1e-4, 1e-2], "num": 5}}
+        >>> space = {"name": "s", "question": "?", "parameters": parameters, "fixed": {"hidden_size": 64}}
+        >>> config = SweepConfig(space=space, task={"name": "sudoku6"}, budget=BudgetConfig(max_params=400_000))
+        >>> candidates = Candidates(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
+        >>> [one.num_params for one in candidates.each_shape()], candidates.num_feasible_trials
+        ([329282, 394818], 10)
+        >>> candidates.get(9).params, candidates.candidate({"H_layers": 3, "lr": 1e-3})
+        ({'H_layers': 2, 'lr': 0.01}, None)
+        >>> candidates.nearest({"H_layers": 3, "lr": 1e-3}, np.random.default_rng(0)).params
+        {'H_layers': 2, 'lr': 0.001}
     """
 
     def __init__(self, config: SweepConfig, model_fields: Mapping[str, int]) -> None:
@@ -280,6 +293,15 @@ def explain_infeasibility(
         points: all points of the space, or a sample.
         bounds: the counted ones, upper bounds first.
         about: `about ` where the points are a sample, else empty.
+
+    Example:
+        >>> from sweeps.config import BudgetConfig
+        >>> space = {"name": "s", "question": "?", "parameters": {"H_layers": [1, 2]}, "fixed": {"hidden_size": 64}}
+        >>> config = SweepConfig(space=space, task={"name": "sudoku6"}, budget=BudgetConfig(max_params=300_000))
+        >>> Candidates(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
+        Traceback (most recent call last):
+        sweeps.errors.BudgetError: budget.max_params: given 300000; no model of space s has fewer than 329,282 \
+parameters. Raise the budget to at least 329,282, or search a space of smaller models.
     """
     space = resolver.space
     where, nothing = f"space {space.name}", "no point to train"

@@ -67,7 +67,17 @@ class Shapes:
 
 
 def enumerate_shapes(resolver: Resolver, parameters: Mapping[str, Parameter]) -> Shapes:
-    """Return what is feasible among all points of `parameters`, counting each architecture once."""
+    """Return what is feasible among all points of `parameters`, counting each architecture once.
+
+    Example:
+        >>> from sweeps.config import BudgetConfig, SweepConfig
+        >>> from sweeps.space.candidates import Candidates
+        >>> space = {"question": "?", "parameters": {"H_layers": [1, 2, 3]}, "fixed": {"hidden_size": 64}}
+        >>> config = SweepConfig(space=space, task={"name": "sudoku6"}, budget=BudgetConfig(max_params=400_000))
+        >>> shapes = Candidates(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1}).shapes
+        >>> shapes.num_architectures, shapes.feasible.tolist(), shapes.costs["params"]
+        (3, [0, 1], [329282, 394818])
+    """
     grids = [
         [resolver.convert({name: value})[name] for value in parameter.grid or ()]
         for name, parameter in parameters.items()
@@ -100,7 +110,14 @@ def enumerate_shapes(resolver: Resolver, parameters: Mapping[str, Parameter]) ->
 
 
 def probe_points(parameters: Mapping[str, Parameter]) -> Iterator[dict[str, Any]]:
-    """Yield a look at a space that is not enumerated: corners of its ranges, then points drawn from them."""
+    """Yield a look at a space that is not enumerated: corners of its ranges, then points drawn from them.
+
+    Example:
+        >>> from sweeps.space.parameters import parse_parameter
+        >>> probes = probe_points({"H_layers": parse_parameter({"int": [1, 8]})})
+        >>> next(probes), next(probes)
+        ({'H_layers': 1}, {'H_layers': 8})
+    """
     extremes = [(parameter, parameter.extremes()) for parameter in parameters.values()]
     ends = [[min(values), max(values)] if one.is_numeric else values for one, values in extremes]
     for values in itertools.islice(itertools.product(*ends), MOST_CORNERS):
@@ -117,7 +134,14 @@ FIRST_BLOCK = 256
 def squared_distances(
     points: np.ndarray, parameters: Mapping[str, Parameter], params: Mapping[str, Any]
 ) -> np.ndarray:
-    """Return the distance of each index in `points` from `params`: every parameter's grid spans a length of 1."""
+    """Return the squared distance of each index in `points` from `params`: every parameter's grid is 1 long.
+
+    Example:
+        >>> from sweeps.space.parameters import parse_parameter
+        >>> parameters = {"H_layers": parse_parameter({"int": [1, 3]}), "ema": parse_parameter([0.0, 0.9])}
+        >>> squared_distances(np.arange(6), parameters, {"H_layers": 1, "ema": 0.0}).tolist()
+        [0.0, 1.0, 0.25, 1.25, 1.0, 2.0]
+    """
     total = np.zeros(len(points))
     if not parameters:
         return total
@@ -134,6 +158,10 @@ def nearest_first(
     """Yield all pairs of a position in `distances` and one in `others` by their sum, ties in random order.
 
     Few of very many are sorted unless more are asked for.
+
+    Example:
+        >>> list(nearest_first(np.array([0.0, 1.0]), np.array([0.25, 0.5]), np.random.default_rng(0)))
+        [(0, 0), (0, 1), (1, 0), (1, 1)]
     """
     block, done = FIRST_BLOCK, -1.0
     while True:

@@ -157,12 +157,17 @@ class Parameter:
 
 
 def is_number(value: Any) -> bool:
-    """A finite int or float; booleans are not numbers here."""
+    """Check whether a value is a finite int or float; booleans are not numbers here.
+
+    Example:
+        >>> is_number(1e-3), is_number(True), is_number(float("nan"))
+        (True, False, False)
+    """
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def parse_parameter(given: Any) -> Parameter:
-    """A parameter as a space's YAML writes it.
+    """Return the parameter that a space's YAML writes.
 
     Accepts `[a, b, c]`, `{choices: [...]}`, `{int: [low, high], step: 4}`, `{int: [low, high], log: true}`,
     `{float: [low, high]}` and `{log: [low, high]}`, the last two with `num: n` for a grid of n values. Ends
@@ -170,6 +175,10 @@ def parse_parameter(given: Any) -> Parameter:
 
     Raises:
         ValueError: it is none of these; the message is the rule that it breaks.
+
+    Example:
+        >>> parse_parameter({"int": [8, 32], "step": 8}).extremes()
+        [8, 32]
     """
     if isinstance(given, list):
         return _choices(given)
@@ -205,7 +214,7 @@ def _choices(values: Any) -> Parameter:
 
 
 def _steps_evenly_in_log(values: list[float]) -> bool:
-    """Whether ascending numbers are more evenly apart by their logarithms."""
+    """Check whether ascending numbers are more evenly apart by their logarithms."""
     if values[0] <= 0:
         return False
     plain, log = np.diff(values), np.diff(np.log(values))

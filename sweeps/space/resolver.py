@@ -56,6 +56,17 @@ class Resolver:
     Raises:
         SpaceError: the space sets what the task decides, or reads a value that is no number.
         BudgetError: the space fills a budget without upper bound.
+
+    Example:
+        >>> from sweeps.config import SweepConfig
+        >>> space = {"name": "s", "question": "?", "parameters": {"num_heads": [3, 4]}, "fixed": {"hidden_size": 64}}
+        >>> config = SweepConfig(space=space, task={"name": "sudoku6"})
+        >>> fields = {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1}
+        >>> resolver = Resolver(Space.parse(space), CandidateBuilder(config, fields), Budget(), reported=[])
+        >>> resolver.resolve({"num_heads": 4}).model.hidden_size
+        64
+        >>> resolver.resolve({"num_heads": 3}), resolver.describe_fault({"num_heads": 3})[:26]
+        (None, 'no point is a valid model;')
     """
 
     def __init__(
@@ -254,7 +265,7 @@ class WidthSolver:
         >>> base = vars(puzzle.config_class(num_heads=1)) | vars(TrainConfig())
         >>> solver = WidthSolver(puzzle, [Bound(PARAMS, "max", 500_000)], 16, base, ["L_layers"], lambda values: True)
         >>> solver.solve({"L_layers": 1}), solver.solve({"L_layers": 4})
-        (64, 48)
+        (80, 48)
     """
 
     def __init__(
