@@ -17,7 +17,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeps.search.fast_tpe import LEARNED_FROM
 from sweeps.space.candidates import Candidates
@@ -28,8 +28,8 @@ REJECTED = "rejected"
 """User attribute of a trial: what its suggestion rejected, as [parameters, violation], in order."""
 MOST_SHOWN = 100
 """Rejections that a sampler is shown, the latest: more take time, and are mostly from regions it has left."""
-CONSTRAINT = "constraints:budget"
-"""System attribute in which Optuna keeps a trial's constraint `budget`; `FrozenTrial.constraints` reads it."""
+CONSTRAINT = "budget"
+"""Optuna's name of the constraint."""
 
 
 class InfeasibleProposal(NamedTuple):
@@ -223,10 +223,10 @@ def show_rejections(
     >>> space = {"question": "?", "parameters": {"expansion": {"float": [1, 8]}}, "fixed": {"hidden_size": 64}}
     >>> config = SweepConfig(space=space, task={"name": "sudoku6"})
     >>> candidates = Candidates(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
-    >>> trials, rejected = [optuna.trial.create_trial(value=1.0)], [InfeasibleProposal({"expansion": 9.5}, 0.25)]
+    >>> trials, rejected = [optuna.trial.create_trial(value=1.0)], [InfeasibleProposal({"expansion": 7.5}, 0.25)]
     >>> [shown, _] = show_rejections(TrialState.PRUNED, 1, candidates, trials, rejected)
     >>> shown.number, shown.state.name, shown.params, shown.constraints
-    (-1, 'PRUNED', {'expansion': 9.5}, {'budget': 0.25})
+    (-1, 'PRUNED', {'expansion': 7.5}, {'budget': 0.25})
     """
     learned_from = LEARNED_FROM if state == TrialState.PRUNED else (TrialState.COMPLETE,)
     ended = [trial for trial in trials if trial.state in learned_from]
@@ -238,23 +238,17 @@ def show_rejections(
         trials = [copy.copy(trial) for trial in trials]
         for trial in trials:
             if trial.state == TrialState.COMPLETE:
-                violation = candidates.compute_violation(trial.params)
-                trial.system_attrs = {**trial.system_attrs, CONSTRAINT: violation}
-    shown = [
-        FrozenTrial(
-            number=number,
-            trial_id=number,
+                trial.system_attrs = dict(trial.system_attrs)
+                trial.set_constraint(CONSTRAINT, candidates.compute_violation(trial.params))
+    shown = []
+    for number, one in enumerate(rejected, -len(rejected)):
+        trial = create_trial(
             state=state,
-            value=None,
             values=values,
-            datetime_start=None,
-            datetime_complete=None,
             params=one.params,
             distributions=candidates.distributions,
-            user_attrs={},
-            system_attrs={CONSTRAINT: one.violation},
-            intermediate_values={},
+            constraints={CONSTRAINT: one.violation},
         )
-        for number, one in enumerate(rejected, -len(rejected))  # older than all of the study's
-    ]
+        trial.number = number  # older than all of the study's
+        shown.append(trial)
     return shown + trials

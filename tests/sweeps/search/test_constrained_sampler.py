@@ -139,4 +139,4 @@ def test_the_latest_rejections_are_shown(name: str) -> None:
     seen = shown(study, name, [too_large(number) for number in range(MOST_SHOWN + 5)])
     assert len(seen) == 4 + MOST_SHOWN
     assert seen[MOST_SHOWN - 1].params == too_large(MOST_SHOWN + 4).params
-    assert len({trial.number for trial in seen}) == len({trial._trial_id for trial in seen}) == len(seen)
+    assert len({trial.number for trial in seen}) == len(seen)
