@@ -12,7 +12,7 @@ event log and journal, the best of three runs of benchmarks/large_study.py on tw
     shapes    1,000     24,  92        46,   237      4, 24
     shapes   10,000    373, 381     2,148, 2,239     24, 24
     widths    1,000     17,  29        21,    46      1,  3
-    widths   10,000    143, 262       323,   819      2,  8
+    widths   10,000    143, 287       323,   819      2,  8
 
 So Optuna's own is too slow by up to seven times. This one is, too, where most proposals are rejected as infeasible or
 tried before, by up to a half.
