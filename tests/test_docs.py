@@ -118,9 +118,13 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def run(command: list[str], **environment: str) -> int:
     """Its exit code: 0, or 2 with one message."""
     result = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
         env=os.environ | environment,
-    )  # fmt: skip
+    )
     assert result.returncode in (0, 2), f"{command}\n{result.stdout[-2000:]}\n{result.stderr[-2000:]}"
     assert "Traceback" not in result.stderr
     return result.returncode

@@ -1,4 +1,4 @@
-"""Tables of counts for a terminal: of one model, and of a family's presets beside what their documents report."""
+"""Tables of counts for a terminal: of one model, and of a family's presets and what their documents report."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def find_preset_with_params(family: Family, params: int) -> Preset | None:
 
 
 def format_presets(family_name: str) -> str:
-    """Return the presets of a family, smallest first: reported parameters, memory and time beside exact ones."""
+    """Return the presets of a family, smallest first: reported parameters, memory and time, and the exact ones."""
     family, rows = get_family(family_name), []
     for preset in map(load_preset, list_presets(family_name)):
         model: Any = build_config(family.config_class, preset.model, "model")

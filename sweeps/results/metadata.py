@@ -21,7 +21,7 @@ from sweeps.results.schema import SCHEMA_VERSION
 from sweeps.search.objectives import Objective, Objectives, parse_objectives
 from sweeps.space.budget import Budget
 from sweeps.space.constraints import PARAMS
-from sweeps.space.space import space_hash
+from sweeps.space.space import hash_space
 
 if TYPE_CHECKING:
     from hrm.data.base import Dataset
@@ -151,7 +151,7 @@ def build_metadata(
         other_bounds=[str(bound) for bound in budget.bounds if bound.constraint is not PARAMS],
         parameters=list(space.parameters),
         derived=[*([space.filled] if space.filled else []), *space.derived],
-        space_hash=space_hash(config.space),
+        space_hash=hash_space(config.space),
         space_counts={
             "tuples": candidates.num_tuples,
             "architectures": candidates.num_architectures,

@@ -16,6 +16,7 @@ from sweeps.search.seeds import derive_confirmation_seeds
 from sweeps.space.candidates import Candidate
 from tests.sweeps.search_cases import PRESET_SPACE, candidates_of, sweep_config
 from tests.sweeps.small_jobs import ended_trial
+from tests.sweeps.small_sweep import list_all
 
 ACCURACY, LOSS = Objective.parse("valid/blank_accuracy"), Objective.parse("valid/loss")
 
@@ -75,8 +76,7 @@ def finalists(
 
 def search(outcomes: list[Outcome], objective: Objective = ACCURACY, count: int = 2) -> list[str]:
     config = sweep_config(confirm=dataclasses.replace(sweep_config().confirm, finalists=count))
-    everything = candidates_of(config).all()
-    assert everything is not None
+    everything = list_all(candidates_of(config))
     chosen = finalists(config, Objectives((objective,)), outcomes, everything[: len(outcomes)], {})
     return [finalist.name for finalist in chosen]
 
@@ -110,8 +110,7 @@ def test_the_earlier_of_two_equal_trials_goes_first() -> None:
 def test_a_finalist_with_a_presets_architecture_is_flagged() -> None:
     config = sweep_config(space=PRESET_SPACE)
     candidates = candidates_of(config)
-    everything = candidates.all()
-    assert everything is not None
+    everything = list_all(candidates)
     outcomes = [reached(0.5)] * len(everything)
     presets = {"tiny_demo": candidates.preset("tiny_demo")}
     chosen = finalists(config, Objectives((ACCURACY,)), outcomes, everything, presets)

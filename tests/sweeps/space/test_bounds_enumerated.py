@@ -21,7 +21,7 @@ from sweeps.errors import BudgetError, SpaceError
 from sweeps.space.candidates import Candidates
 from sweeps.space.constraints import COUNTED
 from sweeps.space.parameters import parse_parameter
-from tests.sweeps.small_sweep import space, sweep, task_fields
+from tests.sweeps.small_sweep import list_all, space, sweep, task_fields
 
 NAMES = COUNTED
 POOL: dict[str, list[Any]] = {
@@ -156,8 +156,7 @@ def test_any_bounds_equal_the_naive_enumeration(config: SweepConfig) -> None:
             Candidates(config, task_fields())
         return
     found = Candidates(config, task_fields())
-    everything = found.all()
-    assert everything is not None
+    everything = list_all(found)
     for params in points(config):
         candidate, expected = found.candidate(params), feasible[str(params)]
         assert (candidate is not None) == (expected is not None), params
