@@ -14,7 +14,7 @@ from sweeps.analysis.statistics import TEST_NAME
 from sweeps.checks import check_sweep
 from sweeps.config import SweepConfig
 from sweeps.quantities import TRAINING_FLOPS, parse_count
-from sweeps.scheduler.phases.baseline import choose_presets, num_baseline_trials
+from sweeps.scheduler.phases.baseline import choose_presets
 from sweeps.space.candidates import Candidate, Candidates
 from sweeps.space.constraints import CONSTRAINTS, FLOPS_PER_STEP, PARAMS
 from sweeps.space.parameters import Parameter
@@ -170,17 +170,17 @@ def _presets(candidates: Candidates, verdicts: Mapping[str, str | None]) -> list
 def _runs(candidates: Candidates, config: SweepConfig, presets: list[str]) -> list[str]:
     feasible = candidates.num_feasible_trials
     search = config.num_trials if feasible is None else min(config.num_trials, feasible * config.replicates)
-    baselines = len(presets) * num_baseline_trials(config)
+    baselines = len(presets) * config.num_baseline_trials
     if config.stop.trials is not None:
         search = min(search, config.stop.trials - baselines)
     is_random = config.baseline.random
     arms = min(config.confirm.finalists, search) + len(presets) + is_random if config.confirm.finalists else 0
     confirmations = arms * config.confirm.seeds
     lines = _line("search trials", f"{search:,}")
-    each = f"{num_baseline_trials(config)} of each of {', '.join(presets)}" if presets else "no preset fits"
+    each = f"{config.num_baseline_trials} of each of {', '.join(presets)}" if presets else "no preset fits"
     lines += _line("baseline trials", f"{baselines:,}: {each}")
-    if config.revive:
-        lines += _line("revived trials", f"{config.revive:,} of those that are pruned, at most")
+    if config.resume_pruned:
+        lines += _line("resumed trials", f"{config.resume_pruned:,} of those that are pruned, at most")
     lines += _line("confirmation runs", f"{confirmations:,}: {arms} arms on {config.confirm.seeds} seeds")
     if is_random:
         lines += _line("random search", f"about {search:,}: whole runs, for the FLOPs that the search spends")

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from sweeps.events import Event, Validated, Validation
+from sweeps.config import update_options
+from sweeps.events import Event, SessionStarted, Validated, Validation
 
 FILE_NAME = "jobs.jsonl"
 
@@ -58,6 +59,8 @@ def read_events(path: Path) -> Iterator[Event]:
         values = json.loads(line)
         name = values.pop("event")
         kind = _KINDS[_OLD_NAMES.get(name, name)]
+        if kind is SessionStarted:
+            values["limits"] = update_options(values["limits"])
         if kind is Validated:
             content = values.get("validation") or values["report"]
             values = {"number": values["number"], "validation": Validation.from_dict(content)}

@@ -31,7 +31,6 @@ from sweeps.scheduler.phases.confirm import ConfirmPhase, Finalist
 from sweeps.scheduler.phases.random_search import RandomSearchPhase
 from sweeps.scheduler.phases.resume_pruned import ResumePrunedPhase
 from sweeps.scheduler.phases.search import SearchPhase
-from sweeps.scheduler.resume_overrides import with_limits
 from sweeps.scheduler.state import SweepState
 from sweeps.scheduler.stopping import Clock, StoppingCriteria
 from sweeps.search.objectives import Objectives
@@ -170,7 +169,7 @@ class Scheduler:
         match event:
             case SessionStarted():
                 if self.state.session is not None and event.limits != self.state.session.limits:
-                    self._extend(with_limits(self._config, event.limits))
+                    self._extend(self._config.with_limits(event.limits))
             case Started():
                 job = self._get_started(event)
                 if event.kind == "search":

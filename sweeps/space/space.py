@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 from hrm.config.errors import ConfigError, UnknownNameError
 from hrm.config.schema import read_yaml
 from hrm.models.registry import Family, get_family
-from sweeps.config import SweepConfig
+from sweeps.config import SweepConfig, update_options
 from sweeps.errors import SpaceError
 from sweeps.space.expressions import Expression
 from sweeps.space.parameters import Fields, Parameter, is_number, parse_parameter, unknown
@@ -34,7 +34,7 @@ def check_run_section(run: Mapping[str, Any], fields: Fields, where: str) -> Non
     where = f"{where}: run"
     hints = get_type_hints(SweepConfig)
     known = [name for name in hints if name != "space"]
-    for key, given in run.items():
+    for key, given in update_options(run).items():
         if key not in known:
             raise unknown(where, str(key), known)
         if key in NAMED and isinstance(given, str):

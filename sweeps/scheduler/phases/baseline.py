@@ -42,11 +42,6 @@ def choose_presets(
     return chosen, left_out
 
 
-def num_baseline_trials(config: SweepConfig) -> int:
-    """Return the trials of each preset: `baseline.trials`, or a quarter of the search but at least 3."""
-    return config.baseline.trials or max(3, -(-config.num_trials // 4))
-
-
 class BaselinePhase(QueuePhase):
     """Trains every preset at its first learning rate, then every preset at its second, and so on.
 
@@ -83,7 +78,7 @@ class BaselinePhase(QueuePhase):
         return f"{num} baseline trials" if num else None
 
     def _make_jobs(self, config: SweepConfig) -> Iterator[Job]:
-        rates = spread_rates(self._candidates.learning_rates, num_baseline_trials(config))
+        rates = spread_rates(self._candidates.learning_rates, config.num_baseline_trials)
         runs = [(name, rate, round_index) for rate, round_index in rates for name in self._presets]
         for number, (name, rate, round_index) in enumerate(runs):
             preset = self._candidates.preset(name, rate)
