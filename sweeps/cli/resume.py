@@ -12,9 +12,8 @@ from hrm.config.schema import parse_dotlist, read_yaml
 from sweeps.cli.compose import SHORTHANDS, build_sweep_config, clear_alternatives
 from sweeps.config import SweepConfig, update_options
 from sweeps.errors import OutputError
-from sweeps.events import SessionStarted
+from sweeps.events import EVENT_LOG, SessionStarted, read_events
 from sweeps.results import output_dir as output
-from sweeps.scheduler import event_log
 from sweeps.scheduler.resume import check_overrides
 from sweeps.space.space import load_space
 
@@ -82,7 +81,7 @@ def _read_stored(out: Path) -> SweepConfig:
         raise OutputError("resume", str(out), f"must be the folder of a sweep ({given})")
     config = build_sweep_config(update_options(read_yaml(out / output.CONFIG)))
     # The event log is written before the configuration.
-    events = event_log.read_events(out / event_log.FILE_NAME)
+    events = read_events(out / EVENT_LOG)
     sessions = [event for event in events if isinstance(event, SessionStarted)]
     return config.with_limits(sessions[-1].limits) if sessions else config
 

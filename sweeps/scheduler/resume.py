@@ -15,9 +15,8 @@ from typing import Any
 
 from hrm.config.errors import ConfigError
 from sweeps.config import LIMITS, SweepConfig
-from sweeps.events import Resumed, SessionStarted, Started
+from sweeps.events import EVENT_LOG, EventLog, Resumed, SessionStarted, Started, read_events
 from sweeps.quantities import TRAINING_FLOPS, parse_count
-from sweeps.scheduler.event_log import FILE_NAME, EventLog, read_events
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.stopping import Clock
 from sweeps.search.storage import JOURNAL, repair_journal
@@ -40,7 +39,7 @@ def restore(
     Raises:
         UserError: see `Scheduler.apply`.
     """
-    events = list(read_events(out / FILE_NAME))
+    events = list(read_events(out / EVENT_LOG))
     session = SessionStarted(limits=config.limits, slots=slots, memory_bytes=memory_bytes)
     first = events[0] if events else session
     assert isinstance(first, SessionStarted)
@@ -53,7 +52,7 @@ def restore(
     scheduler = Scheduler(start, candidates, out / JOURNAL, first.slots, first.memory_bytes, clock)
     for event in [*events, session]:
         scheduler.apply(event)
-    log = EventLog(out / FILE_NAME)
+    log = EventLog(out / EVENT_LOG)
     log.write(session)
     return scheduler, log
 

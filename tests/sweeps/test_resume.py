@@ -13,9 +13,8 @@ import yaml
 from hrm.config.schema import read_yaml, write_yaml
 from sweeps.cli.resume import read_resumed_config
 from sweeps.config import StopConfig
-from sweeps.events import SessionStarted
+from sweeps.events import EVENT_LOG, EventLog, SessionStarted
 from sweeps.results.output_dir import lock_output_dir
-from sweeps.scheduler.event_log import FILE_NAME, EventLog
 from sweeps.scheduler.resume import check_overrides
 from tests.sweeps.door_cases import call, contents
 from tests.sweeps.test_sweep import SPACE
@@ -103,7 +102,7 @@ def test_time_counts_anew_and_may_be_less(here: Path) -> None:
 
 
 def test_an_extension_counts_from_where_the_log_says_the_sweep_was_to_go(here: Path) -> None:
-    log = EventLog(here / "found" / FILE_NAME)
+    log = EventLog(here / "found" / EVENT_LOG)
     log.write(
         SessionStarted(
             limits={
