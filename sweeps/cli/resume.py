@@ -42,7 +42,7 @@ def run_resume(arguments: Sequence[str]) -> int:
     else:
         from sweeps import sweep
 
-        sweep.resume(config, Path(config.out))
+        sweep.run(config, resume=True)
     return 0
 
 

@@ -17,6 +17,7 @@ from sweeps.events import (
     Ended,
     Event,
     Job,
+    Kind,
     Measured,
     Resumed,
     SearchEnded,
@@ -189,9 +190,11 @@ class Scheduler:
     @property
     def num_jobs_expected(self) -> int:
         """Jobs of the whole sweep: an upper bound until the search has ended, then exact."""
-        if self.state.time_expired:
-            return len(self.state.trials)
-        return sum(phase.count_expected(self.state) for phase in self._phase_of.values())
+        return len(self.state.trials) if self.state.time_expired else sum(self.count_expected().values())
+
+    def count_expected(self) -> dict[Kind, int]:
+        """Return the number of jobs of each kind, started ones included; upper bounds until the search has ended."""
+        return {kind: phase.count_expected(self.state) for kind, phase in self._phase_of.items()}
 
     @property
     def trial_numbers(self) -> Mapping[int, int]:
