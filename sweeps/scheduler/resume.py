@@ -76,7 +76,7 @@ def check_overrides(stored: SweepConfig, asked: SweepConfig) -> None:
             if old < math.inf:
                 least = f"be at least {old:g}, as far as the sweep was to go already"
             raise ConfigError(name, new, f"must {least}")
-    before, after = _flatten(dataclasses.asdict(stored)), _flatten(dataclasses.asdict(asked))
+    before, after = flatten(dataclasses.asdict(stored)), flatten(dataclasses.asdict(asked))
     differing = [
         f"{name} is {before.get(name)!r}, not {after.get(name)!r}"
         for name in dict.fromkeys([*before, *after])
@@ -94,12 +94,12 @@ def _read_limit(config: SweepConfig, name: str) -> float:
     return parse_count(value, TRAINING_FLOPS, name) if name == "stop.flops" else value
 
 
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the values of nested mappings by dotted name."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            found |= _flatten(value, f"{prefix}{key}.")
+            found |= flatten(value, f"{prefix}{key}.")
         else:
             found[f"{prefix}{key}"] = value
     return found
