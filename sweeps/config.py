@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import operator
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, make_dataclass
 from typing import Any, TypeVar, get_type_hints
@@ -67,7 +69,7 @@ class SweepTrainConfig(TrainConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class StopConfig:
-    """StoppingCriteria of the whole sweep: the first to be reached ends the search, and the report says which.
+    """Stopping criteria of the whole sweep: the first to be reached ends the search, and the report says which.
 
     They bound search and baselines; confirmations come on top, but for `hours`.
     """
@@ -148,8 +150,8 @@ class SweepConfig:
     """Of the models: `puzzle` or `text`; a space of text models sets it."""
     num_trials: int = 16
     """Search trials to start; baselines and confirmations come on top."""
-    revive: int = 0
-    """Pruned trials that go on to their end once the search has ended, the best-looking first. Above 0 the
+    resume_pruned: int = 0
+    """Pruned trials that are trained to their end once the search has ended, the most promising first. Above 0 the
     checkpoints of all pruned trials are kept."""
     replicates: int = 1
     """Most search trials of one configuration: completed and proposed again, it is trained on a new seed."""
@@ -189,72 +191,111 @@ class SweepConfig:
     """Print the space and its counts, train nothing."""
 
     def __post_init__(self) -> None:
-        _require("num_trials", self.num_trials, self.num_trials >= 1, "must be at least 1")
-        _require("revive", self.revive, self.revive >= 0, "must be 0 or more")
-        _require("revive", self.revive, self.revive == 0 or self.pruner.get("name") != "none",
-                 "needs a pruner, for pruner=none leaves nothing to revive")  # fmt: skip
-        _require("reference_point", self.reference_point, self.reference_point is None or bool(self.objectives),
-                 "goes with objectives=[...], whose hypervolume begins there")  # fmt: skip
-        _require("replicates", self.replicates, self.replicates >= 1, "must be at least 1")
-        _require("seed", self.seed, self.seed >= 0, "must be 0 or more")
-        for name in ("trials", "no_improvement"):
-            limit = getattr(self.stop, name)
-            _require(f"stop.{name}", limit, limit is None or limit >= 1, "must be at least 1, or null")
-        _require("stop.hours", self.stop.hours, self.stop.hours is None or self.stop.hours > 0,
-                 "must be above 0, or null")  # fmt: skip
-        _require(
-            "train.equal", self.train.equal, self.train.equal in EQUAL, f"must be one of: {', '.join(EQUAL)}"
-        )
-        for name in MEASURED:
+        for name, least, alternative in _LEAST_VALUES:
+            given = _get_option(self, name)
+            if given is None or given == AUTO:
+                continue
+            if isinstance(given, str) or given < least:
+                raise ConfigError(name, given, f"must be at least {least}{alternative}")
+        for name, choices in (("train.equal", EQUAL), ("wandb.mode", WANDB_MODES)):
+            if (given := _get_option(self, name)) not in choices:
+                raise ConfigError(name, given, f"must be one of: {', '.join(choices)}")
+        if self.stop.hours is not None and self.stop.hours <= 0:
+            raise ConfigError("stop.hours", self.stop.hours, "must be above 0, or null")
+        if self.resume_pruned and self.pruner.get("name") == "none":
+            rule = "needs a pruner, for pruner=none leaves nothing to resume"
+            raise ConfigError("resume_pruned", self.resume_pruned, rule)
+        if self.reference_point is not None and not self.objectives:
+            rule = "goes with objectives=[...], whose hypervolume begins there"
+            raise ConfigError("reference_point", self.reference_point, rule)
+        for name in MEASURED if self.deterministic else ():
             for option, given in self.budget.get_given(name).items():
                 rule = "needs deterministic=false, for a measurement depends on the machine"
-                _require(option, given, not self.deterministic, rule)
-        _require("wandb.mode", self.wandb.mode, self.wandb.mode in WANDB_MODES,
-                 f"must be one of: {', '.join(WANDB_MODES)}")  # fmt: skip
-        _require(
-            "confirm.finalists", self.confirm.finalists, self.confirm.finalists >= 0, "must be 0 or more"
-        )
-        _require("confirm.seeds", self.confirm.seeds, self.confirm.seeds >= 2,
-                 "must be at least 2: one run has no spread")  # fmt: skip
-        _require("baseline.trials", self.baseline.trials, self.baseline.trials is None or self.baseline.trials >= 1,
-                 "must be at least 1, or null")  # fmt: skip
-        for name, asked in (("max_concurrent", self.max_concurrent),
-                            ("resources.trials_per_gpu", self.resources.trials_per_gpu)):  # fmt: skip
-            is_right = asked >= 1 if isinstance(asked, int) else asked == AUTO
-            _require(name, asked, is_right, "must be at least 1, or auto")
-        _require("resources.cpus_per_trial", self.resources.cpus_per_trial, self.resources.cpus_per_trial >= 1,
-                 "must be at least 1")  # fmt: skip
-        _require("max_failures", self.max_failures, self.max_failures >= 0, "must be 0 or more")
-        _require(
-            "checkpoint_seconds", self.checkpoint_seconds, self.checkpoint_seconds >= 0, "must be 0 or more"
-        )
+                raise ConfigError(option, given, rule)
+
+    @property
+    def num_baseline_trials(self) -> int:
+        """Trials of each preset: `baseline.trials`, or a quarter of the search but at least 3."""
+        return self.baseline.trials or max(3, -(-self.num_trials // 4))
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The values of `LIMITS`, by dotted name."""
+        return {name: _get_option(self, name) for name in LIMITS}
+
+    def with_limits(self, limits: Mapping[str, Any]) -> SweepConfig:
+        """Return the configuration with these values of `LIMITS`."""
+        config = self
+        for name, value in limits.items():
+            section, _, option = name.rpartition(".")
+            changed = {option: value}
+            if section:
+                changed = {section: dataclasses.replace(getattr(config, section), **changed)}
+            config = dataclasses.replace(config, **changed)
+        return config
 
 
-def drop_removed_options(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a stored configuration's values without the removed section `pruning` if it has its defaults."""
+def _get_option(config: SweepConfig, name: str) -> Any:
+    return operator.attrgetter(name)(config)
+
+
+LIMITS = (
+    *("num_trials", "resume_pruned", "baseline.trials", "confirm.finalists", "confirm.seeds"),
+    *("stop.trials", "stop.hours", "stop.flops", "stop.no_improvement"),
+)
+"""Options, by dotted name, of which a higher value extends a sweep that is resumed."""
+_LEAST_VALUES = (
+    ("num_trials", 1, ""),
+    ("resume_pruned", 0, ""),
+    ("replicates", 1, ""),
+    ("seed", 0, ""),
+    ("stop.trials", 1, ", or null"),
+    ("stop.no_improvement", 1, ", or null"),
+    ("baseline.trials", 1, ", or null"),
+    ("confirm.finalists", 0, ""),
+    ("confirm.seeds", 2, ": one run has no spread"),
+    ("max_concurrent", 1, ", or auto"),
+    ("resources.trials_per_gpu", 1, ", or auto"),
+    ("resources.cpus_per_trial", 1, ""),
+    ("max_failures", 0, ""),
+    ("checkpoint_seconds", 0, ""),
+)
+"""Options, the least value of each, and what a message adds."""
+RENAMED_OPTIONS = {"revive": "resume_pruned"}
+"""Options of earlier versions, which are accepted with a notice, and their names since."""
+
+
+def update_options(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return stored options, dotted or nested, as this version has them.
+
+    Options that were removed are left out where they have their defaults.
+
+    >>> update_options({"revive": 2, "seed": 1})
+    {'resume_pruned': 2, 'seed': 1}
+    """
     removed = ("pruning", {"fidelity": "fraction", "within": "all"})
-    return {name: value for name, value in stored.items() if (name, value) != removed}
+    kept = {name: value for name, value in stored.items() if (name, value) != removed}
+    return {RENAMED_OPTIONS.get(name, name): value for name, value in kept.items()}
 
 
-def refuse_removed_options(values: Mapping[str, Any]) -> None:
-    """Check that no option of earlier versions is given.
+def accept_renamed_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of a user by their names of today, with a notice for each that has another now.
 
     Raises:
-        ConfigError: one is; the message names what to use instead.
+        ConfigError: an option was removed; the message names what to use instead.
     """
-    if "pruning" in values:
+    if "pruning" in given:
         raise ConfigError(
             "pruning",
-            values["pruning"],
+            given["pruning"],
             "pruning.fidelity and pruning.within were removed: trials are compared with all others, at the same "
             "fraction of each one's own run",
             "Use train.equal=steps to compare at equal steps, pruner.min_resource=N to spare slow starters",
         )
-
-
-def _require(where: str, given: object, holds: bool, rule: str) -> None:
-    if not holds:
-        raise ConfigError(where, given, rule)
+    for old, new in RENAMED_OPTIONS.items():
+        if old in given:
+            print(f"note: {old} is called {new} now", file=sys.stderr)
+    return update_options(given)
 
 
 T = TypeVar("T")

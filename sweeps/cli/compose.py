@@ -16,7 +16,7 @@ from hrm.config.run_config import ALIASES, DEFAULT_TASK, DEVICES, check_task_fit
 from hrm.config.schema import build_config, is_import_path
 from hrm.data.registry import TASKS, get_task_class
 from hrm.models.registry import get_family
-from sweeps.config import SweepConfig, refuse_removed_options
+from sweeps.config import SweepConfig, accept_renamed_options
 from sweeps.search.objectives import expand_objective_name, parse_objectives
 from sweeps.search.pruners import PRUNERS, check_not_removed
 from sweeps.search.samplers import SAMPLERS, find_sampler
@@ -191,9 +191,8 @@ def build_sweep_config(values: Mapping[str, Any]) -> SweepConfig:
     Raises:
         UserError: an unknown key or name, or a value that breaks its rule.
     """
-    refuse_removed_options(values)
     hints = get_type_hints(SweepConfig)
-    merged = dict(values)
+    merged = accept_renamed_options(values)
     for alias, section in ALIASES.items():
         if alias in merged:
             merged[section] = {**_get_section(merged, section), **_get_section(merged, alias)}

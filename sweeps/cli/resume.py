@@ -10,12 +10,11 @@ from typing import Any
 from hrm.config.errors import ConfigError
 from hrm.config.schema import parse_dotlist, read_yaml
 from sweeps.cli.compose import SHORTHANDS, build_sweep_config, clear_alternatives
-from sweeps.config import SweepConfig, drop_removed_options
+from sweeps.config import SweepConfig, update_options
 from sweeps.errors import OutputError
-from sweeps.events import SessionStarted
+from sweeps.events import EVENT_LOG, SessionStarted, read_events
 from sweeps.results import output_dir as output
-from sweeps.scheduler import event_log
-from sweeps.scheduler.resume_overrides import check_overrides, with_limits
+from sweeps.scheduler.resume import check_overrides
 from sweeps.space.space import load_space
 
 RESUME, EXTEND = "resume", "extend"
@@ -43,7 +42,7 @@ def run_resume(arguments: Sequence[str]) -> int:
     else:
         from sweeps import sweep
 
-        sweep.resume(config, Path(config.out))
+        sweep.run(config, resume=True)
     return 0
 
 
@@ -80,11 +79,11 @@ def _read_stored(out: Path) -> SweepConfig:
     if not (out / output.CONFIG).is_file():
         given = "no such folder" if not out.exists() else "no sweep in it"
         raise OutputError("resume", str(out), f"must be the folder of a sweep ({given})")
-    config = build_sweep_config(drop_removed_options(read_yaml(out / output.CONFIG)))
+    config = build_sweep_config(update_options(read_yaml(out / output.CONFIG)))
     # The event log is written before the configuration.
-    events = event_log.read_events(out / event_log.FILE_NAME)
+    events = read_events(out / EVENT_LOG)
     sessions = [event for event in events if isinstance(event, SessionStarted)]
-    return with_limits(config, sessions[-1].limits) if sessions else config
+    return config.with_limits(sessions[-1].limits) if sessions else config
 
 
 def _pop_extension(options: dict[str, Any]) -> int:

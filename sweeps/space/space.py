@@ -18,7 +18,7 @@ from hrm.config.errors import ConfigError, UnknownNameError
 from hrm.config.schema import convert_fields, read_yaml
 from hrm.config.train_config import TrainConfig
 from hrm.models.registry import get_family
-from sweeps.config import SweepConfig
+from sweeps.config import SweepConfig, update_options
 from sweeps.errors import SpaceError
 from sweeps.space.expressions import Expression
 from sweeps.space.parameters import Fields, Parameter, is_number, parse_parameter
@@ -195,7 +195,7 @@ class _SpaceReader:
         """Refuse what no sweep takes. The options of a task, sampler or pruner are theirs to judge."""
         hints = get_type_hints(SweepConfig) | {"model": self._family.config_class}
         del hints["space"]
-        for key, given in self._read_section("run").items():
+        for key, given in update_options(self._read_section("run")).items():
             if key not in hints:
                 raise UnknownNameError.among(f"{self._where}: run", str(key), hints)
             if dataclasses.is_dataclass(hints[key]):

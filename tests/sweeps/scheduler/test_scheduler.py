@@ -27,7 +27,6 @@ from tests.sweeps.search_cases import (
     MODEL_FIELDS,
     NO_BASELINES,
     NO_CONFIRMATION,
-    PRESET_SPACE,
     PRUNER_SECTIONS,
     SPACE,
     TINY_SPACE,
@@ -179,13 +178,6 @@ def test_the_best_and_the_baselines_are_confirmed_on_the_same_fresh_seeds() -> N
     assert not any(name.startswith("test/") for o in others for r in o.reports for name in r.metrics)
 
 
-def test_a_winner_with_the_presets_architecture_is_flagged() -> None:
-    plan = make_plan(space=PRESET_SPACE, num_trials=2)
-    simulate(plan)
-    assert [(finalist.name, finalist.preset) for finalist in plan.finalists][-1] == ("tiny_demo", None)
-    assert {finalist.preset for finalist in plan.finalists[:-1]} == {"tiny_demo"}
-
-
 def test_no_finalists_means_no_confirmation() -> None:
     plan = make_plan(confirm=NO_CONFIRMATION)
     assert plan.num_jobs_expected == 13
@@ -259,8 +251,9 @@ def test_a_stopped_job_is_pruned_however_it_ends() -> None:
     dispatcher = TrialRunner(plan)
     first = started(dispatcher)
     assert [dispatcher.report(first.number, CURVES(first, index)) for index in range(1, 6)] == [
-        *[False] * 4, True
-    ]  # fmt: skip
+        *[False] * 4,
+        True,
+    ]
     second = started(dispatcher)
     bad = {"valid/blank_accuracy": 0.0}
     assert dispatcher.report(second.number, dataclasses.replace(CURVES(second, 1), metrics=bad))
@@ -351,9 +344,13 @@ def test_tpe_finds_better_configurations_than_random() -> None:
     for sampler, ceilings in found.items():
         for world in range(10):
             plan = make_plan(
-                sampler={"name": sampler}, pruner={"name": "none"}, num_trials=16, seed=world,
-                baseline=NO_BASELINES, confirm=ConfirmConfig(finalists=1, seeds=2),
-            )  # fmt: skip
+                sampler={"name": sampler},
+                pruner={"name": "none"},
+                num_trials=16,
+                seed=world,
+                baseline=NO_BASELINES,
+                confirm=ConfirmConfig(finalists=1, seeds=2),
+            )
             curves = SyntheticCurves(world, noise=0.001)
             simulate(plan, train=curves)
             ceilings.append(curves.compute_ceiling(plan.finalists[0].job))
