@@ -8,8 +8,7 @@ from typing import Any
 
 from hrm.config.presets import list_presets
 from hrm.models.registry import get_family
-from hrm.system.tables import format_columns
-from hrm.system.units import format_flops, format_scaled
+from hrm.system.format import format_columns, format_flops, format_scaled
 from sweeps.analysis.statistics import TEST_NAME
 from sweeps.checks import check_sweep
 from sweeps.config import SweepConfig

@@ -117,9 +117,13 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def run(command: list[str], **environment: str) -> int:
     """Its exit code: 0, or 2 with one message."""
     result = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
         env=os.environ | environment,
-    )  # fmt: skip
+    )
     assert result.returncode in (0, 2), f"{command}\n{result.stdout[-2000:]}\n{result.stderr[-2000:]}"
     assert "Traceback" not in result.stderr
     return result.returncode
@@ -157,6 +161,13 @@ def test_links_lead_somewhere(document: Path) -> None:
             headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
             slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert anchor in slugs, f"{document.name} links to {target}"
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name)
+def test_paths_of_the_repository_exist(document: Path) -> None:
+    folders = "hrm|sweeps|tests|benchmarks|search_spaces|docs"
+    for path in re.findall(rf"`((?:{folders})/[\w./]*)`", document.read_text()):
+        assert (ROOT / path).exists(), f"{document.name} names {path}"
 
 
 def test_every_document_is_linked_from_the_readme() -> None:

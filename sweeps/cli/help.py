@@ -23,7 +23,7 @@ from hrm.config.command_line import (
 from hrm.config.errors import UserError
 from hrm.config.presets import list_presets, load_preset
 from hrm.models.registry import get_family, list_families
-from hrm.system.tables import format_markdown_table
+from hrm.system.format import format_markdown_table
 from sweeps.cli.compose import GROUPS, SHORTHANDS, list_defaults
 from sweeps.config import SweepConfig
 from sweeps.search.pruners import PRUNERS

@@ -15,7 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -129,8 +134,7 @@ class ConstrainedSampler(BaseSampler):
         with what it mutates.
         """
         searched = {name: space for name, space in search_space.items() if not space.single()}
-        parameters = self._candidates.space.parameters
-        fixed = {name: parameters[name].extremes()[0] for name in search_space.keys() - searched.keys()}
+        fixed = {name: _get_only_value(space) for name, space in search_space.items() if space.single()}
         for _ in range(self._draws):
             params = self._inner.sample_relative(study, trial, searched)
             if not params:
@@ -139,6 +143,13 @@ class ConstrainedSampler(BaseSampler):
                 if name not in params:
                     params[name] = self._inner.sample_independent(study, trial, name, space)
             yield self._candidates.to_grid(fixed | params)
+
+
+def _get_only_value(space: BaseDistribution) -> Any:
+    if isinstance(space, CategoricalDistribution):
+        return space.choices[0]
+    assert isinstance(space, IntDistribution | FloatDistribution)
+    return space.low
 
 
 def find_exhausted_keys(trials: Sequence[FrozenTrial], replicates: int = 1) -> set[str]:

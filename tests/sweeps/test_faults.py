@@ -1,7 +1,7 @@
 """A real sweep whose driver, worker or Ray is killed at seeded moments ends as if nothing had happened.
 
-The short form has one sweep that loses each of them once. `HRM_FAULTS=20 pytest tests/sweeps/test_faults.py`
-adds as many sweeps that are hit once each, anywhere between their first job and their last.
+`make test` has one sweep that loses each of them once. `make test-all` adds 20 sweeps (N with `HRM_FAULTS=N`) that
+are hit once each, anywhere between their first job and their last.
 """
 
 from __future__ import annotations
@@ -222,7 +222,8 @@ def test_a_sweep_that_loses_each_once(space: Path, uninterrupted: Path, tmp_path
     check(tmp_path / "out", uninterrupted)
 
 
-@pytest.mark.parametrize("moment", range(int(os.environ.get("HRM_FAULTS", "0"))))
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", range(int(os.environ.get("HRM_FAULTS", "20"))))
 def test_a_seeded_moment(moment: int, space: Path, uninterrupted: Path, tmp_path: Path) -> None:
     rng = random.Random(moment)
     victim = VICTIMS[moment % 3]
@@ -281,6 +282,7 @@ def fill_a_limited_file(space: Path, folder: Path) -> str:
     return err
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_sweep_and_with_room_it_is_resumed(
     space: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:

@@ -187,6 +187,7 @@ def test_two_workers_decide_alike_each_time_and_as_the_simulator_does(ray: Any, 
     assert read_decisions(simulated) == read_decisions(first)
 
 
+@pytest.mark.slow
 def test_a_running_cluster_is_joined_with_our_code_sent_along(ray: Any, tmp_path: Path) -> None:
     """Join it from another process in another folder, where `ray.address=auto` finds it."""
     from sweeps.execution import ray_tune
