@@ -207,11 +207,13 @@ class Candidates:
     def preset(self, name: str, lr: float | None = None) -> Candidate:
         """Return a preset under the sweep's task, rules and FLOPs, whether or not the budget allows it.
 
+        The FLOPs must leave it enough steps (see `fit_preset`).
+
         Args:
             lr: its learning rate; None is the sweep's `train.lr`.
 
         Raises:
-            UserError: there is no such preset, the rules break it, or the FLOPs leave it too few steps.
+            UserError: there is no such preset, or the rules break it.
         """
         return self._builder.preset(name, lr)
 

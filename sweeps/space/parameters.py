@@ -81,8 +81,8 @@ class Fields:
         return convert_fields(self._owners[name][1], {name: value}, where)[name]
 
 
-KINDS = ("int", "float", "log", "choices")
 _OPTIONS = {"int": ("step", "log"), "float": ("num",), "log": ("num",), "choices": ()}
+"""The kinds of parameter, and the options of each."""
 _GRID_DIGITS = 6
 """Significant digits of a log grid's inner values: the same numbers on every machine, and readable ones."""
 
@@ -182,11 +182,11 @@ def parse_parameter(given: Any) -> Parameter:
     """
     if isinstance(given, list):
         return _choices(given)
-    kinds = [kind for kind in KINDS if isinstance(given, Mapping) and kind in given]
+    kinds = [kind for kind in _OPTIONS if isinstance(given, Mapping) and kind in given]
     # `log` is a kind of its own, and an option of `int`.
     kind = "int" if "int" in kinds else kinds[0] if len(kinds) == 1 else None
     if kind is None:
-        raise ValueError(f"must be a list of choices, or a mapping with one of: {', '.join(KINDS)}")
+        raise ValueError(f"must be a list of choices, or a mapping with one of: {', '.join(_OPTIONS)}")
     for option in given:
         if option != kind and option not in _OPTIONS[kind]:
             allowed = ", ".join(_OPTIONS[kind]) or "no options"

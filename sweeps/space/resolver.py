@@ -124,8 +124,12 @@ class Resolver:
 
     def convert(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return searched values in the types of their fields."""
-        convert = self.space.fields.convert
-        return {name: convert(name, value, "parameters") for name, value in params.items()}
+        fields = self.space.fields
+        return {
+            # Most have it already: a search converts thousands.
+            name: value if type(value) in fields.types(name) else fields.convert(name, value, "parameters")
+            for name, value in params.items()
+        }
 
     def resolve(self, params: Mapping[str, Any], multiple: int | None = None) -> Resolved | None:
         """Return the model and the training of a point; None where it is no valid model.
