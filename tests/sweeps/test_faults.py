@@ -1,6 +1,6 @@
 """A real sweep whose driver, worker or Ray is killed at seeded moments ends as if nothing had happened.
 
-`make test` has one sweep that loses each of them once. `make test-all` adds 20 sweeps (N with `HRM_FAULTS=N`) that
+`make test` has one sweep that loses each of them once. `make test-all` adds 6 sweeps (N with `HRM_FAULTS=N`) that
 are hit once each, anywhere between their first job and their last.
 """
 
@@ -222,7 +222,7 @@ def test_a_sweep_that_loses_each_once(space: Path, uninterrupted: Path, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", range(int(os.environ.get("HRM_FAULTS", "20"))))
+@pytest.mark.parametrize("moment", range(int(os.environ.get("HRM_FAULTS", "6"))))
 def test_a_seeded_moment(moment: int, space: Path, uninterrupted: Path, tmp_path: Path) -> None:
     rng = random.Random(moment)
     victim = VICTIMS[moment % 3]
