@@ -150,7 +150,7 @@ def test_command_runs(command: str, tmp_path: Path, examples: dict[str, Path]) -
         assert run(shortened(command, tmp_path / "out")) == 0
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", PROSE, ids=lambda path: path.name)
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
         if target.startswith(("http://", "https://")):
