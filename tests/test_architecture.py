@@ -20,7 +20,7 @@ ORDER = (
         "scheduler",
         "execution",
     ),
-    *("results", "analysis", "report", "callbacks", "checks", "dry_run", "sweep", "cli"),
+    *("results", "analysis", "report", "callbacks", "checks", "dry_run", "sweep", "cli", "api"),
 )
 """Packages and modules of `sweeps/`: each imports only what stands before it."""
 

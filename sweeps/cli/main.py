@@ -7,7 +7,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,8 +127,6 @@ class _Program:
     def run(self) -> int:
         """Run the sweeps and return the exit code."""
         import hydra
-        from hydra.errors import HydraException, OverrideParseException
-        from omegaconf.errors import OmegaConfBaseException
 
         from sweeps.cli.compose import CONFIG_NAME
 
@@ -137,17 +136,8 @@ class _Program:
         before = sys.argv
         sys.argv = [before[0], *self._asked]
         try:
-            hydra.main(version_base="1.3", config_path=None, config_name=CONFIG_NAME)(self._run)()
-        except OverrideParseException as error:
-            given = error.override.removeprefix("++")
-            hint = "Quote a value that holds special characters, as in 'name=\"a, b\"'"
-            raise ConfigError(
-                "command line", given, f"cannot be read: {_format_one_line(error)}", hint
-            ) from None
-        except (HydraException, OmegaConfBaseException) as error:
-            if isinstance(error.__cause__, OmegaConfBaseException):
-                raise _build_merge_error(self._arguments, str(error.__cause__.full_key)) from None
-            raise ConfigError("command line", " ".join(self._arguments), _format_one_line(error)) from None
+            with _convert_hydra_errors(self._arguments):
+                hydra.main(version_base="1.3", config_path=None, config_name=CONFIG_NAME)(self._run)()
         finally:
             sys.argv = before
         return self._code
@@ -176,11 +166,44 @@ class _Program:
         self._code = max(self._code, code)
 
 
-def _build_merge_error(arguments: Sequence[str], key: str) -> ConfigError:
-    """Build the error for a value that Hydra cannot merge with the one at `key`, such as a list with a range."""
-    value = next((given for given in arguments if given.startswith(f"{key}=")), key).removeprefix(f"{key}=")
-    rule = "is of another kind than the value there, and values are merged"
-    return ConfigError(key, value, rule, f"Delete that first: '~{key}' '+{key}={value}'")
+def compose_sweep(arguments: Sequence[str]) -> SweepConfig:
+    """Return the configuration of the one sweep that the command line asks for.
+
+    Raises:
+        UserError: the command line or what it names is at fault.
+    """
+    import hydra
+
+    from sweeps.cli.compose import CONFIG_NAME
+
+    overrides = rewrite_arguments(arguments, {})
+    with _convert_hydra_errors(arguments), hydra.initialize(version_base="1.3", config_path=None):
+        return _read_config(hydra.compose(CONFIG_NAME, overrides))
+
+
+@contextmanager
+def _convert_hydra_errors(arguments: Sequence[str]) -> Iterator[None]:
+    """Turn what Hydra raises about the command line into user errors."""
+    from hydra.errors import HydraException, OverrideParseException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except OverrideParseException as error:
+        given = error.override.removeprefix("++")
+        hint = "Quote a value that holds special characters, as in 'name=\"a, b\"'"
+        raise ConfigError("command line", given, f"cannot be read: {_format_one_line(error)}", hint) from None
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = error.__cause__
+        if not isinstance(cause, OmegaConfBaseException):
+            raise ConfigError("command line", " ".join(arguments), _format_one_line(error)) from None
+        # Hydra cannot merge the value with the one that is there, such as a list with a range.
+        key = str(cause.full_key)
+        value = next((given for given in arguments if given.startswith(f"{key}=")), key).removeprefix(
+            f"{key}="
+        )
+        rule = "is of another kind than the value there, and values are merged"
+        raise ConfigError(key, value, rule, f"Delete that first: '~{key}' '+{key}={value}'") from None
 
 
 def _format_one_line(error: Exception) -> str:

@@ -8,10 +8,8 @@ from pathlib import Path
 
 from hrm.config.command_line import run_cli
 from sweeps.analysis.sweep_folder import SweepFolder
-from sweeps.errors import OutputError
 from sweeps.report.files import write_report, write_scaling_report
-from sweeps.results.metadata import METADATA
-from sweeps.results.tables import TRIALS, complete_trials
+from sweeps.results.tables import check_is_sweep, complete_trials
 
 
 def main(arguments: list[str]) -> None:
@@ -39,13 +37,6 @@ def main(arguments: list[str]) -> None:
             print(f"W&B Report: {publish(out)}")
         for out in options.folders if options.as_sweep else ():
             print(f"W&B Sweep: {register_sweep(out)}")
-
-
-def check_is_sweep(out: Path) -> None:
-    """Raise OutputError if the folder holds no sweep's tables."""
-    for name in (METADATA, TRIALS):
-        if not (out / name).is_file():
-            raise OutputError("sweep", str(out), f"must be a sweep's folder, with {name} in it")
 
 
 def _build_parser() -> argparse.ArgumentParser:

@@ -21,7 +21,7 @@ from hrm.system.files import write_atomically, write_text_atomically
 from sweeps.callbacks.base import Callback
 from sweeps.errors import OutputError
 from sweeps.events import Job, Trial, Validation
-from sweeps.results.metadata import SweepMetadata
+from sweeps.results.metadata import METADATA, SweepMetadata
 from sweeps.results.output_dir import lock_output_dir
 from sweeps.results.schema import (
     CURVE_COLUMNS,
@@ -191,6 +191,17 @@ def build_curve_point(job: Job, validations: Sequence[Validation], goal: Objecti
         **_get_costs(last),
         **last.metrics,
     }
+
+
+def check_is_sweep(out: Path) -> None:
+    """Check that a folder holds a sweep's tables.
+
+    Raises:
+        OutputError: it does not.
+    """
+    for name in (METADATA, TRIALS):
+        if not (out / name).is_file():
+            raise OutputError("sweep", str(out), f"must be a sweep's folder, with {name} in it")
 
 
 def read_trials(out: Path) -> pa.Table:
