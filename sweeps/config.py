@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, make_dataclass
 from typing import Any, TypeVar, get_type_hints
@@ -148,7 +149,7 @@ class SweepConfig:
     """Of the models: `puzzle` or `text`; a space of text models sets it."""
     num_trials: int = 16
     """Search trials to start; baselines and confirmations come on top."""
-    revive: int = 0
+    resume_pruned: int = 0
     """Pruned trials that go on to their end once the search has ended, the best-looking first. Above 0 the
     checkpoints of all pruned trials are kept."""
     replicates: int = 1
@@ -190,9 +191,9 @@ class SweepConfig:
 
     def __post_init__(self) -> None:
         _require("num_trials", self.num_trials, self.num_trials >= 1, "must be at least 1")
-        _require("revive", self.revive, self.revive >= 0, "must be 0 or more")
-        _require("revive", self.revive, self.revive == 0 or self.pruner.get("name") != "none",
-                 "needs a pruner, for pruner=none leaves nothing to revive")  # fmt: skip
+        _require("resume_pruned", self.resume_pruned, self.resume_pruned >= 0, "must be 0 or more")
+        _require("resume_pruned", self.resume_pruned, self.resume_pruned == 0 or self.pruner.get("name") != "none",
+                 "needs a pruner, for pruner=none leaves nothing to resume")  # fmt: skip
         _require("reference_point", self.reference_point, self.reference_point is None or bool(self.objectives),
                  "goes with objectives=[...], whose hypervolume begins there")  # fmt: skip
         _require("replicates", self.replicates, self.replicates >= 1, "must be at least 1")
@@ -230,10 +231,23 @@ class SweepConfig:
         )
 
 
-def drop_removed_options(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a stored configuration's values without the removed section `pruning` if it has its defaults."""
+RENAMED_OPTIONS = {"revive": "resume_pruned"}
+"""Options by their names in earlier versions, and their names now."""
+
+
+def rename_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a user gave by the options' present names; print a notice for each old one."""
+    for name in RENAMED_OPTIONS.keys() & given.keys():
+        print(f"note: the option {name} is called {RENAMED_OPTIONS[name]} now", file=sys.stderr)
+    return {RENAMED_OPTIONS.get(name, name): value for name, value in given.items()}
+
+
+def update_stored_options(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored configuration by the present names, without the removed `pruning` if it has its defaults."""
     removed = ("pruning", {"fidelity": "fraction", "within": "all"})
-    return {name: value for name, value in stored.items() if (name, value) != removed}
+    return {
+        RENAMED_OPTIONS.get(name, name): value for name, value in stored.items() if (name, value) != removed
+    }
 
 
 def refuse_removed_options(values: Mapping[str, Any]) -> None:

@@ -179,8 +179,8 @@ def _runs(candidates: Candidates, config: SweepConfig, presets: list[str]) -> li
     lines = _line("search trials", f"{search:,}")
     each = f"{num_baseline_trials(config)} of each of {', '.join(presets)}" if presets else "no preset fits"
     lines += _line("baseline trials", f"{baselines:,}: {each}")
-    if config.revive:
-        lines += _line("revived trials", f"{config.revive:,} of those that are pruned, at most")
+    if config.resume_pruned:
+        lines += _line("resumed trials", f"{config.resume_pruned:,} of those that are pruned, at most")
     lines += _line("confirmation runs", f"{confirmations:,}: {arms} arms on {config.confirm.seeds} seeds")
     if is_random:
         lines += _line("random search", f"about {search:,}: whole runs, for the FLOPs that the search spends")

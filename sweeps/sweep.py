@@ -121,7 +121,7 @@ def _execute(
     write_config(out, config)
     print(_describe_start(config, metadata, scheduler, allocation, out), file=sys.stderr)
     storage = ray.storage and ray.storage / metadata.unique_name
-    checkpoints = CheckpointManager(out, config.checkpoint_seconds, storage, config.revive > 0)
+    checkpoints = CheckpointManager(out, config.checkpoint_seconds, storage, config.resume_pruned > 0)
     session = WandbSession(out, config.wandb, metadata)
     with (
         closing(log),
@@ -233,10 +233,10 @@ def _describe_start(
         lines.append(
             f"note: {allocation.num_workers} trials at once see too few results before them to search by"
         )
-    if config.revive and scheduler.num_unresumable:
+    if config.resume_pruned and scheduler.num_unresumable:
         lines.append(
-            f"note: {scheduler.num_unresumable} pruned trials cannot be resumed: revive was 0 when they were pruned, "
-            "and their checkpoints were not kept"
+            f"note: {scheduler.num_unresumable} pruned trials cannot be resumed: "
+            "resume_pruned was 0 when they were pruned, and their checkpoints were not kept"
         )
     presets = ", ".join(scheduler.presets) or "no preset within the budget"
     lines += [

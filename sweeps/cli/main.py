@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hrm.config.errors import ConfigError, UnknownNameError
-from sweeps.config import SweepConfig
+from sweeps.config import SweepConfig, rename_options
 
 if TYPE_CHECKING:
     from sweeps.cli.compose import Groups
@@ -236,7 +236,8 @@ def rewrite_arguments(arguments: Sequence[str], given: dict[str, str]) -> list[s
             chosen.add(match["key"])
             overrides.append(f"{match['key']}={_choose(groups, match['key'], match['value'])}")
         elif match and not match["prefix"] and not match["key"].startswith(("hydra.", "hydra/")):
-            key = SHORTHANDS.get(match["key"], match["key"])
+            [name] = rename_options({match["key"]: None})
+            key = SHORTHANDS.get(name, name)
             overrides.append(f"++{key}={match['value']}")
         elif match or argument.startswith("~"):
             overrides.append(argument)

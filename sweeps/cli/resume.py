@@ -10,7 +10,7 @@ from typing import Any
 from hrm.config.errors import ConfigError
 from hrm.config.schema import parse_dotlist, read_yaml
 from sweeps.cli.compose import SHORTHANDS, build_sweep_config, clear_alternatives
-from sweeps.config import SweepConfig, drop_removed_options
+from sweeps.config import SweepConfig, rename_options, update_stored_options
 from sweeps.errors import OutputError
 from sweeps.events import SessionStarted
 from sweeps.results import output_dir as output
@@ -62,7 +62,7 @@ def read_resumed_config(arguments: Sequence[str]) -> SweepConfig:
         )
     out = Path(given[RESUME]).expanduser().absolute()
     stored = _read_stored(out)
-    asked_for = parse_dotlist(one for one in arguments if one.split("=")[0] != RESUME)
+    asked_for = rename_options(parse_dotlist(one for one in arguments if one.split("=")[0] != RESUME))
     options = {SHORTHANDS.get(name, name): value for name, value in asked_for.items()}
     if EXTEND in options:
         options["num_trials"] = stored.num_trials + _pop_extension(options)
@@ -80,7 +80,7 @@ def _read_stored(out: Path) -> SweepConfig:
     if not (out / output.CONFIG).is_file():
         given = "no such folder" if not out.exists() else "no sweep in it"
         raise OutputError("resume", str(out), f"must be the folder of a sweep ({given})")
-    config = build_sweep_config(drop_removed_options(read_yaml(out / output.CONFIG)))
+    config = build_sweep_config(update_stored_options(read_yaml(out / output.CONFIG)))
     # The event log is written before the configuration.
     events = event_log.read_events(out / event_log.FILE_NAME)
     sessions = [event for event in events if isinstance(event, SessionStarted)]

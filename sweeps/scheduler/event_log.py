@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from sweeps.events import Event, Validated, Validation
+from sweeps.config import update_stored_options
+from sweeps.events import Event, SessionStarted, Validated, Validation
 
 FILE_NAME = "jobs.jsonl"
 
@@ -61,6 +62,8 @@ def read_events(path: Path) -> Iterator[Event]:
         if kind is Validated:
             content = values.get("validation") or values["report"]
             values = {"number": values["number"], "validation": Validation.from_dict(content)}
+        if kind is SessionStarted:
+            values["limits"] = update_stored_options(values["limits"])
         yield kind(**values)
 
 

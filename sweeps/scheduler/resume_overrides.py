@@ -13,7 +13,7 @@ from sweeps.quantities import TRAINING_FLOPS, parse_count
 from sweeps.scheduler.phases.baseline import num_baseline_trials
 
 LIMITS = (
-    *("num_trials", "revive", "baseline.trials", "confirm.finalists", "confirm.seeds"),
+    *("num_trials", "resume_pruned", "baseline.trials", "confirm.finalists", "confirm.seeds"),
     *("stop.trials", "stop.hours", "stop.flops", "stop.no_improvement"),
 )
 """Options, by dotted name, of which a higher value extends the sweep."""

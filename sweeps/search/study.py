@@ -244,7 +244,7 @@ class SweepStudy:
     @property
     def _resumed(self) -> set[int]:
         """Pruned trials that were resumed: a sampler learns from the trials that continue them instead."""
-        if not self._config.revive:
+        if not self._config.resume_pruned:
             return set()
         return {trial.user_attrs[RESUMED] for trial in self._read_trials() if RESUMED in trial.user_attrs}
 

@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 from hrm.config.errors import ConfigError, UnknownNameError
 from hrm.config.schema import read_yaml
 from hrm.models.registry import Family, get_family
-from sweeps.config import SweepConfig
+from sweeps.config import SweepConfig, rename_options
 from sweeps.errors import SpaceError
 from sweeps.space.expressions import Expression
 from sweeps.space.parameters import Fields, Parameter, is_number, parse_parameter, unknown
@@ -169,6 +169,8 @@ def load_space(name_or_path: str, folder: Path = SPACES_FOLDER) -> dict[str, Any
         raise SpaceError(*error.args) from None
     values = {"name": path.stem} | values
     run = values.get("run")
+    if isinstance(run, Mapping):
+        values["run"] = run = rename_options(run)
     family_name = run.get("family", "puzzle") if isinstance(run, Mapping) else "puzzle"
     Space.parse(values, str(family_name), where=str(path))
     return values

@@ -97,7 +97,7 @@ def refused(*arguments: str) -> str:
             [SPACE, "reference_point=[0,1M]"],
             ["reference_point: given [0, '1M']", "goes with objectives=[...]"],
         ),
-        ([SPACE, "revive=2", "pruner=none"], ["revive: given 2", "needs a pruner"]),
+        ([SPACE, "resume_pruned=2", "pruner=none"], ["resume_pruned: given 2", "needs a pruner"]),
         ([SPACE, "objectives=[bits_per_byte,params]"], ["objective", "family=puzzle", "blank_accuracy"]),
         ([SPACE, "family=txt"], ["family", "puzzle"]),
         ([SPACE, "family=text"], ["model: given 'q_continue'", "n_embd"]),

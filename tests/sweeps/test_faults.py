@@ -62,7 +62,7 @@ run:
   pruner: {name: median, n_startup_trials: 1, n_warmup_steps: 0}
   num_trials: 8
   seed: 1
-  revive: 1
+  resume_pruned: 1
   max_concurrent: 2
   confirm: {finalists: 1, seeds: 2}
   checkpoint_seconds: 0

@@ -74,7 +74,7 @@ def test_limits_grow_and_the_way_of_running_changes(here: Path) -> None:
         ["resume=found", "extend=5", "confirm.seeds=4", "max_concurrent=1", "wandb.mode=offline"]
     )
     assert (config.num_trials, config.confirm.seeds, config.max_concurrent) == (9, 4, 1)
-    assert read_resumed_config(["resume=found", "revive=2"]).revive == 2
+    assert read_resumed_config(["resume=found", "resume_pruned=2"]).resume_pruned == 2
     assert read_resumed_config(["resume=found", "num_trials=7"]).num_trials == 7
 
 
@@ -123,7 +123,7 @@ def test_an_extension_counts_from_where_the_log_says_the_sweep_was_to_go(here: P
         (["resume=found", "extend=2", "num_trials=9"], "leave num_trials out"),
         (["resume=found", "num_trials=3"], "num_trials: given 3; must be at least 4"),
         (["resume=found", "confirm.seeds=1"], "confirm.seeds"),
-        (["resume=found", "revive=-1"], "revive: given -1; must be 0 or more"),
+        (["resume=found", "resume_pruned=-1"], "resume_pruned: given -1; must be 0 or more"),
         (["resume="], "resume: given ''; must be the folder of a sweep. For example: resume=outputs/first"),
         (["resume=", "extend=3"], "resume: given ''; must be the folder of a sweep"),
         (["resume=found", "stop.hours=0"], "stop.hours: given 0"),

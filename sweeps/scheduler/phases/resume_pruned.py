@@ -26,7 +26,7 @@ Curves = Mapping[int, Mapping[int, Point]]
 
 
 class ResumePrunedPhase:
-    """Resumes up to `revive` pruned trials.
+    """Resumes up to `resume_pruned` pruned trials.
 
     Attributes:
         notes: what the report should say, in sentences.
@@ -44,7 +44,7 @@ class ResumePrunedPhase:
 
     def next(self, state: SweepState) -> Job | Wait | Done | SearchEnded:
         """Return a pruned job to be trained on, once the last search trial has ended."""
-        if not self._config.revive or state.time_expired:
+        if not self._config.resume_pruned or state.time_expired:
             return DONE
         if self._waiting is None:
             is_resumed = set(state.resumed)
@@ -64,7 +64,7 @@ class ResumePrunedPhase:
 
     def note_pruned(self, number: int) -> None:
         """Note that a trial was pruned: its checkpoint is kept if this session may resume it."""
-        if self._config.revive:
+        if self._config.resume_pruned:
             self._kept.add(number)
 
     def count_unresumable(self, state: SweepState) -> int:
@@ -83,12 +83,12 @@ class ResumePrunedPhase:
     def describe_rest(self, state: SweepState) -> str | None:
         """Return a phrase for the trials that have not been resumed; None if there are none."""
         is_open = self._waiting is None or bool(self._waiting)
-        return "resumed trials" if self._config.revive and is_open and any(state.pruned()) else None
+        return "resumed trials" if self._config.resume_pruned and is_open and any(state.pruned()) else None
 
     def _choose(self, state: SweepState) -> list[Trial]:
         """Return the most promising trials within the limits; one that a limit ended again may be chosen again."""
         pruned = {trial.number: trial for trial in state.pruned()}
-        most = max(0, self._config.revive - len(set(state.resumed) - set(pruned)))
+        most = max(0, self._config.resume_pruned - len(set(state.resumed) - set(pruned)))
         curves = {
             number: self._search.compute_curve(pruned[number]) for number in pruned if number in self._kept
         }

@@ -50,7 +50,7 @@ def searched(slots: int = 2, **overrides: Any) -> Scheduler:
     return plan
 
 
-def revived(plan: Scheduler) -> list[int]:
+def resumed(plan: Scheduler) -> list[int]:
     return [number for number, job in jobs_of(plan).items() if job.resumed_from]
 
 
@@ -87,11 +87,11 @@ def test_the_order_is_that_of_a_count_over_all_pairs(trials: dict[int, dict[int,
 def test_the_best_looking_go_on_to_the_end_that_they_would_have_had() -> None:
     without, plan, whole = (
         searched(),
-        searched(revive=2),
+        searched(resume_pruned=2),
         searched(pruner=UNPRUNED, sampler={"name": "random"}),
     )
     pruned = [number for number in search_jobs(without) if outcomes_of(without)[number].status == "pruned"]
-    chosen = revived(plan)
+    chosen = resumed(plan)
     assert len(pruned) > len(chosen) == 2 and set(chosen) < set(pruned)
     for number in chosen:
         job, before = jobs_of(plan)[number], outcomes_of(without)[number].reports
@@ -106,15 +106,15 @@ def test_the_best_looking_go_on_to_the_end_that_they_would_have_had() -> None:
 
 
 def test_a_revived_trial_may_become_a_finalist() -> None:
-    plan = searched(revive=12, confirm=ConfirmConfig(finalists=12, seeds=2))
-    assert {f"trial {number}" for number in revived(plan)} <= {arm.name for arm in plan.finalists}
+    plan = searched(resume_pruned=12, confirm=ConfirmConfig(finalists=12, seeds=2))
+    assert {f"trial {number}" for number in resumed(plan)} <= {arm.name for arm in plan.finalists}
     assert len(plan.finalists) == 12
     names = [arm.name for arm in searched(confirm=ConfirmConfig(finalists=12, seeds=2)).finalists]
     assert len(names) < 12, "pruned trials are none"
 
 
 def test_the_study_keeps_the_pruned_trial_and_adds_one_that_stands_for_it(tmp_path: Path) -> None:
-    plan = searched(revive=2)
+    plan = searched(resume_pruned=2)
     trials = study_of(plan).trials
     assert len(trials) == 12 + 2
     for trial in trials[12:]:
@@ -123,7 +123,7 @@ def test_the_study_keeps_the_pruned_trial_and_adds_one_that_stands_for_it(tmp_pa
         assert pruned.params == trial.params and pruned.user_attrs["job"] == trial.user_attrs["job"]
         assert plan.trial_numbers[trial.user_attrs["job"]] == trial.number
         assert len(trial.intermediate_values) == 5 > len(pruned.intermediate_values)
-    assert {trial.user_attrs["job"] for trial in trials[12:]} == set(revived(plan))
+    assert {trial.user_attrs["job"] for trial in trials[12:]} == set(resumed(plan))
     # A sampler knows it once, and as completed: what was pruned is closed to replicates.
     study = plan.study
     assert study._resumed == {trial.user_attrs[RESUMED] for trial in trials[12:]}
@@ -136,7 +136,7 @@ def test_the_study_keeps_the_pruned_trial_and_adds_one_that_stands_for_it(tmp_pa
 
 @pytest.mark.parametrize("seed", range(3))
 def test_decisions_do_not_depend_on_the_speed_of_workers(seed: int) -> None:
-    overrides = {"revive": 2, "num_trials": 12, "seed": seed}
+    overrides = {"resume_pruned": 2, "num_trials": 12, "seed": seed}
     plans = [make_plan(3, **overrides), make_plan(3, **overrides)]
     for plan, slowness in zip(plans, (None, erratic(seed))):
         simulate(plan, 3, CURVES, slowness)
@@ -144,7 +144,7 @@ def test_decisions_do_not_depend_on_the_speed_of_workers(seed: int) -> None:
         [(t.number, t.state, t.params, t.values) for t in study_of(plan).trials] for plan in plans
     )
     assert decisions(plans[0]) == decisions(plans[1]) and first == second
-    assert len(revived(plans[0])) == 2
+    assert len(resumed(plans[0])) == 2
 
 
 def test_flops_are_counted_once_and_stay_within_the_limit() -> None:
@@ -154,60 +154,60 @@ def test_flops_are_counted_once_and_stay_within_the_limit() -> None:
         for number in search_jobs(without)
         if (job := jobs_of(without)[number]) and outcomes_of(without)[number].status == "pruned"
     )
-    overrides: dict[str, Any] = {"revive": 12, "max_concurrent": 2}
+    overrides: dict[str, Any] = {"resume_pruned": 12, "max_concurrent": 2}
     none_left = searched(stop=StopConfig(flops=spent_flops(without) + rest - 1), **overrides)
-    assert not revived(none_left)
+    assert not resumed(none_left)
     assert any("were not resumed: stop.flops leaves too little" in note for note in none_left.notes)
     limit = spent_flops(without) + 2 * rest
     some = searched(stop=StopConfig(flops=limit), **overrides)
-    assert 1 <= len(revived(some)) <= 2
+    assert 1 <= len(resumed(some)) <= 2
     assert spent_flops(without) + rest <= spent_flops(some) <= limit
-    assert all(outcomes_of(some)[number].status == "completed" for number in revived(some))
+    assert all(outcomes_of(some)[number].status == "completed" for number in resumed(some))
 
 
 def test_random_search_gets_the_compute_that_revived_trials_added() -> None:
     baseline = dataclasses.replace(NO_BASELINES, random=True)
     drawn = {
-        revive: sum(
-            job.kind == "random" for job in jobs_of(searched(revive=revive, baseline=baseline)).values()
+        most: sum(
+            job.kind == "random" for job in jobs_of(searched(resume_pruned=most, baseline=baseline)).values()
         )
-        for revive in (0, 12)
+        for most in (0, 12)
     }
-    assert drawn[12] == 12 > drawn[0], "runs of equal FLOPs: with all revived, as many as the search has"
+    assert drawn[12] == 12 > drawn[0], "runs of equal FLOPs: with all resumed, as many as the search has"
 
 
 def test_a_search_that_ended_early_revives_too() -> None:
-    plan = searched(revive=1, stop=StopConfig(no_improvement=3))
-    assert len(search_jobs(plan)) < 12 and len(revived(plan)) == 1
+    plan = searched(resume_pruned=1, stop=StopConfig(no_improvement=3))
+    assert len(search_jobs(plan)) < 12 and len(resumed(plan)) == 1
     assert plan.next() is DONE
 
 
 def test_out_of_time_a_revived_trial_is_pruned_again() -> None:
     clock = FakeClock()
-    config = sweep_config(num_trials=12, baseline=NO_BASELINES, revive=2)
+    config = sweep_config(num_trials=12, baseline=NO_BASELINES, resume_pruned=2)
     timed = dataclasses.replace(config, stop=StopConfig(hours=1.0))
-    started = simulate(make_plan(1, num_trials=12, baseline=NO_BASELINES, revive=2), 1, CURVES).started
+    started = simulate(make_plan(1, num_trials=12, baseline=NO_BASELINES, resume_pruned=2), 1, CURVES).started
     first, number = next((time, job.number) for time, job in started if job.resumed_from)
     plan = Scheduler(timed, candidates_of(config), None, 1, clock=lambda: 3600 - first - 1 + clock.seconds)
     Simulator(TrialRunner(plan), CURVES, 1, None, clock).run()
-    assert revived(plan) == [number]
+    assert resumed(plan) == [number]
     outcome = outcomes_of(plan)[number]
     assert (outcome.status, outcome.error) == ("pruned", "ended by stop.hours=1")
     assert len(outcome.reports) > len(jobs_of(plan)[number].resumed_from)
     assert any("resumed trials" in note for note in plan.notes)
 
 
-def reviving(**limits: Any) -> SweepConfig:
-    return extended(**({"revive": 2, "baseline": NO_BASELINES} | limits))
+def resuming(**limits: Any) -> SweepConfig:
+    return extended(**({"resume_pruned": 2, "baseline": NO_BASELINES} | limits))
 
 
-REVIVING = reviving()
+RESUMING = resuming()
 
 
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("calm")
-    session(out, REVIVING)
+    session(out, RESUMING)
     return out
 
 
@@ -218,7 +218,7 @@ def test_killed_at_any_write_revived_trials_lose_nothing(
     while True:
         try:
             with killed_after(rng.randint(2, 50), rng, monkeypatch):
-                session(tmp_path, REVIVING)
+                session(tmp_path, RESUMING)
             break
         except Killed:
             kills += 1
@@ -243,28 +243,28 @@ def test_the_report_names_them_and_counts_their_compute_once(calm: Path) -> None
     assert search[1] == "10"
 
 
-def revived_rows(out: Path) -> set[int]:
+def resumed_rows(out: Path) -> set[int]:
     return {row["number"] for row in read_trials(out).to_pylist() if row["resumed_from"]}
 
 
 def test_revive_can_be_raised_for_what_is_pruned_from_then_on(tmp_path: Path) -> None:
-    session(tmp_path, reviving(revive=0))
+    session(tmp_path, resuming(resume_pruned=0))
     before = set(read_trials(tmp_path)["number"].to_pylist())
-    session(tmp_path, REVIVING)
-    assert not revived_rows(tmp_path), "their checkpoints are gone"
-    session(tmp_path, reviving(num_trials=16))
-    assert revived_rows(tmp_path) and not revived_rows(tmp_path) & before
+    session(tmp_path, RESUMING)
+    assert not resumed_rows(tmp_path), "their checkpoints are gone"
+    session(tmp_path, resuming(num_trials=16))
+    assert resumed_rows(tmp_path) and not resumed_rows(tmp_path) & before
 
 
 def test_a_higher_revive_and_an_extension_go_on_with_the_same_study(calm: Path, tmp_path: Path) -> None:
-    session(tmp_path, reviving(revive=1))
-    assert len(revived_rows(tmp_path)) == 1
-    session(tmp_path, REVIVING)
-    assert revived_rows(tmp_path) == revived_rows(calm)
+    session(tmp_path, resuming(resume_pruned=1))
+    assert len(resumed_rows(tmp_path)) == 1
+    session(tmp_path, RESUMING)
+    assert resumed_rows(tmp_path) == resumed_rows(calm)
     before = found(tmp_path)
-    session(tmp_path, reviving(num_trials=14))
+    session(tmp_path, resuming(num_trials=14))
     after = found(tmp_path)
     assert after["study"][: len(before["study"])] == before["study"]
     assert len(after["study"]) == 14 + 2
-    session(tmp_path, reviving(num_trials=14))
+    session(tmp_path, resuming(num_trials=14))
     assert found(tmp_path) == after, "nothing is left to do"

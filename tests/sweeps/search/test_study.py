@@ -252,7 +252,7 @@ def test_an_extension_may_make_trials_wait() -> None:
 @pytest.mark.parametrize("several", [False, True])
 def test_repeated_calls_change_nothing(tmp_path: Path, several: bool) -> None:
     """A resumed sweep makes the calls of the stopped one again, on the same journal."""
-    options: dict[str, Any] = {"revive": 1, "slots": 3, "pruner": {"name": "median"}}
+    options: dict[str, Any] = {"resume_pruned": 1, "slots": 3, "pruner": {"name": "median"}}
     if several:
         options |= {"objectives": ["valid/blank_accuracy", "params"]}
     journal = tmp_path / "journal"

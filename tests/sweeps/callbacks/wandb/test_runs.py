@@ -28,7 +28,7 @@ from tests.sweeps.wandb_log import OfflineRun, read_run
 from tests.sweeps.wandb_server import KEY, StoredRun, WandbServer
 
 DEAD_SERVER = "http://127.0.0.1:9"
-RESUMING = TINY | {"num_trials": 5, "revive": 1, "baseline": BaselineConfig(presets=[])}
+RESUMING = TINY | {"num_trials": 5, "resume_pruned": 1, "baseline": BaselineConfig(presets=[])}
 """A sweep in which one trial is pruned and resumed at once."""
 
 
