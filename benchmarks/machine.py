@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeps.results.provenance import Provenance
+from sweeps.results.metadata import Provenance
 
 
 def describe() -> str:

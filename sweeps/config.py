@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_type_hints
 from hrm.config.errors import ConfigError, UnknownNameError
 from hrm.config.schema import build_config
 from hrm.config.train_config import TrainConfig
+from hrm.config.validation import Rule, at_least, check, each, one_of
 from sweeps.space.constraints import CONSTRAINTS, MEASURED
 
 EQUAL = ("flops", "steps")
@@ -65,6 +66,10 @@ class SweepTrainConfig(TrainConfig):
     reference: str = "tiny_demo"
     """The preset whose FLOPs per step, times `steps`, is every trial's allowance under `equal=flops`."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self, one_of(EQUAL, "equal"), "train")
+
 
 @dataclass(frozen=True, kw_only=True)
 class StopConfig:
@@ -83,6 +88,14 @@ class StopConfig:
     no_improvement: int | None = None
     """Search trials without a better best."""
 
+    def __post_init__(self) -> None:
+        check(self, at_least(1, "trials", "no_improvement", null=""), "stop")
+        check(
+            self,
+            each(["hours"], lambda hours: hours is None or hours > 0, "must be above 0, or null"),
+            "stop",
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineConfig:
@@ -94,6 +107,9 @@ class BaselineConfig:
     """Random search as a further baseline: random configurations, trained until they have spent what the
     search spent. It takes about as long as the search, or longer where that prunes."""
 
+    def __post_init__(self) -> None:
+        check(self, at_least(1, "trials", null=""), "baseline")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmConfig:
@@ -102,6 +118,14 @@ class ConfirmConfig:
     seeds: int = 3
     """Fresh seeds of each arm, the same in every arm."""
 
+    def __post_init__(self) -> None:
+        check(self, at_least(0, "finalists"), "confirm")
+        check(
+            self,
+            each(["seeds"], lambda seeds: seeds >= 2, "must be at least 2: one run has no spread"),
+            "confirm",
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class ResourcesConfig:
@@ -109,6 +133,10 @@ class ResourcesConfig:
     """Processors, and torch threads, of each trial."""
     trials_per_gpu: int | str = AUTO
     """Trials that share a GPU: `auto` is as many as its memory holds of the largest model, as counted."""
+
+    def __post_init__(self) -> None:
+        check(self, at_least(1, "cpus_per_trial"), "resources")
+        check(self, each(["trials_per_gpu"], _is_number_or_auto, _NUMBER_OR_AUTO), "resources")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +156,9 @@ class WandbConfig:
     """Where runs go: the project's name at W&B."""
     entity: str | None = None
     """The user or team whose project it is; null is the login's own."""
+
+    def __post_init__(self) -> None:
+        check(self, one_of(WANDB_MODES, "mode"), "wandb")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,45 +221,34 @@ class SweepConfig:
     """Print the space and its counts, train nothing."""
 
     def __post_init__(self) -> None:
-        _require("num_trials", self.num_trials, self.num_trials >= 1, "must be at least 1")
-        _require("resume_pruned", self.resume_pruned, self.resume_pruned >= 0, "must be 0 or more")
-        _require("resume_pruned", self.resume_pruned, self.resume_pruned == 0 or self.pruner.get("name") != "none",
-                 "needs a pruner, for pruner=none leaves nothing to resume")  # fmt: skip
-        _require("reference_point", self.reference_point, self.reference_point is None or bool(self.objectives),
-                 "goes with objectives=[...], whose hypervolume begins there")  # fmt: skip
-        _require("replicates", self.replicates, self.replicates >= 1, "must be at least 1")
-        _require("seed", self.seed, self.seed >= 0, "must be 0 or more")
-        for name in ("trials", "no_improvement"):
-            limit = getattr(self.stop, name)
-            _require(f"stop.{name}", limit, limit is None or limit >= 1, "must be at least 1, or null")
-        _require("stop.hours", self.stop.hours, self.stop.hours is None or self.stop.hours > 0,
-                 "must be above 0, or null")  # fmt: skip
-        _require(
-            "train.equal", self.train.equal, self.train.equal in EQUAL, f"must be one of: {', '.join(EQUAL)}"
-        )
+        check(self, _RULES)
         for name in MEASURED:
             for option, given in self.budget.get_given(name).items():
-                rule = "needs deterministic=false, for a measurement depends on the machine"
-                _require(option, given, not self.deterministic, rule)
-        _require("wandb.mode", self.wandb.mode, self.wandb.mode in WANDB_MODES,
-                 f"must be one of: {', '.join(WANDB_MODES)}")  # fmt: skip
-        _require(
-            "confirm.finalists", self.confirm.finalists, self.confirm.finalists >= 0, "must be 0 or more"
-        )
-        _require("confirm.seeds", self.confirm.seeds, self.confirm.seeds >= 2,
-                 "must be at least 2: one run has no spread")  # fmt: skip
-        _require("baseline.trials", self.baseline.trials, self.baseline.trials is None or self.baseline.trials >= 1,
-                 "must be at least 1, or null")  # fmt: skip
-        for name, asked in (("max_concurrent", self.max_concurrent),
-                            ("resources.trials_per_gpu", self.resources.trials_per_gpu)):  # fmt: skip
-            is_right = asked >= 1 if isinstance(asked, int) else asked == AUTO
-            _require(name, asked, is_right, "must be at least 1, or auto")
-        _require("resources.cpus_per_trial", self.resources.cpus_per_trial, self.resources.cpus_per_trial >= 1,
-                 "must be at least 1")  # fmt: skip
-        _require("max_failures", self.max_failures, self.max_failures >= 0, "must be 0 or more")
-        _require(
-            "checkpoint_seconds", self.checkpoint_seconds, self.checkpoint_seconds >= 0, "must be 0 or more"
-        )
+                if self.deterministic:
+                    rule = "needs deterministic=false, for a measurement depends on the machine"
+                    raise ConfigError(option, given, rule)
+
+
+def _is_number_or_auto(given: int | str) -> bool:
+    return given >= 1 if isinstance(given, int) else given == AUTO
+
+
+_NUMBER_OR_AUTO = "must be at least 1, or auto"
+_RULES = (
+    *at_least(1, "num_trials", "replicates"),
+    *at_least(0, "resume_pruned", "seed", "max_failures", "checkpoint_seconds"),
+    *each(["max_concurrent"], _is_number_or_auto, _NUMBER_OR_AUTO),
+    Rule(
+        "resume_pruned",
+        lambda config: config.resume_pruned == 0 or config.pruner.get("name") != "none",
+        "needs a pruner, for pruner=none leaves nothing to resume",
+    ),
+    Rule(
+        "reference_point",
+        lambda config: config.reference_point is None or bool(config.objectives),
+        "goes with objectives=[...], whose hypervolume begins there",
+    ),
+)
 
 
 RENAMED_OPTIONS = {"revive": "resume_pruned"}
@@ -264,11 +284,6 @@ def refuse_removed_options(values: Mapping[str, Any]) -> None:
             "fraction of each one's own run",
             "Use train.equal=steps to compare at equal steps, pruner.min_resource=N to spare slow starters",
         )
-
-
-def _require(where: str, given: object, holds: bool, rule: str) -> None:
-    if not holds:
-        raise ConfigError(where, given, rule)
 
 
 T = TypeVar("T")

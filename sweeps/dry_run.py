@@ -134,8 +134,11 @@ def _shapes(candidates: Candidates) -> list[str]:
     if shapes is None or len(shapes.distinct) > MOST_SHAPES_LISTED:
         return []
     listed = list(candidates.each_shape())
-    names = [name for name in (*space.parameters, *filter(None, [space.filled]), *space.derived)
-             if len(listed) > 1 and len({repr(one.values[name]) for one in listed}) > 1]  # fmt: skip
+    names = [
+        name
+        for name in (*space.parameters, *filter(None, [space.filled]), *space.derived)
+        if len({repr(one.values[name]) for one in listed}) > 1
+    ]
     rows = [[*names, "parameters", "used", "inner/width", "FLOPs/step", "steps", "iso"]]
     rows += [[_value(one.values[name]) for name in names] + _shape_facts(candidates, one) for one in listed]
     return [

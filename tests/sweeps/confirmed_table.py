@@ -11,8 +11,7 @@ import pyarrow as pa
 from sweeps.analysis.comparison import compare
 from sweeps.analysis.statistics import TEST_NAME
 from sweeps.analysis.sweep_folder import SweepFolder
-from sweeps.results.metadata import SweepMetadata
-from sweeps.results.provenance import Provenance
+from sweeps.results.metadata import Provenance, SweepMetadata
 from sweeps.results.schema import TRIAL_COLUMNS, build_table
 
 BUDGET = 1000

@@ -14,9 +14,17 @@ from sweeps.scheduler.scheduler import Stop
 from sweeps.scheduler.state import SweepState
 
 MODEL: dict[str, Any] = {
-    "hidden_size": 16, "num_heads": 2, "H_layers": 1, "L_layers": 1, "H_cycles": 1, "L_cycles": 1,
-    "mlp_multiple": 16, "halt_max_steps": 1, "forward_dtype": "float32", "seq_len": 16,
-}  # fmt: skip
+    "hidden_size": 16,
+    "num_heads": 2,
+    "H_layers": 1,
+    "L_layers": 1,
+    "H_cycles": 1,
+    "L_cycles": 1,
+    "mlp_multiple": 16,
+    "halt_max_steps": 1,
+    "forward_dtype": "float32",
+    "seq_len": 16,
+}
 TASK: dict[str, Any] = {"name": "sudoku4", "train_puzzles": 32, "valid_puzzles": 16, "test_puzzles": 16}
 TRAIN: dict[str, Any] = {"steps": 8, "num_reports": 4, "batch_size": 8, "lr": 1e-3}
 
@@ -33,10 +41,17 @@ def small_job(number: int, **changes: Any) -> Job:
     run = run.replace(**changes)
     counts = get_family(run.family).count(run.model, run.train.batch_size, run.train)
     return dataclasses.replace(
-        Job(number=number, kind="search", arm=f"trial {number}", params={}, run=run,
-            num_params=counts.params, flops_per_step=counts.flops_per_step),
+        Job(
+            number=number,
+            kind="search",
+            arm=f"trial {number}",
+            params={},
+            run=run,
+            num_params=counts.params,
+            flops_per_step=counts.flops_per_step,
+        ),
         **of_job,
-    )  # fmt: skip
+    )
 
 
 RAISES = {"task": {"name": "/nowhere/at/all"}}

@@ -12,8 +12,15 @@ from sweeps.events import Job, Validation
 
 def job(**train: Any) -> Job:
     values = {"family": "text", "model": {}, "task": {"name": "text"}, "train": {"steps": 40, **train}}
-    return Job(number=0, kind="search", arm="trial 0", params={}, run=RunConfig.from_dict(values), num_params=1,
-               flops_per_step=100)  # fmt: skip
+    return Job(
+        number=0,
+        kind="search",
+        arm="trial 0",
+        params={},
+        run=RunConfig.from_dict(values),
+        num_params=1,
+        flops_per_step=100,
+    )
 
 
 def report(step: int, train_flops: int) -> Validation:

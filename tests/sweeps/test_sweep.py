@@ -180,10 +180,25 @@ def test_help_names_every_choice() -> None:
     ended = call("--help")
     assert ended.code == 0
     for word in (
-        "depth_vs_width", "cycles", "expansion", "h_update_period", "full", "sudoku4", "sudoku9", "tiny_demo",
-        "base_default", "tpe", "qmc", "hyperband", "percentile", "budget.max_params", "task.clues",
-        "train.steps", "n_startup_trials=null", "--multirun",
-    ):  # fmt: skip
+        "depth_vs_width",
+        "cycles",
+        "expansion",
+        "h_update_period",
+        "full",
+        "sudoku4",
+        "sudoku9",
+        "tiny_demo",
+        "base_default",
+        "tpe",
+        "qmc",
+        "hyperband",
+        "percentile",
+        "budget.max_params",
+        "task.clues",
+        "train.steps",
+        "n_startup_trials=null",
+        "--multirun",
+    ):
         assert word in ended.out
     assert "At the Tiny Demo preset's size" in ended.out
 

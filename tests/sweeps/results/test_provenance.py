@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from sweeps.results.provenance import Provenance, read_git_state
+from sweeps.results.metadata import Provenance, read_git_state
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -83,9 +83,15 @@ def search(outcomes: list[Outcome], objective: Objective = ACCURACY, count: int 
 
 def search_job(number: int, candidate: Any) -> Job:
     return Job(
-        number=number, kind="search", arm=f"trial {number}", params=candidate.values, run=candidate.run,
-        num_params=candidate.num_params, flops_per_step=candidate.flops_per_step, may_prune=True,
-    )  # fmt: skip
+        number=number,
+        kind="search",
+        arm=f"trial {number}",
+        params=candidate.values,
+        run=candidate.run,
+        num_params=candidate.num_params,
+        flops_per_step=candidate.flops_per_step,
+        may_prune=True,
+    )
 
 
 def test_the_best_completed_trials_are_the_finalists() -> None:

@@ -28,9 +28,14 @@ from tests.sweeps.search_cases import (
 
 def replicated(name: str, slots: int = 1, **overrides: Any) -> Scheduler:
     values: dict[str, Any] = {
-        "space": TINY_SPACE, "sampler": {"name": name}, "num_trials": 20, "replicates": 3,
-        "pruner": {"name": "none"}, "baseline": NO_BASELINES, "confirm": NO_CONFIRMATION,
-    }  # fmt: skip
+        "space": TINY_SPACE,
+        "sampler": {"name": name},
+        "num_trials": 20,
+        "replicates": 3,
+        "pruner": {"name": "none"},
+        "baseline": NO_BASELINES,
+        "confirm": NO_CONFIRMATION,
+    }
     plan = make_plan(slots, **values | overrides)
     simulate(plan, slots)
     return plan
@@ -56,8 +61,14 @@ def test_what_was_pruned_or_failed_is_not_repeated() -> None:
             raise RuntimeError("broken")
         return SyntheticCurves(world=1)(job, index)
 
-    plan = make_plan(space=TINY_SPACE, num_trials=20, replicates=2, baseline=NO_BASELINES,
-                     confirm=NO_CONFIRMATION, pruner={"name": "none"})  # fmt: skip
+    plan = make_plan(
+        space=TINY_SPACE,
+        num_trials=20,
+        replicates=2,
+        baseline=NO_BASELINES,
+        confirm=NO_CONFIRMATION,
+        pruner={"name": "none"},
+    )
     simulate(plan, train=failing)
     assert sorted(job.params["H_layers"] for job in jobs_of(plan).values()) == [2, 2, 3, 3, 3, 3]
 

@@ -259,8 +259,9 @@ def test_a_stopped_job_is_pruned_however_it_ends() -> None:
     dispatcher = TrialRunner(plan)
     first = started(dispatcher)
     assert [dispatcher.report(first.number, CURVES(first, index)) for index in range(1, 6)] == [
-        *[False] * 4, True
-    ]  # fmt: skip
+        *[False] * 4,
+        True,
+    ]
     second = started(dispatcher)
     bad = {"valid/blank_accuracy": 0.0}
     assert dispatcher.report(second.number, dataclasses.replace(CURVES(second, 1), metrics=bad))
@@ -351,9 +352,13 @@ def test_tpe_finds_better_configurations_than_random() -> None:
     for sampler, ceilings in found.items():
         for world in range(10):
             plan = make_plan(
-                sampler={"name": sampler}, pruner={"name": "none"}, num_trials=16, seed=world,
-                baseline=NO_BASELINES, confirm=ConfirmConfig(finalists=1, seeds=2),
-            )  # fmt: skip
+                sampler={"name": sampler},
+                pruner={"name": "none"},
+                num_trials=16,
+                seed=world,
+                baseline=NO_BASELINES,
+                confirm=ConfirmConfig(finalists=1, seeds=2),
+            )
             curves = SyntheticCurves(world, noise=0.001)
             simulate(plan, train=curves)
             ceilings.append(curves.compute_ceiling(plan.finalists[0].job))

@@ -127,8 +127,10 @@ def test_flops_are_never_passed_by_more_than_a_report(
 ) -> None:
     most = int(runs * whole(Scheduler(sweep_config(), candidates_of(sweep_config()), None, 1)))
     options: dict[str, Any] = {
-        "stop": StopConfig(flops=most), "deterministic": deterministic, "pruner": {"name": pruner},
-    }  # fmt: skip
+        "stop": StopConfig(flops=most),
+        "deterministic": deterministic,
+        "pruner": {"name": pruner},
+    }
     plan, _ = run(slots, uneven(seed), **options)
     a_report = whole(plan) // REPORTS + max(job.flops_per_step for job in jobs_of(plan).values())
     running = 1 if deterministic else slots

@@ -238,8 +238,11 @@ def test_bounds_that_clash_name_what_the_others_leave() -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "params"])
 def test_a_width_can_fill_any_bound_alone(name: str) -> None:
-    asked = space({"L_layers": [1, 3]}, derived={"hidden_size": "fill", "num_heads": "hidden_size // 16"},
-                  fixed={"H_layers": 1, "mlp_multiple": 8})  # fmt: skip
+    asked = space(
+        {"L_layers": [1, 3]},
+        derived={"hidden_size": "fill", "num_heads": "hidden_size // 16"},
+        fixed={"H_layers": 1, "mlp_multiple": 8},
+    )
     most = bounded(asked, **{f"max_{name}": "tiny_demo"})
     for one in most.each_shape():
         width = one.run.model.hidden_size
