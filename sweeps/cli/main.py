@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,42 +19,21 @@ if TYPE_CHECKING:
     from sweeps.cli.compose import Groups
 
 
-@dataclass(frozen=True)
-class MultirunSweep:
-    """One sweep of a command that asks for several (`-m`).
-
-    Args:
-        arguments: the command line that asks for this one clear_alternatives.
-        folder: its folder's name: what tells it from the others, such as `max_params-0.25M_seed-1`.
-    """
-
-    arguments: list[str]
-    folder: str
-
-
-def find_multirun_sweep(asked: Sequence[str], given: Mapping[str, str]) -> MultirunSweep | None:
-    """Return the sweep that Hydra is at; None if the command asks for one only.
-
-    Args:
-        asked: the command line as Hydra got it.
-        given: what the user wrote, by the names that Hydra got instead of paths.
-    """
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    hydra = HydraConfig.get()
-    if hydra.mode != RunMode.MULTIRUN:
-        return None
-    return describe_multirun_sweep(list(hydra.overrides.task), asked, given)
-
-
 def describe_multirun_sweep(
     overrides: Sequence[str], asked: Sequence[str], given: Mapping[str, str]
-) -> MultirunSweep:
-    """Return the sweep with these assignments; see `find_multirun_sweep`."""
+) -> tuple[list[str], str]:
+    """Return the command line of one sweep of a command that asks for several (`-m`), and its folder's name.
+
+    The name is what tells the sweep from the others, such as `max_params-0.25M_seed-1`.
+
+    Args:
+        overrides: what Hydra has made of the command line for this sweep.
+        asked: the whole command line as Hydra got it.
+        given: what the user wrote, by the names that Hydra got instead of paths.
+    """
     arguments = {override: _restore_given(override, given) for override in overrides}
     varied = [_format_folder(arguments[override]) for override in overrides if override not in asked]
-    return MultirunSweep(list(arguments.values()), "_".join(varied) or "0")
+    return list(arguments.values()), "_".join(varied) or "0"
 
 
 def set_multirun_folder(config: SweepConfig, folder: str, started: float) -> SweepConfig:
@@ -144,13 +122,18 @@ class _Program:
 
     def _run(self, composed: Any) -> None:
         """Run one sweep. Hydra would print a line of its own about an exception, so none leaves here."""
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
         from hrm.config.command_line import INTERRUPTED, run_cli
 
         def run(arguments: list[str]) -> None:
             config = _read_config(composed)
-            if several := find_multirun_sweep(self._asked, self._given):
-                arguments = several.arguments
-                config = set_multirun_folder(config, several.folder, self._started)
+            hydra = HydraConfig.get()
+            if hydra.mode == RunMode.MULTIRUN:
+                overrides = list(hydra.overrides.task)
+                arguments, folder = describe_multirun_sweep(overrides, self._asked, self._given)
+                config = set_multirun_folder(config, folder, self._started)
             if config.dry_run:
                 from sweeps.dry_run import describe_sweep
 

@@ -15,9 +15,9 @@ ASKED = ["space=space_1", "++budget.max_params=0.25M,0.5M", "++seed=0,1", "++out
 
 def test_a_folder_is_named_by_what_varies() -> None:
     overrides = ["space=space_1", "++budget.max_params=0.5M", "++seed=1", "++out=there"]
-    one = describe_multirun_sweep(overrides, ASKED, {"space_1": "my spaces/mine.yaml"})
-    assert one.folder == "max_params-0.5M_seed-1"
-    assert one.arguments == ["space=my spaces/mine.yaml", "budget.max_params=0.5M", "seed=1", "out=there"]
+    arguments, name = describe_multirun_sweep(overrides, ASKED, {"space_1": "my spaces/mine.yaml"})
+    assert name == "max_params-0.5M_seed-1"
+    assert arguments == ["space=my spaces/mine.yaml", "budget.max_params=0.5M", "seed=1", "out=there"]
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_a_folder_is_named_by_what_varies() -> None:
     ],
 )
 def test_a_folder_s_name_holds_no_special_characters(override: str, folder: str) -> None:
-    assert describe_multirun_sweep([override], ["-m"], {"space_2": "a/b/mine.yaml"}).folder == folder
+    assert describe_multirun_sweep([override], ["-m"], {"space_2": "a/b/mine.yaml"})[1] == folder
 
 
 def test_folders_lie_together() -> None:
