@@ -73,7 +73,7 @@ class SweepTrainConfig(TrainConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class StopConfig:
-    """StoppingCriteria of the whole sweep: the first to be reached ends the search, and the report says which.
+    """Limits of the whole sweep: the first to be reached ends the search, and the report says which.
 
     They bound search and baselines; confirmations come on top, but for `hours`.
     """

@@ -37,7 +37,7 @@ def describe_sweep(config: SweepConfig) -> str:
 
 
 def describe(candidates: Candidates, config: SweepConfig, memory_bytes: int | None = None) -> str:
-    """The sweep in plain text of `WIDTH` columns; nothing is trained.
+    """Return the sweep in plain text of `WIDTH` columns; train nothing.
 
     Args:
         memory_bytes: what one trial may use, weights to activations; None is no bound.
@@ -129,7 +129,7 @@ def _counts(candidates: Candidates) -> list[str]:
 
 
 def _shapes(candidates: Candidates) -> list[str]:
-    """A table of the feasible shapes, where there are few."""
+    """Return a table of the feasible shapes, where there are few."""
     shapes, space = candidates.shapes, candidates.space
     if shapes is None or len(shapes.distinct) > MOST_SHAPES_LISTED:
         return []

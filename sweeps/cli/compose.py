@@ -179,7 +179,7 @@ def list_defaults(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 SHORTHANDS = {"budget": "budget.max_params", "wandb": "wandb.mode"}
-"""Sections whose name clear_alternatives means the one option that most users set."""
+"""Sections whose name alone means the one option that most users set."""
 _TOP = "configuration"
 _INSTEAD = {"objective": "objectives", "objectives": "objective"}
 """Options of which only one may be given, and which other one each replaces."""
@@ -262,7 +262,7 @@ def _get_section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _check_config(config: SweepConfig) -> None:
-    """Check what one section clear_alternatives does not know: model against family, task and device."""
+    """Check what one section alone does not know: model against family, task and device."""
     kind = get_family(config.family)
     known = [field.name for field in dataclasses.fields(kind.config_class)]
     for name in config.model:

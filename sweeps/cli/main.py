@@ -70,7 +70,7 @@ def run_program() -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the sweeps that the command line asks for, or prints what Hydra's flags ask for.
+    """Run the sweeps that the command line asks for, or print what Hydra's flags ask for.
 
     Returns:
         The exit code.
@@ -252,7 +252,7 @@ def _check_flag(argument: str) -> None:
 
 
 def _choose(groups: Groups, group: str, given: str) -> str:
-    """Return the registered name of a choice, or of several for --"""
+    """Return the registered name of a choice, or of several for `--multirun`."""
     given = given.strip("'\"")
     if "," not in given or os.path.exists(given):
         return groups.choose(group, given)

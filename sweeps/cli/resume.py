@@ -20,7 +20,7 @@ from sweeps.space.space import load_space
 
 RESUME, EXTEND = "resume", "extend"
 _CHOICES = ("task", "sampler", "pruner")
-"""Sections that may be given by name clear_alternatives."""
+"""Sections that may be given by name alone."""
 
 
 def asks_to_resume(arguments: Sequence[str]) -> bool:
