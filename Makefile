@@ -1,13 +1,14 @@
-# Two commands for a fresh clone with Python 3.11 and make: `make sweep` and `make test`.
+# Two commands for a fresh clone with Python 3.11 and make: `make sweep` and `make test`; `make test-all` before a release.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch==2.13.0
+PYTEST := $(VENV)/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 ARGS ?= space=depth_vs_width
 
 PORT ?= 8080
 
-.PHONY: setup sweep test check dashboard
+.PHONY: setup sweep test test-slow test-all check dashboard
 
 setup: $(VENV)/.installed  ## the environment alone
 
@@ -18,7 +19,12 @@ test: $(VENV)/.installed-dev  ## formatter, linter, types, tests
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS_PYTEST)
+	$(PYTEST) -m 'not slow' $(ARGS_PYTEST)
+
+test-slow: $(VENV)/.installed-dev  ## what `make test` leaves out: documented commands, the whole fault test, long versions
+	$(PYTEST) -m slow $(ARGS_PYTEST)
+
+test-all: test test-slow  ## everything
 
 check: test
 

@@ -56,7 +56,7 @@ ONLY_NUMBERS = {"notes", "left_out", "other_bounds", "test_name"}
 TRIALS, CURVES, OTHERS = "trials.parquet", "curves", ("sweep.json", "best.yaml", "pareto.json")
 JSON_COLUMNS = {"config", "architecture"}
 
-EVENT_LOGS = ("*.jsonl", "*.journal")
+EVENT_LOGS = ("jobs.jsonl", "*.journal")
 CHANGED = "-changed"
 DRIVER = "driver"
 """The victim that is not one of a driver's processes, but dies with all of them."""

@@ -45,7 +45,7 @@ MODES = ("true", "false")
 PROCESSOR = "W&B, processor"
 WATCHED = {
     "study": "sweeps.search.study:SweepStudy:is_exhausted ask report should_prune tell",
-    "event log": "sweeps.scheduler.event_log:EventLog:write",
+    "event log": "sweeps.events:EventLog:write",
     "tables": "sweeps.results.tables:TableWriter:on_start on_end",
     "W&B": "sweeps.callbacks.wandb.runs:WandbRuns:_start _log _end",
 }
@@ -73,8 +73,7 @@ def watch() -> dict[str, Any]:
 
     from hrm.config.command_line import run_cli
     from sweeps.cli.main import main
-    from sweeps.events import Started, Validated
-    from sweeps.scheduler.event_log import EventLog
+    from sweeps.events import EventLog, Started, Validated
 
     seconds: dict[str, float] = defaultdict(float)
     inside = threading.local()

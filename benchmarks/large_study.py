@@ -32,7 +32,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 import numpy as np
@@ -44,9 +44,7 @@ from benchmarks import machine
 from benchmarks.simulator import Simulator
 from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig
-from sweeps.events import Event, Job, SearchEnded, TimeExpired, Validated
-from sweeps.scheduler.event_log import FILE_NAME as EVENT_LOG
-from sweeps.scheduler.event_log import EventLog
+from sweeps.events import EVENT_LOG, Event, EventLog, Job, SearchEnded, TimeExpired, Validated
 from sweeps.scheduler.phases.base import Done, Wait
 from sweeps.scheduler.resume import restore
 from sweeps.scheduler.scheduler import Scheduler, Stop
@@ -100,7 +98,7 @@ class TimedRunner(TrialRunner):
     """A trial runner whose suggestions are timed, and their proposals counted."""
 
     def __init__(self, scheduler: Timed, log: EventLog) -> None:
-        super().__init__(scheduler, [], log)
+        super().__init__(cast(Scheduler, scheduler), [], log)
         self._measured = scheduler.measured
 
     def next_job(self) -> Job | Wait | Done:

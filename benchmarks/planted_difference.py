@@ -1,10 +1,10 @@
-"""Is a planted difference found, and are identical arms not told apart? On real training runs.
+"""Is a planted difference found, and are identical arms not called different? On real training runs.
 
     python benchmarks/planted_difference.py --seeds 5
 
 Trains the Tiny Demo preset by the default run's rules on twice as many seeds, and again for a share of the
 steps only: a difference of known sign. Prints the verdict's own test between two arms of identical runs (and
-how many of all ways to halve those runs it would have told apart), and between full and shortened runs.
+how many of all ways to halve those runs it would have called significant), and between full and shortened runs.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def main(arguments: Sequence[str]) -> None:
         scores = pool.map(score, jobs, chunksize=1)
     print(f"{TEST_NAME}; n = {n} an arm; tiny_demo, {full.train.steps} steps, {full.task.name}, test split")
     print(
-        "| metric | arms | means | difference | p | could find | told apart |\n|---|---|---|---|---|---|---|"
+        "| metric | arms | means | difference | p | detectable at 80% power | significant |\n"
+        "|---|---|---|---|---|---|---|"
     )
     resolution = 1 / full.task.test_puzzles
     for metric in METRICS:
@@ -115,8 +116,8 @@ def line(metric: str, arms: str, a: Sequence[float], b: Sequence[float], resolut
     difference = f"{found.mean:+.3f} ± {found.half_width:.3f}"
     spread_a, spread_b = estimate(a, resolution), estimate(b, resolution)
     assert spread_a is not None and spread_b is not None
-    could_find = compute_detectable_difference(spread_a, spread_b, 1)
-    cells = [metric, arms, means, difference, f"{found.p_value:.2g}", f"{could_find:.3f}", verdict]
+    detectable = compute_detectable_difference(spread_a, spread_b, 1)
+    cells = [metric, arms, means, difference, f"{found.p_value:.2g}", f"{detectable:.3f}", verdict]
     return "| " + " | ".join(cells) + " |"
 
 

@@ -28,9 +28,9 @@ from sweeps.config import (
     SweepConfig,
     SweepTrainConfig,
 )
+from sweeps.events import EVENT_LOG
 from sweeps.results.schema import PARAMETER_PREFIX
 from sweeps.results.tables import read_curves, read_trials
-from sweeps.scheduler.event_log import FILE_NAME
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.search.objectives import Objective
@@ -75,7 +75,7 @@ class Replay:
 
     def make_table(self, out: Path) -> None:
         """Train all that the table holds by a sweep in `out`, and write it. After a kill, the same call resumes."""
-        asked = [f"resume={out}"] if (out / FILE_NAME).exists() else [f"space={self._yaml}", f"out={out}"]
+        asked = [f"resume={out}"] if (out / EVENT_LOG).exists() else [f"space={self._yaml}", f"out={out}"]
         subprocess.run([sys.executable, HERE.parent / "run_sweep.py", *asked], check=True)
         write_curves(out, list(self.space["parameters"]), self.path)
 

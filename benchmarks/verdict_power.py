@@ -1,9 +1,9 @@
-"""How often the verdict is right: identical arms told apart, and planted differences found.
+"""How often the verdict is right: identical arms called different, and planted differences found.
 
     python benchmarks/verdict_power.py [--sweep OUTPUT_FOLDER] [--sweeps 2000] [--seeds 3 5 8]
 
 Draws the scores of two finalists and a baseline over and over and gives them to the verdict's own test. A
-false alarm is any finalist told apart when none differs; `detected` is how often a finalist that differs by
+false alarm is any finalist called different when none differs; `detected` is how often a finalist that differs by
 `planted` is. Rates come with their 95% interval (Wilson); `shared` is the variance that arms share under one
 seed. With `--sweep` the spread is that of the sweep's confirmed arms.
 """

@@ -44,7 +44,7 @@ _NOT_OURS = ("name", "loss", "batch_size", "causal")
 
 
 def main(arguments: list[str]) -> int:
-    """Print the error of each group of tensors beside its bound; return 1 when one is above, else 0.
+    """Print the error of each group of tensors and its bound; return 1 when one is above, else 0.
 
     Raises:
         UserError: a file is missing, malformed, or does not fit its own config.

@@ -16,10 +16,10 @@ from hrm.config.run_config import RunConfig
 from hrm.config.schema import write_yaml
 from sweeps.analysis.comparison import Comparison
 from sweeps.analysis.sweep_folder import SweepFolder
-from sweeps.cli.main import compose_sweep
+from sweeps.cli.compose import compose_sweep
 from sweeps.report.sections.verdict import describe_verdict
 from sweeps.results.tables import check_is_sweep, read_curves, read_trials
-from sweeps.scheduler.resume_overrides import flatten
+from sweeps.scheduler.resume import flatten
 from sweeps.space.space import NAMED
 
 _PLAIN = re.compile(r"[\w./:+-]+")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import operator
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, make_dataclass
@@ -13,7 +14,6 @@ from typing import Any, TypeVar, get_type_hints
 from hrm.config.errors import ConfigError, UnknownNameError
 from hrm.config.schema import build_config
 from hrm.config.train_config import TrainConfig
-from hrm.config.validation import Rule, at_least, check, each, one_of
 from sweeps.space.constraints import CONSTRAINTS, MEASURED
 
 EQUAL = ("flops", "steps")
@@ -66,14 +66,10 @@ class SweepTrainConfig(TrainConfig):
     reference: str = "tiny_demo"
     """The preset whose FLOPs per step, times `steps`, is every trial's allowance under `equal=flops`."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check(self, one_of(EQUAL, "equal"), "train")
-
 
 @dataclass(frozen=True, kw_only=True)
 class StopConfig:
-    """Limits of the whole sweep: the first to be reached ends the search, and the report says which.
+    """Stopping criteria of the whole sweep: the first to be reached ends the search, and the report says which.
 
     They bound search and baselines; confirmations come on top, but for `hours`.
     """
@@ -88,14 +84,6 @@ class StopConfig:
     no_improvement: int | None = None
     """Search trials without a better best."""
 
-    def __post_init__(self) -> None:
-        check(self, at_least(1, "trials", "no_improvement", null=""), "stop")
-        check(
-            self,
-            each(["hours"], lambda hours: hours is None or hours > 0, "must be above 0, or null"),
-            "stop",
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineConfig:
@@ -107,9 +95,6 @@ class BaselineConfig:
     """Random search as a further baseline: random configurations, trained until they have spent what the
     search spent. It takes about as long as the search, or longer where that prunes."""
 
-    def __post_init__(self) -> None:
-        check(self, at_least(1, "trials", null=""), "baseline")
-
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmConfig:
@@ -118,14 +103,6 @@ class ConfirmConfig:
     seeds: int = 3
     """Fresh seeds of each arm, the same in every arm."""
 
-    def __post_init__(self) -> None:
-        check(self, at_least(0, "finalists"), "confirm")
-        check(
-            self,
-            each(["seeds"], lambda seeds: seeds >= 2, "must be at least 2: one run has no spread"),
-            "confirm",
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class ResourcesConfig:
@@ -133,10 +110,6 @@ class ResourcesConfig:
     """Processors, and torch threads, of each trial."""
     trials_per_gpu: int | str = AUTO
     """Trials that share a GPU: `auto` is as many as its memory holds of the largest model, as counted."""
-
-    def __post_init__(self) -> None:
-        check(self, at_least(1, "cpus_per_trial"), "resources")
-        check(self, each(["trials_per_gpu"], _is_number_or_auto, _NUMBER_OR_AUTO), "resources")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,9 +129,6 @@ class WandbConfig:
     """Where runs go: the project's name at W&B."""
     entity: str | None = None
     """The user or team whose project it is; null is the login's own."""
-
-    def __post_init__(self) -> None:
-        check(self, one_of(WANDB_MODES, "mode"), "wandb")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +151,7 @@ class SweepConfig:
     num_trials: int = 16
     """Search trials to start; baselines and confirmations come on top."""
     resume_pruned: int = 0
-    """Pruned trials that go on to their end once the search has ended, the best-looking first. Above 0 the
+    """Pruned trials that are trained to their end once the search has ended, the most promising first. Above 0 the
     checkpoints of all pruned trials are kept."""
     replicates: int = 1
     """Most search trials of one configuration: completed and proposed again, it is trained on a new seed."""
@@ -221,69 +191,111 @@ class SweepConfig:
     """Print the space and its counts, train nothing."""
 
     def __post_init__(self) -> None:
-        check(self, _RULES)
-        for name in MEASURED:
+        for name, least, alternative in _LEAST_VALUES:
+            given = _get_option(self, name)
+            if given is None or given == AUTO:
+                continue
+            if isinstance(given, str) or given < least:
+                raise ConfigError(name, given, f"must be at least {least}{alternative}")
+        for name, choices in (("train.equal", EQUAL), ("wandb.mode", WANDB_MODES)):
+            if (given := _get_option(self, name)) not in choices:
+                raise ConfigError(name, given, f"must be one of: {', '.join(choices)}")
+        if self.stop.hours is not None and self.stop.hours <= 0:
+            raise ConfigError("stop.hours", self.stop.hours, "must be above 0, or null")
+        if self.resume_pruned and self.pruner.get("name") == "none":
+            rule = "needs a pruner, for pruner=none leaves nothing to resume"
+            raise ConfigError("resume_pruned", self.resume_pruned, rule)
+        if self.reference_point is not None and not self.objectives:
+            rule = "goes with objectives=[...], whose hypervolume begins there"
+            raise ConfigError("reference_point", self.reference_point, rule)
+        for name in MEASURED if self.deterministic else ():
             for option, given in self.budget.get_given(name).items():
-                if self.deterministic:
-                    rule = "needs deterministic=false, for a measurement depends on the machine"
-                    raise ConfigError(option, given, rule)
+                rule = "needs deterministic=false, for a measurement depends on the machine"
+                raise ConfigError(option, given, rule)
+
+    @property
+    def num_baseline_trials(self) -> int:
+        """Trials of each preset: `baseline.trials`, or a quarter of the search but at least 3."""
+        return self.baseline.trials or max(3, -(-self.num_trials // 4))
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The values of `LIMITS`, by dotted name."""
+        return {name: _get_option(self, name) for name in LIMITS}
+
+    def with_limits(self, limits: Mapping[str, Any]) -> SweepConfig:
+        """Return the configuration with these values of `LIMITS`."""
+        config = self
+        for name, value in limits.items():
+            section, _, option = name.rpartition(".")
+            changed = {option: value}
+            if section:
+                changed = {section: dataclasses.replace(getattr(config, section), **changed)}
+            config = dataclasses.replace(config, **changed)
+        return config
 
 
-def _is_number_or_auto(given: int | str) -> bool:
-    return given >= 1 if isinstance(given, int) else given == AUTO
+def _get_option(config: SweepConfig, name: str) -> Any:
+    return operator.attrgetter(name)(config)
 
 
-_NUMBER_OR_AUTO = "must be at least 1, or auto"
-_RULES = (
-    *at_least(1, "num_trials", "replicates"),
-    *at_least(0, "resume_pruned", "seed", "max_failures", "checkpoint_seconds"),
-    *each(["max_concurrent"], _is_number_or_auto, _NUMBER_OR_AUTO),
-    Rule(
-        "resume_pruned",
-        lambda config: config.resume_pruned == 0 or config.pruner.get("name") != "none",
-        "needs a pruner, for pruner=none leaves nothing to resume",
-    ),
-    Rule(
-        "reference_point",
-        lambda config: config.reference_point is None or bool(config.objectives),
-        "goes with objectives=[...], whose hypervolume begins there",
-    ),
+LIMITS = (
+    *("num_trials", "resume_pruned", "baseline.trials", "confirm.finalists", "confirm.seeds"),
+    *("stop.trials", "stop.hours", "stop.flops", "stop.no_improvement"),
 )
-
-
+"""Options, by dotted name, of which a higher value extends a sweep that is resumed."""
+_LEAST_VALUES = (
+    ("num_trials", 1, ""),
+    ("resume_pruned", 0, ""),
+    ("replicates", 1, ""),
+    ("seed", 0, ""),
+    ("stop.trials", 1, ", or null"),
+    ("stop.no_improvement", 1, ", or null"),
+    ("baseline.trials", 1, ", or null"),
+    ("confirm.finalists", 0, ""),
+    ("confirm.seeds", 2, ": one run has no spread"),
+    ("max_concurrent", 1, ", or auto"),
+    ("resources.trials_per_gpu", 1, ", or auto"),
+    ("resources.cpus_per_trial", 1, ""),
+    ("max_failures", 0, ""),
+    ("checkpoint_seconds", 0, ""),
+)
+"""Options, the least value of each, and what a message adds."""
 RENAMED_OPTIONS = {"revive": "resume_pruned"}
-"""Options by their names in earlier versions, and their names now."""
+"""Options of earlier versions, which are accepted with a notice, and their names since."""
 
 
-def rename_options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a user gave by the options' present names; print a notice for each old one."""
-    for name in RENAMED_OPTIONS.keys() & given.keys():
-        print(f"note: the option {name} is called {RENAMED_OPTIONS[name]} now", file=sys.stderr)
-    return {RENAMED_OPTIONS.get(name, name): value for name, value in given.items()}
+def update_options(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return stored options, dotted or nested, as this version has them.
 
+    Options that were removed are left out where they have their defaults.
 
-def update_stored_options(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a stored configuration by the present names, without the removed `pruning` if it has its defaults."""
+    >>> update_options({"revive": 2, "seed": 1})
+    {'resume_pruned': 2, 'seed': 1}
+    """
     removed = ("pruning", {"fidelity": "fraction", "within": "all"})
-    return {
-        RENAMED_OPTIONS.get(name, name): value for name, value in stored.items() if (name, value) != removed
-    }
+    kept = {name: value for name, value in stored.items() if (name, value) != removed}
+    return {RENAMED_OPTIONS.get(name, name): value for name, value in kept.items()}
 
 
-def refuse_removed_options(values: Mapping[str, Any]) -> None:
-    """Check that no option of earlier versions is given.
+def accept_renamed_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of a user by their names of today, with a notice for each that has another now.
 
     Raises:
-        ConfigError: one is; the message names what to use instead.
+        ConfigError: an option was removed; the message names what to use instead.
     """
-    if "pruning" in values:
+    if "pruning" in given:
         raise ConfigError(
             "pruning",
-            values["pruning"],
+            given["pruning"],
             "pruning.fidelity and pruning.within were removed: trials are compared with all others, at the same "
             "fraction of each one's own run",
             "Use train.equal=steps to compare at equal steps, pruner.min_resource=N to spare slow starters",
         )
+    for old, new in RENAMED_OPTIONS.items():
+        if old in given:
+            print(f"note: {old} is called {new} now", file=sys.stderr)
+    return update_options(given)
 
 
 T = TypeVar("T")

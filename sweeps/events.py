@@ -1,4 +1,4 @@
-"""Messages exchanged by the scheduler, the workers, the callbacks and the event log. Plain data, picklable.
+"""Messages exchanged by the scheduler, the workers and the callbacks, and their log. Plain data, picklable.
 
 A `Job` says what to train. What happens to it is a sequence of events; `Trial` collects them. The event log is the
 sequence of all events of a sweep, and `sweeps.scheduler.state` is what they add up to.
@@ -6,13 +6,18 @@ sequence of all events of a sweep, and `sweeps.scheduler.state` is what they add
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from hrm.config.run_config import RunConfig
 from hrm.training.progress import Validation
+from sweeps.config import update_options
 
 Kind = Literal["search", "baseline", "random", "confirm"]
 Status = Literal["completed", "pruned", "failed", "infeasible"]
@@ -207,3 +212,64 @@ class Trial:
     @property
     def is_pruned(self) -> bool:
         return self.ended is not None and self.ended.status == "pruned"
+
+
+EVENT_LOG = "jobs.jsonl"
+"""The event log: the events of a sweep, one JSON line each, in order. A sweep is resumed from it.
+
+Each line is on disk before anyone else learns of its event: the study's journal, the tables and the callbacks are
+at most one event behind, and are brought up to date when the sweep is resumed.
+"""
+
+_NAMES = {kind: kind.__name__.lower() for kind in get_args(Event)}
+_KINDS: dict[str, type[Any]] = {name: kind for kind, name in _NAMES.items()}
+_OLD_NAMES = {"session": "sessionstarted", "reported": "validated", "revived": "resumed"}
+"""Names of events in the logs of versions before 0.2."""
+
+
+class EventLog:
+    """Appends events to a file.
+
+    Args:
+        path: made when missing. A last line that a killed writer left unfinished is removed.
+
+    Raises:
+        OSError: the file cannot be written, now or by `write`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        size = len(_read_whole_lines(path))
+        # Unbuffered: a line that could not be written must not be tried again after the next one.
+        self._file = path.open("ab", buffering=0)
+        self._file.truncate(size)
+
+    def write(self, event: Event) -> None:
+        """Append an event; it is on disk when this returns."""
+        values = {"event": _NAMES[type(event)], **dataclasses.asdict(event)}
+        line = json.dumps(values, separators=(",", ":")).encode() + b"\n"
+        if self._file.write(line) != len(line):
+            raise OSError(f"{self._file.name}: only a part of a line could be written")
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """Yield the file's events, in order; none where there is no file."""
+    for line in _read_whole_lines(path).splitlines():
+        values = json.loads(line)
+        name = values.pop("event")
+        kind = _KINDS[_OLD_NAMES.get(name, name)]
+        if kind is SessionStarted:
+            values["limits"] = update_options(values["limits"])
+        if kind is Validated:
+            content = values.get("validation") or values["report"]
+            values = {"number": values["number"], "validation": Validation.from_dict(content)}
+        yield kind(**values)
+
+
+def _read_whole_lines(path: Path) -> bytes:
+    content = path.read_bytes() if path.exists() else b""
+    return content[: content.rfind(b"\n") + 1]

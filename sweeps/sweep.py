@@ -48,54 +48,37 @@ DASHBOARD = "http://127.0.0.1:8080/"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def run(config: SweepConfig, command: Sequence[str] = ()) -> Path:
+def run(config: SweepConfig, command: Sequence[str] = (), *, resume: bool = False) -> Path:
     """Run a sweep, report it and return its folder.
 
     Args:
-        config: the sweep.
+        config: the sweep. To resume one, its own configuration, the limits perhaps higher.
         command: the arguments of `run_sweep.py` that ask for it, for its report.
+        resume: resume the sweep in the folder `config.out`.
 
     Raises:
-        UserError: the configuration, the data, the machine or the output folder is at fault; nothing has
-            been trained, and no folder has been touched.
+        UserError: the configuration, the data, the machine or the output folder is at fault; or a sweep that is
+            resumed has other data, is run by another process, or is one that the code would decide differently
+            now. Nothing has been trained, and no new folder has been made.
         KeyboardInterrupt: the sweep was asked to stop; what it had found is written and reported.
     """
     candidates = check_sweep(config)
-    out = choose_output_dir(config)
-    with _prepare(config, candidates) as (dataset, ray), lock_output_dir(out), _handle_disk_full(out):
+    out = Path(config.out) if resume and config.out else choose_output_dir(config)
+    with ExitStack() as stack:
+        if resume:
+            stack.enter_context(lock_output_dir(out))
+        machine, storage = _check_machine(config, candidates), _open_storage(config)
+        with DataProgress() as show:
+            dataset = open_task(read_task(config), show)
+        _check_objective(config, dataset)
+        from sweeps.execution import ray_tune
+
+        ray = stack.enter_context(ray_tune.connect(config.ray.address, machine, storage))
+        if not resume:
+            stack.enter_context(lock_output_dir(out))
+        stack.enter_context(_handle_disk_full(out))
         _execute(config, candidates, dataset, ray, out, command)
     return out
-
-
-def resume(config: SweepConfig, out: Path) -> Path:
-    """Resume the sweep in a folder, to the limits of `config`, and return the folder.
-
-    Args:
-        config: the sweep's own, its limits perhaps higher (see `sweeps.scheduler.resume_overrides`).
-
-    Raises:
-        UserError: as `run`; or the data have changed, another process runs the sweep, or the code decides
-            differently now.
-        KeyboardInterrupt: as `run`.
-    """
-    candidates = check_sweep(config)
-    with lock_output_dir(out), _prepare(config, candidates) as (dataset, ray), _handle_disk_full(out):
-        _execute(config, candidates, dataset, ray, out)
-    return out
-
-
-@contextmanager
-def _prepare(config: SweepConfig, candidates: Candidates) -> Iterator[tuple[Dataset, Connection]]:
-    """Open the data and start Ray."""
-    machine = _check_machine(config, candidates)
-    storage = _open_storage(config)
-    with DataProgress() as show:
-        dataset = open_task(read_task(config), show)
-    _check_objective(config, dataset)
-    from sweeps.execution import ray_tune
-
-    with ray_tune.connect(config.ray.address, machine, storage) as ray:
-        yield dataset, ray
 
 
 def _execute(
@@ -104,7 +87,7 @@ def _execute(
     dataset: Dataset,
     ray: Connection,
     out: Path,
-    command: Sequence[str] = (),
+    command: Sequence[str],
 ) -> None:
     """Run the sweep in `out` from where it stands: from the start in a new folder."""
     allocation = allocate_resources(config, ray.machines, candidates.max_memory_bytes)
@@ -113,8 +96,11 @@ def _execute(
     scheduler, log = restore(
         out, config, candidates, allocation.num_workers, allocation.memory_bytes, start_clock()
     )
+    # What starts the same sweep anywhere, in a folder of its own.
+    command = [argument for argument in command if not argument.startswith(("out=", "max_concurrent="))]
+    command.append(f"max_concurrent={allocation.num_workers}")
     metadata = restore_metadata(out, dataset) or build_metadata(
-        config, candidates, scheduler, dataset, _make_repeatable(command, allocation.num_workers), TEST_NAME
+        config, candidates, scheduler, dataset, command, TEST_NAME
     )
     note = "The sweep is not over: this is what it has found so far. If nothing runs it any more, resume it: "
     write_metadata(dataclasses.replace(metadata, notes=[f"{note}`{format_resume_command(out)}`"]), out)
@@ -123,13 +109,19 @@ def _execute(
     storage = ray.storage and ray.storage / metadata.unique_name
     checkpoints = CheckpointManager(out, config.checkpoint_seconds, storage, config.resume_pruned > 0)
     session = WandbSession(out, config.wandb, metadata)
-    with (
-        closing(log),
-        closing(checkpoints),
-        exit_on_second_signal(f"stopped at once; to resume: {format_resume_command(out)}"),
-        _finalize(out, metadata, scheduler, session),
-        _open_callbacks(out, metadata, scheduler, session) as callbacks,
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(closing(log))
+        stack.enter_context(closing(checkpoints))
+        hint = f"stopped at once; to resume: {format_resume_command(out)}"
+        stack.enter_context(exit_on_second_signal(hint))
+        stack.enter_context(_finalize(out, metadata, scheduler, session))
+        # Tables first: what the others tell is on disk. Checkpoints last: they are removed when all else is done.
+        callbacks: list[Callback] = [TableWriter(out, metadata, scheduler.trial_numbers.get)]
+        if session.mode != "disabled":
+            callbacks.append(WandbRuns(session))
+        callbacks.append(build_progress_reporter(metadata, lambda: scheduler.num_jobs_expected))
+        for callback in callbacks:
+            stack.enter_context(closing(callback))
         runner = TrialRunner(scheduler, [*callbacks, checkpoints], log, config.max_failures)
         runner.resume()
         ray.run(runner, allocation, checkpoints, dataset)
@@ -168,21 +160,6 @@ def _check_machine(config: SweepConfig, candidates: Candidates) -> Machine:
     # Ray counts processors to keep trials apart; slots beyond them are the user's wish.
     num_cpus = max(machine.num_cpus, allocation.num_workers * allocation.cpus_per_trial)
     return dataclasses.replace(machine, num_cpus=num_cpus)
-
-
-@contextmanager
-def _open_callbacks(
-    out: Path, metadata: SweepMetadata, scheduler: Scheduler, session: WandbSession
-) -> Iterator[list[Callback]]:
-    """Open the callbacks, tables first: what the others tell is on disk."""
-    callbacks: list[Callback] = [TableWriter(out, metadata, scheduler.trial_numbers.get)]
-    if session.mode != "disabled":
-        callbacks.append(WandbRuns(session))
-    callbacks.append(build_progress_reporter(metadata, lambda: scheduler.num_jobs_expected))
-    with ExitStack() as stack:
-        for callback in callbacks:
-            stack.callback(callback.close)
-        yield callbacks
 
 
 @contextmanager
@@ -235,8 +212,8 @@ def _describe_start(
         )
     if config.resume_pruned and scheduler.num_unresumable:
         lines.append(
-            f"note: {scheduler.num_unresumable} pruned trials cannot be resumed: "
-            "resume_pruned was 0 when they were pruned, and their checkpoints were not kept"
+            f"note: {scheduler.num_unresumable} pruned trials cannot be resumed: resume_pruned was 0 when they "
+            "were pruned, and their checkpoints were not kept"
         )
     presets = ", ".join(scheduler.presets) or "no preset within the budget"
     lines += [
@@ -245,9 +222,3 @@ def _describe_start(
         f"writing to {out}; to watch it: make dashboard DIR={out}, then {DASHBOARD}",
     ]
     return "\n".join(lines)
-
-
-def _make_repeatable(command: Sequence[str], slots: int) -> list[str]:
-    """Return the arguments that start the same sweep anywhere, without its folder."""
-    arguments = [argument for argument in command if not argument.startswith(("out=", "max_concurrent="))]
-    return [*arguments, f"max_concurrent={slots}"]

@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PROSE = [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 SHORT_SWEEP = """
     num_trials=2 train.equal=steps train.steps=6 train.num_reports=2 baseline.trials=1 confirm.finalists=1
     confirm.seeds=2 task.train_puzzles=64 task.valid_puzzles=32 task.test_puzzles=32 wandb.mode=disabled
@@ -117,9 +118,13 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def run(command: list[str], **environment: str) -> int:
     """Its exit code: 0, or 2 with one message."""
     result = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
         env=os.environ | environment,
-    )  # fmt: skip
+    )
     assert result.returncode in (0, 2), f"{command}\n{result.stdout[-2000:]}\n{result.stderr[-2000:]}"
     assert "Traceback" not in result.stderr
     return result.returncode
@@ -157,6 +162,34 @@ def test_links_lead_somewhere(document: Path) -> None:
             headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
             slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert anchor in slugs, f"{document.name} links to {target}"
+
+
+@pytest.mark.parametrize("document", PROSE, ids=lambda path: path.name)
+def test_paths_of_the_repository_exist(document: Path) -> None:
+    folders = "hrm|sweeps|tests|benchmarks|search_spaces|docs"
+    for path in re.findall(rf"`((?:{folders})/[\w./]*)`", document.read_text()):
+        assert (ROOT / path).exists(), f"{document.name} names {path}"
+
+
+def test_the_folders_of_the_readme_exist() -> None:
+    (tree,) = re.findall(r"```text\n(search_spaces/.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    parents: list[Path] = []
+    for indent, name in re.findall(r"^( *)(\S+)", tree, re.MULTILINE):
+        parents = [*parents[: len(indent) // 4], Path(name)]
+        assert ROOT.joinpath(*parents).exists(), f"README.md names {name}"
+
+
+def test_names_in_the_architecture_page_exist() -> None:
+    code = [ROOT / "run_sweep.py", *(ROOT / "hrm").rglob("*.py"), *(ROOT / "sweeps").rglob("*.py")]
+    code += (ROOT / "benchmarks").glob("*.py")
+    modules = {file.name for file in code}
+    words = {word for file in code for word in re.findall(r"\w+", file.read_text())}
+    names = re.findall(r"`([A-Za-z_]\w*(?:\.\w+)?)`", (ROOT / "docs" / "architecture.md").read_text())
+    assert len(names) > 50
+    for name in names:
+        parts = name.split(".")
+        if parts[-1] not in ("jsonl", "parquet", "journal", "yaml"):  # files of a sweep's folder
+            assert name in modules or words.issuperset(parts), f"architecture.md names {name}"
 
 
 def test_every_document_is_linked_from_the_readme() -> None:

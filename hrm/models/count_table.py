@@ -1,4 +1,4 @@
-"""Tables of counts for a terminal: of one model, and of a family's presets beside what their documents report."""
+"""Tables of counts for a terminal: of one model, and of a family's presets and what their documents report."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from hrm.config.train_config import TrainConfig
 from hrm.models.counting import Counts
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.registry import Family, get_family
-from hrm.system.tables import format_columns
-from hrm.system.units import format_bytes, format_percent, format_scaled
+from hrm.system.format import format_bytes, format_columns, format_percent, format_scaled
 
 C4_TOKENS = 156e9
 """Tokens of allenai/c4, English (arXiv 2104.08758, table 1). They are spaCy's, where a word is one token: T5 makes
@@ -114,7 +113,7 @@ def find_preset_with_params(family: Family, params: int) -> Preset | None:
 
 
 def format_presets(family_name: str) -> str:
-    """Return the presets of a family, smallest first: reported parameters, memory and time beside exact ones."""
+    """Return the presets of a family, smallest first: reported parameters, memory and time, and the exact ones."""
     family, rows = get_family(family_name), []
     for preset in map(load_preset, list_presets(family_name)):
         model: Any = build_config(family.config_class, preset.model, "model")

@@ -1,4 +1,4 @@
-"""Where a run computes: the device by name, data on it, the CPU's threads, which errors mean out of memory."""
+"""The device of a run: finding it by name, moving data to it, CPU threads, memory and out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hrm.system.machine import get_resident_bytes
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device that `name` means on this machine.
+    """Return the device that `name` means on this machine.
 
     Args:
         name: `auto` (cuda, then mps, then cpu), `cuda`, `mps` or `cpu`.
@@ -33,7 +33,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def list_devices() -> list[str]:
-    """The device types of this machine, fastest first; `cpu` is always the last."""
+    """Return the device types of this machine, fastest first; `cpu` is always the last."""
     devices = []
     if torch.cuda.is_available():
         devices.append("cuda")
@@ -43,23 +43,23 @@ def list_devices() -> list[str]:
 
 
 def move_batch(batch: Batch, device: torch.device) -> TensorBatch:
-    """A batch of arrays as tensors on a device; on CUDA nobody waits for the copy."""
+    """Return a batch of arrays as tensors on a device; on CUDA the copy is asynchronous."""
     tensors = {name: torch.tensor(array) for name, array in batch.items()}
     if device.type == "cuda":  # a copy from pageable memory would wait for the queue
         return {name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in tensors.items()}
-    # MPS lets a copy that nobody waits for read memory that has been freed and used again.
+    # On MPS an asynchronous copy may read memory that has been freed and used again.
     return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
 def move_tensors(nested: Any, device: torch.device) -> Any:
-    """Nested dicts of tensors and other values, the tensors on a device."""
+    """Return nested dicts of tensors and other values, with the tensors on a device."""
     if isinstance(nested, dict):
         return {name: move_tensors(value, device) for name, value in nested.items()}
     return nested.to(device) if isinstance(nested, Tensor) else nested
 
 
 def synchronize(device: torch.device) -> None:
-    """Waits for the work given to an asynchronous device; nothing on a CPU."""
+    """Wait for the queued work of an asynchronous device; do nothing on a CPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -68,7 +68,7 @@ def synchronize(device: torch.device) -> None:
 
 @contextmanager
 def use_threads(threads: int | None) -> Iterator[None]:
-    """Computes with that many CPU threads of torch inside the block; None leaves them alone.
+    """Compute with that many CPU threads of torch inside the block; None leaves the number as it is.
 
     The number belongs to the whole process, so it is restored: runs of different `threads` may follow each
     other in one process, or take turns.
@@ -85,14 +85,14 @@ def use_threads(threads: int | None) -> Iterator[None]:
 
 
 def create_on_cpu() -> AbstractContextManager[object]:
-    """In the block, tensors are made on the CPU where no device is named."""
-    # As a context, a device slows every call of torch down: entered only where it changes something.
+    """Create tensors on the CPU inside the block, where no device is given."""
+    # A device used as a context slows down every call of torch, so it is entered only where it changes something.
     cpu = torch.device("cpu")
     return nullcontext() if torch.get_default_device() == cpu else cpu
 
 
 def get_allocated_bytes(device: torch.device) -> int:
-    """Memory that this process holds: on a GPU what torch has allocated there, else what is resident."""
+    """Return the memory of this process: on a GPU what torch has allocated there, else the resident memory."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
     if device.type == "mps":
@@ -106,7 +106,7 @@ def get_allocated_bytes(device: torch.device) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the error says that memory ran out, on a device or in the host."""
+    """Check whether the error says that memory ran out, on a device or on the host."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     # The CPU and MPS allocators raise a bare RuntimeError.

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Atomic writes: a file is either complete or not there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` fill a hidden file beside `path`, brings it to disk and moves it into place.
+    """Let `write` fill a hidden file next to `path`, sync it to disk and move it into place.
 
     A reader, or a machine that loses power, sees the old file or the new one, never half of one. The hidden
     name is fixed, so that what a killed writer left is overwritten by the next.
@@ -22,12 +22,12 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """`write_atomically` of a text, in UTF-8."""
+    """Write a text atomically, in UTF-8."""
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a rename in the folder last through a power cut, where folders can be opened (not on Windows)."""
+    """Make a rename in the folder survive a power cut, where folders can be opened (not on Windows)."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

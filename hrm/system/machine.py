@@ -1,4 +1,4 @@
-"""What this process may use of its machine, within its container's limits, and what memory is taken there."""
+"""Processors and memory that this process may use within its container's limits, and memory in use."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _PROC = Path("/proc")
 
 
 def count_cpus() -> int:
-    """Processors that this process may use: its affinity, within its container's quota."""
+    """Return the number of processors that this process may use: its affinity, within its container's quota."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cpu_quota(_CGROUP)
     return cpus if quota is None else max(1, min(cpus, int(quota)))
 
 
 def get_memory_bytes(cgroup: Path = _CGROUP) -> int | None:
-    """The machine's memory, within its container's limit (cgroup v2, else v1); None where not known."""
+    """Return the machine's memory, within its container's limit (cgroup v2, else v1); None if unknown."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
@@ -32,7 +32,7 @@ def get_memory_bytes(cgroup: Path = _CGROUP) -> int | None:
 
 
 def get_resident_bytes(process: int | None = None) -> int | None:
-    """What a process (None: this one) has in RAM, pages that it shares included.
+    """Return the resident memory of a process (None: this one), including shared pages.
 
     Returns:
         None where the system does not say (macOS), or there is no such process.
@@ -45,13 +45,13 @@ def get_resident_bytes(process: int | None = None) -> int | None:
 
 
 def count_oom_kills(proc: Path = _PROC, cgroup: Path = _CGROUP) -> int | None:
-    """How many processes the kernel has killed so far because memory ran out.
+    """Return how many processes the kernel has killed so far because memory ran out.
 
-    Of this process's control group (cgroup v2: and those within it; v1: of it alone), whether its own limit
-    or the machine's was reached; of the whole machine where no group counts.
+    Counts this process's control group (with cgroup v2 also the groups within it), whether its own limit or the
+    machine's was reached, and the whole machine if no group has a counter.
 
     Returns:
-        None where nothing counts: macOS, Linux before 4.13.
+        None if there is no counter: macOS, Linux before 4.13.
     """
     for counter in [*_group_counters(proc, cgroup), proc / "vmstat"]:
         try:
@@ -65,9 +65,9 @@ def count_oom_kills(proc: Path = _PROC, cgroup: Path = _CGROUP) -> int | None:
 
 
 def _group_counters(proc: Path, cgroup: Path) -> Iterator[Path]:
-    """Where this process's control group may count kills, nearest first.
+    """Yield the files in which this process's control group may count kills, nearest first.
 
-    A container sees its group as the root of what it sees, while the path that it is told may be the host's.
+    A container sees its own group as the root, while the path in /proc may be the host's.
     """
     try:
         groups = [line.split(":", 2) for line in (proc / "self" / "cgroup").read_text().splitlines()]
@@ -82,7 +82,7 @@ def _group_counters(proc: Path, cgroup: Path) -> Iterator[Path]:
 
 
 def _cpu_quota(cgroup: Path) -> float | None:
-    """Processors that a container's quota grants (cgroup v2, else v1); None where there is none."""
+    """Return the processors that a container's quota grants (cgroup v2, else v1); None if there is no quota."""
     try:
         quota, period = (cgroup / "cpu.max").read_text().split()
     except (OSError, ValueError):

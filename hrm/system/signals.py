@@ -24,9 +24,9 @@ class Stopped(Exception):  # noqa: N818 - a wish of the user, not a fault
 
 
 class StopSignals:
-    """Within, Ctrl-C (SIGINT) and SIGTERM are noted down for `check` instead of striking at once.
+    """Inside the block, Ctrl-C (SIGINT) and SIGTERM are stored for `check` instead of acting at once.
 
-    The first signal puts the former handlers back, so a second one acts as it always does.
+    The first signal restores the former handlers, so a second one acts as usual.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class StopSignals:
         self._restore()
 
     def check(self) -> None:
-        """Raises `Stopped` once a signal has come."""
+        """Raise `Stopped` if a signal has arrived."""
         if self._received is not None:
             raise Stopped(self._received)
 
@@ -57,9 +57,9 @@ class StopSignals:
 
 @contextmanager
 def exit_on_second_signal(message: str) -> Iterator[None]:
-    """Within, end this process at once on a Ctrl-C or SIGTERM that no inner handler takes, and say so.
+    """Inside the block, end this process at once on a Ctrl-C or SIGTERM that no inner handler takes.
 
-    After a KeyboardInterrupt this holds on, while what the process has started still ends.
+    After a KeyboardInterrupt this stays active, while the processes that were started come to their end.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:

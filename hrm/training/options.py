@@ -1,4 +1,4 @@
-"""The options of `python -m hrm.train` that say what to train and where, beside the fields of the config."""
+"""The options of `python -m hrm.train` that say what to train and where, in addition to the fields of the config."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Pareto front of a sweep of several objectives, and where the presets stand; `pareto.json` holds it.
+"""The Pareto front of a sweep of several objectives, and the presets in comparison; `pareto.json` holds it.
 
 Trials have one seed each, and the best of many are lucky: what is confirmed is in the arms.
 """

@@ -22,7 +22,7 @@ ALPHA = 0.05
 """Significance level: in each metric, the chance that any two arms which do not differ are called different."""
 POWER = 0.8
 MAX_SEEDS = 1000
-"""Seeds per arm beyond which nobody would try to settle a difference."""
+"""Seeds per arm beyond which nobody would try to resolve a difference."""
 TEST_NAME = "Welch's t-test on fresh seeds, two-sided at 5%, Holm-corrected over a metric's comparisons"
 
 

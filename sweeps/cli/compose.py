@@ -1,27 +1,37 @@
-"""What Hydra chooses from, and the way from the values that it composes to a checked `SweepConfig`."""
+"""From a command line to a checked `SweepConfig`: Hydra composes that of a new sweep, a resumed one has its own."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+import os
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from hrm.config.errors import ConfigError, UnknownNameError, UserError
 from hrm.config.run_config import ALIASES, DEFAULT_TASK, DEVICES, check_task_fits
-from hrm.config.schema import build_config, is_import_path
+from hrm.config.schema import build_config, is_import_path, parse_dotlist, read_yaml
 from hrm.data.registry import TASKS, get_task_class
 from hrm.models.registry import get_family
-from sweeps.config import SweepConfig, refuse_removed_options
+from sweeps.config import SweepConfig, accept_renamed_options, update_options
+from sweeps.errors import OutputError
+from sweeps.events import EVENT_LOG, SessionStarted, read_events
+from sweeps.results.output_dir import CONFIG
+from sweeps.scheduler.resume import check_overrides
 from sweeps.search.objectives import expand_objective_name, parse_objectives
 from sweeps.search.pruners import PRUNERS, check_not_removed
 from sweeps.search.samplers import SAMPLERS, find_sampler
 from sweeps.space.space import NAMED, SPACES_FOLDER, find_spaces, load_space
 
+HYDRA_VERSION = "1.3"
+"""Whose defaults hold."""
 CONFIG_NAME = "sweep"
 GROUPS = ("space", *NAMED)
 NO_SPACE = "none"
@@ -37,109 +47,88 @@ class Groups:
         folder: where the spaces are.
 
     Attributes:
-        paths: files that were chosen, by the names under which they are registered.
+        spaces: names of the spaces in the folder, whether or not they can be read.
+        paths: files and import paths that were chosen, by the names under which they are registered.
     """
 
     def __init__(self, folder: Path = SPACES_FOLDER) -> None:
-        self._store = ConfigStore.instance()
-        self._folder = folder
+        self._store, self._folder = ConfigStore.instance(), folder
+        self.spaces = list(find_spaces(folder))
         self.paths: dict[str, str] = {}
         self._store.store(name=CONFIG_NAME, node=_build_primary())
         self._store.store(group="space", name=NO_SPACE, node={})
-        for name in TASKS:
-            self._add_task(name, name)
-        for name in SAMPLERS:
-            self._add_sampler(name, name)
-        for name, build in PRUNERS.items():
-            self._store.store(group="pruner", name=name, node={"name": name, **list_defaults(build)})
-
-    @property
-    def spaces(self) -> list[str]:
-        """Names of the spaces in the folder, whether or not they can be read."""
-        return list(find_spaces(self._folder))
+        for group, names in (("task", TASKS), ("sampler", SAMPLERS), ("pruner", PRUNERS)):
+            for name in names:
+                self._register(group, name, name)
 
     def register_spaces(self) -> None:
         """Register all spaces that can be read: for shell completion, which offers them."""
         for name in self.spaces:
             with contextlib.suppress(UserError):
-                self._choose_space(name)
+                self._register("space", name, name)
 
     def choose(self, group: str, given: str) -> str:
-        """Return the registered name of what the user gave for a group; a file is registered first.
+        """Return the registered name of what the user gave for a group; it is registered first.
 
         Raises:
             UserError: there is no such choice, or its file is at fault.
         """
-        if group == "space":
-            return self._choose_space(given)
-        if group == "task":
-            return self._choose_task(given)
+        known: Collection[str] = {
+            "space": self.spaces,
+            "task": TASKS,
+            "sampler": SAMPLERS,
+            "pruner": PRUNERS,
+        }[group]
+        is_path = {
+            "space": given.endswith((".yaml", ".yml")),
+            "task": True,
+            "sampler": is_import_path(given),
+            "pruner": False,
+        }[group]
         if group == "pruner":
             check_not_removed(group, given)
-        if group == "sampler" and is_import_path(given):
-            name = self._name_path(group, given)
-            self._add_sampler(name, given)
-            return name
-        known = SAMPLERS if group == "sampler" else PRUNERS
-        if given not in known:
+        if given not in known and not is_path:
             raise UnknownNameError.among(group, given, known)
-        return given
-
-    def _choose_for_space(self, space: str, group: str, given: str) -> str:
-        try:
-            return self.choose(group, given)
-        except UserError as error:
-            where, *rest = error.args
-            raise type(error)(f"space {space}: run: {where}", *rest) from None
-
-    def _choose_space(self, given: str) -> str:
-        if given in self.spaces:
-            self._add_space(given, load_space(given, self._folder))
-            return given
-        if not given.endswith((".yaml", ".yml")):
-            raise UnknownNameError.among("space", given, self.spaces)
-        name = self._name_path("space", given)
-        self._add_space(name, load_space(given))
+        name = given
+        if given not in known:
+            # A path may hold what Hydra's grammar gives a meaning to; a name of our own does not.
+            name = f"{group}_{len(self.paths) + 1}"
+            self.paths[name] = given
+        self._register(group, name, given)
         return name
 
-    def _choose_task(self, given: str) -> str:
-        if given in TASKS:
-            return given
-        name = self._name_path("task", given)
-        self._add_task(name, given)
-        return name
+    def _register(self, group: str, name: str, given: str) -> None:
+        node: dict[str, Any] = {"name": given}
+        if group == "space":
+            node = self._compose_space(name, load_space(given, self._folder))
+        elif group == "task":
+            config: Any = build_config(get_task_class(given), node, group)
+            node = dataclasses.asdict(config)
+        else:
+            node |= list_defaults(find_sampler(given).build if group == "sampler" else PRUNERS[given])
+        package = "_global_" if group == "space" else None
+        self._store.store(group=group, name=name, node=node, package=package)
 
-    def _name_path(self, group: str, given: str) -> str:
-        # A path may hold what Hydra's grammar gives a meaning to; a name of our own does not.
-        name = f"{group}_{len(self.paths) + 1}"
-        self.paths[name] = given
-        return name
-
-    def _add_sampler(self, name: str, sampler: str) -> None:
-        options = list_defaults(find_sampler(sampler).build)
-        self._store.store(group="sampler", name=name, node={"name": sampler, **options})
-
-    def _add_task(self, name: str, task: str) -> None:
-        config: Any = build_config(get_task_class(task), {"name": task}, "task")
-        self._store.store(group="task", name=name, node=dataclasses.asdict(config))
-
-    def _add_space(self, name: str, values: Mapping[str, Any]) -> None:
+    def _compose_space(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the node of a space: its own options and choices, which the command line wins over."""
         own = {key: value for key, value in values.items() if key != "run"}
-        run = dict(values.get("run") or {})
+        run = accept_renamed_options(values.get("run") or {})
         run |= clear_alternatives([key for key in run if run[key] is not None], f"space {name}: run")
         choices: list[Any] = []
         for group in NAMED:
             given = run.pop(group, None)
             section = {"name": given} if isinstance(given, str) else dict(given or {})
+            choice = _DEFAULT_CHOICES[group]
             if "name" in section:
-                choice = self._choose_for_space(name, group, str(section.pop("name")))
+                try:
+                    choice = self.choose(group, str(section.pop("name")))
+                except UserError as error:
+                    where, *rest = error.args
+                    raise type(error)(f"space {name}: run: {where}", *rest) from None
                 choices.append({f"override /{group}": choice})
-            elif section:
-                choice = _DEFAULT_CHOICES[group]
             if section:
                 self._store.store(group=_OPTIONS.format(group=group), name=f"{name}-{choice}", node=section)
-        node = {"defaults": ["_self_", *choices], "space": own, **run}
-        self._store.store(group="space", name=name, node=node, package="_global_")
+        return {"defaults": ["_self_", *choices], "space": own, **run}
 
 
 _DEFAULT_CHOICES = {
@@ -183,6 +172,129 @@ SHORTHANDS = {"budget": "budget.max_params", "wandb": "wandb.mode"}
 _TOP = "configuration"
 _INSTEAD = {"objective": "objectives", "objectives": "objective"}
 """Options of which only one may be given, and which other one each replaces."""
+_ASSIGNMENT = re.compile(r"(?P<prefix>\+{0,2})(?P<key>[^+~=\s][^=\s]*)=(?P<value>.*)", re.DOTALL)
+
+
+def rewrite_arguments(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the command line as Hydra is to read it.
+
+    Choices are checked, and paths among them registered under names. Other assignments may add keys: whether
+    there is such a key is judged later, by its owner, whose message names the nearest.
+
+    Args:
+        arguments: as the user wrote them.
+
+    Returns:
+        Overrides and then flags, wherever the user put these, for argparse wants the overrides in one piece; and
+        the paths among the choices, by the names that stand for them.
+
+    Raises:
+        UserError: a choice that is not there, or no space.
+    """
+    groups = Groups()
+    if any(argument.startswith(("-sc", "--shell", "--hydra-help", "--version")) for argument in arguments):
+        groups.register_spaces()
+        return list(arguments), {}
+    overrides, flags, given = [], [], set()
+    for before, argument in zip(["", *arguments], arguments):
+        match = _ASSIGNMENT.fullmatch(argument)
+        key, value = (match["key"], match["value"]) if match else ("", "")
+        if key in GROUPS:
+            value = value.strip("'\"")
+            values = [value] if os.path.exists(value) else value.split(",")
+            overrides.append(f"{key}={','.join(groups.choose(key, one.strip()) for one in values)}")
+        elif match and not match["prefix"] and not key.startswith(("hydra.", "hydra/")):
+            overrides.append(f"++{SHORTHANDS.get(key, key)}={value}")
+        elif match or argument.startswith("~"):
+            overrides.append(argument)
+        elif argument.startswith("-") or before.startswith("-"):
+            check_flag(argument)
+            flags.append(argument)
+        else:
+            raise ConfigError("command line", argument, "must read name=value")
+        given |= {key} if value != "null" else set()
+    if "space" not in given:
+        names = ", ".join(groups.spaces)
+        hint = "For example: python run_sweep.py space=depth_vs_width"
+        raise ConfigError("command line", " ".join(arguments), f"must choose a space: {names}", hint)
+    overrides += [f"++{name}=null" for name in clear_alternatives(given, "command line")]
+    return [*overrides, *flags], groups.paths
+
+
+def check_flag(argument: str) -> None:
+    """Check a flag, for which Hydra would exit with a usage text of its own."""
+    # Hydra has no public list of its flags. `test_private_names_of_hydra` fails if this place changes.
+    from hydra._internal.utils import get_args_parser
+
+    known = [option for action in get_args_parser()._actions for option in action.option_strings]
+    flag = argument.partition("=")[0]
+    if flag.startswith("--") and flag not in known:
+        raise UnknownNameError.among("command line", flag, [one for one in known if one.startswith("--")])
+
+
+@contextlib.contextmanager
+def translate_errors(arguments: Sequence[str]) -> Iterator[None]:
+    """Raise what Hydra finds wrong with a command line as a `ConfigError`."""
+    from hydra.errors import HydraException, OverrideParseException
+
+    try:
+        yield
+    except OverrideParseException as error:
+        given = error.override.removeprefix("++")
+        hint = "Quote a value that holds special characters, as in 'name=\"a, b\"'"
+        raise ConfigError("command line", given, f"cannot be read: {_format_one_line(error)}", hint) from None
+    except (HydraException, OmegaConfBaseException) as error:
+        if not isinstance(error.__cause__, OmegaConfBaseException):
+            raise ConfigError("command line", " ".join(arguments), _format_one_line(error)) from None
+        # Hydra cannot merge a value with the one that is there, such as a list with a range.
+        key = str(error.__cause__.full_key)
+        value = next((one for one in arguments if one.startswith(f"{key}=")), key).removeprefix(f"{key}=")
+        rule = "is of another kind than the value there, and values are merged"
+        raise ConfigError(key, value, rule, f"Delete that first: '~{key}' '+{key}={value}'") from None
+
+
+def _format_one_line(error: Exception) -> str:
+    return " ".join(str(error).split("See https://")[0].split())
+
+
+def compose_config(arguments: Sequence[str]) -> SweepConfig:
+    """Return the configuration of the one new sweep that a command line without flags asks for.
+
+    Raises:
+        UserError: the command line or what it names is at fault.
+    """
+    import hydra
+
+    overrides, _ = rewrite_arguments(arguments)
+    with translate_errors(arguments), hydra.initialize(version_base=HYDRA_VERSION, config_path=None):
+        return read_composed(hydra.compose(CONFIG_NAME, overrides))
+
+
+def compose_sweep(arguments: Sequence[str]) -> SweepConfig:
+    """Return the configuration of the one sweep that a command line asks for.
+
+    Raises:
+        UserError: the command line or what it names is at fault.
+    """
+    import hydra
+
+    overrides, _ = rewrite_arguments(arguments)
+    with translate_errors(arguments), hydra.initialize(version_base=HYDRA_VERSION, config_path=None):
+        return read_composed(hydra.compose(CONFIG_NAME, overrides))
+
+
+def read_composed(composed: Any) -> SweepConfig:
+    """Return the configuration that Hydra has composed, checked.
+
+    Raises:
+        UserError: it is at fault.
+    """
+    try:
+        values = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError("configuration", str(error.full_key), str(error).splitlines()[0]) from None
+    assert isinstance(values, dict)
+    return build_sweep_config({str(key): value for key, value in values.items()})
 
 
 def build_sweep_config(values: Mapping[str, Any]) -> SweepConfig:
@@ -191,16 +303,19 @@ def build_sweep_config(values: Mapping[str, Any]) -> SweepConfig:
     Raises:
         UserError: an unknown key or name, or a value that breaks its rule.
     """
-    refuse_removed_options(values)
     hints = get_type_hints(SweepConfig)
-    merged = dict(values)
+    merged = accept_renamed_options(values)
     for alias, section in ALIASES.items():
         if alias in merged:
             merged[section] = {**_get_section(merged, section), **_get_section(merged, alias)}
             del merged[alias]
     for key in merged:
         if key not in hints:
-            raise _build_unknown_error(key, merged)
+            for name in _list_section_fields(merged):
+                if name.partition(".")[2] == key:
+                    rule = "is no option of a sweep by this name"
+                    raise UnknownNameError(_TOP, key, rule, f"Did you mean {name!r}?")
+            raise UnknownNameError.among(_TOP, key, hints)
     for name, cls in _list_sections(hints).items():
         merged[name] = build_config(cls, _get_section(merged, name), name)
     merged |= _complete_objectives(merged)
@@ -208,7 +323,16 @@ def build_sweep_config(values: Mapping[str, Any]) -> SweepConfig:
         config = build_config(SweepConfig, {**merged, "model": _get_section(merged, "model")}, _TOP)
     except ConfigError as error:
         raise ConfigError(error.where.removeprefix(f"{_TOP}."), *error.args[1:]) from None
-    _check_config(config)
+    # What no section alone can tell: the model against the family, the task and the device.
+    family, task = get_family(config.family), str(config.task["name"])
+    known = [field.name for field in dataclasses.fields(family.config_class)]
+    for name in config.model:
+        if name not in known:
+            raise UnknownNameError.among("model", name, known)
+    if config.device not in DEVICES:
+        raise ConfigError("device", config.device, f"must be one of: {', '.join(DEVICES)}")
+    build_config(get_task_class(task), config.task, "task")
+    check_task_fits(task, family)
     return config
 
 
@@ -261,32 +385,84 @@ def _get_section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return section
 
 
-def _check_config(config: SweepConfig) -> None:
-    """Check what one section alone does not know: model against family, task and device."""
-    kind = get_family(config.family)
-    known = [field.name for field in dataclasses.fields(kind.config_class)]
-    for name in config.model:
-        if name not in known:
-            raise UnknownNameError.among("model", name, known)
-    if config.device not in DEVICES:
-        raise ConfigError("device", config.device, f"must be one of: {', '.join(DEVICES)}")
-    build_config(get_task_class(str(config.task["name"])), config.task, "task")
-    check_task_fits(str(config.task["name"]), kind)
-
-
-def _build_unknown_error(key: str, values: Mapping[str, Any]) -> UnknownNameError:
-    """Build the error for a key that no sweep has; a field of a section is recognised without its section."""
-    for name in _list_section_fields(values):
-        if name.partition(".")[2] == key:
-            return UnknownNameError(
-                _TOP, key, "is no option of a sweep by this name", f"Did you mean {name!r}?"
-            )
-    return UnknownNameError.among(_TOP, key, get_type_hints(SweepConfig))
-
-
 def _list_section_fields(values: Mapping[str, Any]) -> Iterator[str]:
     """Yield the full names of all options in sections; the model's are those of the family in `values`."""
     model = get_family(str(values.get("family", SweepConfig.family))).config_class
     for section, cls in {**_list_sections(get_type_hints(SweepConfig)), "model": model}.items():
         for field in dataclasses.fields(cls):
             yield f"{section}.{field.name}"
+
+
+RESUME, EXTEND = "resume", "extend"
+
+
+def asks_to_resume(arguments: Sequence[str]) -> bool:
+    """Return whether the command line resumes a sweep instead of starting one."""
+    return any(argument.startswith((f"{RESUME}=", f"{EXTEND}=")) for argument in arguments)
+
+
+def read_resumed_config(arguments: Sequence[str]) -> SweepConfig:
+    """Return the configuration to resume with; its `out` is the sweep's folder.
+
+    Raises:
+        UserError: there is no such sweep, or what is asked for is not how it began; nothing has been touched.
+    """
+    given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    if given.get(RESUME) == "":
+        raise ConfigError(RESUME, "", "must be the folder of a sweep", f"For example: {RESUME}=outputs/first")
+    if RESUME not in given:
+        rule = "goes with resume=DIR, the folder of the sweep to extend"
+        raise ConfigError(EXTEND, given.get(EXTEND), rule)
+    out = Path(given[RESUME]).expanduser().absolute()
+    stored = _read_stored_config(out)
+    asked_for = parse_dotlist(one for one in arguments if one.split("=")[0] != RESUME)
+    options = {SHORTHANDS.get(name, name): value for name, value in asked_for.items()}
+    if EXTEND in options:
+        more = options.pop(EXTEND)
+        if "num_trials" in options:
+            raise ConfigError(EXTEND, more, "says how many trials to add: leave num_trials out")
+        if not isinstance(more, int) or more < 1:
+            raise ConfigError(EXTEND, more, "must be the number of search trials to add, at least 1")
+        options["num_trials"] = stored.num_trials + more
+    values = dataclasses.asdict(stored) | {"out": str(out)} | clear_alternatives(options, "command line")
+    for name, value in options.items():
+        _set_option(values, name, value)
+    asked = build_sweep_config(values)
+    check_overrides(stored, asked)
+    return asked
+
+
+def _read_stored_config(out: Path) -> SweepConfig:
+    """Return the configuration of the sweep in a folder, with its latest limits.
+
+    Raises:
+        OutputError: the folder holds none.
+    """
+    if not (out / CONFIG).is_file():
+        given = "no such folder" if not out.exists() else "no sweep in it"
+        raise OutputError(RESUME, str(out), f"must be the folder of a sweep ({given})")
+    config = build_sweep_config(update_options(read_yaml(out / CONFIG)))
+    # The event log is written before the configuration.
+    sessions = [event for event in read_events(out / EVENT_LOG) if isinstance(event, SessionStarted)]
+    return config.with_limits(sessions[-1].limits) if sessions else config
+
+
+def _set_option(values: dict[str, Any], name: str, value: Any) -> None:
+    """Replace a stored value by that of a dotted option."""
+    if name == "space":
+        space = load_space(str(value))
+        values["space"] = {key: space[key] for key in space if key != "run"}
+    elif name in NAMED:
+        stored = values[name]["name"]
+        if value != stored and Path(str(value)).absolute() != Path(stored).absolute():
+            rule = f"must go on as it began: {name} is {stored!r}, not {value!r}"
+            hint = "Leave that out to resume it, or start a new sweep in another folder"
+            raise OutputError(RESUME, values["out"], rule, hint)
+    else:
+        *sections, option = name.split(".")
+        section = values
+        for part in sections:
+            section = section.setdefault(part, {})
+            if not isinstance(section, dict):
+                raise ConfigError(name, value, f"{part} has no options of its own")
+        section[option] = value

@@ -6,12 +6,10 @@ import dataclasses
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, get_type_hints
 
 from hrm.config.command_line import (
-    Option,
     describe_task_options,
     format_listing,
     format_options,
@@ -23,7 +21,7 @@ from hrm.config.command_line import (
 from hrm.config.errors import UserError
 from hrm.config.presets import list_presets, load_preset
 from hrm.models.registry import get_family, list_families
-from hrm.system.tables import format_markdown_table
+from hrm.system.format import format_markdown_table
 from sweeps.cli.compose import GROUPS, SHORTHANDS, list_defaults
 from sweeps.config import SweepConfig
 from sweeps.search.pruners import PRUNERS
@@ -44,56 +42,51 @@ Finds the best Hierarchical Reasoning Model under an exact parameter budget.
 A space sets its own defaults for task, budget and training; the command line wins over it."""
 
 _MODEL = "fields of the model that hold in every arm, presets included; python -m hrm.train --help lists them"
+_HYDRA = "Hydra's own flags, such as --cfg job and --multirun: python run_sweep.py --hydra-help"
+
+
+BUILDERS: dict[str, Mapping[str, Callable[..., Any]]] = {
+    "sampler": {name: entry.build for name, entry in SAMPLERS.items()},
+    "pruner": PRUNERS,
+}
 
 
 def format_help() -> str:
     """Return the text of `--help`."""
-    hints = get_type_hints(SweepConfig)
-    sections = [name for name, cls in hints.items() if dataclasses.is_dataclass(cls)]
-    samplers = {name: entry.build for name, entry in SAMPLERS.items()}
-    presets = {name: load_preset(name).summary for name in list_presets()}
-    return "\n\n".join(
-        [
-            _USAGE,
-            f"Spaces (space=...)\n{format_listing(_read_questions())}",
-            f"Tasks (task=...)\n{format_listing(summarize_tasks())}",
-            f"Presets (baseline.presets=[...], budget.max_params=...)\n{format_listing(presets)}",
-            f"Samplers (sampler=...)\n{format_listing(_summarize(samplers))}",
-            f"Pruners (pruner=...)\n{format_listing(_summarize(PRUNERS))}",
-            f"Options\n{format_options(SweepConfig, skip=(*GROUPS, 'model', *sections))}",
-            *(f"{name}.*\n{format_options(hints[name], name)}" for name in sections),
-            f"sampler.*\n{format_listing(_format_options(samplers))}",
-            f"pruner.*\n{format_listing(_format_options(PRUNERS))}",
-            *(f"task.* of {name}\n{options}" for name, options in format_task_options().items()),
-            f"model.*\n  {_MODEL}",
-            "Hydra's own flags, such as --cfg job and --multirun: python run_sweep.py --hydra-help",
-        ]
-    )
-
-
-def _read_questions() -> dict[str, str]:
+    sections = _list_sections()
     questions = {}
     for name, path in find_spaces().items():
         try:
             questions[name] = load_space(str(path))["question"]
         except UserError as error:
             questions[name] = f"(cannot be read: {error})"
-    return questions
+    presets = {name: load_preset(name).summary for name in list_presets()}
+    parts = [
+        _USAGE,
+        f"Spaces (space=...)\n{format_listing(questions)}",
+        f"Tasks (task=...)\n{format_listing(summarize_tasks())}",
+        f"Presets (baseline.presets=[...], budget.max_params=...)\n{format_listing(presets)}",
+    ]
+    for group, builders in BUILDERS.items():
+        summaries = {name: parse_docstring(build)[0] for name, build in builders.items()}
+        parts.append(f"{group.capitalize()}s ({group}=...)\n{format_listing(summaries)}")
+    parts.append(f"Options\n{format_options(SweepConfig, skip=(*GROUPS, 'model', *sections))}")
+    parts += [f"{name}.*\n{format_options(cls, name)}" for name, cls in sections.items()]
+    for group, builders in BUILDERS.items():
+        options: dict[str, str] = {}
+        for name, build in builders.items():
+            given = [f"{option}={format_value(value)}" for option, value in list_defaults(build).items()]
+            options |= {name: ", ".join(given)} if given else {}
+        parts.append(f"{group}.*\n{format_listing(options)}")
+    parts += [f"task.* of {name}\n{options}" for name, options in format_task_options().items()]
+    parts += [f"model.*\n  {_MODEL}", _HYDRA]
+    return "\n\n".join(parts)
 
 
-def _summarize(builders: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
-    """Return the first lines of docstrings."""
-    return {name: (inspect.getdoc(build) or "").splitlines()[0] for name, build in builders.items()}
-
-
-def _format_options(builders: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
-    """Return the options with their defaults, of those that have any."""
-    options = {name: list_defaults(build) for name, build in builders.items()}
-    return {
-        name: ", ".join(f"{option}={format_value(value)}" for option, value in given.items())
-        for name, given in options.items()
-        if given
-    }
+def _list_sections() -> dict[str, Any]:
+    """Return the sections of a sweep's options that are dataclasses, by name."""
+    hints = get_type_hints(SweepConfig)
+    return {name: cls for name, cls in hints.items() if dataclasses.is_dataclass(cls)}
 
 
 _HEAD = """\
@@ -117,91 +110,67 @@ _MORE = {
     "wandb": "wandb.md",
 }
 """Where a section's long form is."""
-_SAMPLERS = """\
+_CHOICES = {
+    "sampler": """\
 The default is `{default}`. All propose only what keeps the budget and is new: [how good they are](search-quality.md),
 [how they learn the budget](budgets.md).
-One of your own is `sampler=package.module:function`: a function like those of `sweeps/search/samplers.py`."""
-_PRUNERS = """\
+One of your own is `sampler=package.module:function`: a function like those of `sweeps/search/samplers.py`.""",
+    "pruner": """\
 The default is `{default}`. Trials are compared at the same validation, 1 to `train.num_reports`; more on
-[pruning](pruning.md), and [which pruner finds most](pruning.md#which-pruner-finds-most)."""
+[pruning](pruning.md), and [which pruner finds most](pruning.md#which-pruner-finds-most).""",
+}
 _ARGUMENT = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class BuilderDoc:
-    """The docstring of a sampler or pruner: a line, when to take it, and its options."""
-
-    summary: str
-    when: str
-    arguments: Mapping[str, str]
-
-    @classmethod
-    def parse(cls, build: Callable[..., Any]) -> BuilderDoc:
-        """Split the docstring of a function."""
-        text, _, arguments = (inspect.getdoc(build) or "").partition("\n\nArgs:\n")
-        summary, _, when = text.partition("\n\n")
-        meanings = {name: _format_sentence(said) for name, said in _ARGUMENT.findall(arguments)}
-        return cls(summary, " ".join(when.split()), meanings)
+def parse_docstring(build: Callable[..., Any]) -> tuple[str, str, dict[str, str]]:
+    """Return what the docstring of a sampler or pruner says: what it is, when to take it, what its options mean."""
+    text, _, arguments = (inspect.getdoc(build) or "").partition("\n\nArgs:\n")
+    summary, _, when = text.partition("\n\n")
+    meanings = {name: " ".join(words.split()) for name, words in _ARGUMENT.findall(arguments)}
+    return (
+        summary,
+        " ".join(when.split()),
+        {name: text[:1].upper() + text[1:] for name, text in meanings.items()},
+    )
 
 
 def format_page() -> str:
     """Return docs/options.md."""
-    hints = get_type_hints(SweepConfig)
-    sections: dict[str, type] = {
-        name: cls for name, cls in hints.items() if isinstance(cls, type) and dataclasses.is_dataclass(cls)
-    }
+    sections = _list_sections()
     shorthands = ", ".join(f"`{name}=` is `{option}=`" for name, option in SHORTHANDS.items())
-    samplers = {name: entry.build for name, entry in SAMPLERS.items()}
-    start = SweepConfig(space={})
     parts = [
         _HEAD.format(shorthands=shorthands),
         "## The sweep\n",
-        _format_option_table(list_options(SweepConfig, skip=(*GROUPS, "model", *sections))),
+        _format_option_table(SweepConfig, skip=(*GROUPS, "model", *sections)),
     ]
     for name, cls in sections.items():
         more = f"[More]({_MORE[name]})\n\n" if name in _MORE else ""
-        parts += [f"## `{name}.*`\n", more + _format_option_table(list_options(cls, name))]
-    parts += _format_choices("sampler", samplers, _SAMPLERS.format(default=start.sampler["name"]))
-    parts += _format_choices("pruner", PRUNERS, _PRUNERS.format(default=start.pruner["name"]))
-    for name, said in describe_task_options(
-        lambda cls: _format_option_table(list_options(cls, "task", skip=["name"]))
-    ).items():
-        parts += [f"## `task.*` of `{name}`\n", f"{said.strip()}\n"]
-    for name in list_families():
+        parts += [f"## `{name}.*`\n", more + _format_option_table(cls, name)]
+    for group, builders in BUILDERS.items():
+        default = getattr(SweepConfig(space={}), group)["name"]
+        choices, options = [], []
+        for name, build in builders.items():
+            summary, when, meanings = parse_docstring(build)
+            choices.append((f"`{name}`", summary, when))
+            for option, value in list_defaults(build).items():
+                options.append((f"`{name}`", f"`{option}`", f"`{format_value(value)}`", meanings[option]))
         parts += [
-            f"## `model.*`, family `{name}`\n",
-            _format_option_table(list_options(get_family(name).config_class, "model")),
+            f"## {group.capitalize()}s\n",
+            f"{_CHOICES[group].format(default=default)}\n",
+            _format_table((f"`{group}=`", "what it does", "when to take it"), choices),
+            _format_table((f"`{group}=`", f"`{group}.*`", "default", "meaning"), options),
         ]
+    tasks = describe_task_options(lambda cls: _format_option_table(cls, "task", skip=["name"]))
+    for name, text in tasks.items():
+        parts += [f"## `task.*` of `{name}`\n", f"{text.strip()}\n"]
+    for name in list_families():
+        table = _format_option_table(get_family(name).config_class, "model")
+        parts += [f"## `model.*`, family `{name}`\n", table]
     return "\n".join(parts)
 
 
-def _format_choices(group: str, builders: Mapping[str, Callable[..., Any]], said: str) -> list[str]:
-    """Return the section of samplers or pruners: what each is and when to take it, then their options."""
-    described = {name: BuilderDoc.parse(build) for name, build in builders.items()}
-    rows = [
-        (f"`{name}`", f"`{option}`", f"`{format_value(default)}`", described[name].arguments[option])
-        for name, build in builders.items()
-        for option, default in list_defaults(build).items()
-    ]
-    return [
-        f"## {group.capitalize()}s\n",
-        f"{said}\n",
-        _format_table(
-            (f"`{group}=`", "what it does", "when to take it"),
-            [(f"`{name}`", one.summary, one.when) for name, one in described.items()],
-        ),
-        _format_table((f"`{group}=`", f"`{group}.*`", "default", "meaning"), rows),
-    ]
-
-
-def _format_sentence(text: str) -> str:
-    """Return the text on one line, with a capital."""
-    words = " ".join(text.split())
-    return words[:1].upper() + words[1:]
-
-
-def _format_option_table(those: Iterable[Option]) -> str:
-    rows = [(f"`{one.name}`", f"`{one.default}`", one.meaning) for one in those]
+def _format_option_table(cls: type, section: str = "", skip: Collection[str] = ()) -> str:
+    rows = [(f"`{one.name}`", f"`{one.default}`", one.meaning) for one in list_options(cls, section, skip)]
     return _format_table(("option", "default", "meaning"), rows)
 
 

@@ -23,7 +23,6 @@ from hrm.training.divergence import Diverged
 from hrm.training.trainer import Trainer
 from sweeps.events import OUT_OF_MEMORY, Ended, Job, Measured, Validation
 from sweeps.execution.checkpoints import TrialCheckpoint
-from sweeps.search.objectives import MEASURED_COSTS
 from sweeps.space.constraints import compute_costs
 
 NUM_EXAMPLES = 3
@@ -169,7 +168,7 @@ def _train(
             prefetcher.wait()
         metrics, answers = dict(values.metrics), None
         for name, cost in compute_costs(trainer, job.measured_objectives).items():
-            metrics[MEASURED_COSTS[name].metric] = cost
+            metrics[f"valid/{name}"] = cost
         if trainer.finished and job.read_test:
             test = trainer.evaluate(dataset.test)
             metrics |= {f"test/{name}": value for name, value in test.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from hrm.system.tables import format_markdown_table
+from hrm.system.format import format_markdown_table
 from sweeps.report.blocks import Block, Code, Figure, Image, Items, Report, Section, Table, Text, Widget
 
 

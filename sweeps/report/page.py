@@ -1,4 +1,4 @@
-"""A report as one HTML page: texts and tables stand in it, its scripts draw the figures from data in it."""
+"""A report as one HTML page: texts and tables as HTML, figures as data that its scripts draw."""
 
 from __future__ import annotations
 

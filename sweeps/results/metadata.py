@@ -24,7 +24,7 @@ from sweeps.results.schema import SCHEMA_VERSION
 from sweeps.search.objectives import Objective, Objectives, parse_objectives
 from sweeps.space.budget import Budget
 from sweeps.space.constraints import PARAMS
-from sweeps.space.space import space_hash
+from sweeps.space.space import hash_space
 
 if TYPE_CHECKING:
     from hrm.data.base import Dataset
@@ -63,6 +63,58 @@ class Provenance:
             "versions": json.dumps(self.versions),
             "hardware": json.dumps(self.hardware),
         }
+
+
+def read_git_state(file: Path) -> tuple[str | None, bool | None]:
+    """Return commit and dirtiness of the repository that tracks `file`; (None, None) if none does.
+
+    A copy installed inside somebody else's repository is not tracked there: its commit would mean nothing.
+    """
+    git = ("git", "-C", str(file.parent))
+    if _run(*git, "ls-files", "--error-unmatch", file.name) is None:
+        return None, None
+    changes = _run(*git, "status", "--porcelain", "--untracked-files=no")
+    return _run(*git, "rev-parse", "HEAD"), None if changes is None else bool(changes)
+
+
+def _run(*command: str) -> str | None:
+    """Return what a command prints, None if it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _find_versions() -> dict[str, str | None]:
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def _describe_hardware() -> dict[str, Any]:
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        gpus.append("Apple MPS")
+    return {"cpu": _find_cpu_model(), "cores": count_cpus(), "memory_bytes": get_memory_bytes(), "gpus": gpus}
+
+
+def _find_cpu_model() -> str:
+    """Return the processor's own name if the system knows it, else its kind."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    if platform.system() == "Darwin":
+        names = [_run("sysctl", "-n", "machdep.cpu.brand_string") or ""]
+    return next(filter(None, names), "") or platform.processor() or platform.machine()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +236,7 @@ def build_metadata(
         other_bounds=[str(bound) for bound in budget.bounds if bound.constraint is not PARAMS],
         parameters=list(space.parameters),
         derived=[*([space.filled] if space.filled else []), *space.derived],
-        space_hash=space_hash(config.space),
+        space_hash=hash_space(config.space),
         space_counts={
             "tuples": candidates.num_tuples,
             "architectures": candidates.num_architectures,
@@ -232,55 +284,3 @@ def read_metadata(out: Path) -> SweepMetadata:
     del values["schema_version"]
     presets = [PresetEntry(**preset) for preset in values.pop("presets")]
     return SweepMetadata(presets=presets, provenance=Provenance(**values.pop("provenance")), **values)
-
-
-def read_git_state(file: Path) -> tuple[str | None, bool | None]:
-    """Return commit and dirtiness of the repository that tracks `file`; (None, None) if none does.
-
-    A copy installed inside somebody else's repository is not tracked there: its commit would mean nothing.
-    """
-    git = ("git", "-C", str(file.parent))
-    if _run(*git, "ls-files", "--error-unmatch", file.name) is None:
-        return None, None
-    changes = _run(*git, "status", "--porcelain", "--untracked-files=no")
-    return _run(*git, "rev-parse", "HEAD"), None if changes is None else bool(changes)
-
-
-def _run(*command: str) -> str | None:
-    """Return what a command prints, None if it fails."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
-def _find_versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = None
-    return found
-
-
-def _describe_hardware() -> dict[str, Any]:
-    import torch
-
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    if torch.backends.mps.is_available():
-        gpus.append("Apple MPS")
-    return {"cpu": _find_cpu_model(), "cores": count_cpus(), "memory_bytes": get_memory_bytes(), "gpus": gpus}
-
-
-def _find_cpu_model() -> str:
-    """Return the processor's own name if the system knows it, else its kind."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    if platform.system() == "Darwin":
-        names = [_run("sysctl", "-n", "machdep.cpu.brand_string") or ""]
-    return next(filter(None, names), "") or platform.processor() or platform.machine()

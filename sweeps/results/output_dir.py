@@ -16,12 +16,12 @@ from hrm.config.schema import write_yaml
 from hrm.system.files import write_atomically
 from sweeps.config import SweepConfig
 from sweeps.errors import OutputError
-from sweeps.scheduler import event_log
+from sweeps.events import EVENT_LOG
 from sweeps.search.storage import JOURNAL
 
 CONFIG = "config.yaml"
 _LOCK, _REPORT_LOCK = ".lock", ".report.lock"
-_SIGNS = (CONFIG, JOURNAL, event_log.FILE_NAME, "sweep.json", "trials.parquet")
+_SIGNS = (CONFIG, JOURNAL, EVENT_LOG, "sweep.json", "trials.parquet")
 """Files any of which shows that a folder holds a sweep."""
 
 

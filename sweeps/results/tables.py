@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +96,7 @@ class TableWriter(Callback):
             if trial.last.answers is not None:
                 write_answers(self._out, trial.number, trial.last.answers)
         if trial.ended.traceback is not None:
-            (self._out / ERRORS).mkdir(exist_ok=True)
-            write_text_atomically(self._out / ERRORS / f"{trial.number}.txt", trial.ended.traceback)
+            write_traceback(self._out, trial.number, trial.ended.traceback)
         self._write_row(row)
 
     def close(self) -> None:
@@ -160,13 +158,11 @@ class TableWriter(Callback):
             row["eval_flops"] = round(counts.eval_flops_per_batch / batch_size * sequences)
             row |= _get_costs(last) | last.metrics
         if self._goals.several:
-            objectives = self._goals.compute_values(job.run, trial.validations) or [None] * len(
-                self._goals.names
-            )
+            values = self._goals.compute_values(job.run, trial.validations) or [None] * len(self._goals.names)
             names = (OBJECTIVE_PREFIX + name for name in self._goals.names)
-            row |= dict(zip(names, objectives, strict=True))
-        values = get_space_values(job, metadata.value_names)
-        return row | {PARAMETER_PREFIX + name: value for name, value in values.items()}
+            row |= dict(zip(names, values, strict=True))
+        parameters = get_space_values(job, metadata.value_names)
+        return row | {PARAMETER_PREFIX + name: value for name, value in parameters.items()}
 
     def _build_curve(self, job: Job, validations: Sequence[Validation]) -> list[dict[str, Any]]:
         # Polars and duckdb read a folder's files by the columns of the first one, so curves of trials that never
@@ -249,6 +245,12 @@ def read_answers(out: Path) -> dict[int, dict[str, Any]]:
     return {int(path.stem): json.loads(path.read_text(encoding="utf-8")) for path in files}
 
 
+def write_traceback(out: Path, number: int, text: str) -> None:
+    """Write a trial's traceback into the sweep's folder."""
+    (out / ERRORS).mkdir(exist_ok=True)
+    write_text_atomically(out / ERRORS / f"{number}.txt", text)
+
+
 def find_tracebacks(out: Path) -> dict[int, str]:
     """Return the path of each traceback, relative to the sweep's folder, by job number."""
     return {int(path.stem): f"{ERRORS}/{path.name}" for path in (out / ERRORS).glob("*.txt")}
@@ -256,18 +258,7 @@ def find_tracebacks(out: Path) -> dict[int, str]:
 
 def get_space_values(job: Job, names: Iterable[str]) -> dict[str, Any]:
     """Return the job's values by their names in the space; None for a name that a preset does not have."""
-    values: dict[str, Any] = {}
-    for name in names:
-        if name in job.params:
-            values[name] = job.params[name]
-            continue
-        try:
-            path = qualify(name, job.run.family, job.run.task.name)
-        except UnknownNameError:
-            values[name] = None
-        else:
-            values[name] = attrgetter(path)(job.run)
-    return values
+    return {name: _get_value(job, name) for name in names}
 
 
 def format_short(value: Any) -> str:
@@ -283,6 +274,16 @@ def format_short(value: Any) -> str:
 def encode_architecture(run: RunConfig) -> str:
     """Return a text that is equal for two runs exactly when they train the same architecture."""
     return json.dumps({"family": run.family, **run.model.architecture}, sort_keys=True)
+
+
+def _get_value(job: Job, name: str) -> Any:
+    if name in job.params:
+        return job.params[name]
+    try:
+        section, _, field = qualify(name, job.run.family, job.run.task.name).partition(".")
+    except UnknownNameError:
+        return None
+    return getattr(getattr(job.run, section), field) if field else getattr(job.run, section)
 
 
 def _find_resumption(job: Job) -> int | None:

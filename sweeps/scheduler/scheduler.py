@@ -17,6 +17,7 @@ from sweeps.events import (
     Ended,
     Event,
     Job,
+    Kind,
     Measured,
     Resumed,
     SearchEnded,
@@ -29,9 +30,8 @@ from sweeps.scheduler.phases.base import DONE, WAIT, Done, Phase, Wait
 from sweeps.scheduler.phases.baseline import BaselinePhase, choose_presets
 from sweeps.scheduler.phases.confirm import ConfirmPhase, Finalist
 from sweeps.scheduler.phases.random_search import RandomSearchPhase
-from sweeps.scheduler.phases.resume_pruned import ResumePrunedPhase
+from sweeps.scheduler.phases.resume_pruned import ResumePrunedPhase, replace_resumed
 from sweeps.scheduler.phases.search import SearchPhase
-from sweeps.scheduler.resume_overrides import with_limits
 from sweeps.scheduler.state import SweepState
 from sweeps.scheduler.stopping import Clock, StoppingCriteria
 from sweeps.search.objectives import Objectives
@@ -86,14 +86,13 @@ class Scheduler:
         self.study = SweepStudy(config, candidates, journal, slots)
         objectives = self.study.objectives
         self._baseline = BaselinePhase(config, candidates, self.presets)
-        num = len(self._baseline.all_jobs)
         self._stopping = StoppingCriteria(config, objectives, self._baseline.all_jobs, slots, clock)
-        self._search = SearchPhase(config, candidates, self.study, self._stopping, num)
-        count_search = self._search.count_expected
-        self._resume = ResumePrunedPhase(config, self._search, self._stopping)
-        self._random = RandomSearchPhase(config, candidates, count_search)
+        num = len(self._baseline.all_jobs)
+        self._search = search = SearchPhase(config, candidates, self.study, self._stopping, num)
+        self._resume = ResumePrunedPhase(config, search, self._stopping)
+        self._random = RandomSearchPhase(config, candidates, search.count_expected)
         self._confirm = ConfirmPhase(
-            config, objectives, self.presets, self._search.get_candidate, count_search
+            config, candidates, objectives, list(self.presets), search.get_candidate, search.count_expected
         )
         self._stages: tuple[tuple[Phase, ...], ...] = (
             (self._search, self._resume, self._baseline),
@@ -128,7 +127,8 @@ class Scheduler:
     def find_expiry(self) -> TimeExpired | None:
         """Return the event to record when `stop.hours` has passed and anything is left to do; else None."""
         state = self.state
-        if state.time_expired or not self._stopping.is_out_of_time() or self._is_over():
+        is_over = state.num_running == 0 and self._confirm.has_ended(state)
+        if state.time_expired or not self._stopping.is_out_of_time() or is_over:
             return None
         reason = self._stopping.describe_time()
         if state.search_ended:
@@ -170,13 +170,13 @@ class Scheduler:
         match event:
             case SessionStarted():
                 if self.state.session is not None and event.limits != self.state.session.limits:
-                    self._extend(with_limits(self._config, event.limits))
+                    self._extend(self._config.with_limits(event.limits))
             case Started():
                 job = self._get_started(event)
                 if event.kind == "search":
                     self._search.apply(event, self.state)
             case Resumed():
-                job = self._resume.build_job(self.state, event.number)
+                job = replace_resumed(self.state.trials[event.number])
                 self._search.apply(event, self.state)
             case Measured() | Validated() | Ended():
                 if self.state.running(event.number).job.kind == "search":
@@ -190,9 +190,11 @@ class Scheduler:
     @property
     def num_jobs_expected(self) -> int:
         """Jobs of the whole sweep: an upper bound until the search has ended, then exact."""
-        if self.state.time_expired:
-            return len(self.state.trials)
-        return sum(phase.count_expected(self.state) for stage in self._stages for phase in stage)
+        return len(self.state.trials) if self.state.time_expired else sum(self.count_expected().values())
+
+    def count_expected(self) -> dict[Kind, int]:
+        """Return the number of jobs of each kind, started ones included; upper bounds until the search has ended."""
+        return {kind: phase.count_expected(self.state) for kind, phase in self._phase_of.items()}
 
     @property
     def trial_numbers(self) -> Mapping[int, int]:
@@ -216,15 +218,9 @@ class Scheduler:
         """Pruned search trials whose checkpoints were not kept."""
         return self._resume.count_unresumable(self.state)
 
-    def _is_over(self) -> bool:
-        return self.state.num_running == 0 and self._confirm.num_waiting(self.state) == 0
-
     def _get_started(self, event: Started) -> Job:
-        try:
-            job = self._phase_of[event.kind].build_job(self.state, event.number)
-        except LookupError as error:
-            now = str(error)
-        else:
+        job, now = self._phase_of[event.kind].find_job(self.state, event.number), "there is none"
+        if job is not None:
             if event == dataclasses.replace(Started.from_job(job), time=event.time):
                 return job
             now = f"{job.kind} of {job.arm}, seed {job.run.seed}"
@@ -241,11 +237,12 @@ class Scheduler:
         self._config = config
         numbers = [*self.state.trials, *(job.number for job in self._baseline.all_jobs)]
         first = max(numbers, default=-1) + 1
-        more = self._baseline.extend(config, first)
+        more = self._baseline.add_jobs(config, first)
         self._stopping.extend(config, more, self.state)
         self._search.extend(config, first + len(more), self.state)
-        for phase in (self._resume, self._random, self._confirm):
-            phase.extend(config)
+        self._resume.extend(config)
+        self._random.extend(config)
+        self._confirm.extend(config)
 
 
 def check_decisions(config: SweepConfig, candidates: Candidates) -> None:

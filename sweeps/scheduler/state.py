@@ -6,7 +6,6 @@ Everything else that the scheduler needs to know is derived from it.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 
@@ -109,13 +108,3 @@ class SweepState:
     def next_number(self) -> int:
         """The job number above all that have started."""
         return max(self.trials, default=-1) + 1
-
-
-def replace_resumed(trial: Trial) -> Job:
-    """Build the job that resumes a pruned trial and trains it to its end."""
-    job = trial.job
-    # What stop.flops left was shared out when it started; a trial is only resumed if its whole run fits.
-    limit = None if job.max_train_flops is None else job.total_train_flops
-    return dataclasses.replace(
-        job, may_prune=False, max_train_flops=limit, resumed_from=tuple(trial.validations)
-    )

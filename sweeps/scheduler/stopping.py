@@ -52,12 +52,23 @@ class StoppingCriteria:
         slots: int,
         clock: Clock,
     ) -> None:
-        self._config = config
-        self._baselines = baselines
+        self._objectives, self._baselines = objectives, baselines
         self._slots, self._clock = slots, clock
-        self._objectives = objectives
-        self._max_flops = _parse_flops(config)
-        self._check_baselines()
+        self._read_config(config)
+        stop, num = config.stop, len(baselines)
+        hint = "lower baseline.trials, or leave presets out with baseline.presets=[...]"
+        if stop.trials is not None and stop.trials <= num:
+            rule = f"the {num} baseline trials alone reach it"
+            raise ConfigError("stop.trials", stop.trials, rule, f"Give at least {num + 1}, {hint}")
+        flops = sum(job.total_train_flops for job in baselines)
+        if self._max_flops is not None and self._max_flops <= flops:
+            rule = f"the {num} baseline trials alone spend {flops:,} training FLOPs"
+            raise ConfigError("stop.flops", stop.flops, rule, f"Give more than that, {hint}")
+
+    def _read_config(self, config: SweepConfig) -> None:
+        flops = config.stop.flops
+        self._config = config
+        self._max_flops = None if flops is None else parse_count(flops, TRAINING_FLOPS, "stop.flops")
 
     def extend(self, config: SweepConfig, more: Sequence[Job], state: SweepState) -> None:
         """Take over a configuration that differs in its limits only.
@@ -68,7 +79,7 @@ class StoppingCriteria:
         Raises:
             ConfigError: a limit leaves no room for them next to the trials that were made.
         """
-        self._config, self._max_flops = config, _parse_flops(config)
+        self._read_config(config)
         trials = config.stop.trials
         num_made = len(state.of_kind("search")) + len(self._baselines) - len(more)
         hint = "Raise it, or keep baseline.trials as it was"
@@ -89,12 +100,10 @@ class StoppingCriteria:
 
     def describe_time(self) -> str:
         """Return the sentence for a sweep that ran out of time."""
-        note = (
-            " Time depends on the machine: another run may end elsewhere."
-            if self._config.deterministic
-            else ""
-        )
-        return f"stop.hours={self._config.stop.hours:g} was reached.{note}"
+        reason = f"stop.hours={self._config.stop.hours:g} was reached."
+        if self._config.deterministic:
+            reason += " Time depends on the machine: another run may end elsewhere."
+        return reason
 
     def find_end_of_search(self, state: SweepState) -> str | None:
         """Return why no more search trials start, given that the next one may be asked for; None if they may."""
@@ -111,7 +120,8 @@ class StoppingCriteria:
     @property
     def max_search_trials(self) -> int:
         """Search trials that may start: `num_trials`, or fewer under `stop.trials`."""
-        return count_search_trials(self._config, len(self._baselines))
+        trials, most = self._config.num_trials, self._config.stop.trials
+        return trials if most is None else min(trials, most - len(self._baselines))
 
     def must_wait(self, state: SweepState) -> bool:
         """Return whether the next search trial has to wait for those before it, to know what FLOPs they leave."""
@@ -167,42 +177,17 @@ class StoppingCriteria:
         search = state.of_kind("search")
         if self._config.deterministic:
             search = search[: max(0, len(search) - self._slots + 1)]
-        ended = [trial for trial in search if not trial.is_running]
         points: list[Point] = []
-        last = -1
-        for place, trial in enumerate(ended):
-            values = (
-                self._objectives.compute_values(trial.job.run, trial.validations)
-                if trial.is_completed
-                else None
-            )
-            if values is None:
+        num_since = 0
+        for trial in search:
+            if trial.is_running:
+                continue
+            num_since += 1
+            values = self._objectives.compute_values(trial.job.run, trial.validations)
+            if not trial.is_completed or values is None:
                 continue
             point = self._objectives.make_point(values)
             if not any(is_as_good(earlier, point) for earlier in points):
                 points.append(point)
-                last = place
-        return len(ended) - 1 - last
-
-    def _check_baselines(self) -> None:
-        stop, num = self._config.stop, len(self._baselines)
-        hint = "lower baseline.trials, or leave presets out with baseline.presets=[...]"
-        if stop.trials is not None and stop.trials <= num:
-            rule = f"the {num} baseline trials alone reach it"
-            raise ConfigError("stop.trials", stop.trials, rule, f"Give at least {num + 1}, {hint}")
-        flops = sum(job.total_train_flops for job in self._baselines)
-        if self._max_flops is not None and self._max_flops <= flops:
-            rule = f"the {num} baseline trials alone spend {flops:,} training FLOPs"
-            raise ConfigError("stop.flops", stop.flops, rule, f"Give more than that, {hint}")
-
-
-def count_search_trials(config: SweepConfig, num_baselines: int) -> int:
-    """Return how many search trials may start: `num_trials`, or fewer under `stop.trials`."""
-    if config.stop.trials is None:
-        return config.num_trials
-    return min(config.num_trials, config.stop.trials - num_baselines)
-
-
-def _parse_flops(config: SweepConfig) -> int | None:
-    given = config.stop.flops
-    return None if given is None else parse_count(given, TRAINING_FLOPS, "stop.flops")
+                num_since = 0
+        return num_since

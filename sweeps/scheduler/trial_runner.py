@@ -5,43 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from sweeps import events
 from sweeps.callbacks.base import Callback
-from sweeps.events import (
-    Ended,
-    Event,
-    Job,
-    Measured,
-    Resumed,
-    SearchEnded,
-    Started,
-    TimeExpired,
-    Trial,
-    Validated,
-    Validation,
-)
-from sweeps.scheduler.event_log import EventLog
+from sweeps.events import Ended, EventLog, Job, Measured, Trial, Validated, Validation
 from sweeps.scheduler.phases.base import Done, Wait
-from sweeps.scheduler.scheduler import Stop
-from sweeps.scheduler.state import SweepState
-
-
-class SchedulerProtocol(Protocol):
-    """What a trial runner needs of a `Scheduler`."""
-
-    @property
-    def state(self) -> SweepState: ...
-
-    def next(self) -> Job | Wait | Done | SearchEnded | TimeExpired: ...
-
-    def find_expiry(self) -> TimeExpired | None: ...
-
-    def must_stop(self, number: int) -> Stop | None: ...
-
-    def describe_violation(self, number: int) -> str | None: ...
-
-    def apply(self, event: Event) -> None: ...
+from sweeps.scheduler.scheduler import Scheduler
 
 
 @dataclass
@@ -69,7 +38,7 @@ class TrialRunner:
 
     def __init__(
         self,
-        scheduler: SchedulerProtocol,
+        scheduler: Scheduler,
         callbacks: Sequence[Callback] = (),
         log: EventLog | None = None,
         max_failures: int = 0,
@@ -90,10 +59,7 @@ class TrialRunner:
                 self._assigned[trial.number] = _Assignment(trial, has_reached_worker=True, needs_worker=True)
         for assignment in list(self._assigned.values()):
             # The sweep may have been stopped after a trial's last validation was logged and before its end was.
-            if assignment.trial.validations:
-                self._end_if_over(assignment.trial)
-            elif assignment.trial.measured is not None:
-                self._end_if_infeasible(assignment.trial)
+            self._end_if_over(assignment.trial)
 
     @property
     def running(self) -> list[int]:
@@ -106,14 +72,17 @@ class TrialRunner:
             if assignment.needs_worker:
                 assignment.needs_worker = False
                 job = assignment.trial.job
-                # What was measured before the worker was lost counts.
-                return (
-                    job if assignment.trial.measured is None else dataclasses.replace(job, bounded_costs=())
-                )
-        while isinstance(answer := self._scheduler.next(), SearchEnded | TimeExpired):
+                if assignment.trial.measured is not None:
+                    # What was measured before the worker was lost counts.
+                    job = dataclasses.replace(job, bounded_costs=())
+                return job
+        while isinstance(answer := self._scheduler.next(), events.SearchEnded | events.TimeExpired):
             self._record(answer)
         if isinstance(answer, Job):
-            self._record(Resumed(number=answer.number) if answer.resumed_from else Started.from_job(answer))
+            if answer.resumed_from:
+                self._record(events.Resumed(number=answer.number))
+            else:
+                self._record(events.Started.from_job(answer))
             self._assigned[answer.number] = _Assignment(self._scheduler.state.trials[answer.number])
         return answer
 
@@ -160,7 +129,7 @@ class TrialRunner:
         self.start(event.number)
         if assignment.trial.measured is None:
             self._record(event)
-            self._end_if_infeasible(assignment.trial)
+            self._end_if_over(assignment.trial)
         return event.number not in self._assigned
 
     def end(self, event: Ended) -> None:
@@ -186,12 +155,11 @@ class TrialRunner:
         else:
             assignment.needs_worker = True
 
-    def _end_if_infeasible(self, trial: Trial) -> None:
-        if violation := self._scheduler.describe_violation(trial.number):
-            self.end(Ended(number=trial.number, status="infeasible", error=violation))
-
     def _end_if_over(self, trial: Trial) -> None:
-        assert trial.last is not None
+        if trial.last is None:
+            if violation := self._scheduler.describe_violation(trial.number):
+                self.end(Ended(number=trial.number, status="infeasible", error=violation))
+            return
         if trial.last.index == trial.job.run.train.num_reports:
             self.end(Ended(number=trial.number, status="completed"))
             return
@@ -200,7 +168,7 @@ class TrialRunner:
         if stop := self._scheduler.must_stop(trial.number):
             self.end(Ended(number=trial.number, status="pruned", error=stop.limit))
 
-    def _record(self, event: Event) -> None:
+    def _record(self, event: events.Event) -> None:
         """Write an event, then apply it: the log is never behind what has been decided on."""
         if self._log is not None:
             self._log.write(event)

@@ -15,12 +15,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeps.search.fast_tpe import LEARNED_FROM
-from sweeps.space.candidates import Candidate, Candidates
+from sweeps.space.candidates import Candidates
 
 KEY = "key"
 """User attribute of a trial: what two duplicates share (see `Candidate.key`)."""
@@ -28,8 +33,8 @@ REJECTED = "rejected"
 """User attribute of a trial: what its suggestion rejected, as [parameters, violation], in order."""
 MOST_SHOWN = 100
 """Rejections that a sampler is shown, the latest: more take time, and are mostly from regions it has left."""
-CONSTRAINT = "constraints:budget"
-"""System attribute in which Optuna keeps a trial's constraint `budget`; `FrozenTrial.constraints` reads it."""
+CONSTRAINT = "budget"
+"""Optuna's name of the constraint."""
 
 
 class InfeasibleProposal(NamedTuple):
@@ -37,7 +42,7 @@ class InfeasibleProposal(NamedTuple):
 
     params: dict[str, Any]
     violation: float
-    """See `Candidates.violation`."""
+    """See `Candidates.compute_violation`."""
 
 
 ConstraintFeedback = Callable[[list[FrozenTrial], list[InfeasibleProposal]], list[FrozenTrial]]
@@ -55,6 +60,17 @@ class ConstrainedSampler(BaseSampler):
         seed: of the uniform draws.
         exhausted: keys of configurations that get no further trial, see `find_exhausted_keys`.
         feedback: tells `inner` what is infeasible; None tells nothing.
+
+    >>> from sweeps.config import SweepConfig
+    >>> space = {"question": "?", "parameters": {"num_heads": [3, 4, 8]}, "fixed": {"hidden_size": 64}}
+    >>> config = SweepConfig(space=space, task={"name": "sudoku6"})
+    >>> candidates = Candidates(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
+    >>> class ThreeHeads(optuna.samplers.RandomSampler):
+    ...     def sample_relative(self, study, trial, search_space):
+    ...         return {"num_heads": 3}
+    >>> study = optuna.create_study(sampler=ConstrainedSampler(candidates, ThreeHeads(), draws=1, seed=0))
+    >>> study.ask(candidates.distributions).params  # 3 heads do not divide the width, and 4 are nearest
+    {'num_heads': 4}
     """
 
     def __init__(
@@ -89,11 +105,17 @@ class ConstrainedSampler(BaseSampler):
         for params in self._draw_proposals(study, trial, search_space):
             candidate = self._candidates.candidate(params)
             if candidate is None and self.feedback is not None:
-                self.rejected.append(InfeasibleProposal(params, self._candidates.violation(params)))
+                self.rejected.append(InfeasibleProposal(params, self._candidates.compute_violation(params)))
             if candidate is not None and candidate.key not in self._exhausted:
                 return params
             first = first or params
-        return dict(self._choose_instead(first).params)
+        rng = np.random.default_rng(self._seed)
+        if first is None:
+            chosen = self._candidates.sample(rng, self._exhausted)
+        else:
+            chosen = self._candidates.nearest(first, rng, self._exhausted)
+        assert chosen is not None, "a trial was asked for when every configuration had been tried"
+        return dict(chosen.params)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -122,15 +144,12 @@ class ConstrainedSampler(BaseSampler):
                     params[name] = self._inner.sample_independent(study, trial, name, space)
             yield self._candidates.to_grid(fixed | params)
 
-    def _choose_instead(self, proposal: dict[str, Any] | None) -> Candidate:
-        """Return the nearest candidate to a proposal, or any where there is none."""
-        rng = np.random.default_rng(self._seed)
-        if proposal is None:
-            candidate = self._candidates.sample(rng, self._exhausted)
-        else:
-            candidate = self._candidates.nearest(proposal, rng, self._exhausted)
-        assert candidate is not None, "a trial was asked for when every configuration had been tried"
-        return candidate
+
+def _get_only_value(space: BaseDistribution) -> Any:
+    if isinstance(space, CategoricalDistribution):
+        return space.choices[0]
+    assert isinstance(space, IntDistribution | FloatDistribution)
+    return space.low
 
 
 def find_exhausted_keys(trials: Sequence[FrozenTrial], replicates: int = 1) -> set[str]:
@@ -157,6 +176,13 @@ class ConstrainedStudyView(optuna.Study):
 
     Args:
         rejected: by the suggestion so far; it may grow.
+
+    >>> def show_last(trials: list, rejected: list) -> list:
+    ...     return trials[-1:]
+    >>> study = optuna.create_study()
+    >>> study.add_trials([optuna.trial.create_trial(value=value) for value in (0.25, 0.5)])
+    >>> [trial.value for trial in ConstrainedStudyView(study, show_last, rejected=[]).get_trials()]
+    [0.5]
     """
 
     def __init__(
@@ -189,65 +215,51 @@ def _find_latest_rejections(trials: Sequence[FrozenTrial]) -> list[InfeasiblePro
     return found
 
 
-def show_as_pruned(
-    num_startup: int, candidates: Candidates, trials: list[FrozenTrial], rejected: list[InfeasibleProposal]
-) -> list[FrozenTrial]:
-    """Return trials for TPE, which learns from pruned ones where not to look.
-
-    Rejections are added once its startup is over without them.
-    """
-    num_ended = sum(trial.state in LEARNED_FROM for trial in trials)
-    if num_ended < num_startup:
-        return trials
-    return _make_trials(candidates, rejected, TrialState.PRUNED) + trials
-
-
-def show_as_completed(
-    num_startup: int, candidates: Candidates, trials: list[FrozenTrial], rejected: list[InfeasibleProposal]
-) -> list[FrozenTrial]:
-    """Return trials for a Gaussian process, which learns from completed ones that all have a constraint.
-
-    The objectives of a rejection are unknown: they are set to the mean, which says nothing.
-    """
-    completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    if not rejected or len(completed) < num_startup:
-        return trials
-    mean = np.mean([trial.values for trial in completed], axis=0).tolist()
-    shown = _make_trials(candidates, rejected, TrialState.COMPLETE, mean) + [copy.copy(one) for one in trials]
-    for trial in shown[len(rejected) :]:
-        if trial.state == TrialState.COMPLETE:
-            trial.system_attrs = {**trial.system_attrs, CONSTRAINT: candidates.violation(trial.params)}
-    return shown
-
-
-def _make_trials(
-    candidates: Candidates,
-    rejected: list[InfeasibleProposal],
+def show_rejections(
     state: TrialState,
-    values: list[float] | None = None,
+    num_startup: int,
+    candidates: Candidates,
+    trials: list[FrozenTrial],
+    rejected: list[InfeasibleProposal],
 ) -> list[FrozenTrial]:
-    """Return rejections as trials that are older than all of the study's, numbered up to -1."""
-    return [
-        FrozenTrial(
-            number=number,
-            trial_id=number,
+    """Return the trials that a sampler is shown: rejections before the study's own, once its startup is over.
+
+    Args:
+        state: of the rejections. TPE learns from pruned trials where not to look. A Gaussian process learns from
+            completed ones that all have a constraint; the objectives of a rejection are unknown, and so they are
+            set to the mean, which says nothing.
+        num_startup: ended trials before the sampler learns.
+
+    >>> from sweeps.config import SweepConfig
+    >>> space = {"question": "?", "parameters": {"expansion": {"float": [1, 8]}}, "fixed": {"hidden_size": 64}}
+    >>> config = SweepConfig(space=space, task={"name": "sudoku6"})
+    >>> candidates = Candidates(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
+    >>> trials, rejected = [optuna.trial.create_trial(value=1.0)], [InfeasibleProposal({"expansion": 7.5}, 0.25)]
+    >>> [shown, _] = show_rejections(TrialState.PRUNED, 1, candidates, trials, rejected)
+    >>> shown.number, shown.state.name, shown.params, shown.constraints
+    (-1, 'PRUNED', {'expansion': 7.5}, {'budget': 0.25})
+    """
+    learned_from = LEARNED_FROM if state == TrialState.PRUNED else (TrialState.COMPLETE,)
+    ended = [trial for trial in trials if trial.state in learned_from]
+    if not rejected or len(ended) < num_startup:
+        return trials
+    values = None
+    if state == TrialState.COMPLETE:
+        values = np.mean([trial.values for trial in ended], axis=0).tolist()
+        trials = [copy.copy(trial) for trial in trials]
+        for trial in trials:
+            if trial.state == TrialState.COMPLETE:
+                trial.system_attrs = dict(trial.system_attrs)
+                trial.set_constraint(CONSTRAINT, candidates.compute_violation(trial.params))
+    shown = []
+    for number, one in enumerate(rejected, -len(rejected)):
+        trial = create_trial(
             state=state,
-            value=None,
             values=values,
-            datetime_start=None,
-            datetime_complete=None,
             params=one.params,
             distributions=candidates.distributions,
-            user_attrs={},
-            system_attrs={CONSTRAINT: one.violation},
-            intermediate_values={},
+            constraints={CONSTRAINT: one.violation},
         )
-        for number, one in enumerate(rejected, -len(rejected))
-    ]
-
-
-def _get_only_value(space: BaseDistribution) -> Any:
-    if isinstance(space, CategoricalDistribution):
-        return space.choices[0]
-    assert isinstance(space, IntDistribution | FloatDistribution)
-    return space.low
+        trial.number = number  # older than all of the study's
+        shown.append(trial)
+    return shown + trials

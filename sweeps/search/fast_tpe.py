@@ -2,11 +2,26 @@
 
 For every proposal, `TPESampler` splits the trials into good and other ones and fits two densities. Here that is done
 once for all proposals of a suggestion, and the split without what only several objectives and constraints need. The
-first proposal is Optuna's to the last bit. benchmarks/large_study.py compares both.
+first proposal is Optuna's to the last bit.
 
-This is the only module that imports private names of Optuna's TPE: its Parzen estimator, its way of splitting trials
-and its number of good ones have no public form. tests/sweeps/search/test_fast_tpe.py holds the proposals against
-those of `TPESampler`, and fails when they change.
+Why it is here: a suggestion is to stay within 60 ms at 1,000 and 300 ms at 10,000 trials, in the median and in the
+90th percentile, in spaces where half of the points are infeasible. Milliseconds, with all proposals of a suggestion,
+event log and journal, the best of three runs of benchmarks/large_study.py on two cores of an Intel Xeon:
+
+    space    trials   this module    Optuna's TPE   proposals
+    shapes    1,000     24,  92        46,   237      4, 24
+    shapes   10,000    373, 381     2,148, 2,239     24, 24
+    widths    1,000     17,  29        21,    46      1,  3
+    widths   10,000    143, 287       323,   819      2,  8
+
+So Optuna's own is too slow by up to seven times. This one is, too, where most proposals are rejected as infeasible or
+tried before, by up to a half.
+
+This is the only module that uses private names of Optuna's TPE: its Parzen estimator, its ways of reading and
+splitting trials, the method that proposes, and the options, random state and estimator's settings that a sampler
+keeps. None of them has a public form: overriding `sample_relative` instead would lose the record by which Optuna
+shares the proposal of a running trial. tests/sweeps/search/test_fast_tpe.py holds the proposals against those of
+`TPESampler`, and fails when they change.
 """
 
 from __future__ import annotations
@@ -32,6 +47,16 @@ class FastTPESampler(TPESampler):
     """Proposes configurations for one trial of a study whose trials all have the same parameters.
 
     No completed trial breaks a constraint; pruned ones may.
+
+    >>> from optuna.distributions import FloatDistribution
+    >>> space = {"x": FloatDistribution(0, 1)}
+    >>> study = optuna.create_study()
+    >>> for x in np.linspace(0, 1, 40):
+    ...     study.add_trial(optuna.trial.create_trial(value=x, params={"x": x}, distributions=space))
+    >>> sampler = FastTPESampler(seed=0, constant_liar=False)
+    >>> trial = optuna.trial.create_trial(state=TrialState.RUNNING)
+    >>> all(sampler.sample_relative(study, trial, space)["x"] < 0.5 for _ in range(5))
+    True
     """
 
     def __init__(self, **options: Any) -> None:
@@ -44,6 +69,7 @@ class FastTPESampler(TPESampler):
         if len(study.directions) > 1 or not search_space:
             return super()._sample_relative(study, trial, search_space)
         if self._proposals is None:
+            # As Optuna reads them: under Hyperband, `get_trials` has only those of the trial's own bracket.
             trials = [one for one in study._get_trials(deepcopy=False) if one.number != trial.number]
             if sum(one.state in LEARNED_FROM for one in trials) < self._n_startup_trials:
                 return {}
@@ -74,8 +100,11 @@ class FastTPESampler(TPESampler):
             samples = good.sample(self._rng.rng, batch * self._n_ei_candidates)
             for indices in np.split(np.arange(batch * self._n_ei_candidates), batch):
                 drawn = {name: column[indices] for name, column in samples.items()}
-                best = self._compare(drawn, self._compute_acquisition_func(drawn, good, others))
-                yield {name: space.to_external_repr(best[name]) for name, space in search_space.items()}
+                best = np.argmax(good.log_pdf(drawn) - others.log_pdf(drawn))
+                yield {
+                    name: space.to_external_repr(drawn[name][best].item())
+                    for name, space in search_space.items()
+                }
             batch = BATCH
 
 

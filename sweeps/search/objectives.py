@@ -6,7 +6,7 @@ The others are metrics, too, or costs of a model: counted from its configuration
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,8 +16,9 @@ from hrm.models.registry import get_family
 from sweeps.config import SweepConfig
 from sweeps.events import Validation
 from sweeps.search.pareto_front import Point, select_widest
+from sweeps.space.budget import read_cost
 from sweeps.space.candidates import Candidates
-from sweeps.space.constraints import CONSTRAINTS, COUNTED, MEASURED, CostModel
+from sweeps.space.constraints import CONSTRAINTS, MEASURED, CostModel
 
 Direction = Literal["maximize", "minimize"]
 
@@ -38,11 +39,11 @@ AUC = "_auc"
 
 @dataclass(frozen=True)
 class Objective:
-    """A metric of the last validation, or its mean over all of them (area under the learning curve).
+    """A metric of the last validation, its mean over all of them (area under the learning curve), or a cost.
 
     Args:
-        name: as the user spells it: `valid/<metric>` or `valid/<metric>_auc`.
-        metric: the metric that it is computed from, as validations name it.
+        name: as the user spells it: `valid/<metric>`, `valid/<metric>_auc`, or one of `sweeps.space.constraints`.
+        metric: the metric that it is computed from, as validations name it; empty for a cost that is counted.
         direction: `maximize` or `minimize`.
         over_curve: True for the mean over all validations so far.
     """
@@ -50,11 +51,11 @@ class Objective:
     name: str
     metric: str
     direction: Direction
-    over_curve: bool
+    over_curve: bool = False
 
     @classmethod
     def parse(cls, name: str) -> Objective:
-        """Return the objective of that name.
+        """Return the objective of that name, which a search may have as its only one.
 
         Raises:
             UnknownNameError: there is none.
@@ -72,19 +73,22 @@ class Objective:
         """The metric that the verdict compares: the same one on the test split."""
         return f"test/{self.metric.removeprefix('valid/')}"
 
-    def compute_value(self, validations: Sequence[Validation]) -> float | None:
-        """Return the objective after these validations; None if a number it needs is missing or not finite."""
+    def compute_value(self, validations: Sequence[Validation], run: RunConfig | None = None) -> float | None:
+        """Return the objective after these validations; None if a number it needs is missing or not finite.
+
+        Args:
+            run: what was validated; only a counted cost needs it.
+        """
+        if not self.metric:
+            assert run is not None
+            cost = CONSTRAINTS[self.name].compute(CostModel(get_family(run.family), run.model, run.train))
+            return float(cost)
         needed = validations if self.over_curve else validations[-1:]
         values = [one.metrics.get(self.metric) for one in needed]
         numbers = [value for value in values if value is not None and math.isfinite(value)]
         if not values or len(numbers) < len(values):
             return None
         return math.fsum(numbers) / len(numbers)
-
-    def compute_curve(self, validations: Sequence[Validation]) -> dict[int, float]:
-        """Return the objective after each validation that has a value, by the validation's index."""
-        values = ((one.index, self.compute_value(validations[:i])) for i, one in enumerate(validations, 1))
-        return {index: value for index, value in values if value is not None}
 
     def get_sort_key(self, value: float) -> float:
         """Return a sort key: the better of two values has the smaller one.
@@ -95,9 +99,12 @@ class Objective:
         return -value if self.direction == "maximize" else value
 
 
-MEASURED_COSTS = {name: Objective(name, f"valid/{name}", "minimize", over_curve=False) for name in MEASURED}
-"""Costs that each validation measures; of several objectives, never the only one."""
-LATENCY = MEASURED_COSTS["latency"]
+COSTS = {
+    name: Objective(name, f"valid/{name}" if one.measured else "", "minimize")
+    for name, one in CONSTRAINTS.items()
+}
+"""Costs, of which less is better: counted before a model is trained, or measured by each validation."""
+LATENCY = COSTS["latency"]
 
 
 def list_objective_names() -> list[str]:
@@ -109,8 +116,6 @@ def list_objective_names() -> list[str]:
     return [f"valid/{metric}{suffix}" for metric in METRIC_DIRECTIONS for suffix in ("", AUC)]
 
 
-COSTS = tuple(COUNTED)
-"""Counted before a model is trained; less is better."""
 SHORT = {"flops": "inference_flops", "bytes": "memory"}
 """Other names of costs."""
 ACCURACIES = ("accuracy", "blank_accuracy")
@@ -118,20 +123,6 @@ ACCURACIES = ("accuracy", "blank_accuracy")
 WORST = {"loss": math.log(256), "bits_per_byte": 8.0, "perplexity": 256.0}
 """Reference values of metrics to minimize: a uniform guess among 256. That of accuracies is 0."""
 WORST |= {name: CONSTRAINTS[name].worst or 1.0 for name in MEASURED}
-
-
-@dataclass(frozen=True)
-class Cost:
-    """A cost of a model, counted from its configuration."""
-
-    name: str
-    """One of `sweeps.space.constraints`."""
-    direction: Direction = "minimize"
-
-    def compute_value(self, run: RunConfig) -> float:
-        """Return the cost of a run's model."""
-        counted = CostModel(get_family(run.family), run.model, run.train)
-        return float(CONSTRAINTS[self.name].compute(counted))
 
 
 @dataclass(frozen=True)
@@ -150,7 +141,7 @@ class Objectives:
     [1, 0]
     """
 
-    each: tuple[Objective | Cost, ...]
+    each: tuple[Objective, ...]
     reference: tuple[float, ...] = ()
 
     @classmethod
@@ -164,13 +155,16 @@ class Objectives:
         if config.objectives is None:
             return cls((Objective.parse(config.objective),))
         each = parse_objectives(config.objectives)
-        return cls(each, tuple(_read_reference(config, candidates, each)))
+        given = config.reference_point or [None] * len(each)
+        if len(given) != len(each):
+            rule = f"must have a value, or null, for each of {len(each)} objectives"
+            raise ConfigError("reference_point", given, rule)
+        reference = [_read_reference(candidates, one, value) for one, value in zip(each, given, strict=True)]
+        return cls(each, tuple(reference))
 
     @property
     def first(self) -> Objective:
-        first = self.each[0]
-        assert isinstance(first, Objective)
-        return first
+        return self.each[0]
 
     @property
     def several(self) -> bool:
@@ -179,7 +173,7 @@ class Objectives:
     @property
     def costs(self) -> list[str]:
         """Names of those that are counted before training."""
-        return [one.name for one in self.each if isinstance(one, Cost)]
+        return [one.name for one in self.each if not one.metric]
 
     @property
     def names(self) -> list[str]:
@@ -187,24 +181,18 @@ class Objectives:
 
     def compute_values(self, run: RunConfig, validations: Sequence[Validation]) -> tuple[float, ...] | None:
         """Return the objectives of a run after these validations; None if a metric is missing or not finite."""
-        values = [
-            one.compute_value(run) if isinstance(one, Cost) else one.compute_value(validations)
-            for one in self.each
-        ]
+        values = [one.compute_value(validations, run) for one in self.each]
         known = tuple(value for value in values if value is not None)
         return known if len(known) == len(values) else None
 
-    def compute_curve(self, run: RunConfig, validations: Sequence[Validation]) -> dict[int, list[float]]:
+    def compute_curve(
+        self, run: RunConfig, validations: Sequence[Validation]
+    ) -> dict[int, tuple[float, ...]]:
         """Return the objectives after each validation at which all are known, by the validation's index."""
-        indices = [one.index for one in validations]
-        curves = [
-            dict.fromkeys(indices, one.compute_value(run))
-            if isinstance(one, Cost)
-            else one.compute_curve(validations)
-            for one in self.each
-        ]
-        known = [index for index in curves[0] if all(index in curve for curve in curves)]
-        return {index: [curve[index] for curve in curves] for index in known}
+        values = (
+            (one.index, self.compute_values(run, validations[:i])) for i, one in enumerate(validations, 1)
+        )
+        return {index: known for index, known in values if known is not None}
 
     def make_point(self, values: Sequence[float]) -> Point:
         """Return the values as a point in which less is better."""
@@ -236,7 +224,7 @@ def expand_objective_name(name: Any, family_name: str) -> str:
     >>> expand_objective_name("accuracy_auc", "puzzle"), expand_objective_name("flops", "puzzle")
     ('valid/blank_accuracy_auc', 'inference_flops')
     """
-    known = [*list_objective_names(), *MEASURED_COSTS, *COSTS]
+    known = [*list_objective_names(), *COSTS]
     word = SHORT.get(str(name), str(name))
     if word.startswith("accuracy"):
         measured = get_family(family_name).metrics
@@ -258,10 +246,10 @@ def list_metrics(config: SweepConfig) -> list[Objective]:
     ['valid/loss']
     """
     each = parse_objectives(config.objectives) if config.objectives else [Objective.parse(config.objective)]
-    return [one for one in each if isinstance(one, Objective) and one.name not in MEASURED_COSTS]
+    return [one for one in each if one.name not in COSTS]
 
 
-def parse_objectives(names: Sequence[str]) -> tuple[Objective | Cost, ...]:
+def parse_objectives(names: Sequence[str]) -> tuple[Objective, ...]:
     """Return several objectives by their full names.
 
     Raises:
@@ -272,58 +260,35 @@ def parse_objectives(names: Sequence[str]) -> tuple[Objective | Cost, ...]:
     ['maximize', 'minimize']
     """
     if len(names) < 2 or len(set(names)) < len(names):
-        raise ConfigError(
-            "objectives", list(names), "must name two or more, each once", "For one, use objective="
-        )
-    known = [*list_objective_names(), *MEASURED_COSTS, *COSTS]
+        rule = "must name two or more, each once"
+        raise ConfigError("objectives", list(names), rule, "For one, use objective=")
+    known = [*list_objective_names(), *COSTS]
     for name in names:
         if name not in known:
             raise UnknownNameError.among("objectives", name, known)
-    if names[0] not in list_objective_names():
-        raise ConfigError(
-            "objectives", list(names), "must begin with a metric: the verdict is about the first"
-        )
-    return tuple(
-        Cost(name) if name in COSTS else MEASURED_COSTS.get(name) or Objective.parse(name) for name in names
-    )
+    if names[0] in COSTS:
+        rule = "must begin with a metric: the verdict is about the first"
+        raise ConfigError("objectives", list(names), rule)
+    return tuple(COSTS.get(name) or Objective.parse(name) for name in names)
 
 
-def _read_reference(
-    config: SweepConfig, candidates: Candidates, each: Sequence[Objective | Cost]
-) -> Iterator[float]:
-    given = config.reference_point or [None] * len(each)
-    if len(given) != len(each):
-        raise ConfigError(
-            "reference_point", given, f"must have a value, or null, for each of {len(each)} objectives"
-        )
-    for one, value in zip(each, given, strict=True):
-        yield (
-            _read_cost_reference(candidates, one, value)
-            if isinstance(one, Cost)
-            else _read_metric_reference(one, value)
-        )
-
-
-def _read_metric_reference(one: Objective, given: Any) -> float:
-    if given is None:
+def _read_reference(candidates: Candidates, one: Objective, given: Any) -> float:
+    """Return where the hypervolume of an objective begins: what is given, or the worst that it may have."""
+    if one.metric and given is None:
         return WORST.get(one.metric.removeprefix("valid/"), 0.0)
-    rises = one.direction == "maximize"
-    if not isinstance(given, int | float) or not (0 <= given < 1 if rises else given > 0):
-        rule = "a number from 0 to below 1" if rises else "a number above 0"
-        raise ConfigError("reference_point", given, f"must be {rule} for {one.name}")
-    return float(given)
-
-
-def _read_cost_reference(candidates: Candidates, one: Cost, given: Any) -> float:
+    if one.metric:
+        rises = one.direction == "maximize"
+        if not isinstance(given, int | float) or not (0 <= given < 1 if rises else given > 0):
+            rule = "a number from 0 to below 1" if rises else "a number above 0"
+            raise ConfigError("reference_point", given, f"must be {rule} for {one.name}")
+        return float(given)
     constraint = CONSTRAINTS[one.name]
     if given is not None:
-        return float(candidates.read_cost(given, constraint, "reference_point"))
+        return float(read_cost(given, constraint, candidates.preset_costs, "reference_point"))
     most = candidates.max_cost(constraint)
     if most is None:
-        raise ConfigError(
-            "reference_point",
-            None,
-            f"must say where the hypervolume of {one.name} begins: nothing bounds it here",
-            f"Set budget.max_{one.name}, or reference_point=[null,{constraint.unit.examples.split(',')[0]}]",
-        )
+        rule = f"must say where the hypervolume of {one.name} begins: nothing bounds it here"
+        example = constraint.unit.examples.split(",")[0]
+        hint = f"Set budget.max_{one.name}, or reference_point=[null,{example}]"
+        raise ConfigError("reference_point", None, rule, hint)
     return float(most)

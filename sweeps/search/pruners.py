@@ -302,7 +302,16 @@ _PREFIX = "mark:"
 def write_values(
     storage: BaseStorage, trial_id: int, trial: FrozenTrial, values: Mapping[int, Sequence[float]]
 ) -> None:
-    """Store the objectives of a running trial by step, except for steps that it has already."""
+    """Store the objectives of a running trial by step, except for steps that it has already.
+
+    >>> import optuna
+    >>> storage = optuna.storages.InMemoryStorage()
+    >>> study = optuna.create_study(storage=storage, directions=["maximize", "minimize"])
+    >>> trial = study.ask()
+    >>> write_values(storage, 0, study.get_trials()[0], {1: [0.25, 900]})
+    >>> read_values(study.get_trials()[0])
+    {1: [0.25, 900]}
+    """
     stored = read_values(trial)
     for step, at_step in values.items():
         if step not in stored:
@@ -336,7 +345,15 @@ def show_first_objective(trial: FrozenTrial) -> FrozenTrial:
 
 
 def is_comparable(other: FrozenTrial, trial: FrozenTrial, objectives: Objectives) -> bool:
-    """Return whether another trial was no worse in every objective but the first at the trial's last step."""
+    """Return whether another trial was no worse in every objective but the first at the trial's last step.
+
+    >>> from optuna.trial import create_trial
+    >>> from sweeps.search.objectives import parse_objectives
+    >>> objectives = Objectives(parse_objectives(["valid/exact_accuracy", "params"]))
+    >>> small, large = (create_trial(values=[1, 1], system_attrs={"mark:1": [0.5, size]}) for size in (400, 900))
+    >>> is_comparable(small, large, objectives), is_comparable(large, small, objectives)
+    (True, False)
+    """
     mine, theirs = read_values(trial), read_values(other)
     last = max(mine, default=0)
     if last not in mine or last not in theirs:

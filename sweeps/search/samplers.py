@@ -17,12 +17,12 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from hrm.config.errors import ConfigError, UnknownNameError
 from hrm.config.schema import import_object, is_import_path
 from sweeps.config import SweepConfig, build_named, check_at_least
-from sweeps.search.constrained_sampler import ConstrainedSampler, show_as_completed, show_as_pruned
+from sweeps.search.constrained_sampler import ConstrainedSampler, show_rejections
 from sweeps.search.fast_tpe import FastTPESampler
 from sweeps.search.seeds import derive_suggestion_seed
 from sweeps.space.candidates import Candidates
@@ -198,10 +198,10 @@ class SamplerEntry(NamedTuple):
 
 
 SAMPLERS: dict[str, SamplerEntry] = {
-    "tpe": SamplerEntry(build_tpe, draws=24, feedback=show_as_pruned),
+    "tpe": SamplerEntry(build_tpe, draws=24, feedback=partial(show_rejections, TrialState.PRUNED)),
     "random": SamplerEntry(build_random, draws=1, learns=False),
     "grid": SamplerEntry(build_grid, draws=1, learns=False),
-    "gp": SamplerEntry(build_gp, draws=2, feedback=show_as_completed),
+    "gp": SamplerEntry(build_gp, draws=2, feedback=partial(show_rejections, TrialState.COMPLETE)),
     "qmc": SamplerEntry(build_qmc, draws=24),
     "nsgaii": SamplerEntry(build_nsgaii, draws=24),
 }
@@ -227,45 +227,36 @@ def find_sampler(name: str) -> SamplerEntry:
     return SamplerEntry(import_object(name, "sampler", FunctionType), draws=24)
 
 
-class GridSampler(BaseSampler):
+class GridSampler(optuna.samplers.RandomSampler):
     """Proposes the i-th feasible configuration of a seeded shuffle for trial i; replicates follow in the same order.
 
     Raises:
         ConfigError: the space is continuous, so that it has no grid.
+
+    >>> space = {"question": "?", "parameters": {"H_layers": [1, 2, 3]}, "fixed": {"hidden_size": 64}}
+    >>> config = SweepConfig(space=space, task={"name": "sudoku6"})
+    >>> candidates = Candidates(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
+    >>> sampler, study = GridSampler(candidates, seed=0), optuna.create_study()
+    >>> trials = [optuna.trial.create_trial(value=0.0) for _ in range(3)]
+    >>> study.add_trials(trials)
+    >>> [sampler.sample_relative(study, trial, {})["H_layers"] for trial in study.get_trials()]
+    [3, 1, 2]
     """
 
     def __init__(self, candidates: Candidates, seed: int) -> None:
-        if candidates.all() is None:
-            raise ConfigError(
-                "sampler.name",
-                "grid",
-                "needs a finite space, and this one has a continuous parameter",
-                "Give that parameter `num` values, or take another sampler.",
-            )
-        self._candidates = candidates
-        self._seed = seed
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        return dict(trial.distributions)
+        super().__init__()
+        num_trials = candidates.num_feasible_trials
+        if num_trials is None:
+            rule = "needs a finite space, and this one has a continuous parameter"
+            hint = "Give that parameter `num` values, or take another sampler."
+            raise ConfigError("sampler.name", "grid", rule, hint)
+        self._candidates, self._num_trials, self._seed = candidates, num_trials, seed
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        candidates = self._candidates.all()
-        assert candidates is not None
-        order = np.random.default_rng(self._seed).permutation(len(candidates))
-        return dict(candidates[int(order[trial.number % len(order)])].params)
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        raise AssertionError("a grid proposes whole configurations")
+        order = np.random.default_rng(self._seed).permutation(self._num_trials)
+        return dict(self._candidates.get(int(order[trial.number % len(order)])).params)
 
 
 def _count_startup_trials(context: SamplerContext, given: int | None) -> int:

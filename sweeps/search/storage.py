@@ -76,6 +76,14 @@ class SnapshotStorage(JournalStorage):
     Args:
         backend: where the journal is kept.
         lag: distance from trial i to the last trial whose result it sees, 1 or more; None shows everything.
+
+    >>> import optuna
+    >>> storage = SnapshotStorage(MemoryBackend(), lag=2)
+    >>> study = optuna.create_study(storage=storage)
+    >>> study.add_trials([optuna.trial.create_trial(value=value) for value in (0.1, 0.2, 0.3, 0.4)])
+    >>> with storage.view_as_of(3):
+    ...     [trial.value for trial in study.get_trials()]
+    [0.1, 0.2, None, 0.4]
     """
 
     def __init__(self, backend: BaseJournalBackend, lag: int | None) -> None:
@@ -128,7 +136,13 @@ class SnapshotStorage(JournalStorage):
 
 
 class MemoryBackend(BaseJournalBackend):
-    """A journal in memory, for simulations: nothing outlives the process."""
+    """A journal in memory, for simulations: nothing outlives the process.
+
+    >>> backend = MemoryBackend()
+    >>> backend.append_logs([{"op_code": 0}, {"op_code": 4}])
+    >>> backend.read_logs(1)
+    [{'op_code': 4}]
+    """
 
     def __init__(self) -> None:
         self._logs: list[dict] = []

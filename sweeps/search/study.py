@@ -31,7 +31,7 @@ from sweeps.search.samplers import build_sampler, find_sampler
 from sweeps.search.seeds import derive_suggestion_seed
 from sweeps.search.storage import MemoryBackend, SnapshotStorage, is_complete_history
 from sweeps.space.candidates import Candidate, Candidates
-from sweeps.space.space import space_hash
+from sweeps.space.space import hash_space
 
 STATES = {
     "completed": TrialState.COMPLETE,
@@ -120,11 +120,7 @@ class SweepStudy:
 
     def has_trial(self, number: int) -> bool:
         """Return whether the journal has trial `number`."""
-        try:
-            self._find_id(number)
-        except KeyError:  # as Optuna documents it
-            return False
-        return True
+        return number < self.num_trials
 
     def is_ready(self, number: int) -> bool:
         """Return whether trial `number` may be asked for: it is stored, or all trials that it must see have ended."""
@@ -315,7 +311,7 @@ def _undo_rung(trial: FrozenTrial) -> FrozenTrial:
 def _describe_study(config: SweepConfig) -> dict[str, Any]:
     return {
         "space": config.space["name"],
-        "space_hash": space_hash(config.space),
+        "space_hash": hash_space(config.space),
         "objective": config.objective,
         **({"objectives": config.objectives} if config.objectives else {}),
         "seed": config.seed,

@@ -44,7 +44,7 @@ class Bound:
         cost = costs[self.constraint.name]
         return cost <= self.value if self.side == "max" else cost >= self.value
 
-    def violation(self, costs: Costs) -> float:
+    def compute_violation(self, costs: Costs) -> float:
         """Return the logarithm of how many times the cost breaks the bound: above 0 where it does not hold."""
         cost = costs[self.constraint.name]
         return math.log(cost / self.value if self.side == "max" else self.value / cost)
@@ -122,7 +122,7 @@ class Budget:
         found: dict[str, float] = {}
         for bound in self.measured:
             name = bound.constraint.name
-            found[name] = max(found.get(name, -math.inf), bound.violation(costs))
+            found[name] = max(found.get(name, -math.inf), bound.compute_violation(costs))
         return found
 
     def used_share(self, num_params: int) -> float | None:
@@ -151,30 +151,29 @@ def resolve_budget(config: BudgetConfig, preset_costs: Callable[[str], Costs]) -
         ['budget.max_params=500,000', 'budget.min_params=400,000']
     """
     bounds = [bound for one in CONSTRAINTS.values() for bound in _read_bounds(config, one, preset_costs)]
-    return Budget.of(**dict(bounds))
+    return Budget(tuple(sorted(bounds, key=lambda bound: bound.side == "min")))
 
 
 def _read_bounds(
     config: BudgetConfig, constraint: Constraint, preset_costs: Callable[[str], Costs]
-) -> Iterator[tuple[str, float]]:
-    upper, lower = (f"{side}_{constraint.name}" for side in ("max", "min"))
-    given = getattr(config, upper)
-    most = None if given is None else read_cost(given, constraint, preset_costs, f"budget.{upper}")
+) -> Iterator[Bound]:
+    upper, lower = f"max_{constraint.name}", f"min_{constraint.name}"
+    most, given = getattr(config, upper), getattr(config, lower)
     if most is not None:
-        yield upper, most
-    given = getattr(config, lower)
+        most = read_cost(most, constraint, preset_costs, f"budget.{upper}")
+        yield Bound(constraint, "max", most)
     if given is None:
         return
-    where, share = f"budget.{lower}", parse_decimal(given, constraint.unit)
+    share = parse_decimal(given, constraint.unit)
     if share is None or not 0 < share < 1 or not constraint.unit.is_whole:
-        least = read_cost(given, constraint, preset_costs, where)
+        least = read_cost(given, constraint, preset_costs, f"budget.{lower}")
     elif most is None:
-        raise BudgetError(where, given, f"is a share of budget.{upper}, which is not set")
+        raise BudgetError(f"budget.{lower}", given, f"is a share of budget.{upper}, which is not set")
     else:
         least = int((share * int(most)).to_integral_value(ROUND_CEILING))
     if most is not None and least > most:
-        raise BudgetError(where, given, f"{least:,} is above budget.{upper}={most:,}")
-    yield lower, least
+        raise BudgetError(f"budget.{lower}", given, f"{least:,} is above budget.{upper}={most:,}")
+    yield Bound(constraint, "min", least)
 
 
 def read_cost(given: Any, constraint: Constraint, preset_costs: Callable[[str], Costs], where: str) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 from hrm.config.errors import ConfigError, UnknownNameError, UserError
 from hrm.config.presets import list_presets, load_preset
 from hrm.config.run_config import DEFAULT_TASK, RunConfig
-from hrm.config.schema import build_config
+from hrm.config.schema import build_config, convert_fields
 from hrm.config.train_config import TrainConfig
 from hrm.data.registry import get_task_class
 from hrm.models.registry import get_family
@@ -20,8 +20,6 @@ from sweeps.config import SweepConfig
 from sweeps.errors import SpaceError
 from sweeps.space.budget import Budget, FlopsBudget
 from sweeps.space.constraints import COUNTED, FLOPS_PER_STEP, PARAMS, CostModel, Costs, compute_costs
-from sweeps.space.parameters import Fields
-from sweeps.space.resolver import read_model_rules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,18 +75,27 @@ class CandidateBuilder:
 
     Raises:
         UserError: a rule, the reference preset or a task option is at fault.
+
+    Example:
+        >>> config = SweepConfig(space={}, task={"name": "sudoku6"}, model={"halt_max_steps": 4})
+        >>> builder = CandidateBuilder(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
+        >>> tiny = builder.preset("tiny_demo", lr=3e-3)
+        >>> tiny.num_params, tiny.run.train.lr, tiny.run.model.halt_max_steps
+        (527490, 0.003, 4)
+        >>> builder.fit_preset("small_sudoku", Budget.of(max_params=1_000_000)).violation
+        'exceeds budget.max_params=1,000,000'
     """
 
     def __init__(self, config: SweepConfig, model_fields: Mapping[str, int]) -> None:
         self._config = config
-        self._family = get_family(config.family)
-        self.rules = read_model_rules(config, Fields(config.family), model_fields)
-        self._task: Any = build_config(
-            get_task_class(str(config.task.get("name", DEFAULT_TASK))), config.task, "task"
-        )
-        self.train = TrainConfig(
-            **{field.name: getattr(config.train, field.name) for field in dataclasses.fields(TrainConfig)}
-        )
+        self.family = get_family(config.family)
+        self.task_fields = dict(model_fields)
+        self.rules = self._read_rules()
+        """The model fields that hold in every arm: `config.model`, then what the task decides."""
+        task_class = get_task_class(str(config.task.get("name", DEFAULT_TASK)))
+        self._task: Any = build_config(task_class, config.task, "task")
+        names = [field.name for field in dataclasses.fields(TrainConfig)]
+        self.train = TrainConfig(**{name: getattr(config.train, name) for name in names})
         self.flops_budget = FlopsBudget(self.train.steps, self.train.num_reports, self._count_flops())
 
     def build(
@@ -111,17 +118,17 @@ class CandidateBuilder:
         train = dataclasses.replace(
             train,
             steps=self.flops_budget.count_steps(flops_per_step),
-            max_flops=self.flops_budget.flops if self._family.adaptive else train.max_flops,
+            max_flops=self.flops_budget.flops if self.family.adaptive else train.max_flops,
         )
         run = RunConfig(
-            family=self._family.name,
+            family=self.family.name,
             model=model,
             task=self._task,
             train=train,
             device=self._config.device,
             threads=self._config.resources.cpus_per_trial,
         )
-        architecture = _digest([self._family.name, model.architecture])
+        architecture = _digest([self.family.name, model.architecture])
         return Candidate(
             params=params,
             values=values,
@@ -136,20 +143,18 @@ class CandidateBuilder:
     def preset(self, name: str, lr: float | None = None) -> Candidate:
         """Return a preset under the sweep's task, rules and FLOPs, whether or not the budget allows it.
 
+        The FLOPs must leave it enough steps (see `fit_preset`).
+
         Args:
             lr: its learning rate; None is the sweep's `train.lr`.
 
         Raises:
-            UserError: there is no such preset, the rules break it, or the FLOPs leave it too few steps.
+            UserError: there is no such preset, or the rules break it.
         """
         values, model = self._preset_model(name)
         train = self.train if lr is None else dataclasses.replace(self.train, lr=lr)
         candidate = self.build(model, train, {}, values)
-        if candidate is None:
-            costs = self._count(model, train)
-            reason = self.flops_budget.describe_violation(int(costs[FLOPS_PER_STEP.name]))
-            rule = f"{reason} (it has {costs[PARAMS.name]:,} parameters)"
-            raise SpaceError("preset", name, rule, "Raise train.steps, or compare at train.equal=steps.")
+        assert candidate is not None, f"preset {name} does not fit"
         return candidate
 
     def preset_costs(self, name: str) -> Costs:
@@ -185,17 +190,23 @@ class CandidateBuilder:
             violation="; ".join(filter(None, violations)) or None,
         )
 
+    def _read_rules(self) -> dict[str, Any]:
+        for name, given in self._config.model.items():
+            if name in self.task_fields:
+                rule = f"the task sets it to {self.task_fields[name]}"
+                raise ConfigError(f"model.{name}", given, rule, "Leave it out.")
+        return convert_fields(self.family.config_class, self._config.model, "model") | self.task_fields
+
     def _count(self, model: Any, train: TrainConfig) -> Costs:
-        return compute_costs(CostModel(self._family, model, train), COUNTED)
+        return compute_costs(CostModel(self.family, model, train), COUNTED)
 
     def _preset_model(self, name: str) -> tuple[dict[str, Any], Any]:
         preset = load_preset(name)
-        if not preset.fits_family(self._family.name):
-            raise SpaceError(
-                "preset", name, f"is of the family {preset.family}, the sweep of {self._family.name}"
-            )
+        if not preset.fits_family(self.family.name):
+            rule = f"is of the family {preset.family}, the sweep of {self.family.name}"
+            raise SpaceError("preset", name, rule)
         try:
-            model: Any = build_config(self._family.config_class, {**preset.model, **self.rules}, "model")
+            model: Any = build_config(self.family.config_class, {**preset.model, **self.rules}, "model")
         except ConfigError as error:
             where = f"preset {name} under this sweep's rules: {error.where}"
             raise ConfigError(where, error.given, error.rule, error.hint) from None

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, overload
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hrm.models.registry import get_family
 from sweeps.config import SweepConfig
-from sweeps.errors import SpaceError
-from sweeps.space.budget import Budget, read_cost, resolve_budget
+from sweeps.errors import BudgetError, SpaceError
+from sweeps.space.budget import Bound, Budget, FlopsBudget, resolve_budget
 from sweeps.space.candidate import Candidate, CandidateBuilder, PresetFit
-from sweeps.space.constraints import COUNTED, COUNTED_TRAINING, MEMORY, Constraint, Costs
+from sweeps.space.constraints import COUNTED, COUNTED_TRAINING, FLOPS_PER_STEP, MEMORY, Constraint, Costs
 from sweeps.space.enumeration import (
     LARGEST_ENUMERATION,
     Shapes,
-    all_points,
-    count_all,
     count_points,
     enumerate_shapes,
     get_point,
@@ -25,8 +22,6 @@ from sweeps.space.enumeration import (
     probe_points,
     squared_distances,
 )
-from sweeps.space.feasibility import FeasibilityChecker
-from sweeps.space.infeasible import explain_infeasibility
 from sweeps.space.resolver import Resolver
 from sweeps.space.space import Space
 
@@ -58,26 +53,33 @@ class Candidates:
         SpaceError: the space is malformed, or holds nothing that could be trained.
         BudgetError: the budget cannot be read, or nothing in the space fits it.
         UserError: a rule, preset or task option is at fault.
+
+    Example:
+        >>> from sweeps.config import BudgetConfig
+        >>> parameters = {"H_layers": {"int": [1, 3]}, "lr": {"log": [1e-4, 1e-2], "num": 5}}
+        >>> space = {"name": "s", "question": "?", "parameters": parameters, "fixed": {"hidden_size": 64}}
+        >>> config = SweepConfig(space=space, task={"name": "sudoku6"}, budget=BudgetConfig(max_params=400_000))
+        >>> candidates = Candidates(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
+        >>> [one.num_params for one in candidates.each_shape()], candidates.num_feasible_trials
+        ([329282, 394818], 10)
+        >>> candidates.get(9).params, candidates.candidate({"H_layers": 3, "lr": 1e-3})
+        ({'H_layers': 2, 'lr': 0.01}, None)
+        >>> candidates.nearest({"H_layers": 3, "lr": 1e-3}, np.random.default_rng(0)).params
+        {'H_layers': 2, 'lr': 0.001}
     """
 
     def __init__(self, config: SweepConfig, model_fields: Mapping[str, int]) -> None:
         self._made_from = config, dict(model_fields)
         self.space = Space.parse(config.space, config.family)
-        self._family = get_family(config.family)
         self._builder = CandidateBuilder(config, model_fields)
         self.flops_budget = self._builder.flops_budget
         self.budget: Budget = resolve_budget(config.budget, self._builder.preset_costs)
-        self._resolver = Resolver(
-            self.space, self._family, self._builder.rules, model_fields, self._builder.train, self.budget
-        )
+        reported = {MEMORY.name, *(config.objectives or ())}.intersection(COUNTED)
+        self._resolver = Resolver(self.space, self._builder, self.budget, sorted(reported))
         self._free = {name: value for name, value in self.space.parameters.items() if self._is_free(name)}
         self._shaping = {
             name: value for name, value in self.space.parameters.items() if name not in self._free
         }
-        reported = {MEMORY.name, *(config.objectives or ())}.intersection(COUNTED)
-        self._checker = FeasibilityChecker(
-            self._resolver, self._family, self.budget, self.flops_budget, sorted(reported)
-        )
         self.shapes = self._find_shapes()
         """The feasible models, enumerated; None where a range is continuous or the space too large."""
 
@@ -88,7 +90,7 @@ class Candidates:
     @property
     def family(self) -> str:
         """The model family, by name."""
-        return self._family.name
+        return self._builder.family.name
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -137,9 +139,9 @@ class Candidates:
         candidate = self._builder.build(point.model, point.train, dict(params), values)
         return None if candidate is None or self.budget.describe_violations(candidate.costs) else candidate
 
-    def violation(self, params: Mapping[str, Any]) -> float:
-        """Return how far a point is from being feasible, which it is up to 0 (see `FeasibilityChecker`)."""
-        return self._checker.violation(params)
+    def compute_violation(self, params: Mapping[str, Any]) -> float:
+        """Return how far a point is from being feasible, which it is up to 0 (see `Resolver`)."""
+        return self._resolver.compute_violation(params)
 
     def to_grid(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return proposed values, each the nearest that the space has."""
@@ -152,7 +154,7 @@ class Candidates:
         """
         total = self.num_feasible_trials
         if self.shapes is not None and total is not None and total <= 2 * len(exclude):
-            left = [one for one in self._everything() if one.key not in exclude]
+            left = [one for one in map(self.get, range(total)) if one.key not in exclude]
             return left[rng.integers(len(left))] if left else None
         for _ in range(DRAWS):
             candidate = self.candidate(self._draw(rng))
@@ -182,9 +184,15 @@ class Candidates:
                 return candidate
         return self.sample(rng, exclude)
 
-    def all(self) -> Sequence[Candidate] | None:
-        """Return every distinct feasible candidate, built when looked at; None where not enumerated."""
-        return None if self.num_feasible_trials is None else self._everything()
+    def get(self, index: int) -> Candidate:
+        """Return the distinct feasible candidate at an index in enumeration order.
+
+        Args:
+            index: from 0 to below `num_feasible_trials`, which must be known.
+        """
+        assert self.shapes is not None
+        shape, free = divmod(index, count_points(self._free) or 1)
+        return self._get_at(shape, get_point(self._free, free))
 
     def each_shape(self) -> Iterator[Candidate]:
         """Yield a candidate of each distinct feasible shape, in enumeration order; of free values the first.
@@ -194,19 +202,18 @@ class Candidates:
         """
         assert self.shapes is not None
         free = {name: parameter.extremes()[0] for name, parameter in self._free.items()}
-        for index in self.shapes.distinct:
-            candidate = self.candidate(self._in_order(get_point(self._shaping, int(index)) | free))
-            assert candidate is not None, f"enumerated as feasible: {index}"
-            yield candidate
+        return (self._get_at(shape, free) for shape in range(len(self.shapes.distinct)))
 
     def preset(self, name: str, lr: float | None = None) -> Candidate:
         """Return a preset under the sweep's task, rules and FLOPs, whether or not the budget allows it.
+
+        The FLOPs must leave it enough steps (see `fit_preset`).
 
         Args:
             lr: its learning rate; None is the sweep's `train.lr`.
 
         Raises:
-            UserError: there is no such preset, the rules break it, or the FLOPs leave it too few steps.
+            UserError: there is no such preset, or the rules break it.
         """
         return self._builder.preset(name, lr)
 
@@ -218,9 +225,9 @@ class Candidates:
         """
         return self._builder.fit_preset(preset, self.budget)
 
-    def read_cost(self, given: Any, constraint: Constraint, where: str) -> float:
-        """Return a cost as a user writes it: a number, or a preset's name (see `budget.read_cost`)."""
-        return read_cost(given, constraint, self._builder.preset_costs, where)
+    def preset_costs(self, name: str) -> Costs:
+        """Return the costs of a preset, built for the task, under the sweep's rules."""
+        return self._builder.preset_costs(name)
 
     def max_cost(self, constraint: Constraint) -> float | None:
         """Return the budget's upper bound, else the largest cost of the feasible shapes; None where unknown."""
@@ -246,19 +253,13 @@ class Candidates:
     def _in_order(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return {name: params[name] for name in self.space.parameters}
 
-    def _everything(self) -> _Everything:
+    def _get_at(self, shape: int, free: Mapping[str, Any]) -> Candidate:
+        """Return the candidate of a distinct feasible shape, by its place among them, with free values."""
         assert self.shapes is not None
-        distinct, num_free = self.shapes.distinct, count_points(self._free)
-        assert num_free is not None
-
-        def build(index: int) -> Candidate:
-            shape, free = divmod(index, num_free)
-            params = get_point(self._shaping, int(distinct[shape])) | get_point(self._free, free)
-            candidate = self.candidate(self._in_order(params))
-            assert candidate is not None, f"enumerated as feasible: {params}"
-            return candidate
-
-        return _Everything(len(distinct) * num_free, build)
+        point = get_point(self._shaping, int(self.shapes.distinct[shape]))
+        candidate = self.candidate(self._in_order({**point, **free}))
+        assert candidate is not None, f"enumerated as feasible: {point}"
+        return candidate
 
     def _draw(self, rng: np.random.Generator) -> dict[str, Any]:
         params = {name: parameter.draw(rng) for name, parameter in self.space.parameters.items()}
@@ -269,51 +270,90 @@ class Candidates:
     def _find_shapes(self) -> Shapes | None:
         count = count_points(self._shaping)
         if count is not None and count <= LARGEST_ENUMERATION:
-            shapes = enumerate_shapes(self._checker, self._shaping)
-            if not len(shapes.feasible):
-                self._refuse(lambda: all_points(self._shaping), "")
-            return shapes
-        if not any(map(self._checker.is_feasible, self._count(probe_points(self._shaping)))):
-            self._refuse(lambda: probe_points(self._shaping), "about ")
-        return None
+            shapes = enumerate_shapes(self._resolver, self._shaping)
+            if len(shapes.feasible):
+                return shapes
+            points, about = [get_point(self._shaping, index) for index in range(count)], ""
+        else:
+            costs = self._resolver.count_valid(probe_points(self._shaping))
+            if any(map(self._resolver.is_feasible, costs)):
+                return None
+            points, about = list(probe_points(self._shaping)), "about "
+        raise explain_infeasibility(self._resolver, points, self.budget.counted, self.flops_budget, about)
 
-    def _count(self, points: Iterable[Mapping[str, Any]], multiple: int | None = None) -> Iterator[Costs]:
-        return count_all(self._checker, points, multiple)
 
-    def _refuse(self, points: Callable[[], Iterator[dict[str, Any]]], about: str) -> NoReturn:
-        """Say why nothing is feasible.
+def explain_infeasibility(
+    resolver: Resolver,
+    points: Sequence[dict[str, Any]],
+    bounds: Sequence[Bound],
+    flops_budget: FlopsBudget,
+    about: str,
+) -> BudgetError | SpaceError:
+    """Return the error for a space without a feasible point.
 
-        Args:
-            points: yields the points.
-        """
-        for multiple in range(1, WIDTHS_TRIED + 1) if self.space.filled else (None,):
-            narrow = list(self._count(points(), multiple))
-            if narrow:
-                filled = list(self._count(points())) if self.space.filled else narrow
-                raise explain_infeasibility(
-                    self.space.name, narrow, filled, self.budget, self.flops_budget, about
-                )
-        params = {name: parameter.extremes()[0] for name, parameter in self.space.parameters.items()}
-        raise SpaceError(
-            f"space {self.space.name}", "no point to train", self._resolver.describe_fault(params)
+    Args:
+        points: all points of the space, or a sample.
+        bounds: the counted ones, upper bounds first.
+        about: `about ` where the points are a sample, else empty.
+
+    Example:
+        >>> from sweeps.config import BudgetConfig
+        >>> space = {"name": "s", "question": "?", "parameters": {"H_layers": [1, 2]}, "fixed": {"hidden_size": 64}}
+        >>> config = SweepConfig(space=space, task={"name": "sudoku6"}, budget=BudgetConfig(max_params=300_000))
+        >>> Candidates(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1})
+        Traceback (most recent call last):
+        sweeps.errors.BudgetError: budget.max_params: given 300000; no model of space s has fewer than 329,282 \
+parameters. Raise the budget to at least 329,282, or search a space of smaller models.
+    """
+    space = resolver.space
+    where, nothing = f"space {space.name}", "no point to train"
+    multiples = range(1, WIDTHS_TRIED + 1) if space.filled else (None,)
+    narrowest = next(filter(None, (list(resolver.count_valid(points, one)) for one in multiples)), None)
+    if narrowest is None:
+        first = {name: parameter.extremes()[0] for name, parameter in space.parameters.items()}
+        return SpaceError(where, nothing, resolver.describe_fault(first))
+    filled = list(resolver.count_valid(points)) if space.filled else narrowest
+    # Upper bounds are checked at the narrowest widths. A filled width keeps them, where it is valid.
+    kept: list[Bound] = []
+    for bound in bounds:
+        if bound.side == "min" and not filled:
+            break
+        costs = narrowest if bound.side == "max" else filled
+        nearest = _find_nearest(costs, bound, kept)
+        if not bound.holds({bound.constraint.name: nearest}):
+            return _describe_unreachable(where, bound, nearest, kept, [*narrowest, *filled], about)
+        kept.append(bound)
+    if not filled:
+        rule = "no width that fills the budget makes a valid model"
+        return SpaceError(where, nothing, rule, "Derive from the width what has to divide it.")
+    cheapest = _find_nearest(filled, Bound(FLOPS_PER_STEP, "max", 0), kept)
+    reason = flops_budget.describe_violation(int(cheapest))
+    hint = "Raise train.steps, lower train.num_reports, or compare at train.equal=steps."
+    return SpaceError(where, nothing, f"even its cheapest model within the budget {reason}", hint)
+
+
+def _find_nearest(costs: Sequence[Costs], bound: Bound, kept: Sequence[Bound]) -> float:
+    """Return the cost nearest to keeping a bound, among the models that keep others, of which there is one."""
+    choose = min if bound.side == "max" else max
+    return choose(one[bound.constraint.name] for one in costs if all(other.holds(one) for other in kept))
+
+
+def _describe_unreachable(
+    where: str, bound: Bound, nearest: float, kept: Sequence[Bound], costs: Sequence[Costs], about: str
+) -> BudgetError:
+    """Return the error for a bound that no model keeps, among those that keep the bounds before it."""
+    name, noun = bound.constraint.name, bound.constraint.noun
+    within = f"within {' and '.join(map(str, kept))}, " if kept else ""
+    if bound.side == "max":
+        rule = f"{within}no model of {where} has fewer than {about}{nearest:,} {noun}"
+        hint = f"Raise the budget to at least {nearest:,}, or search a space of smaller models."
+    else:
+        known = [one[name] for one in costs]
+        above = [cost for cost in known if cost > nearest]
+        beyond = f"the next has {about}{min(above):,}, " if above else ""
+        rule = (
+            f"{within}no model of {where} has more than {about}{nearest:,} {noun} "
+            f"({beyond}the smallest has {about}{min(known):,})"
         )
-
-
-class _Everything(Sequence[Candidate]):
-    """Candidates that are built when they are looked at."""
-
-    def __init__(self, length: int, build: Callable[[int], Candidate]) -> None:
-        self._length = length
-        self._build = build
-
-    def __len__(self) -> int:
-        return self._length
-
-    @overload
-    def __getitem__(self, index: int) -> Candidate: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Candidate]: ...
-    def __getitem__(self, index: int | slice) -> Candidate | list[Candidate]:
-        if isinstance(index, slice):
-            return [self._build(i) for i in range(*index.indices(self._length))]
-        return self._build(range(self._length)[index])
+        hint = f"Lower {bound.option}, or change budget.max_{name}."
+    return BudgetError(bound.option, bound.value, rule, hint)

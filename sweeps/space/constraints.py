@@ -27,7 +27,7 @@ class CostModel:
         >>> from hrm.models.registry import get_family
         >>> puzzle = get_family("puzzle")
         >>> CostModel(puzzle, puzzle.config_class(), TrainConfig(batch_size=8)).training.params
-        27273730
+        27275778
     """
 
     def __init__(self, family: Family, model: Any, train: TrainConfig) -> None:
@@ -132,6 +132,6 @@ def compute_costs(source: Any, names: Iterable[str]) -> dict[str, float]:
         >>> puzzle = get_family("puzzle")
         >>> model = puzzle.config_class(hidden_size=64, num_heads=4)
         >>> compute_costs(CostModel(puzzle, model, TrainConfig(batch_size=8)), ["params", "memory"])
-        {'params': 534274, 'memory': 46013200}
+        {'params': 525890, 'memory': 30701316}
     """
     return {name: CONSTRAINTS[name].compute(source) for name in names}

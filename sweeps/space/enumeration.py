@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sweeps.space.constraints import Costs
-from sweeps.space.feasibility import FeasibilityChecker
 from sweeps.space.parameters import Parameter
+from sweeps.space.resolver import Resolver
 
 LARGEST_ENUMERATION = 100_000
 """Points that are enumerated, in some seconds; larger spaces are sampled, as continuous ones are."""
@@ -43,12 +43,9 @@ def get_point(parameters: Mapping[str, Parameter], index: int) -> dict[str, Any]
         >>> get_point({"H_layers": parse_parameter({"int": [1, 8]}), "ema": parse_parameter([0.0, 0.9])}, 3)
         {'H_layers': 2, 'ema': 0.9}
     """
-    values = {}
-    for name, parameter in reversed(list(parameters.items())):
-        grid = _grid(parameter)
-        index, place = divmod(index, len(grid))
-        values[name] = grid[place]
-    return dict(reversed(values.items()))
+    grids = [parameter.grid or () for parameter in parameters.values()]
+    places = np.unravel_index(index, [len(grid) for grid in grids]) if grids else ()
+    return {name: grid[int(place)] for name, grid, place in zip(parameters, grids, places, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -69,11 +66,20 @@ class Shapes:
     num_feasible_architectures: int
 
 
-def enumerate_shapes(checker: FeasibilityChecker, parameters: Mapping[str, Parameter]) -> Shapes:
-    """Return what is feasible among all points of `parameters`, counting each architecture once."""
-    resolver = checker.resolver
+def enumerate_shapes(resolver: Resolver, parameters: Mapping[str, Parameter]) -> Shapes:
+    """Return what is feasible among all points of `parameters`, counting each architecture once.
+
+    Example:
+        >>> from sweeps.config import BudgetConfig, SweepConfig
+        >>> from sweeps.space.candidates import Candidates
+        >>> space = {"question": "?", "parameters": {"H_layers": [1, 2, 3]}, "fixed": {"hidden_size": 64}}
+        >>> config = SweepConfig(space=space, task={"name": "sudoku6"}, budget=BudgetConfig(max_params=400_000))
+        >>> shapes = Candidates(config, {"vocab_size": 11, "seq_len": 36, "num_puzzle_identifiers": 1}).shapes
+        >>> shapes.num_architectures, shapes.feasible.tolist(), shapes.costs["params"]
+        (3, [0, 1], [329282, 394818])
+    """
     grids = [
-        [resolver.convert({name: value})[name] for value in _grid(parameter)]
+        [resolver.convert({name: value})[name] for value in parameter.grid or ()]
         for name, parameter in parameters.items()
     ]
     feasible: list[int] = []
@@ -86,10 +92,10 @@ def enumerate_shapes(checker: FeasibilityChecker, parameters: Mapping[str, Param
             continue
         architecture = architectures.setdefault(tuple(point.model.architecture.values()), len(architectures))
         trial = (architecture, *point.own_training)
-        alike = (*trial, *[point.values[name] for name in checker.cost_only_fields])
+        alike = (*trial, *[point.values[name] for name in resolver.family.cost_only_fields])
         if alike not in known:
-            counted = checker.count(point)
-            known[alike] = counted if checker.is_feasible(counted) else None
+            counted = resolver.count(point)
+            known[alike] = counted if resolver.is_feasible(counted) else None
         costs = known[alike]
         if costs is not None:
             feasible.append(index)
@@ -97,46 +103,28 @@ def enumerate_shapes(checker: FeasibilityChecker, parameters: Mapping[str, Param
     return Shapes(
         feasible=np.array(feasible, dtype=np.int64),
         distinct=np.array([index for index, _ in distinct.values()], dtype=np.int64),
-        costs={name: [costs[name] for _, costs in distinct.values()] for name in checker.counted},
+        costs={name: [costs[name] for _, costs in distinct.values()] for name in resolver.counted},
         num_architectures=len(architectures),
         num_feasible_architectures=len({trial[0] for trial in distinct}),
     )
 
 
-def count_all(
-    checker: FeasibilityChecker, points: Iterable[Mapping[str, Any]], multiple: int | None = None
-) -> Iterator[Costs]:
-    """Yield the costs of the valid points; arguments as of `Resolver.resolve`."""
-    for params in points:
-        point = checker.resolver.resolve(checker.resolver.convert(params), multiple)
-        if point is not None:
-            yield checker.count(point)
-
-
-def all_points(parameters: Mapping[str, Parameter]) -> Iterator[dict[str, Any]]:
-    """Yield every point of a finite space, in enumeration order."""
-    for values in itertools.product(*(_grid(parameter) for parameter in parameters.values())):
-        yield dict(zip(parameters, values))
-
-
 def probe_points(parameters: Mapping[str, Parameter]) -> Iterator[dict[str, Any]]:
-    """Yield a look at a space that is not enumerated: corners of its ranges, then points drawn from them."""
-    ends = [
-        [min(parameter.extremes()), max(parameter.extremes())]
-        if parameter.is_numeric
-        else parameter.extremes()
-        for parameter in parameters.values()
-    ]
+    """Yield a look at a space that is not enumerated: corners of its ranges, then points drawn from them.
+
+    Example:
+        >>> from sweeps.space.parameters import parse_parameter
+        >>> probes = probe_points({"H_layers": parse_parameter({"int": [1, 8]})})
+        >>> next(probes), next(probes)
+        ({'H_layers': 1}, {'H_layers': 8})
+    """
+    extremes = [(parameter, parameter.extremes()) for parameter in parameters.values()]
+    ends = [[min(values), max(values)] if one.is_numeric else values for one, values in extremes]
     for values in itertools.islice(itertools.product(*ends), MOST_CORNERS):
         yield dict(zip(parameters, values))
     rng = np.random.default_rng(0)
     for _ in range(NUM_PROBES):
         yield {name: parameter.draw(rng) for name, parameter in parameters.items()}
-
-
-def _grid(parameter: Parameter) -> Sequence[Any]:
-    assert parameter.grid is not None
-    return parameter.grid
 
 
 FIRST_BLOCK = 256
@@ -146,11 +134,18 @@ FIRST_BLOCK = 256
 def squared_distances(
     points: np.ndarray, parameters: Mapping[str, Parameter], params: Mapping[str, Any]
 ) -> np.ndarray:
-    """Return the distance of each index in `points` from `params`: every parameter's grid spans a length of 1."""
+    """Return the squared distance of each index in `points` from `params`: every parameter's grid is 1 long.
+
+    Example:
+        >>> from sweeps.space.parameters import parse_parameter
+        >>> parameters = {"H_layers": parse_parameter({"int": [1, 3]}), "ema": parse_parameter([0.0, 0.9])}
+        >>> squared_distances(np.arange(6), parameters, {"H_layers": 1, "ema": 0.0}).tolist()
+        [0.0, 1.0, 0.25, 1.25, 1.0, 2.0]
+    """
     total = np.zeros(len(points))
     if not parameters:
         return total
-    sizes = [len(_grid(parameter)) for parameter in parameters.values()]
+    sizes = [len(parameter.grid or ()) for parameter in parameters.values()]
     places = np.unravel_index(points, sizes)
     for (name, parameter), place in zip(parameters.items(), places, strict=True):
         total += _along_grid(parameter, params[name])[place] ** 2
@@ -163,6 +158,10 @@ def nearest_first(
     """Yield all pairs of a position in `distances` and one in `others` by their sum, ties in random order.
 
     Few of very many are sorted unless more are asked for.
+
+    Example:
+        >>> list(nearest_first(np.array([0.0, 1.0]), np.array([0.25, 0.5]), np.random.default_rng(0)))
+        [(0, 0), (0, 1), (1, 0), (1, 1)]
     """
     block, done = FIRST_BLOCK, -1.0
     while True:
@@ -181,7 +180,7 @@ def nearest_first(
 
 def _along_grid(parameter: Parameter, value: Any) -> np.ndarray:
     """Return each grid value's distance: steps over the grid's length, or 0 and 1 without an order."""
-    grid = _grid(parameter)
+    grid = parameter.grid or ()
     if not parameter.is_numeric:
         return np.array([float(each != value or type(each) is not type(value)) for each in grid])
     numbers = np.asarray(grid, dtype=np.float64)

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from types import NoneType
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hrm.config.errors import UnknownNameError
 from hrm.config.run_config import ALIASES
+from hrm.config.schema import convert_fields, field_kinds
 from hrm.config.train_config import TrainConfig
 from hrm.models.registry import get_family
 from sweeps.errors import SpaceError
@@ -24,39 +24,37 @@ SHARED = ("steps", "max_flops", "num_reports", "eval_batch_size")
 """Training fields that every trial has in common: equal compute and equal reports need them so."""
 
 
-def unknown(where: str, given: str, known: Any) -> SpaceError:
-    """The error for a name that is none of `known`, with the nearest one."""
-    return SpaceError(*UnknownNameError.among(where, given, known).args)
-
-
 class Fields:
-    """The model fields of a family and the training fields, by their bare names."""
+    """The model fields of a family and the training fields, by their bare names.
+
+    Example:
+        >>> fields = Fields("puzzle")
+        >>> fields.section("lr"), fields.find("arch.H_layers", "parameters")
+        ('train', 'H_layers')
+        >>> fields.convert("lr", 1, "fixed")
+        1.0
+    """
 
     def __init__(self, family_name: str) -> None:
-        config_class = get_family(family_name).config_class
-        self.classes: dict[str, type] = {"model": config_class, "train": TrainConfig}
-        self._sections: dict[str, str] = {}
-        self._types: dict[str, tuple[type, ...]] = {}
-        for section, cls in self.classes.items():
-            for name, hint in get_type_hints(cls).items():
-                self._sections[name] = section
-                self._types[name] = get_args(hint) or (hint,)
+        classes = {"model": get_family(family_name).config_class, "train": TrainConfig}
+        self._owners = {name: (section, cls) for section, cls in classes.items() for name in field_kinds(cls)}
 
     def __contains__(self, name: str) -> bool:
-        return name in self._sections
+        return name in self._owners
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._sections)
+        return iter(self._owners)
 
     def section(self, name: str) -> str:
-        """`model` or `train`."""
-        return self._sections[name]
+        """Return `model` or `train`."""
+        return self._owners[name][0]
 
-    def bare(self, name: Any, where: str) -> str:
-        """The field that `name` means: `hidden_size`, `model.hidden_size` and `arch.hidden_size` are one.
+    def find(self, name: Any, where: str) -> str:
+        """Return the field that `name` means: `hidden_size`, `model.hidden_size` and `arch.hidden_size` are one.
 
         Raises:
-            SpaceError: there is no such field, or it is one that all trials share.
+            UnknownNameError: there is no such field.
+            SpaceError: it is one that all trials share.
         """
         section, dot, field = str(name).rpartition(".")
         known = [known for known in self if known not in SHARED]
@@ -67,43 +65,24 @@ class Fields:
             rule = "is the same for every trial of a sweep, so that they can be compared"
             raise SpaceError(f"{where}.{name}", field, rule, f"Set it under run: train: {field}.")
         if field not in known:
-            raise unknown(where, str(name), known or list(self))
+            raise UnknownNameError.among(where, str(name), known or list(self))
         return field
 
     def types(self, name: str) -> tuple[type, ...]:
-        """The types that the field takes: `(int, NoneType)` for an optional integer."""
-        return self._types[name]
+        """Return the types that the field takes: `(int, NoneType)` for an optional integer."""
+        return field_kinds(self._owners[name][1])[name]
 
-    def is_derivable(self, name: str) -> bool:
-        """Whether arithmetic can give the field's value."""
-        return any(kind in (int, float, bool) for kind in self.types(name))
-
-    def typed(self, name: str, value: Any) -> Any:
-        """`value` as the field's type, where nothing is lost (4 as 4.0, 8.0 as 8).
+    def convert(self, name: str, value: Any, where: str) -> Any:
+        """Return `value` as the field's type, where nothing is lost (4 as 4.0, 8.0 as 8).
 
         Raises:
-            ValueError: it has another type; the message is the rule.
+            ConfigError: it has another type.
         """
-        types = self.types(name)
-        if type(value) in types or (value is None and NoneType in types):
-            return value
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if number and float in types:
-            return float(value)
-        if number and int in types and value == value // 1:
-            return int(value)
-        words = {
-            int: "a whole number",
-            float: "a number",
-            bool: "true or false",
-            str: "text",
-            NoneType: "null",
-        }
-        raise ValueError(f"must be {' or '.join(words[kind] for kind in types)}")
+        return convert_fields(self._owners[name][1], {name: value}, where)[name]
 
 
-KINDS = ("int", "float", "log", "choices")
 _OPTIONS = {"int": ("step", "log"), "float": ("num",), "log": ("num",), "choices": ()}
+"""The kinds of parameter, and the options of each."""
 _GRID_DIGITS = 6
 """Significant digits of a log grid's inner values: the same numbers on every machine, and readable ones."""
 
@@ -178,12 +157,17 @@ class Parameter:
 
 
 def is_number(value: Any) -> bool:
-    """A finite int or float; booleans are not numbers here."""
+    """Check whether a value is a finite int or float; booleans are not numbers here.
+
+    Example:
+        >>> is_number(1e-3), is_number(True), is_number(float("nan"))
+        (True, False, False)
+    """
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def parse_parameter(given: Any) -> Parameter:
-    """A parameter as a space's YAML writes it.
+    """Return the parameter that a space's YAML writes.
 
     Accepts `[a, b, c]`, `{choices: [...]}`, `{int: [low, high], step: 4}`, `{int: [low, high], log: true}`,
     `{float: [low, high]}` and `{log: [low, high]}`, the last two with `num: n` for a grid of n values. Ends
@@ -191,14 +175,18 @@ def parse_parameter(given: Any) -> Parameter:
 
     Raises:
         ValueError: it is none of these; the message is the rule that it breaks.
+
+    Example:
+        >>> parse_parameter({"int": [8, 32], "step": 8}).extremes()
+        [8, 32]
     """
     if isinstance(given, list):
         return _choices(given)
-    kinds = [kind for kind in KINDS if isinstance(given, Mapping) and kind in given]
+    kinds = [kind for kind in _OPTIONS if isinstance(given, Mapping) and kind in given]
     # `log` is a kind of its own, and an option of `int`.
     kind = "int" if "int" in kinds else kinds[0] if len(kinds) == 1 else None
     if kind is None:
-        raise ValueError(f"must be a list of choices, or a mapping with one of: {', '.join(KINDS)}")
+        raise ValueError(f"must be a list of choices, or a mapping with one of: {', '.join(_OPTIONS)}")
     for option in given:
         if option != kind and option not in _OPTIONS[kind]:
             allowed = ", ".join(_OPTIONS[kind]) or "no options"
@@ -226,7 +214,7 @@ def _choices(values: Any) -> Parameter:
 
 
 def _steps_evenly_in_log(values: list[float]) -> bool:
-    """Whether ascending numbers are more evenly apart by their logarithms."""
+    """Check whether ascending numbers are more evenly apart by their logarithms."""
     if values[0] <= 0:
         return False
     plain, log = np.diff(values), np.diff(np.log(values))

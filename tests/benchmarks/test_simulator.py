@@ -37,6 +37,7 @@ run:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(300)
 def test_replayed_from_its_curves_a_real_sweep_makes_the_same_decisions(

@@ -15,8 +15,11 @@ def test_every_setting_is_measured_and_what_measured_it_is_said(capsys: pytest.C
     assert re.search(r"torch \S+, commit \S+", out) and "1 thread(s), 1 steps each" in out
     rows = re.findall(r"^tiny_demo +32  (\w+) +(with|without) +(\S+) +(\S+)$", out, re.M)
     assert [row[:2] for row in rows] == [
-        ("float32", "with"), ("float32", "without"), ("bfloat16", "with"), ("bfloat16", "without"),
-    ]  # fmt: skip
+        ("float32", "with"),
+        ("float32", "without"),
+        ("bfloat16", "with"),
+        ("bfloat16", "without"),
+    ]
     assert all(float(row[2]) >= float(row[3]) > 0 for row in rows)
 
 

@@ -12,7 +12,6 @@ from benchmarks.simulator import Simulation, Simulator, Slowness, Train
 from benchmarks.synthetic_curves import SyntheticCurves
 from sweeps.config import BaselineConfig, BudgetConfig, ConfirmConfig, SweepConfig, SweepTrainConfig
 from sweeps.events import Job, SessionStarted, Validation
-from sweeps.scheduler.resume_overrides import read_limits
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.state import SweepState
 from sweeps.scheduler.trial_runner import TrialRunner
@@ -140,7 +139,7 @@ def outcomes_of(plan: HasState) -> dict[int, Outcome]:
 def extend(plan: Scheduler, config: SweepConfig) -> None:
     """Go on with the limits of another configuration, as a resumed sweep does."""
     for one in (plan._config, config) if plan.state.session is None else (config,):
-        plan.apply(SessionStarted(limits=read_limits(one), slots=1, memory_bytes=None))
+        plan.apply(SessionStarted(limits=one.limits, slots=1, memory_bytes=None))
 
 
 def decisions(plan: Scheduler) -> list[tuple[Any, ...]]:

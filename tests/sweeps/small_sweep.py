@@ -7,7 +7,7 @@ from typing import Any
 
 from hrm.data.registry import get_task_class
 from sweeps.config import BaselineConfig, BudgetConfig, SweepConfig, SweepTrainConfig
-from sweeps.space.candidates import Candidates
+from sweeps.space.candidates import Candidate, Candidates
 
 TASK = {"name": "sudoku6"}
 
@@ -43,3 +43,8 @@ def task_fields() -> Mapping[str, int]:
 
 def candidates(asked: Mapping[str, Any], **options: Any) -> Candidates:
     return Candidates(sweep(asked, **options), task_fields())
+
+
+def list_all(found: Candidates) -> list[Candidate]:
+    assert found.num_feasible_trials is not None
+    return [found.get(index) for index in range(found.num_feasible_trials)]

@@ -14,7 +14,7 @@ import hrm
 import sweeps
 from hrm.config.errors import ConfigError, UnknownNameError
 from sweeps.api import name_options
-from sweeps.cli.main import compose_sweep
+from sweeps.cli.compose import compose_sweep
 from sweeps.errors import OutputError
 
 SPACE: dict[str, Any] = {

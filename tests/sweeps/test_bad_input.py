@@ -145,7 +145,7 @@ def refused(*arguments: str) -> str:
         ([SPACE, "budget=0"], ["budget.max_params: given 0", "above 0"]),
         ([SPACE, "train.lr=${nothing}"], ["train.lr", "nothing"]),
         ([SPACE, "train.steps=5", "train.num_reports=6"], ["train.num_reports: given 6", "at most steps=5"]),
-        ([SPACE, "seed=-1"], ["seed: given -1", "0 or more"]),
+        ([SPACE, "seed=-1"], ["seed: given -1", "at least 0"]),
         ([SPACE, "confirm.seeds=1"], ["confirm.seeds: given 1", "at least 2"]),
         ([SPACE, "max_concurrent=0"], ["max_concurrent: given 0", "at least 1"]),
         ([SPACE, "sampler.n_ei_candidates=0"], ["sampler.n_ei_candidates: given 0", "at least 1"]),

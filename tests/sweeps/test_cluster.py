@@ -92,6 +92,7 @@ def lose(cluster: Any, node: Any) -> None:
     cluster.remove_node(node, allow_graceful=False)
 
 
+@pytest.mark.slow
 def test_the_job_of_a_lost_node_resumes_from_its_checkpoint_on_another(cluster: Any, tmp_path: Path) -> None:
     space, out, storage = tmp_path / "mine.yaml", tmp_path / "out", tmp_path / "storage"
     space.write_text(SPACE)

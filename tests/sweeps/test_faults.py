@@ -1,7 +1,7 @@
 """A real sweep whose driver, worker or Ray is killed at seeded moments ends as if nothing had happened.
 
-The short form has one sweep that loses each of them once. `HRM_FAULTS=20 pytest tests/sweeps/test_faults.py`
-adds as many sweeps that are hit once each, anywhere between their first job and their last.
+`make test` has one sweep that loses each of them once. `make test-all` adds 6 sweeps (N with `HRM_FAULTS=N`) that
+are hit once each, anywhere between their first job and their last.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ from hrm.data.registry import open_task
 from sweeps.analysis.statistics import TEST_NAME
 from sweeps.cli.compose import build_sweep_config
 from sweeps.config import SweepConfig
-from sweeps.events import Ended, Resumed, Started, Validated, Validation
+from sweeps.events import EVENT_LOG, Ended, Resumed, Started, Validated, Validation, read_events
 from sweeps.execution.trial import run_trial
 from sweeps.results.metadata import build_metadata
 from sweeps.results.tables import TableWriter, read_curves, read_trials
-from sweeps.scheduler.event_log import FILE_NAME, read_events
 from sweeps.scheduler.resume import restore
 from sweeps.scheduler.scheduler import Done, Wait
 from sweeps.scheduler.stopping import start_clock
@@ -121,7 +120,7 @@ def found(out: Path) -> dict[str, Any]:
 
 def check_each_event_once(out: Path) -> None:
     """Check that no start, resumption, validation or end of a job was recorded twice."""
-    events = [event for event in read_events(out / FILE_NAME) if hasattr(event, "number")]
+    events = [event for event in read_events(out / EVENT_LOG) if hasattr(event, "number")]
     keys = Counter(
         (type(event), event.number, event.validation.index if isinstance(event, Validated) else None)
         for event in events
@@ -211,7 +210,7 @@ def check(out: Path, uninterrupted: Path) -> None:
 
 
 def num_lines(folder: Path) -> int:
-    path = folder / FILE_NAME
+    path = folder / EVENT_LOG
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
@@ -222,7 +221,8 @@ def test_a_sweep_that_loses_each_once(space: Path, uninterrupted: Path, tmp_path
     check(tmp_path / "out", uninterrupted)
 
 
-@pytest.mark.parametrize("moment", range(int(os.environ.get("HRM_FAULTS", "0"))))
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", range(int(os.environ.get("HRM_FAULTS", "6"))))
 def test_a_seeded_moment(moment: int, space: Path, uninterrupted: Path, tmp_path: Path) -> None:
     rng = random.Random(moment)
     victim = VICTIMS[moment % 3]
@@ -270,7 +270,7 @@ def fill_a_limited_file(space: Path, folder: Path) -> str:
     process = start(f"space={space}", f"out={folder / 'out'}")
     while num_lines(folder / "out") < 20:
         still_runs(process)
-    size = (folder / "out" / FILE_NAME).stat().st_size + 100
+    size = (folder / "out" / EVENT_LOG).stat().st_size + 100
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))
     _, err = process.communicate(timeout=300)
     assert process.returncode == 2, err
@@ -281,6 +281,7 @@ def fill_a_limited_file(space: Path, folder: Path) -> str:
     return err
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_sweep_and_with_room_it_is_resumed(
     space: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:

@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 
 from sweeps.analysis.sweep_folder import SweepFolder
-from sweeps.cli.main import compose_sweep
-from sweeps.cli.resume import read_resumed_config
 from sweeps.report.files import write_report
 from sweeps.results.tables import read_trials
 
@@ -36,21 +34,6 @@ def test_an_old_sweep_is_reported(name: str, sweeps: Path) -> None:
     write_report(sweeps / name, SweepFolder.read(sweeps / name))
     text = (sweeps / name / "report.md").read_text()
     assert "Where do the layers go" in text and "trial 0" in text
-
-
-def test_the_option_revive_is_read_as_resume_pruned(sweeps: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    killed = f"resume={sweeps / 'killed'}"
-    assert read_resumed_config([killed]).resume_pruned == 1
-    assert read_resumed_config([killed, "resume_pruned=2"]).resume_pruned == 2
-    assert not capsys.readouterr().err
-    notice = "note: the option revive is called resume_pruned now\n"
-    assert read_resumed_config([killed, "revive=2"]).resume_pruned == 2
-    assert capsys.readouterr().err == notice
-    assert compose_sweep(["space=cycles", "revive=3"]).resume_pruned == 3
-    assert capsys.readouterr().err == notice
-    assert compose_sweep([f"space={sweeps / 'old.yaml'}"]).resume_pruned == 1
-    assert capsys.readouterr().err == notice
-    assert compose_sweep([f"space={sweeps / 'old.yaml'}", "resume_pruned=4"]).resume_pruned == 4
 
 
 @pytest.mark.ray

@@ -11,12 +11,11 @@ import pytest
 import yaml
 
 from hrm.config.schema import read_yaml, write_yaml
-from sweeps.cli.resume import read_resumed_config
+from sweeps.cli.compose import read_resumed_config
 from sweeps.config import StopConfig
-from sweeps.events import SessionStarted
+from sweeps.events import EVENT_LOG, EventLog, SessionStarted
 from sweeps.results.output_dir import lock_output_dir
-from sweeps.scheduler.event_log import FILE_NAME, EventLog
-from sweeps.scheduler.resume_overrides import check_overrides
+from sweeps.scheduler.resume import check_overrides
 from tests.sweeps.door_cases import call, contents
 from tests.sweeps.test_sweep import SPACE
 
@@ -69,6 +68,17 @@ def test_a_stored_option_that_was_removed_is_refused_once(here: Path, removed: s
     assert contents(here / "found") == before
 
 
+def test_an_option_may_have_its_old_name(here: Path) -> None:
+    stored = here / "found" / "config.yaml"
+    stored.write_text(stored.read_text().replace("resume_pruned: 0", "revive: 1"))
+    silent, told = call("resume=found", "dry_run=true"), call("resume=found", "revive=2", "dry_run=true")
+    assert (silent.code, silent.err) == (0, "")
+    assert (told.code, told.err) == (0, "note: revive is called resume_pruned now\n")
+    assert read_resumed_config(["resume=found", "revive=2"]).resume_pruned == 2
+    first = call("space=mine.yaml", "pruner=median", "revive=2", "dry_run=true")
+    assert (first.code, first.err) == (0, told.err) and "resumed trials" in first.out
+
+
 def test_limits_grow_and_the_way_of_running_changes(here: Path) -> None:
     config = read_resumed_config(
         ["resume=found", "extend=5", "confirm.seeds=4", "max_concurrent=1", "wandb.mode=offline"]
@@ -92,7 +102,7 @@ def test_time_counts_anew_and_may_be_less(here: Path) -> None:
 
 
 def test_an_extension_counts_from_where_the_log_says_the_sweep_was_to_go(here: Path) -> None:
-    log = EventLog(here / "found" / FILE_NAME)
+    log = EventLog(here / "found" / EVENT_LOG)
     log.write(
         SessionStarted(
             limits={
@@ -123,7 +133,7 @@ def test_an_extension_counts_from_where_the_log_says_the_sweep_was_to_go(here: P
         (["resume=found", "extend=2", "num_trials=9"], "leave num_trials out"),
         (["resume=found", "num_trials=3"], "num_trials: given 3; must be at least 4"),
         (["resume=found", "confirm.seeds=1"], "confirm.seeds"),
-        (["resume=found", "resume_pruned=-1"], "resume_pruned: given -1; must be 0 or more"),
+        (["resume=found", "resume_pruned=-1"], "resume_pruned: given -1; must be at least 0"),
         (["resume="], "resume: given ''; must be the folder of a sweep. For example: resume=outputs/first"),
         (["resume=", "extend=3"], "resume: given ''; must be the folder of a sweep"),
         (["resume=found", "stop.hours=0"], "stop.hours: given 0"),

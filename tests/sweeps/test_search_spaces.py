@@ -12,6 +12,7 @@ from hrm.data.registry import get_task_class
 from sweeps.config import BudgetConfig, SweepConfig, SweepTrainConfig
 from sweeps.space.candidates import Candidates
 from sweeps.space.space import SPACES_FOLDER, find_spaces, load_space
+from tests.sweeps.small_sweep import list_all
 
 TEXT = ("text_cycles", "text_depth_vs_width", "text_full", "text_h_update_period")
 SHIPPED = ("cycles", "depth_vs_width", "expansion", "full", "h_update_period", *TEXT)
@@ -107,7 +108,7 @@ def test_full_searches_all_five_dimensions() -> None:
         "h_update_period",
     }
     assert dimensions <= set(found.space.parameters)
-    assert {one.run.model.mlp_multiple for one in (found.all() or [])[:3]} == {32}
+    assert {one.run.model.mlp_multiple for one in list_all(found)[:3]} == {32}
 
 
 @pytest.mark.parametrize("name", TEXT)

@@ -141,7 +141,7 @@ class Sudoku4Config(SudokuConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class Sudoku6Config(SudokuConfig):
-    summary: ClassVar[str] = "6x6 Sudoku, 18 clues: tells architectures apart within minutes"
+    summary: ClassVar[str] = "6x6 Sudoku, 18 clues: shows differences between architectures within minutes"
     grid: ClassVar[Grid] = Grid(2, 3)
     fewest_clues: ClassVar[int] = 9
     milliseconds: ClassVar[dict[int, float]] = dict(

@@ -169,7 +169,7 @@ def _count_weighted_norm_bytes(s: Sizes) -> int:
 def _count_block_bytes(s: Sizes) -> int:
     """Count for a token and a block call, without the norm before it."""
     x = s.d * s.forward_bytes
-    # A cast makes a copy of v; without one, v keeps the old q and k alive beside the rotated ones.
+    # A cast makes a copy of v; without one, v keeps the old q and k alive in addition to the rotated ones.
     query_key_value = FLOAT32 * s.d * (3 + 2 * (1 - s.half))
     mixed = FLOAT32 * s.d + s.half * x  # and its cast
     attention = x + query_key_value + mixed + FLOAT32 * s.heads  # input; ...; log-sums

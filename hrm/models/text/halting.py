@@ -124,7 +124,7 @@ def compute_q_loss(traces: Sequence[HaltingTrace], nats: Tensor, config: TextHRM
 
     Where a token halted, the target for the value of halting is the probability of the right next token,
     exp(-nats). Where it continued, the target for the value of continuing is the best value at its next H update
-    (the value of halting at the last). Both targets lie in 0..1, so the term stays small beside the language loss.
+    (the value of halting at the last). Both targets lie in 0..1, so the term is small next to the language loss.
     It is 0 at H updates that a token did not reach.
 
     Args:

@@ -103,4 +103,4 @@ class WandbRuns(Callback):
         run.summary["status"] = status
         if error:
             run.summary["error"] = error
-        self._session.close(run, exit_code=1 if status == "failed" else 0)
+        self._session.close(run, exit_code=1 if status in ("failed", "interrupted") else 0)

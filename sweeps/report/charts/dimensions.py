@@ -186,8 +186,8 @@ def build_parallel_coordinates(folder: SweepFolder) -> Chart | None:
     layers = [Lines(lines=lines, shades=[scores[i] for i in order], width=1)]
     return Chart(
         title=f"{len(rows)} search trials, one seed each",
-        caption="Parallel coordinates of the search trials; pruned and failed ones stand at their last value, which "
-        "a shorter run gave.",
+        caption="Parallel coordinates of the search trials; pruned and failed ones are shown at their last value, "
+        "from a shorter run.",
         panels=[Panel(x=x, y=y, layers=layers)],
         scale=ColourScale(label=format_metric(folder.metadata.objective), low=min(scores), high=max(scores)),
         width=max(7.2, 1.3 * len(dimensions)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from hrm.system.units import format_flops
+from hrm.system.format import format_flops
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.charts.chart import Axis, Chart, Layer, Lines, Panel, Points
 from sweeps.report.charts.layers import (

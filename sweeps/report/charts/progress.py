@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hrm.system.units import format_flops
+from hrm.system.format import format_flops
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.report.charts.chart import (
     STATUS_COLOURS,
@@ -58,7 +58,7 @@ def build_best_so_far(folder: SweepFolder) -> Chart | None:
     x = Axis(label="training FLOPs of the search so far (TFLOPs)")
     return Chart(
         title=f"The search, {folder.metadata.task}, one seed per trial",
-        caption="Best so far against compute; pruned and failed trials stand at their last value.",
+        caption="Best so far against compute; pruned and failed trials are shown at their last value.",
         panels=[Panel(x=x, y=build_metric_axis(folder.metadata.objective), layers=layers)],
     )
 

@@ -1,4 +1,4 @@
-"""The sections of a report, in the order in which a reader wants them."""
+"""The sections of a report, in their order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Pareto front of several objectives: its members, its hypervolume, where the presets stand."""
+"""The Pareto front of several objectives: its members, its hypervolume, and the presets in comparison."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def build_pareto(folder: SweepFolder) -> Section | None:
         blocks.append(Text(LATENCY_NOTE))
     if found.presets:
         presets = [_describe_preset(found, preset) for preset in found.presets]
-        blocks += [Text("Where the presets stand:"), Items(presets)]
+        blocks += [Text("The presets in comparison:"), Items(presets)]
     metric = folder.comparisons.metrics[0]
     pairs = [_describe_pair(folder, pair) for pair in folder.comparisons.all if pair.metric == metric]
     if pairs:

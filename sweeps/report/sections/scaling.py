@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hrm.system.units import format_flops
+from hrm.system.format import format_flops
 from sweeps.analysis.comparison import Verdict
 from sweeps.analysis.scaling import (
     AXES,

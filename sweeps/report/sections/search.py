@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from hrm.system.units import format_flops
+from hrm.system.format import format_flops
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.events import list_statuses
 from sweeps.report.blocks import Block, Figure, Items, Section, Table, Text, Widget, build_table, list_figures

@@ -7,7 +7,7 @@ from functools import partial
 
 from hrm.config.errors import UnknownNameError
 from hrm.config.run_config import qualify
-from hrm.system.units import format_flops
+from hrm.system.format import format_flops
 from sweeps.analysis.comparison import Arm, Comparison
 from sweeps.analysis.statistics import MAX_SEEDS, Difference
 from sweeps.analysis.sweep_folder import SweepFolder

@@ -1,13 +1,15 @@
-"""What every phase of a sweep answers."""
+"""What the phases of a sweep have in common."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from sweeps.config import SweepConfig
 from sweeps.events import Job, Kind, SearchEnded
 from sweeps.scheduler.state import SweepState
+from sweeps.space.candidates import Candidate, Candidates
 from sweeps.space.constraints import MEASURED
 
 
@@ -30,16 +32,6 @@ class Phase(Protocol):
     def next(self, state: SweepState) -> Job | Wait | Done | SearchEnded:
         """Return the next job, or why there is none; an event instead is to be recorded before asking again."""
 
-    def build_job(self, state: SweepState, number: int) -> Job:
-        """Return the job of a number that `next` has returned, or would have, in this state.
-
-        Raises:
-            LookupError: it would have returned no such job.
-        """
-
-    def count_expected(self, state: SweepState) -> int:
-        """Return the number of jobs of the whole phase, started ones included; an upper bound where it is open."""
-
     def describe_rest(self, state: SweepState) -> str | None:
         """Return a phrase for the jobs that have not started; None if there are none."""
 
@@ -48,47 +40,68 @@ class QueuePhase:
     """A phase whose jobs are a fixed list, made once, when the phases before it have ended."""
 
     kind: Kind
-    label: str
-    """What the jobs are called in a sentence."""
+    phrase: str
+    """For the jobs that have not started: `num` is their number."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: SweepConfig, candidates: Candidates) -> None:
+        self._config, self._candidates = config, candidates
         self._jobs: list[Job] | None = None
-        self._num_seen = 0
-        """Jobs from the first on that are known to have started."""
+        """The jobs of this session; None before they are decided."""
 
     def make_jobs(self, state: SweepState) -> Sequence[Job]:
         """Make the jobs that have not started in earlier sessions."""
         raise NotImplementedError
 
-    def jobs(self, state: SweepState) -> Sequence[Job]:
-        """Return the jobs of this session; the first call decides them."""
-        if self._jobs is None:
-            self._jobs = list(self.make_jobs(state))
-        return self._jobs
+    def estimate(self, state: SweepState) -> int:
+        """Return how many jobs `make_jobs` will make, about or at most."""
+        raise NotImplementedError
+
+    def extend(self, config: SweepConfig) -> None:
+        """Decide again, under a configuration with higher limits."""
+        self._config, self._jobs = config, None
 
     def next(self, state: SweepState) -> Job | Done:
-        """Return the first job that has not started."""
-        jobs = self.jobs(state)
-        while self._num_seen < len(jobs) and jobs[self._num_seen].number in state.trials:
-            self._num_seen += 1
-        return jobs[self._num_seen] if self._num_seen < len(jobs) else DONE
-
-    def build_job(self, state: SweepState, number: int) -> Job:
-        """Return the job of a number; see `Phase`."""
-        for job in self.jobs(state):
-            if job.number == number:
-                return job
-        raise LookupError(f"no {self.kind} job {number}")
-
-    def num_waiting(self, state: SweepState) -> int | None:
-        """Return how many jobs have not started; None before they are decided."""
+        """Return the first job that has not started; the first call decides them all."""
         if self._jobs is None:
-            return None
+            self._jobs = list(self.make_jobs(state))
+        return next((job for job in self._jobs if job.number not in state.trials), DONE)
+
+    def find_job(self, state: SweepState, number: int) -> Job | None:
+        """Return the job of a number that `next` has returned, or would have; None if there is no such job."""
+        self.next(state)
+        return next((job for job in self._jobs or () if job.number == number), None)
+
+    def count_waiting(self, state: SweepState) -> int:
+        """Return how many jobs have not started; an estimate before they are decided."""
+        if self._jobs is None:
+            return self.estimate(state)
         return sum(job.number not in state.trials for job in self._jobs)
 
+    def count_expected(self, state: SweepState) -> int:
+        """Return the number of jobs of all sessions, started ones included."""
+        return len(state.of_kind(self.kind)) + self.count_waiting(state)
 
-def select_measured(config: SweepConfig) -> dict[str, Any]:
-    """Return what a job of the search, a baseline or random search measures, as fields of `Job`."""
-    bounded = [name for name in MEASURED if config.budget.get_given(name)]
-    objectives = [name for name in MEASURED if name in (config.objectives or ())]
-    return {"bounded_costs": tuple(bounded), "measured_objectives": tuple(objectives)}
+    def has_ended(self, state: SweepState) -> bool:
+        """Return whether all jobs have started."""
+        return self._jobs is not None and not self.count_waiting(state)
+
+    def describe_rest(self, state: SweepState) -> str | None:
+        """Return a phrase for the jobs that have not started; None if there are none."""
+        num = self.count_waiting(state)
+        return self.phrase.format(num=num) if num else None
+
+
+def make_job(config: SweepConfig, candidate: Candidate, *, seed: int, **fields: Any) -> Job:
+    """Make the job that trains a candidate in the search, as a baseline or in random search.
+
+    Args:
+        fields: other fields of `Job`.
+    """
+    return Job(
+        **{"params": candidate.values} | fields,
+        run=dataclasses.replace(candidate.run, seed=seed),
+        num_params=candidate.num_params,
+        flops_per_step=candidate.flops_per_step,
+        bounded_costs=tuple(name for name in MEASURED if config.budget.get_given(name)),
+        measured_objectives=tuple(name for name in MEASURED if name in (config.objectives or ())),
+    )

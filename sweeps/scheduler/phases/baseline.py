@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hrm.config.presets import list_presets
 from hrm.models.registry import get_family
 from sweeps.config import SweepConfig
 from sweeps.events import Job, Kind
-from sweeps.scheduler.phases.base import QueuePhase, select_measured
-from sweeps.scheduler.state import SweepState
+from sweeps.scheduler.phases.base import QueuePhase, make_job
 from sweeps.search.seeds import derive_baseline_seed
 from sweeps.space.candidates import LEARNING_RATE, Candidate, Candidates, PresetFit
 
@@ -42,11 +41,6 @@ def choose_presets(
     return chosen, left_out
 
 
-def num_baseline_trials(config: SweepConfig) -> int:
-    """Return the trials of each preset: `baseline.trials`, or a quarter of the search but at least 3."""
-    return config.baseline.trials or max(3, -(-config.num_trials // 4))
-
-
 class BaselinePhase(QueuePhase):
     """Trains every preset at its first learning rate, then every preset at its second, and so on.
 
@@ -58,45 +52,42 @@ class BaselinePhase(QueuePhase):
     """
 
     kind: Kind = "baseline"
+    phrase = "{num} baseline trials"
 
     def __init__(self, config: SweepConfig, candidates: Candidates, presets: Mapping[str, Candidate]) -> None:
-        super().__init__()
-        self._candidates, self._presets = candidates, presets
-        self.all_jobs = list(self._make_jobs(config))
+        super().__init__(config, candidates)
+        self._presets = presets
+        self.all_jobs = self._jobs = self._make_all_jobs()
         """Of all sessions, numbered from 0 in the first."""
-        self._jobs = self.all_jobs
 
-    def extend(self, config: SweepConfig, first_number: int) -> list[Job]:
+    def add_jobs(self, config: SweepConfig, first_number: int) -> list[Job]:
         """Add the trials that a longer search asks for, numbered from above all other jobs, and return them."""
-        more = list(self._make_jobs(config))[len(self.all_jobs) :]
+        self._config = config
+        more = self._make_all_jobs()[len(self.all_jobs) :]
         more = [dataclasses.replace(job, number=first_number + i) for i, job in enumerate(more)]
         self.all_jobs += more
         return more
 
-    def count_expected(self, state: SweepState) -> int:
-        """Return the number of baseline jobs, started or not."""
-        return len(self.all_jobs)
-
-    def describe_rest(self, state: SweepState) -> str | None:
-        """Return a phrase for the jobs that have not started; None if there are none."""
-        num = sum(job.number not in state.trials for job in self.all_jobs)
-        return f"{num} baseline trials" if num else None
-
-    def _make_jobs(self, config: SweepConfig) -> Iterator[Job]:
-        rates = spread_rates(self._candidates.learning_rates, num_baseline_trials(config))
-        runs = [(name, rate, round_index) for rate, round_index in rates for name in self._presets]
-        for number, (name, rate, round_index) in enumerate(runs):
-            preset = self._candidates.preset(name, rate)
-            yield Job(
-                number=number,
-                kind=self.kind,
-                arm=name,
-                params={**preset.values, LEARNING_RATE: rate},
-                run=dataclasses.replace(preset.run, seed=derive_baseline_seed(config.seed, round_index)),
-                num_params=preset.num_params,
-                flops_per_step=preset.flops_per_step,
-                **select_measured(config),
-            )
+    def _make_all_jobs(self) -> list[Job]:
+        jobs: list[Job] = []
+        rates = spread_rates(self._candidates.learning_rates, self._config.num_baseline_trials)
+        for rate, round_index in rates:
+            seed = derive_baseline_seed(self._config.seed, round_index)
+            for name in self._presets:
+                preset = self._candidates.preset(name, rate)
+                params = {**preset.values, LEARNING_RATE: rate}
+                jobs.append(
+                    make_job(
+                        self._config,
+                        preset,
+                        seed=seed,
+                        number=len(jobs),
+                        kind=self.kind,
+                        arm=name,
+                        params=params,
+                    )
+                )
+        return jobs
 
 
 def spread_rates(rates: Sequence[float], num: int) -> list[tuple[float, int]]:

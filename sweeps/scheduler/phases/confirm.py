@@ -14,7 +14,7 @@ from sweeps.scheduler.phases.base import QueuePhase
 from sweeps.scheduler.state import SweepState
 from sweeps.search.objectives import Objective, Objectives
 from sweeps.search.seeds import derive_confirmation_seeds
-from sweeps.space.candidates import LEARNING_RATE, Candidate
+from sweeps.space.candidates import LEARNING_RATE, Candidate, Candidates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,21 +25,18 @@ class Finalist:
         name: `trial 7`, or a preset's name.
         job: the search, baseline or random job that it repeats.
         objective: what that job reached; the mean where its configuration was trained more than once.
-        preset: for a search trial, the baseline that has the same architecture, if any: if it wins, only its learning
-            rate is better.
     """
 
     name: str
     job: Job
     objective: float
-    preset: str | None = None
 
 
 class ConfirmPhase(QueuePhase):
     """Trains every finalist on the first fresh seed, then every finalist on the second, and so on.
 
     Args:
-        presets: the candidate of each baseline.
+        presets: names of the baselines.
         get_candidate: returns the candidate of a search job by its number.
         count_search: returns the number of search trials that are expected.
 
@@ -49,17 +46,19 @@ class ConfirmPhase(QueuePhase):
     """
 
     kind: Kind = "confirm"
+    phrase = "confirmations"
 
     def __init__(
         self,
         config: SweepConfig,
+        candidates: Candidates,
         objectives: Objectives,
-        presets: Mapping[str, Candidate],
+        presets: Sequence[str],
         get_candidate: Callable[[int], Candidate],
         count_search: Callable[[SweepState], int],
     ) -> None:
-        super().__init__()
-        self._config, self._objectives, self._presets = config, objectives, presets
+        super().__init__(config, candidates)
+        self._objectives, self._presets = objectives, presets
         self._get_candidate, self._count_search = get_candidate, count_search
         self.finalists: list[Finalist] = []
         self.notes: list[str] = []
@@ -68,10 +67,11 @@ class ConfirmPhase(QueuePhase):
         """Choose the finalists, and make their jobs without those of earlier sessions."""
         if self._config.confirm.finalists == 0:
             return []
-        best = self._choose_search_trials(state)
+        # A configuration with replicates counts with their mean, under the name of its first completed trial.
+        keys = {trial.number: self._get_candidate(trial.number).key for trial in state.of_kind("search")}
+        best = self._choose_best(state.of_kind("search"), self._config.confirm.finalists, keys)
         baselines = choose_baselines(self._objectives.first, state.of_kind("baseline"))
-        random = choose_random(self._objectives, state.of_kind("random"))
-        self.finalists = best + baselines + random
+        self.finalists = [*best, *baselines, *self._choose_best(state.of_kind("random"), 1, {})]
         self.notes = [] if best else ["No search trial was completed: only the baselines are confirmed."]
         confirmed = {finalist.name for finalist in baselines}
         self.notes += [
@@ -84,60 +84,32 @@ class ConfirmPhase(QueuePhase):
 
     def extend(self, config: SweepConfig) -> None:
         """Choose again, after a longer search."""
-        self._config, self._jobs, self._num_seen = config, None, 0
+        super().extend(config)
         self.finalists, self.notes = [], []
 
-    def count_expected(self, state: SweepState) -> int:
-        """Return the number of jobs; an upper bound before the finalists are chosen."""
-        num_made = len(state.of_kind(self.kind))
-        waiting = self.num_waiting(state)
-        if waiting is not None:
-            return num_made + waiting
-        num = count_finalists(self._config, self._count_search(state), len(self._presets))
-        return num_made + num * self._config.confirm.seeds
+    def estimate(self, state: SweepState) -> int:
+        """Return the most jobs that there may be."""
+        confirm = self._config.confirm
+        if confirm.finalists == 0:
+            return 0
+        num = min(confirm.finalists, self._count_search(state)) + len(self._presets)
+        return (num + self._config.baseline.random) * confirm.seeds
 
-    def describe_rest(self, state: SweepState) -> str | None:
-        """Return a phrase for the jobs that have not started; None if there are none."""
-        waiting = self.num_waiting(state)
-        is_open = waiting is None and self._config.confirm.finalists > 0
-        return "confirmations" if waiting or is_open else None
+    def _choose_best(self, trials: Sequence[Trial], num: int, keys: Mapping[int, str]) -> list[Finalist]:
+        """Return the best completed configurations, as `Objectives.select_best` orders them.
 
-    def _choose_search_trials(self, state: SweepState) -> list[Finalist]:
-        """Return the best completed configurations of the search, as `Objectives.best` orders them.
-
-        A configuration with replicates counts with their mean, under the name of its first completed trial.
+        Args:
+            keys: by job number; trials of one key are one configuration. Others have one each.
         """
-        twins = {candidate.architecture: name for name, candidate in self._presets.items()}
-        found: dict[str, dict[int, tuple[float, ...]]] = defaultdict(dict)
-        for trial in sorted(state.of_kind("search"), key=lambda trial: trial.number):
+        reached: dict[str | int, list[tuple[Job, tuple[float, ...]]]] = defaultdict(list)
+        for trial in sorted(trials, key=lambda trial: trial.number):
             values = self._objectives.compute_values(trial.job.run, _completed(trial))
             if values is not None:
-                found[self._get_candidate(trial.number).key][trial.number] = values
-        finalists, means = [], []
-        for reached in found.values():
-            first = next(iter(reached))
-            job, preset = state.trials[first].job, twins.get(self._get_candidate(first).architecture)
-            means.append([fmean(column) for column in zip(*reached.values(), strict=True)])
-            finalists.append(Finalist(name=job.arm, job=job, objective=means[-1][0], preset=preset))
-        return [
-            finalists[place] for place in self._objectives.select_best(means, self._config.confirm.finalists)
-        ]
-
-
-def count_finalists(config: SweepConfig, num_search: int, num_presets: int) -> int:
-    """Return how many configurations are confirmed at most."""
-    if config.confirm.finalists == 0:
-        return 0
-    return min(config.confirm.finalists, num_search) + num_presets + config.baseline.random
-
-
-def choose_random(objectives: Objectives, trials: Iterable[Trial]) -> list[Finalist]:
-    """Return the best completed configuration of random search, chosen as search trials are; none without one."""
-    ordered = sorted(trials, key=lambda trial: trial.number)
-    reached = [(trial.job, objectives.compute_values(trial.job.run, _completed(trial))) for trial in ordered]
-    ended = [(job, values) for job, values in reached if values is not None]
-    best = objectives.select_best([values for _, values in ended], 1)
-    return [Finalist(name=ended[i][0].arm, job=ended[i][0], objective=ended[i][1][0]) for i in best]
+                reached[keys.get(trial.number, trial.number)].append((trial.job, values))
+        jobs = [same[0][0] for same in reached.values()]
+        means = [[fmean(column) for column in zip(*(v for _, v in same))] for same in reached.values()]
+        best = self._objectives.select_best(means, num)
+        return [Finalist(name=jobs[i].arm, job=jobs[i], objective=means[i][0]) for i in best]
 
 
 def choose_baselines(objective: Objective, trials: Iterable[Trial]) -> list[Finalist]:

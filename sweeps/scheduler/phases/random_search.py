@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from sweeps.config import SweepConfig
 from sweeps.events import Job, Kind
-from sweeps.scheduler.phases.base import QueuePhase, select_measured
+from sweeps.scheduler.phases.base import QueuePhase, make_job
 from sweeps.scheduler.state import SweepState
 from sweeps.search.seeds import derive_random_search_seed
 from sweeps.space.candidates import Candidates
@@ -30,12 +29,13 @@ class RandomSearchPhase(QueuePhase):
     """
 
     kind: Kind = "random"
+    phrase = "random search"
 
     def __init__(
         self, config: SweepConfig, candidates: Candidates, count_search: Callable[[SweepState], int]
     ) -> None:
-        super().__init__()
-        self._config, self._candidates, self._count_search = config, candidates, count_search
+        super().__init__(config, candidates)
+        self._count_search = count_search
 
     def make_jobs(self, state: SweepState) -> Sequence[Job]:
         """Draw the jobs, without those of earlier sessions."""
@@ -45,22 +45,11 @@ class RandomSearchPhase(QueuePhase):
         num_made = len(state.of_kind(self.kind))
         return list(draw_jobs(self._config, self._candidates, flops, state.next_number, num_made))
 
-    def extend(self, config: SweepConfig) -> None:
-        """Draw again, after a longer search."""
-        self._config, self._jobs, self._num_seen = config, None, 0
-
-    def count_expected(self, state: SweepState) -> int:
-        """Return the number of jobs; before the draw as many as search trials, which is about right."""
-        waiting = self.num_waiting(state)
-        if waiting is None:
-            return self._count_search(state) if self._config.baseline.random else 0
-        return len(state.of_kind(self.kind)) + waiting
-
-    def describe_rest(self, state: SweepState) -> str | None:
-        """Return a phrase for the jobs that have not started; None if there are none."""
-        waiting = self.num_waiting(state)
-        open_ended = waiting is None and self._config.baseline.random
-        return "random search" if waiting or open_ended else None
+    def estimate(self, state: SweepState) -> int:
+        """Return as many as search trials, which is about right."""
+        if not self._config.baseline.random:
+            return 0
+        return max(1, self._count_search(state) - len(state.of_kind(self.kind)))
 
 
 def draw_jobs(
@@ -83,13 +72,5 @@ def draw_jobs(
         if index and spent > flops:
             return
         if index >= num_made:
-            yield Job(
-                number=first_number + index - num_made,
-                kind="random",
-                arm=ARM,
-                params=candidate.values,
-                run=dataclasses.replace(candidate.run, seed=config.seed),
-                num_params=candidate.num_params,
-                flops_per_step=candidate.flops_per_step,
-                **select_measured(config),
-            )
+            number = first_number + index - num_made
+            yield make_job(config, candidate, seed=config.seed, number=number, kind="random", arm=ARM)

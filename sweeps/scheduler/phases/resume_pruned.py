@@ -8,6 +8,7 @@ and a trial that was stopped late would be held to more than one that was stoppe
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Mapping
 
@@ -17,7 +18,7 @@ from sweeps.config import SweepConfig
 from sweeps.events import Job, Kind, SearchEnded, Trial
 from sweeps.scheduler.phases.base import DONE, WAIT, Done, Wait
 from sweeps.scheduler.phases.search import SearchPhase
-from sweeps.scheduler.state import SweepState, replace_resumed
+from sweeps.scheduler.state import SweepState
 from sweeps.scheduler.stopping import StoppingCriteria
 from sweeps.search.pareto_front import Point
 
@@ -58,10 +59,6 @@ class ResumePrunedPhase:
         self._search.resume(trial, state)
         return replace_resumed(trial)
 
-    def build_job(self, state: SweepState, number: int) -> Job:
-        """Return the job that resumes a pruned trial. See `Phase`."""
-        return replace_resumed(state.trials[number])
-
     def note_pruned(self, number: int) -> None:
         """Note that a trial was pruned: its checkpoint is kept if this session may resume it."""
         if self._config.resume_pruned:
@@ -75,10 +72,6 @@ class ResumePrunedPhase:
         """Choose again, after a longer search."""
         self._config, self._waiting = config, None
         self.notes = []
-
-    def count_expected(self, state: SweepState) -> int:
-        """Return 0: a resumed trial is a search job already."""
-        return 0
 
     def describe_rest(self, state: SweepState) -> str | None:
         """Return a phrase for the trials that have not been resumed; None if there are none."""
@@ -100,6 +93,16 @@ class ResumePrunedPhase:
                 f"{rest} of {len(chosen)} pruned trials were not resumed: stop.flops leaves too little."
             )
         return affordable
+
+
+def replace_resumed(trial: Trial) -> Job:
+    """Build the job that resumes a pruned trial and trains it to its end."""
+    job = trial.job
+    # What stop.flops left was shared out when it started; a trial is only resumed if its whole run fits.
+    limit = None if job.max_train_flops is None else job.total_train_flops
+    return dataclasses.replace(
+        job, may_prune=False, max_train_flops=limit, resumed_from=tuple(trial.validations)
+    )
 
 
 def rank_by_promise(curves: Curves) -> list[int]:

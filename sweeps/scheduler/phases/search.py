@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 
 from sweeps.config import SweepConfig
@@ -14,11 +13,10 @@ from sweeps.events import (
     Resumed,
     SearchEnded,
     Started,
-    Status,
     Trial,
     Validated,
 )
-from sweeps.scheduler.phases.base import DONE, WAIT, Done, Wait, select_measured
+from sweeps.scheduler.phases.base import DONE, WAIT, Done, Wait, make_job
 from sweeps.scheduler.state import SweepState
 from sweeps.scheduler.stopping import StoppingCriteria
 from sweeps.search.pareto_front import Point
@@ -53,8 +51,8 @@ class SearchPhase:
         self._candidate_of: dict[int, Candidate] = {}
         self._num_by_key: Counter[str] = Counter()
         """Jobs of each configuration."""
-        self._first_number, self._num_before = first_number, 0
-        """Number of the first job since the last extension, and jobs before that."""
+        self._offset = first_number
+        """What to add to the number of jobs for the number of the next one."""
         self._proposed: tuple[Job, Candidate] | None = None
 
     def next(self, state: SweepState) -> Job | Wait | Done | SearchEnded:
@@ -77,13 +75,11 @@ class SearchPhase:
             return SearchEnded(note=f"The search ended after {num} trials: {reason}")
         return self._propose(state)
 
-    def build_job(self, state: SweepState, number: int) -> Job:
-        """Return the job of a number; its trial is the next one in the study's journal. See `Phase`."""
+    def find_job(self, state: SweepState, number: int) -> Job | None:
+        """Return the job that `next` has returned, or that of the next trial in the journal; None without one."""
         if self._proposed is not None:
             return self._proposed[0]
-        if not self._study.has_trial(count_study_trials(state)):
-            raise LookupError(f"no {self.kind} job {number}")
-        return self._propose(state)
+        return self._propose(state) if self._study.has_trial(count_study_trials(state)) else None
 
     def apply(self, event: Started | Measured | Validated | Ended | Resumed, state: SweepState) -> None:
         """Bring the study up to date with an event that the state has not applied yet.
@@ -110,8 +106,12 @@ class SearchPhase:
                 curve = self._objectives.compute_curve(trial.job.run, validations)
                 self._study.report(self.trial_numbers[event.number], curve)
             case Ended():
-                trial = state.trials[event.number]
-                self._study.tell(self.trial_numbers[event.number], *self._describe_end(trial, event))
+                trial, status, error = state.trials[event.number], event.status, event.error
+                values = self._objectives.compute_values(trial.job.run, trial.validations)
+                if status == "completed" and values is None:
+                    names = " and ".join(self._objectives.names)
+                    status, error = "failed", f"no finite {names} was reported"
+                self._study.tell(self.trial_numbers[event.number], status, values, error)
 
     def should_prune(self, trial: Trial) -> bool:
         """Return the pruner's answer after a trial's last validation."""
@@ -134,63 +134,37 @@ class SearchPhase:
     def extend(self, config: SweepConfig, first_number: int, state: SweepState) -> None:
         """Take over a configuration that differs in its limits only, with new jobs numbered from `first_number`."""
         self._config = config
-        self._first_number, self._num_before = first_number, len(state.of_kind("search"))
+        self._offset = first_number - len(state.of_kind("search"))
         self._study.extend(config)
+
+    def describe_rest(self, state: SweepState) -> None:
+        """Return None: a note of its own says how the search ended."""
 
     def count_expected(self, state: SweepState) -> int:
         """Return the number of search trials; an upper bound until the search has ended."""
         if state.search_ended or state.time_expired:
             return len(state.of_kind("search"))
         most = self._stopping.max_search_trials
-        return bound_by_space(self._config, self._candidates, most)
-
-    def describe_rest(self, state: SweepState) -> str | None:
-        """Return None: a note of its own says how the search ended."""
-        return None
-
-    def _next_number(self, state: SweepState) -> int:
-        return self._first_number + len(state.of_kind("search")) - self._num_before
+        return min(most, (self._candidates.num_feasible_trials or most) * self._config.replicates)
 
     def _propose(self, state: SweepState) -> Job:
-        number = self._next_number(state)
-        candidate = self._study.ask(count_study_trials(state), number)
-        job = self._make_job(state, number, candidate)
-        self._proposed = job, candidate
-        return job
-
-    def _make_job(self, state: SweepState, number: int, candidate: Candidate) -> Job:
-        round_index = self._num_by_key[candidate.key]
-        return Job(
+        number = self._offset + len(state.of_kind("search"))
+        trial_number = count_study_trials(state)
+        candidate = self._study.ask(trial_number, number)
+        job = make_job(
+            self._config,
+            candidate,
+            seed=derive_replicate_seed(self._config.seed, self._num_by_key[candidate.key]),
             number=number,
             kind=self.kind,
-            arm=f"trial {count_study_trials(state)}",
-            params=candidate.values,
-            run=dataclasses.replace(
-                candidate.run, seed=derive_replicate_seed(self._config.seed, round_index)
-            ),
-            num_params=candidate.num_params,
-            flops_per_step=candidate.flops_per_step,
+            arm=f"trial {trial_number}",
             max_train_flops=self._stopping.share_flops(state),
             may_prune=self._config.pruner["name"] != "none",
-            **select_measured(self._config),
         )
-
-    def _describe_end(
-        self, trial: Trial, event: Ended
-    ) -> tuple[Status, tuple[float, ...] | None, str | None]:
-        """Return status, values and error of a trial as the study takes them."""
-        values = self._objectives.compute_values(trial.job.run, trial.validations)
-        if event.status == "completed" and values is None:
-            names = " and ".join(self._objectives.names)
-            return "failed", None, f"no finite {names} was reported"
-        return event.status, values, event.error
+        self._proposed = job, candidate
+        return job
 
 
 def count_study_trials(state: SweepState) -> int:
     """Return the number of the study's trials: one for each search job, and one for each time one was resumed."""
     return len(state.of_kind("search")) + len(state.resumed)
-
-
-def bound_by_space(config: SweepConfig, candidates: Candidates, num_trials: int) -> int:
-    """Return how many of `num_trials` search trials the space has configurations for."""
-    return min(num_trials, (candidates.num_feasible_trials or num_trials) * config.replicates)

@@ -37,18 +37,29 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if f"{REPOSITORY}/tree/" in path:
             return self._send_json(self._listing(path.split("/tree/")[1].partition("/")[2]))
         if path.endswith(REPOSITORY) or f"{REPOSITORY}/revision/" in path:
-            return self._send_json({
-                "id": REPOSITORY, "sha": COMMIT, "private": False, "gated": False, "disabled": False, "tags": [],
-                "downloads": 0, "siblings": [{"rfilename": name} for name in self.files],
-            })  # fmt: skip
+            return self._send_json(
+                {
+                    "id": REPOSITORY,
+                    "sha": COMMIT,
+                    "private": False,
+                    "gated": False,
+                    "disabled": False,
+                    "tags": [],
+                    "downloads": 0,
+                    "siblings": [{"rfilename": name} for name in self.files],
+                }
+            )
         return self._send_json({"error": "no such thing"}, 404)
 
     def _listing(self, folder: str) -> list[dict[str, Any]]:
         """What lies directly in a folder."""
         start = f"{folder}/" if folder else ""
         names = {name.removeprefix(start) for name in self.files if name.startswith(start)}
-        found = [{"type": "file", "path": start + name, "size": len(self.files[start + name]), "oid": OID}
-                 for name in sorted(names) if "/" not in name]  # fmt: skip
+        found = [
+            {"type": "file", "path": start + name, "size": len(self.files[start + name]), "oid": OID}
+            for name in sorted(names)
+            if "/" not in name
+        ]
         folders = {name.partition("/")[0] for name in names if "/" in name}
         return found + [{"type": "directory", "path": start + name, "oid": OID} for name in sorted(folders)]
 

@@ -202,8 +202,16 @@ def test_a_spoiled_cache_is_made_anew(
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "sound"))
     sound = open_text(pattern, tokenizer="bpe")
     files = [path.relative_to(tmp_path / "sound") for path in (tmp_path / "sound").rglob("*.*")]
-    assert {"text.bin", "ends.npy", "keys.npy", "tokenizer.json", "train.bin", "valid_inputs.npy", "about.json",
-            "checksums.json"} <= {file.name for file in files}  # fmt: skip
+    assert {
+        "text.bin",
+        "ends.npy",
+        "keys.npy",
+        "tokenizer.json",
+        "train.bin",
+        "valid_inputs.npy",
+        "about.json",
+        "checksums.json",
+    } <= {file.name for file in files}
     for number, file in enumerate(files):
         cache = tmp_path / f"spoiled{number}"
         shutil.copytree(tmp_path / "sound", cache)

@@ -59,5 +59,9 @@ def test_nothing_is_made_on_the_cpu(name: str, fields: dict[str, Any]) -> None:
     made |= {key: value for key, value in [*metrics.items(), *carry.items()] if key != "data"}
     assert {key: value.device.type for key, value in made.items()} == dict.fromkeys(made, "meta")
     assert {t.dtype for t in made.values()} <= {
-        torch.float32, torch.bfloat16, torch.int32, torch.int64, torch.bool
-    }  # fmt: skip
+        torch.float32,
+        torch.bfloat16,
+        torch.int32,
+        torch.int64,
+        torch.bool,
+    }

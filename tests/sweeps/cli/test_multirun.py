@@ -15,9 +15,9 @@ ASKED = ["space=space_1", "++budget.max_params=0.25M,0.5M", "++seed=0,1", "++out
 
 def test_a_folder_is_named_by_what_varies() -> None:
     overrides = ["space=space_1", "++budget.max_params=0.5M", "++seed=1", "++out=there"]
-    arguments, name = describe_multirun_sweep(overrides, ASKED, {"space_1": "my spaces/mine.yaml"})
-    assert name == "max_params-0.5M_seed-1"
-    assert arguments == ["space=my spaces/mine.yaml", "budget.max_params=0.5M", "seed=1", "out=there"]
+    command, folder = describe_multirun_sweep(overrides, ASKED, {"space_1": "my spaces/mine.yaml"})
+    assert folder == "max_params-0.5M_seed-1"
+    assert command == ["space=my spaces/mine.yaml", "budget.max_params=0.5M", "seed=1", "out=there"]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_each_sweep_is_run_in_its_folder_with_its_own_command(
     """The door up to `sweep.run`; what that does is tested with one sweep."""
     asked: list[tuple[str | None, int, list[str]]] = []
 
-    def run(config: SweepConfig, command: list[str]) -> None:
+    def run(config: SweepConfig, command: list[str], resume: bool) -> None:
         asked.append((config.out, config.seed, command))
 
     monkeypatch.setattr("sweeps.sweep.run", run)

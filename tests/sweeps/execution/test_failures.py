@@ -162,6 +162,7 @@ def remove(group: Path) -> None:
     group.rmdir()
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(300)
 def test_a_job_that_the_kernel_kills_for_memory_is_recorded_and_not_run_again(tmp_path: Path) -> None:

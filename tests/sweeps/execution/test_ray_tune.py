@@ -27,7 +27,7 @@ from sweeps.execution.checkpoints import CheckpointManager
 from sweeps.execution.resources import Allocation, Machine
 from sweeps.results.tables import read_trials
 from sweeps.scheduler.scheduler import Scheduler
-from sweeps.scheduler.trial_runner import SchedulerProtocol, TrialRunner
+from sweeps.scheduler.trial_runner import TrialRunner
 from sweeps.space.candidates import Candidates
 from tests.sweeps.search_cases import Outcome, decisions, jobs_of, outcomes_of, simulate
 from tests.sweeps.small_jobs import (
@@ -56,7 +56,7 @@ def ray() -> Iterator[Any]:
         yield connection
 
 
-def run(ray: Any, plan: SchedulerProtocol, out: Path, *callbacks: Callback, max_failures: int = 0) -> None:
+def run(ray: Any, plan: Any, out: Path, *callbacks: Callback, max_failures: int = 0) -> None:
     ray.run(TrialRunner(plan, callbacks, max_failures=max_failures), ALLOCATION, CheckpointManager(out, 0.0))
 
 
@@ -187,6 +187,7 @@ def test_two_workers_decide_alike_each_time_and_as_the_simulator_does(ray: Any, 
     assert read_decisions(simulated) == read_decisions(first)
 
 
+@pytest.mark.slow
 def test_a_running_cluster_is_joined_with_our_code_sent_along(ray: Any, tmp_path: Path) -> None:
     """Join it from another process in another folder, where `ray.address=auto` finds it."""
     from sweeps.execution import ray_tune

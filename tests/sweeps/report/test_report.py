@@ -15,7 +15,7 @@ import pytest
 
 from hrm.config.run_config import load_run_config
 from hrm.config.schema import read_yaml
-from hrm.system.units import format_flops
+from hrm.system.format import format_flops
 from sweeps.analysis.best import write_best
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.config import BudgetConfig, ConfirmConfig, SweepTrainConfig

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hrm.config.errors import UnknownNameError
 from hrm.config.presets import list_presets
 from sweeps.config import BaselineConfig, BudgetConfig, SweepTrainConfig
-from sweeps.scheduler.phases.baseline import BaselinePhase, choose_presets, num_baseline_trials, spread_rates
+from sweeps.scheduler.phases.baseline import BaselinePhase, choose_presets, spread_rates
 from sweeps.space.candidates import Candidates
 from tests.sweeps.search_cases import MODEL_FIELDS, candidates_of, sweep_config
 
@@ -48,8 +48,8 @@ def test_each_rate_comes_once_a_round(num_rates: int, num: int) -> None:
 
 @pytest.mark.parametrize(("num_trials", "trials"), [(1, 3), (12, 3), (13, 4), (16, 4), (40, 10)])
 def test_baselines_get_a_quarter_of_the_search(num_trials: int, trials: int) -> None:
-    assert num_baseline_trials(sweep_config(num_trials=num_trials)) == trials
-    assert num_baseline_trials(sweep_config(num_trials=num_trials, baseline=BaselineConfig(trials=2))) == 2
+    assert sweep_config(num_trials=num_trials).num_baseline_trials == trials
+    assert sweep_config(num_trials=num_trials, baseline=BaselineConfig(trials=2)).num_baseline_trials == 2
 
 
 def test_presets_that_fit_are_trained_and_the_others_listed_with_their_size() -> None:

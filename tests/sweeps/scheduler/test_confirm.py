@@ -14,8 +14,9 @@ from sweeps.scheduler.state import SweepState
 from sweeps.search.objectives import Objective, Objectives
 from sweeps.search.seeds import derive_confirmation_seeds
 from sweeps.space.candidates import Candidate
-from tests.sweeps.search_cases import PRESET_SPACE, candidates_of, sweep_config
+from tests.sweeps.search_cases import candidates_of, sweep_config
 from tests.sweeps.small_jobs import ended_trial
+from tests.sweeps.small_sweep import list_all
 
 ACCURACY, LOSS = Objective.parse("valid/blank_accuracy"), Objective.parse("valid/loss")
 
@@ -58,7 +59,6 @@ def finalists(
     objectives: Objectives,
     outcomes: list[Outcome],
     searched: Sequence[Candidate],
-    presets: dict[str, Candidate],
 ) -> list[Finalist]:
     """The search trials that are confirmed."""
     state = SweepState()
@@ -68,16 +68,15 @@ def finalists(
         for validation in outcomes[number].validations:
             state.apply(Validated(number=number, validation=validation))
         state.apply(Ended(number=number, status=outcomes[number].status))
-    phase = ConfirmPhase(config, objectives, presets, searched.__getitem__, lambda state: 0)
+    phase = ConfirmPhase(config, candidates_of(config), objectives, [], searched.__getitem__, lambda state: 0)
     phase.make_jobs(state)
     return [finalist for finalist in phase.finalists if finalist.job.kind == "search"]
 
 
 def search(outcomes: list[Outcome], objective: Objective = ACCURACY, count: int = 2) -> list[str]:
     config = sweep_config(confirm=dataclasses.replace(sweep_config().confirm, finalists=count))
-    everything = candidates_of(config).all()
-    assert everything is not None
-    chosen = finalists(config, Objectives((objective,)), outcomes, everything[: len(outcomes)], {})
+    everything = list_all(candidates_of(config))
+    chosen = finalists(config, Objectives((objective,)), outcomes, everything[: len(outcomes)])
     return [finalist.name for finalist in chosen]
 
 
@@ -111,19 +110,6 @@ def test_the_best_completed_trials_are_the_finalists() -> None:
 
 def test_the_earlier_of_two_equal_trials_goes_first() -> None:
     assert search([reached(0.5), reached(0.7), reached(0.7), reached(0.7)]) == ["trial 1", "trial 2"]
-
-
-def test_a_finalist_with_a_presets_architecture_is_flagged() -> None:
-    config = sweep_config(space=PRESET_SPACE)
-    candidates = candidates_of(config)
-    everything = candidates.all()
-    assert everything is not None
-    outcomes = [reached(0.5)] * len(everything)
-    presets = {"tiny_demo": candidates.preset("tiny_demo")}
-    chosen = finalists(config, Objectives((ACCURACY,)), outcomes, everything, presets)
-    assert [finalist.preset for finalist in chosen] == ["tiny_demo", "tiny_demo"]
-    chosen = finalists(config, Objectives((ACCURACY,)), outcomes, everything, {})
-    assert [finalist.preset for finalist in chosen] == [None] * 2
 
 
 @pytest.mark.parametrize(("objective", "rate", "best"), [(ACCURACY, 1e-4, 0.9), (LOSS, 1e-3, 0.1)])

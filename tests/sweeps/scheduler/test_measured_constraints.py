@@ -16,9 +16,8 @@ from optuna.storages.journal import JournalFileBackend
 from benchmarks.simulator import Simulator
 from hrm.config.errors import ConfigError
 from sweeps.config import BudgetConfig, ConfirmConfig, SweepConfig
-from sweeps.events import Ended, Job, Measured, Started
+from sweeps.events import EVENT_LOG, Ended, EventLog, Job, Measured, Started, read_events
 from sweeps.results.output_dir import JOURNAL
-from sweeps.scheduler.event_log import FILE_NAME, EventLog, read_events
 from sweeps.scheduler.resume import restore
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.stopping import start_clock
@@ -93,11 +92,11 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", [Started, Measured, Ended])
 def test_a_measurement_that_was_logged_is_not_made_again(kind: type, ended: Path, tmp_path: Path) -> None:
     """The sweep is stopped after an event of a slow trial; resumed, it measures only what its log lacks."""
-    events = list(read_events(ended / FILE_NAME))
+    events = list(read_events(ended / EVENT_LOG))
     slow = {one.number for one in events if isinstance(one, Ended) and one.status == "infeasible"}
     last = max(i for i, one in enumerate(events) if isinstance(one, kind) and one.number in slow)
     shutil.copytree(ended, tmp_path, dirs_exist_ok=True)
-    path = tmp_path / FILE_NAME
+    path = tmp_path / EVENT_LOG
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[: last + 1]))
     measured = {one.number for one in events[: last + 1] if isinstance(one, Measured)}
 

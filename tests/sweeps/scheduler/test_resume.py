@@ -20,12 +20,11 @@ from sweeps.analysis.statistics import TEST_NAME
 from sweeps.analysis.sweep_folder import SweepFolder
 from sweeps.config import BaselineConfig, ConfirmConfig, StopConfig, SweepConfig, SweepTrainConfig
 from sweeps.errors import OutputError
-from sweeps.events import Job, Started
+from sweeps.events import EVENT_LOG, Job, Started, read_events
 from sweeps.report.blocks import Table
 from sweeps.report.sections.search import build_compute
 from sweeps.results.metadata import build_metadata, restore_metadata, write_metadata
 from sweeps.results.tables import TableWriter, read_curves, read_trials
-from sweeps.scheduler.event_log import FILE_NAME, read_events
 from sweeps.scheduler.resume import restore
 from sweeps.scheduler.stopping import start_clock
 from sweeps.scheduler.trial_runner import TrialRunner
@@ -157,7 +156,7 @@ def test_a_job_that_was_killed_and_goes_on_counts_once(
     for writes in (22, 30):
         with pytest.raises(Killed), killed_after(writes, random.Random(0), monkeypatch):
             session(killed, limited)
-    started = [event for event in read_events(killed / FILE_NAME) if isinstance(event, Started)]
+    started = [event for event in read_events(killed / EVENT_LOG) if isinstance(event, Started)]
     assert len(started) > len(read_trials(killed)), "killed while jobs were running"
     session(killed, limited)
     assert found(killed) == found(calm)

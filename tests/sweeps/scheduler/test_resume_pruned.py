@@ -105,7 +105,7 @@ def test_the_best_looking_go_on_to_the_end_that_they_would_have_had() -> None:
     assert all(outcome.status == "completed" for outcome in outcomes_of(whole).values())
 
 
-def test_a_revived_trial_may_become_a_finalist() -> None:
+def test_a_resumed_trial_may_become_a_finalist() -> None:
     plan = searched(resume_pruned=12, confirm=ConfirmConfig(finalists=12, seeds=2))
     assert {f"trial {number}" for number in resumed(plan)} <= {arm.name for arm in plan.finalists}
     assert len(plan.finalists) == 12
@@ -165,24 +165,24 @@ def test_flops_are_counted_once_and_stay_within_the_limit() -> None:
     assert all(outcomes_of(some)[number].status == "completed" for number in resumed(some))
 
 
-def test_random_search_gets_the_compute_that_revived_trials_added() -> None:
+def test_random_search_gets_the_compute_that_resumed_trials_added() -> None:
     baseline = dataclasses.replace(NO_BASELINES, random=True)
     drawn = {
-        most: sum(
-            job.kind == "random" for job in jobs_of(searched(resume_pruned=most, baseline=baseline)).values()
+        num: sum(
+            job.kind == "random" for job in jobs_of(searched(resume_pruned=num, baseline=baseline)).values()
         )
-        for most in (0, 12)
+        for num in (0, 12)
     }
     assert drawn[12] == 12 > drawn[0], "runs of equal FLOPs: with all resumed, as many as the search has"
 
 
-def test_a_search_that_ended_early_revives_too() -> None:
+def test_a_search_that_ended_early_resumes_too() -> None:
     plan = searched(resume_pruned=1, stop=StopConfig(no_improvement=3))
     assert len(search_jobs(plan)) < 12 and len(resumed(plan)) == 1
     assert plan.next() is DONE
 
 
-def test_out_of_time_a_revived_trial_is_pruned_again() -> None:
+def test_out_of_time_a_resumed_trial_is_pruned_again() -> None:
     clock = FakeClock()
     config = sweep_config(num_trials=12, baseline=NO_BASELINES, resume_pruned=2)
     timed = dataclasses.replace(config, stop=StopConfig(hours=1.0))
@@ -211,7 +211,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_killed_at_any_write_revived_trials_lose_nothing(
+def test_killed_at_any_write_resumed_trials_lose_nothing(
     calm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng, kills = random.Random(0), 0
@@ -247,7 +247,7 @@ def resumed_rows(out: Path) -> set[int]:
     return {row["number"] for row in read_trials(out).to_pylist() if row["resumed_from"]}
 
 
-def test_revive_can_be_raised_for_what_is_pruned_from_then_on(tmp_path: Path) -> None:
+def test_the_number_can_be_raised_for_what_is_pruned_from_then_on(tmp_path: Path) -> None:
     session(tmp_path, resuming(resume_pruned=0))
     before = set(read_trials(tmp_path)["number"].to_pylist())
     session(tmp_path, RESUMING)
@@ -256,7 +256,7 @@ def test_revive_can_be_raised_for_what_is_pruned_from_then_on(tmp_path: Path) ->
     assert resumed_rows(tmp_path) and not resumed_rows(tmp_path) & before
 
 
-def test_a_higher_revive_and_an_extension_go_on_with_the_same_study(calm: Path, tmp_path: Path) -> None:
+def test_a_higher_number_and_an_extension_go_on_with_the_same_study(calm: Path, tmp_path: Path) -> None:
     session(tmp_path, resuming(resume_pruned=1))
     assert len(resumed_rows(tmp_path)) == 1
     session(tmp_path, RESUMING)

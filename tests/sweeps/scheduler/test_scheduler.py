@@ -27,7 +27,6 @@ from tests.sweeps.search_cases import (
     MODEL_FIELDS,
     NO_BASELINES,
     NO_CONFIRMATION,
-    PRESET_SPACE,
     PRUNER_SECTIONS,
     SPACE,
     TINY_SPACE,
@@ -177,13 +176,6 @@ def test_the_best_and_the_baselines_are_confirmed_on_the_same_fresh_seeds() -> N
         outcome for number, outcome in outcomes_of(plan).items() if jobs_of(plan)[number].kind != "confirm"
     ]
     assert not any(name.startswith("test/") for o in others for r in o.reports for name in r.metrics)
-
-
-def test_a_winner_with_the_presets_architecture_is_flagged() -> None:
-    plan = make_plan(space=PRESET_SPACE, num_trials=2)
-    simulate(plan)
-    assert [(finalist.name, finalist.preset) for finalist in plan.finalists][-1] == ("tiny_demo", None)
-    assert {finalist.preset for finalist in plan.finalists[:-1]} == {"tiny_demo"}
 
 
 def test_no_finalists_means_no_confirmation() -> None:

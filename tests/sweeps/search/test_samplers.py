@@ -16,6 +16,7 @@ from hrm.config.errors import ConfigError, ImportPathError, UnknownNameError
 from sweeps.search.constrained_sampler import KEY, ConstrainedSampler, find_exhausted_keys
 from sweeps.search.samplers import SAMPLERS, SamplerContext, build_sampler
 from tests.sweeps.search_cases import CONTINUOUS_SPACE, SPACE, TINY_SPACE, candidates_of, sweep_config
+from tests.sweeps.small_sweep import list_all
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -54,8 +55,7 @@ def test_every_sampler_proposes_feasible_new_configurations(name: str, space: di
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_every_sampler_walks_a_small_space_to_its_end(name: str) -> None:
-    everything = candidates_of(sweep_config(space=TINY_SPACE)).all()
-    assert everything is not None
+    everything = list_all(candidates_of(sweep_config(space=TINY_SPACE)))
     params = search(name, TINY_SPACE, num_trials=len(everything))
     assert sorted(map(str, params)) == sorted(str(candidate.params) for candidate in everything)
 
@@ -79,8 +79,8 @@ def test_another_seed_gives_another_search(name: str) -> None:
 
 def test_random_is_uniform_over_the_feasible_configurations() -> None:
     candidates = candidates_of(sweep_config(space=TINY_SPACE))
-    everything = candidates.all()
-    assert everything is not None and len(everything) == 4
+    everything = list_all(candidates)
+    assert len(everything) == 4
     seen = []
     for seed in range(200):
         study = optuna.create_study()
@@ -106,8 +106,7 @@ def test_tpe_draws_uniformly_until_its_startup_is_over() -> None:
         study._thread_local.cached_all_trials = None  # as `ask` does
         return sampler.sample_relative(study, trial, dict(candidates.distributions))
 
-    everything = candidates.all()
-    assert everything is not None
+    everything = list_all(candidates)
     for number, end in enumerate([state.COMPLETE, state.FAIL, state.PRUNED]):
         candidate = everything[number]
         study.add_trial(
@@ -245,7 +244,7 @@ class Stubborn(optuna.samplers.RandomSampler):
 
 def build_last(context: SamplerContext, *, offset: int = 0) -> optuna.samplers.BaseSampler:
     """A sampler from outside: the last configuration but `offset`, always."""
-    candidates = context.candidates.all()
+    candidates = list_all(context.candidates)
     assert candidates is not None
     return Stubborn(dict(candidates[-1 - offset].params))
 
@@ -253,8 +252,7 @@ def build_last(context: SamplerContext, *, offset: int = 0) -> optuna.samplers.B
 def test_a_sampler_from_outside_is_named_by_its_import_path() -> None:
     config = sweep_config(sampler={"name": f"{__name__}:build_last", "offset": "2"})
     candidates = candidates_of(config)
-    everything = candidates.all()
-    assert everything is not None
+    everything = list_all(candidates)
     study = optuna.create_study(sampler=build_sampler(config, candidates, 0))
     assert study.ask(dict(candidates.distributions)).params == everything[-3].params
     with pytest.raises(UnknownNameError, match=r"sampler: given 'offsett'; must be one of: offset"):

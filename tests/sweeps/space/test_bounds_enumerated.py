@@ -21,7 +21,7 @@ from sweeps.errors import BudgetError, SpaceError
 from sweeps.space.candidates import Candidates
 from sweeps.space.constraints import COUNTED
 from sweeps.space.parameters import parse_parameter
-from tests.sweeps.small_sweep import space, sweep, task_fields
+from tests.sweeps.small_sweep import list_all, space, sweep, task_fields
 
 NAMES = COUNTED
 POOL: dict[str, list[Any]] = {
@@ -156,8 +156,7 @@ def test_any_bounds_equal_the_naive_enumeration(config: SweepConfig) -> None:
             Candidates(config, task_fields())
         return
     found = Candidates(config, task_fields())
-    everything = found.all()
-    assert everything is not None
+    everything = list_all(found)
     for params in points(config):
         candidate, expected = found.candidate(params), feasible[str(params)]
         assert (candidate is not None) == (expected is not None), params
@@ -238,11 +237,8 @@ def test_bounds_that_clash_name_what_the_others_leave() -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "params"])
 def test_a_width_can_fill_any_bound_alone(name: str) -> None:
-    asked = space(
-        {"L_layers": [1, 3]},
-        derived={"hidden_size": "fill", "num_heads": "hidden_size // 16"},
-        fixed={"H_layers": 1, "mlp_multiple": 8},
-    )
+    derived = {"hidden_size": "fill", "num_heads": "hidden_size // 16"}
+    asked = space({"L_layers": [1, 3]}, derived=derived, fixed={"H_layers": 1, "mlp_multiple": 8})
     most = bounded(asked, **{f"max_{name}": "tiny_demo"})
     for one in most.each_shape():
         width = one.run.model.hidden_size

@@ -15,7 +15,7 @@ from hrm.config.run_config import RunConfig
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.puzzle.counting import count
 from sweeps.errors import BudgetError, SpaceError
-from tests.sweeps.small_sweep import candidates, space, task_fields
+from tests.sweeps.small_sweep import candidates, list_all, space, task_fields
 from tests.sweeps.space_cases import CYCLES, FILLED, sampled
 
 
@@ -28,8 +28,7 @@ def test_the_reference_sheets_schedules() -> None:
 def test_depth_against_width_at_tiny_demo() -> None:
     found = candidates(FILLED, max_params="tiny_demo", min_params=0.8)
     assert found.num_tuples == 320 and found.num_architectures == 64
-    everything = found.all()
-    assert everything is not None
+    everything = list_all(found)
     for one in everything:
         assert 421_992 <= one.num_params <= 527_490
         wider = dataclasses.replace(one.run.model, hidden_size=one.values["hidden_size"] + 16, num_heads=1)
@@ -45,8 +44,7 @@ def test_depth_against_width_at_tiny_demo() -> None:
 
 def test_a_candidate_is_a_complete_run() -> None:
     found = candidates(FILLED, max_params="tiny_demo", device="cpu", model={"halt_max_steps": 4})
-    everything = found.all()
-    assert everything is not None
+    everything = list_all(found)
     one = everything[7]
     assert RunConfig.from_dict(one.run.to_dict()) == one.run
     assert one.run.task.name == "sudoku6" and one.run.device == "cpu" and one.run.model.halt_max_steps == 4
@@ -108,7 +106,7 @@ def test_what_the_task_decides_is_nobody_elses() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"model": {"halt_max_step": 3}}, SpaceError, "Did you mean 'halt_max_steps'"),
+        ({"model": {"halt_max_step": 3}}, UnknownNameError, "Did you mean 'halt_max_steps'"),
         (
             {"model": {"halt_max_steps": "x"}},
             ConfigError,
@@ -205,7 +203,7 @@ class TestContinuous:
     def test_counts_are_unknown(self) -> None:
         found = candidates(self.ASKED, max_params="tiny_demo")
         assert found.num_tuples is found.num_architectures is found.num_feasible_architectures is None
-        assert found.num_feasible_trials is None and found.all() is None
+        assert found.num_feasible_trials is None
 
     def test_samples_keep_the_budget(self) -> None:
         found = candidates(self.ASKED, max_params="tiny_demo", min_params=0.9)
@@ -229,7 +227,7 @@ class TestContinuous:
             max_params="tiny_demo",
             min_params=0.8,
         )
-        assert found.num_tuples is None and found.all() is None
+        assert found.num_tuples is None
         assert (found.num_architectures, found.num_feasible_architectures) == (64, 42)
         rates = {one.params["lr"] for one in sampled(found, 30, set())}
         assert len(rates) == 30 and all(1e-4 <= rate <= 1e-2 for rate in rates)

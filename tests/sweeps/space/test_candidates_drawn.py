@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeps.space.candidates import Candidate
-from tests.sweeps.small_sweep import candidates, space
+from tests.sweeps.small_sweep import candidates, list_all, space
 from tests.sweeps.space_cases import CYCLES, FILLED, sampled
 
 
@@ -59,7 +59,7 @@ def test_the_nearest_is_the_nearest(
 
 
 FOUND = candidates(FILLED, max_params="tiny_demo", min_params=0.8)
-EVERYTHING = list(FOUND.all() or ())
+EVERYTHING = list_all(FOUND)
 
 
 def test_ties_are_broken_at_random() -> None:
@@ -70,13 +70,8 @@ def test_ties_are_broken_at_random() -> None:
     assert {one.params["H_layers"] for one in nearest if one is not None} == {1, 3}
 
 
-def test_all_is_lazy_and_ordered() -> None:
-    everything = FOUND.all()
-    assert everything is not None
-    assert len(everything) == 210 and everything[-1] == everything[209]
-    rates = [one.params["lr"] for one in everything[:5]]
-    assert rates == FOUND.learning_rates
-    shapes = [(one.params["H_layers"], one.params["L_layers"]) for one in everything[::5]]
-    assert shapes == sorted(shapes) and list(FOUND.each_shape()) == everything[::5]
-    with pytest.raises(IndexError):
-        everything[210]
+def test_candidates_are_numbered_in_enumeration_order() -> None:
+    assert len(EVERYTHING) == 210
+    assert [one.params["lr"] for one in EVERYTHING[:5]] == FOUND.learning_rates
+    shapes = [(one.params["H_layers"], one.params["L_layers"]) for one in EVERYTHING[::5]]
+    assert shapes == sorted(shapes) and list(FOUND.each_shape()) == EVERYTHING[::5]

@@ -20,7 +20,7 @@ from sweeps.config import SweepConfig
 from sweeps.errors import BudgetError, SpaceError
 from sweeps.space.candidates import Candidates
 from sweeps.space.parameters import parse_parameter
-from tests.sweeps.small_sweep import space, sweep, task_fields
+from tests.sweeps.small_sweep import list_all, space, sweep, task_fields
 
 POOL: dict[str, list[Any]] = {
     "hidden_size": [[16, 32, 48, 64], {"int": [8, 72], "step": 16}],
@@ -175,8 +175,8 @@ def test_equals_the_naive_enumeration(config: SweepConfig) -> None:
     assert found.num_tuples == len(naive)
     assert found.num_architectures == len({one.architecture for one in naive if one.model is not None})
     assert found.num_feasible_architectures == len({one.architecture for one in naive if one.feasible})
-    everything = found.all()
-    assert everything is not None and found.num_feasible_trials == len(everything) == len(trials)
+    everything = list_all(found)
+    assert found.num_feasible_trials == len(everything) == len(trials)
     by_key: dict[str, str] = {}
     for one in naive:
         candidate = found.candidate(one.params)

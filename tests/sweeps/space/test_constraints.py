@@ -24,7 +24,7 @@ from sweeps.quantities import (
 )
 from sweeps.space.budget import Budget, resolve_budget
 from sweeps.space.constraints import COUNTED, Costs
-from tests.sweeps.small_sweep import candidates, space
+from tests.sweeps.small_sweep import candidates, list_all, space
 
 TINY_DEMO = 527_490
 
@@ -204,7 +204,7 @@ def test_used_share_and_iso_parameter() -> None:
 def test_the_upper_bound_at_a_models_exact_size(offset: int, fits: bool) -> None:
     asked = space({"lr": [1e-3]}, fixed=TINY_SHAPE)
     if fits:
-        found = candidates(asked, max_params=TINY_DEMO + offset).all()
+        found = list_all(candidates(asked, max_params=TINY_DEMO + offset))
         assert found is not None and [one.num_params for one in found] == [TINY_DEMO]
         return
     with pytest.raises(BudgetError) as refused:

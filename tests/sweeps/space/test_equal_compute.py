@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hrm.models.registry import get_family
 from sweeps.errors import SpaceError
 from sweeps.space.budget import FlopsBudget
-from tests.sweeps.small_sweep import candidates, space
+from tests.sweeps.small_sweep import candidates, list_all, space
 
 SHAPES = space(
     {"H_cycles": [1, 2, 4], "L_layers": [1, 2], "batch_size": [16, 32]},
@@ -41,8 +41,8 @@ def test_every_trial_spends_the_reference_presets_flops() -> None:
     reference = found.preset("tiny_demo")
     allowance = 600 * reference.flops_per_step
     assert reference.run.train.steps == 600 and found.flops_budget.flops == allowance
-    everything = found.all()
-    assert everything is not None and len(everything) == 12
+    everything = list_all(found)
+    assert len(everything) == 12
     for one in everything:
         train = one.run.train
         counts = get_family("puzzle").count(one.run.model, train.batch_size, train)
@@ -51,12 +51,12 @@ def test_every_trial_spends_the_reference_presets_flops() -> None:
 
 
 def test_equal_steps_reach_every_trial() -> None:
-    everything = candidates(SHAPES, train={"equal": "steps", "steps": 40}).all()
-    assert everything is not None and {one.run.train.steps for one in everything} == {40}
+    everything = list_all(candidates(SHAPES, train={"equal": "steps", "steps": 40}))
+    assert {one.run.train.steps for one in everything} == {40}
 
 
 def test_a_step_too_many_leaves_a_shape_out() -> None:
-    costliest = max(candidates(SHAPES).all() or [], key=lambda one: one.flops_per_step)
+    costliest = max(list_all(candidates(SHAPES)), key=lambda one: one.flops_per_step)
     steps = costliest.run.train.steps
     at_n = candidates(SHAPES, train={"num_reports": steps})
     beyond = candidates(SHAPES, train={"num_reports": steps + 1})
@@ -76,8 +76,6 @@ def test_compute_that_nothing_fits_is_refused() -> None:
 
 def test_a_preset_out_of_compute_says_so_with_its_size() -> None:
     found = candidates(SHAPES, train={"steps": 20})
-    with pytest.raises(SpaceError, match=r"base_default.*has only 0 steps .*27,275,778 parameters"):
-        found.preset("base_default")
     place = found.fit_preset("base_default")
     assert place.num_params == 27_275_778 and place.steps == 0
     assert place.violation == "has only 0 steps at equal compute, below train.num_reports=10"

@@ -1,4 +1,4 @@
-"""The size guide, checked: `python -m hrm.size_guide docs/size-guide.md` writes each claim beside the exact figure.
+"""The size guide, checked: `python benchmarks/size_guide.py docs/size-guide.md` writes claims and exact figures.
 
 `size_guide.yaml` holds the text, the claims and the tables. The figures that it names are here: those of a model are
 made by `describe_variant`, those of a section by its function in `SECTION_FIGURES`.
@@ -24,8 +24,7 @@ from hrm.models.count_table import estimate_by_size_guide
 from hrm.models.counting import Counts
 from hrm.models.puzzle import counting
 from hrm.models.puzzle.config import PuzzleHRMConfig
-from hrm.system.tables import format_markdown_table
-from hrm.system.units import format_bytes, format_percent, format_scaled
+from hrm.system.format import format_bytes, format_markdown_table, format_percent, format_scaled
 
 TEXT = Path(__file__).with_suffix(".yaml")
 BASE = "base_default"
@@ -385,7 +384,8 @@ def main(arguments: list[str]) -> int:
         print(write_document(), end="")
     elif asks_for_help(arguments):
         print(
-            "usage: python -m hrm.size_guide [PATH]   checks the size guide; prints the document or writes PATH"
+            "usage: python benchmarks/size_guide.py [PATH]   checks the size guide; "
+            "prints the document or writes PATH"
         )
     elif len(arguments) > 1:
         raise ConfigError("command line", " ".join(arguments), "must be one path or none")

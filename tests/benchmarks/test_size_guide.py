@@ -8,12 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hrm.config.command_line import run_cli
-from hrm.config.presets import list_presets, load_preset
-from hrm.config.schema import read_yaml
-from hrm.models.puzzle.config import PuzzleHRMConfig
-from hrm.models.puzzle.counting import count
-from hrm.size_guide import (
+from benchmarks.size_guide import (
     FORMATTER,
     NO,
     PARTLY,
@@ -27,6 +22,11 @@ from hrm.size_guide import (
     write_document,
     write_table,
 )
+from hrm.config.command_line import run_cli
+from hrm.config.presets import list_presets, load_preset
+from hrm.config.schema import read_yaml
+from hrm.models.puzzle.config import PuzzleHRMConfig
+from hrm.models.puzzle.counting import count
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "size-guide.md"
 
@@ -37,7 +37,9 @@ def text() -> str:
 
 
 def test_the_committed_document_is_up_to_date(text: str) -> None:
-    assert DOCUMENT.read_text(encoding="utf-8") == text, "run: python -m hrm.size_guide docs/size-guide.md"
+    assert DOCUMENT.read_text(encoding="utf-8") == text, (
+        "run: python benchmarks/size_guide.py docs/size-guide.md"
+    )
 
 
 def test_every_link_leads_to_a_section(text: str) -> None:
@@ -131,7 +133,7 @@ def test_the_command_prints_or_writes(tmp_path: Path, capsys: pytest.CaptureFixt
     assert run_cli(main, [str(tmp_path / "guide.md")]) == 0
     assert (tmp_path / "guide.md").read_text(encoding="utf-8") == text
     assert run_cli(main, ["--help"]) == 0
-    assert "python -m hrm.size_guide [PATH]" in capsys.readouterr().out
+    assert "python benchmarks/size_guide.py [PATH]" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
