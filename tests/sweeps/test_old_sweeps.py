@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sweeps.analysis.sweep_folder import SweepFolder
+from sweeps.cli.compose import compose_sweep, read_resumed_config
 from sweeps.report.files import write_report
 from sweeps.results.tables import read_trials
 
@@ -34,6 +35,16 @@ def test_an_old_sweep_is_reported(name: str, sweeps: Path) -> None:
     write_report(sweeps / name, SweepFolder.read(sweeps / name))
     text = (sweeps / name / "report.md").read_text()
     assert "Where do the layers go" in text and "trial 0" in text
+
+
+def test_an_old_space_and_an_old_folder_say_revive(sweeps: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    killed, old = f"resume={sweeps / 'killed'}", f"space={sweeps / 'old.yaml'}"
+    assert read_resumed_config([killed]).resume_pruned == 1
+    assert read_resumed_config([killed, "resume_pruned=2"]).resume_pruned == 2
+    assert not capsys.readouterr().err, "nobody has just written it"
+    assert compose_sweep([old]).resume_pruned == 1
+    assert capsys.readouterr().err == "note: revive is called resume_pruned now\n"
+    assert compose_sweep([old, "resume_pruned=4"]).resume_pruned == 4
 
 
 @pytest.mark.ray
