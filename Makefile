@@ -22,7 +22,7 @@ test: $(VENV)/.installed-dev  ## formatter, linter, types, tests
 	$(PYTEST) -m 'not slow' $(ARGS_PYTEST)
 
 test-slow: $(VENV)/.installed-dev  ## what `make test` leaves out: documented commands, the whole fault test, long versions
-	$(PYTEST) -m slow $(ARGS_PYTEST)
+	$(PYTEST) -m slow --dist loadgroup $(ARGS_PYTEST)
 
 test-all: test test-slow  ## everything
 

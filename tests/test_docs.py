@@ -131,6 +131,7 @@ def run(command: list[str], **environment: str) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("documents")
 @pytest.mark.ray
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("command", [command for command in runnable() if command not in MAKERS])

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.train_step import main
 
 
+@pytest.mark.slow
 def test_every_setting_is_measured_and_what_measured_it_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--sizes", "tiny_demo", "--repeat", "1"])
     out = capsys.readouterr().out

@@ -127,7 +127,9 @@ def test_a_sweeps_winner_trains_again(plain: Path, tmp_path: Path) -> None:
     assert len(_rows(tmp_path / "run")) == 1
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow), (signal.SIGINT, 130)]
+)
 def test_stopped_and_resumed_equals_uninterrupted(
     plain: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:

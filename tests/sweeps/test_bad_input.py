@@ -292,7 +292,7 @@ def test_a_broken_space_breaks_no_other(monkeypatch: pytest.MonkeyPatch) -> None
     [
         ("num_trials=0", "num_trials: given 0"),
         (f"device={LACKING}", f"device: given '{LACKING}'"),
-        ("ray.address=127.0.0.1:1", "ray.address: given '127.0.0.1:1'"),
+        pytest.param("ray.address=127.0.0.1:1", "ray.address: given '127.0.0.1:1'", marks=pytest.mark.slow),
         ("train.lr=[1", "'train.lr=[1' cannot be read"),
     ],
 )

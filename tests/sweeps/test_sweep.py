@@ -108,7 +108,7 @@ def test_a_sweep_with_failing_trials_from_start_to_report(here: Path) -> None:
 @pytest.mark.ray
 @pytest.mark.timeout(600)
 def test_ctrl_c_once_ends_cleanly_and_says_how_to_go_on(here: Path) -> None:
-    process = start("space=mine.yaml", "out=found", "train.steps=400", "train.num_reports=50", "num_trials=3")
+    process = start("space=mine.yaml", "out=found", "train.steps=100", "train.num_reports=10", "num_trials=3")
     found = here / "found"
     deadline = time.monotonic() + 200
     while not list((found / "curves").glob("*.parquet")):

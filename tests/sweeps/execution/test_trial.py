@@ -81,7 +81,7 @@ def test_a_bounded_cost_is_measured_before_the_first_step_and_changes_nothing_el
     [
         (DIVERGES, "Diverged: ", "in train_to_next_validation"),
         (RAISES, "DataError: task=/nowhere/at/all", "in open_task"),
-        (NEEDS_TOO_MUCH_MEMORY, "OutOfMemory: ", "in __init__"),
+        pytest.param(NEEDS_TOO_MUCH_MEMORY, "OutOfMemory: ", "in __init__", marks=pytest.mark.slow),
     ],
     ids=["diverges", "raises", "out of memory"],
 )

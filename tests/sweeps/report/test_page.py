@@ -180,11 +180,13 @@ def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_page_of_a_thousand_trials_is_light(thousand: Path) -> None:
     assert len(SweepFolder.read(thousand).select("search")) == 1000
     assert (thousand / "report.html").stat().st_size < 8e6
 
 
+@pytest.mark.slow
 @needs_browser
 def test_a_thousand_trials_are_drawn_and_brushed(thousand: Path, browser: Browser) -> None:
     browser.open(thousand / "report.html")

@@ -191,6 +191,7 @@ def test_no_improvement_means_nothing_new_on_the_front() -> None:
     assert "stop.no_improvement=4" in plan.notes[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["nsgaii", "tpe"])
 def test_a_sampler_finds_more_hypervolume_than_random_search(sampler: str) -> None:
     """Over five worlds, at the same number of trials."""

@@ -118,6 +118,7 @@ def test_a_sweep_that_still_runs_is_refused(sweep: Path, server: WandbServer) ->
     assert not server.runs
 
 
+@pytest.mark.slow
 def test_a_server_that_takes_nothing_ends_in_a_message(
     tmp_path: Path, server: WandbServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
