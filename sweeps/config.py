@@ -29,8 +29,8 @@ def _make_bound_fields() -> Iterator[tuple[str, Any, Any]]:
         needs = " Needs `deterministic=false`." if one.measured else ""
         share = f", or a fraction of `max_{name}` below 1" if one.unit.is_whole else ""
         helps = {
-            "max": f"Most {one.description}: {one.unit.examples}{preset}.{needs}",
-            "min": f"Fewest: the same{share}.",
+            "max": f"Upper bound on {one.description}: {one.unit.examples}{preset}.{needs}",
+            "min": f"Lower bound: the same{share}.",
         }
         for side, text in helps.items():
             yield f"{side}_{name}", int | float | str | None, field(default=None, metadata={"help": text})
@@ -62,9 +62,9 @@ class SweepTrainConfig(TrainConfig):
     """The training rules of every trial, baselines included."""
 
     equal: str = "flops"
-    """`flops`: each trial spends the FLOPs that the reference spends in `steps`; `steps`: each makes `steps`."""
+    """`flops`: each trial spends the FLOPs that the reference spends in `steps`. `steps`: each trains for `steps`."""
     reference: str = "tiny_demo"
-    """The preset whose FLOPs per step, times `steps`, is every trial's allowance under `equal=flops`."""
+    """The preset whose FLOPs per step, times `steps`, is every trial's FLOPs budget with `equal=flops`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +77,12 @@ class StopConfig:
     trials: int | None = None
     """Trials to start, search and baselines together."""
     hours: float | None = None
-    """Wall time since the first trial could start, or since the sweep was resumed; ends baselines and confirmations
-    too. Not reproducible."""
+    """Wall time since the first trial could start, or since the sweep was resumed. It also ends baselines and
+    confirmations, and is not reproducible."""
     flops: int | str | None = None
-    """Training FLOPs of search and baselines, pruned and failed trials counted: `1e15`, `500T` or `2.5P`."""
+    """Training FLOPs of search and baselines, including pruned and failed trials: `1e15`, `500T` or `2.5P`."""
     no_improvement: int | None = None
-    """Search trials without a better best."""
+    """Search trials in a row without an improvement of the best value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,14 +92,14 @@ class BaselineConfig:
     trials: int | None = None
     """Baseline trials of each preset, over the space's learning-rate grid; null is max(3, num_trials / 4)."""
     random: bool = False
-    """Random search as a further baseline: random configurations, trained until they have spent what the
-    search spent. It takes about as long as the search, or longer where that prunes."""
+    """Random search as a further baseline: random configurations, trained until they have spent the FLOPs of the
+    search. It takes about as long as the search, or longer if the search prunes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmConfig:
     finalists: int = 2
-    """Best search configurations that are rerun on fresh seeds beside the baselines; 0 is none."""
+    """Best search configurations that are trained again on fresh seeds, like the baselines; 0 is none."""
     seeds: int = 3
     """Fresh seeds of each arm, the same in every arm."""
 
@@ -109,7 +109,7 @@ class ResourcesConfig:
     cpus_per_trial: int = 1
     """Processors, and torch threads, of each trial."""
     trials_per_gpu: int | str = AUTO
-    """Trials that share a GPU: `auto` is as many as its memory holds of the largest model, as counted."""
+    """Trials that share a GPU; `auto` is as many as its memory holds, by the counted size of the largest model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +117,8 @@ class RayConfig:
     address: str | None = None
     """Null starts a local Ray; `auto` joins the running cluster."""
     storage_path: str | None = None
-    """Where running jobs keep their checkpoints: a path or URI (`s3://bucket/folder`) that all nodes reach; null is
-    the output folder."""
+    """Where running jobs keep their checkpoints: a path or URI (`s3://bucket/folder`) that all nodes can reach; null
+    is the output folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,7 @@ class WandbConfig:
     mode: str = "offline"
     """`disabled`, `offline` or `online`."""
     project: str = "hrm-sweeps"
-    """Where runs go: the project's name at W&B."""
+    """The W&B project of the runs."""
     entity: str | None = None
     """The user or team whose project it is; null is the login's own."""
 
@@ -147,23 +147,23 @@ class SweepConfig:
     """Model fields that hold in every arm, presets included (rules such as halt_max_steps, forward_dtype)."""
     train: SweepTrainConfig = field(default_factory=SweepTrainConfig)
     family: str = "puzzle"
-    """Of the models: `puzzle` or `text`; a space of text models sets it."""
+    """Model family: `puzzle` or `text`. A space of text models sets it."""
     num_trials: int = 16
     """Search trials to start; baselines and confirmations come on top."""
     resume_pruned: int = 0
     """Pruned trials that are trained to their end once the search has ended, the most promising first. Above 0 the
     checkpoints of all pruned trials are kept."""
     replicates: int = 1
-    """Most search trials of one configuration: completed and proposed again, it is trained on a new seed."""
+    """Most search trials of one configuration. A completed one that is proposed again is trained on a new seed."""
     objective: str = "valid/blank_accuracy"
     """The metric that the search improves: accuracies rise, losses fall (see `sweeps.search.objectives`)."""
     objectives: list[Any] | None = None
-    """Several instead, for a Pareto front: a metric, then metrics, `params`, `flops` (of inference), `bytes`
+    """Several objectives, for a Pareto front: a metric, then metrics, `params`, `flops` (of inference), `bytes`
     or `latency`."""
     reference_point: list[Any] | None = None
-    """With `objectives`: the hypervolume's reference, a value for each; null: accuracy 0, a cost's budget."""
+    """With `objectives`: the hypervolume's reference point, one value each. Null is accuracy 0, a cost's budget."""
     seed: int = 0
-    """Decides every suggestion, and the seeds of all trainings."""
+    """Determines every suggestion and the seeds of all trainings."""
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     sampler: dict[str, Any] = field(default_factory=lambda: {"name": "tpe"})
     """`name` and that sampler's options."""
@@ -175,20 +175,20 @@ class SweepConfig:
     ray: RayConfig = field(default_factory=RayConfig)
     wandb: WandbConfig = field(default_factory=WandbConfig)
     max_concurrent: int | str = AUTO
-    """Slots: trials running at once; `auto` is as many as processors, GPUs and memory (as counted) allow."""
+    """Trials that run at once; `auto` is as many as processors, GPUs and counted memory allow."""
     max_failures: int = 3
-    """How often a job is run again that its machine has failed: a killed worker, a lost node. Its own errors
-    are never tried again."""
+    """How often a job is run again when its machine fails it: a killed worker, a lost node. A job that fails by
+    an error of its own is not run again."""
     checkpoint_seconds: float = 5.0
-    """Least time between two checkpoints of a running job; they take 1% of its time at most."""
+    """Least time between two checkpoints of a running job. They take at most 1% of its time."""
     deterministic: bool = True
-    """Decisions depend on the order of trials, never on which worker was faster."""
+    """Decisions depend on the order of trials and not on which worker was faster."""
     device: str = "auto"
-    """`auto` is CUDA, then MPS, then `cpu`; one of them by name is taken as it is."""
+    """`auto` is CUDA if there is any, else MPS, else `cpu`. A device given by name is used as it is."""
     out: str | None = None
     """Output folder; null is `outputs/<space>-<time>`."""
     dry_run: bool = False
-    """Print the space and its counts, train nothing."""
+    """Print the space and its counts, and train nothing."""
 
     def __post_init__(self) -> None:
         for name, least, alternative in _LEAST_VALUES:

@@ -17,23 +17,23 @@ class TrainConfig:
     """
 
     steps: int = 1000
-    """Optimizer steps of the whole run; the schedule ends with it."""
+    """Optimizer steps of the whole run, and of its learning-rate schedule."""
     max_flops: int | None = None
-    """Training FLOPs of the whole run, for models whose data decide what a step costs: the run ends before
-    the first step that could exceed them; reports and schedule follow the FLOPs spent instead of `steps`."""
+    """Training FLOPs of the whole run, for models whose cost per step depends on the data. The run ends before
+    the first step that could exceed them, and validations and schedule follow the FLOPs instead of `steps`."""
     batch_size: int = 32
     """Sequences of a batch (official: `global_batch_size`)."""
     accumulation: int = 1
-    """Batches whose gradients one optimizer step adds up: the same step as with a batch that many times as large,
-    in the memory of one. Text models only."""
+    """Batches whose gradients one optimizer step adds up. The step equals that of a batch so many times as large,
+    with the memory of one. Text models only."""
     lr: float = 1e-4
     """Peak learning rate of AdamATan2, or of AdamW for text models."""
     lr_warmup_fraction: float = 0.1
     """Linear warm-up over this fraction of `steps`."""
     lr_warmup_steps: int | None = None
-    """Official spelling of the warm-up, in steps; when given, it wins over the fraction."""
+    """Official spelling of the warm-up, in steps. It overrides the fraction."""
     lr_min_ratio: float = 1.0
-    """The cosine after warm-up ends at `lr * lr_min_ratio`; 1 is constant."""
+    """The cosine after the warm-up ends at `lr * lr_min_ratio`; 1 is constant."""
     weight_decay: float = 0.1
     """Decoupled weight decay, as a multiple of the learning rate; for text models on matrices only."""
     beta1: float = 0.9
@@ -41,8 +41,7 @@ class TrainConfig:
     beta2: float = 0.95
     """Decay of the optimizer's average of the squared gradient."""
     clip_norm: float = 0.0
-    """Longest gradient of an optimizer step, as the norm over all parameters; longer ones are scaled down to
-    it. 0 is off."""
+    """Largest norm of the gradient over all parameters. A longer gradient is scaled down to it. 0 is off."""
     puzzle_emb_lr: float = 1e-2
     """Learning rate of the puzzle embeddings' SignSGD, under the same schedule."""
     puzzle_emb_weight_decay: float = 0.1
@@ -52,7 +51,7 @@ class TrainConfig:
     num_reports: int = 10
     """Validations of a run, at equal fractions of `steps`, or of `max_flops`."""
     eval_batch_size: int = 256
-    """Sequences of an evaluation batch; decides speed, not results, but for the pruner that compares batches."""
+    """Sequences of an evaluation batch. It changes the speed and not the results."""
 
     def __post_init__(self) -> None:
         check(self, RULES, "train")

@@ -44,11 +44,11 @@ class DirectoryConfig(TaskConfig):
     valid_fraction: float = 0.1
     """Share of the training groups held out for validation (for Sudoku: of symmetry classes), at least one."""
     valid_puzzles: int = 256
-    """Most validation puzzles: the first of each group, or class, held out."""
+    """Most validation puzzles: the first of each held-out group or class."""
     test_puzzles: int = 1000
-    """Most test examples, a random sample where there are more."""
+    """Most test examples; a random sample if there are more."""
     data_seed: int = 0
-    """Decides which groups and examples these are."""
+    """Determines which groups and examples these are."""
 
     def __post_init__(self) -> None:
         check(self, RULES, "task")

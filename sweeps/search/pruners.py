@@ -113,7 +113,7 @@ def build_hyperband(
 ) -> BasePruner:
     """Run brackets of successive halving with different grace periods (Li et al., arXiv 1603.06560).
 
-    Halving that is careful with slow starters: some of the trials are first compared later.
+    If some trials start slowly: a part of the trials is first compared later.
 
     Args:
         min_resource: the validation of the first rung; null is a fifth of a run's, rounded up. A later one spares
@@ -141,7 +141,7 @@ def build_successive_halving(
 ) -> BasePruner:
     """Run asynchronous successive halving (Li et al., arXiv 1810.05934).
 
-    If compute is short and early ranks tell much: tries the most for its compute, and loses slow starters.
+    If compute is scarce and early ranks are reliable: tries most configurations, but loses slow starters.
 
     Args:
         min_resource: the validation of the first rung; null is a fifth of a run's, rounded up. A later one spares
@@ -175,7 +175,7 @@ def build_median(
 ) -> BasePruner:
     """Stop a trial whose best value is worse than the median of the completed ones at the same validation.
 
-    If little may be lost: stops nothing before some have completed, then the worse half.
+    If few good trials may be lost: stops none before some have completed, then the worse half.
 
     Args:
         n_startup_trials: completed trials before any is stopped.
@@ -202,7 +202,7 @@ def build_percentile(
 ) -> BasePruner:
     """Keep a trial while its best value is within the best `percentile` percent of the completed ones.
 
-    As `median`, stricter or milder.
+    Like `median`, but stricter or milder.
 
     Args:
         percentile: 50 is the median; 25 keeps the best quarter.
@@ -230,11 +230,11 @@ def build_threshold(
 ) -> BasePruner:
     """Stop a trial whose value is below `lower` or above `upper`.
 
-    If you know a value that no sound run has after its start.
+    If you know a value that no good run has after its start.
 
     Args:
         lower: null is no bound; one of the two must be given.
-        upper: likewise.
+        upper: null is no bound.
         n_warmup_steps: the first validation at which one may be stopped; null is a fifth of a run's, rounded up.
         interval_steps: validations from one comparison to the next.
     """
@@ -253,7 +253,7 @@ def build_patient(
 ) -> BasePruner:
     """Stop a trial that another pruner would stop and that does not improve; null: any that does not.
 
-    If no curve that still rises may be cut; stops little.
+    If no run that still improves may be stopped; stops few trials.
 
     Args:
         wrapped: the other pruner, by name, with its defaults: one that compares trials; null is none.
@@ -273,7 +273,7 @@ def build_patient(
 def build_none(num_reports: int) -> BasePruner:
     """Train every trial to its end.
 
-    If every curve is needed to its end, such as for a table or a scaling law.
+    If you need every learning curve to its end, for example for a table or a scaling law.
     """
     return NopPruner()
 

@@ -86,10 +86,10 @@ def build_tpe(
 ) -> BaseSampler:
     """Fit multivariate tree-structured Parzen estimators (Bergstra et al. 2011; Watanabe, arXiv 2304.11127).
 
-    For most searches: cheap to ask, learns from pruned trials too, handles grids, lists and continuous parameters.
+    For most searches: suggests quickly, learns from pruned trials, handles grids, lists and continuous parameters.
 
     Args:
-        n_startup_trials: uniform draws before the model is trusted; null is a quarter of `num_trials`, 3 to 10.
+        n_startup_trials: uniform draws before the model is used; null is a quarter of `num_trials`, 3 to 10.
         n_ei_candidates: draws from the density of good trials, of which the most promising is proposed.
         constant_liar: a running trial counts as a bad one, so that workers do not all get the same proposal.
     """
@@ -105,7 +105,7 @@ def build_tpe(
 def build_random(context: SamplerContext) -> BaseSampler:
     """Draw uniformly from the feasible configurations, without replacement.
 
-    As a control, or where nothing may depend on earlier results.
+    As a control, or if trials must not depend on earlier results.
     """
     # It proposes nothing, and so the constrained sampler draws.
     return optuna.samplers.RandomSampler(seed=context.trial_seed)
@@ -124,11 +124,11 @@ def build_gp(
 ) -> BaseSampler:
     """Fit a Gaussian process and maximize expected improvement; learns from completed trials only.
 
-    For tens of trials over continuous parameters, with little pruning; asking takes longer as more have completed.
+    For tens of trials over continuous parameters with little pruning; it gets slower with more completed trials.
 
     Args:
-        n_startup_trials: uniform draws before the model is trusted; null is a quarter of `num_trials`, 3 to 10.
-        deterministic_objective: true fits no noise: a configuration is assumed to score the same on every seed.
+        n_startup_trials: uniform draws before the model is used; null is a quarter of `num_trials`, 3 to 10.
+        deterministic_objective: assume that a configuration has the same value on every seed, and fit no noise.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -153,7 +153,7 @@ def build_nsgaii(
 
     Args:
         population_size: trials of a generation; null is a fifth of `num_trials`, 4 to 50.
-        mutation_prob: probability that a parameter is drawn anew; null is one over their number.
+        mutation_prob: probability that a parameter is drawn again; null is one over their number.
         crossover_prob: probability that a child has two parents instead of one.
         swapping_prob: probability that a parameter comes from the second parent, if there are two.
     """
@@ -171,11 +171,11 @@ def build_nsgaii(
 def build_qmc(context: SamplerContext, *, qmc_type: str = "sobol", scramble: bool = True) -> BaseSampler:
     """Walk a quasi-random sequence (`sobol` or `halton`), without points that are infeasible or were tried.
 
-    To spread trials evenly over a continuous space, where nothing may depend on earlier results.
+    To spread trials evenly over a continuous space, if they must not depend on earlier results.
 
     Args:
         qmc_type: the sequence: `sobol` or `halton`.
-        scramble: shuffled by the sweep's seed; false is the same sequence under every seed.
+        scramble: shuffle the sequence by the sweep's seed; false is the same sequence for every seed.
     """
     # Its seed is the sweep's: all trials walk one sequence, whose position is in the study.
     with warnings.catch_warnings():

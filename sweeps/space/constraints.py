@@ -54,7 +54,7 @@ class Constraint:
         name: as the options spell it.
         unit: how a bound is written.
         noun: the plural of what is counted, in messages and in the dry run.
-        description: what `--help` says after "Most".
+        description: what `--help` says after "Upper bound on".
         compute: the cost of a `CostModel`; of a measured constraint, of the `hrm.training.trainer.Trainer` that
             is about to make its first step, or has just validated.
         measured: the cost depends on the device. It is measured before training instead of counted before the

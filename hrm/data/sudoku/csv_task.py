@@ -49,7 +49,7 @@ class SudokuCsvConfig(TaskConfig):
     )
 
     train_puzzles: int = 1000
-    """Most base training puzzles, before augmentation: a random sample where there are more."""
+    """Most base training puzzles, before augmentation; a random sample if there are more."""
     valid_puzzles: int = 256
     """Most validation puzzles, taken from the training file."""
     test_puzzles: int = 1000
@@ -57,7 +57,7 @@ class SudokuCsvConfig(TaskConfig):
     min_rating: int | None = None
     """Leave out puzzles rated below this (Sudoku-Extreme: backtracks of the tdoku solver)."""
     data_seed: int = 0
-    """Decides which puzzles these are."""
+    """Determines which puzzles these are."""
     augment: bool = True
     """Show each training puzzle under a random symmetry each time: the official augmentations."""
 

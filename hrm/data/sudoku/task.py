@@ -57,7 +57,7 @@ class SudokuConfig(TaskConfig):
     train_puzzles: int = 1000
     """Base training puzzles, before augmentation."""
     valid_puzzles: int = 256
-    """Puzzles of the validations, and so of all decisions."""
+    """Validation puzzles. All decisions of the search use them."""
     test_puzzles: int = 1000
     """Puzzles that only the verdict reads."""
     data_seed: int = 0

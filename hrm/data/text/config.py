@@ -34,24 +34,24 @@ class TextConfig(TaskConfig):
 
     name: str = "text"
     text: str | None = None
-    """A text file, or a pattern such as `books/**/*.txt`; also .json and .jsonl with a field of text, packed
-    with .gz or not. Null with no `dataset`: 38 plays that come with a pinned package."""
+    """A text file, or a pattern such as `books/**/*.txt`; also .json and .jsonl with a text field, optionally
+    compressed as .gz. Null without `dataset` is 38 plays from a pinned package."""
     dataset: str | None = None
-    """A data set of the Hugging Face hub by name, such as allenai/c4; streamed, and kept once prepared."""
+    """Name of a data set of the Hugging Face hub, such as allenai/c4. It is streamed, and cached once prepared."""
     dataset_config: str | None = None
-    """Its configuration, such as en."""
+    """Configuration of the data set, such as en."""
     dataset_split: str = "train"
-    """The hub's split that is read; validation and test are taken from it here."""
+    """Split of the data set that is read. Validation and test are taken from it."""
     text_field: str = "text"
     """The field that holds the text, in JSON and on the hub."""
     subset_percent: float = 100.0
-    """Percentage of the files that is read; of the last, partial file the same share of its documents."""
+    """Percentage of the files that is read. Of the last file only a share of its documents may be read."""
     document: str = "file"
     """One document of a plain text file: the whole `file`, a `paragraph` or a `line`."""
     tokenizer: str = BYTES
     """`bytes`; `bpe`, trained on the training part; a tokenizer.json; or a tokenizer of the hub (t5-small)."""
     vocab_size: int | None = None
-    """Tokens of the model's vocabulary, at least the tokenizer's; null: its own, of `bpe` 4096."""
+    """Tokens of the model's vocabulary, at least as many as the tokenizer has; null is as many, 4096 for `bpe`."""
     seq_len: int = 128
     """Tokens of a sequence, the context."""
     valid_fraction: float = 0.05
@@ -61,9 +61,9 @@ class TextConfig(TaskConfig):
     valid_sequences: int = 128
     """Most sequences of validation, spread evenly over its text."""
     test_sequences: int = 512
-    """Most sequences of the test, likewise."""
+    """Most sequences of the test, spread evenly over its text."""
     data_seed: int = 0
-    """Decides which documents are held out; a run's own seed only decides the order of training."""
+    """Determines which documents are held out. A run's own seed only determines the order of training."""
 
     def __post_init__(self) -> None:
         check(self, RULES, "task")

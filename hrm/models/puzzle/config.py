@@ -50,7 +50,7 @@ class PuzzleHRMConfig:
     halt_exploration_prob: float = 0.1
     """Probability that a training segment draws a minimum number of segments before halting."""
     q_continue: bool = True
-    """Official: bootstrap the continue value by a second forward. False: halt when q_halt > 0."""
+    """Bootstrap the continue value by a second forward pass, the official rule. False: halt when q_halt > 0."""
     gradient_L_steps: int = 1
     """Gradient flows through the last k L-steps and the H updates among them; 1 is official."""
     loss_type: str = "stablemax_cross_entropy"
@@ -58,11 +58,11 @@ class PuzzleHRMConfig:
     forward_dtype: str = "bfloat16"
     """Type of the forward pass: `float32`, `bfloat16` or `float16`."""
     vocab_size: int = 11
-    """Tokens; the task sets it when there is one."""
+    """Tokens; a task sets it."""
     seq_len: int = 81
-    """Cells of a puzzle; the task sets it when there is one."""
+    """Cells of a puzzle; a task sets it."""
     num_puzzle_identifiers: int = 1
-    """Rows of the puzzle embedding; the task sets it when there is one."""
+    """Rows of the puzzle embedding; a task sets it."""
 
     def __post_init__(self) -> None:
         check(self, RULES, "model")

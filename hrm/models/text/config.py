@@ -23,11 +23,11 @@ class TextHRMConfig:
     n_layers: int = 8
     """Layers, each an H block and an L block of its own."""
     d_ff: int | None = None
-    """SwiGLU inner width; null is 4 * n_embd, as the documented models have it."""
+    """SwiGLU inner width; null is 4 * n_embd, as in the documented models."""
     halt_max_steps: int = 6
     """T, the most steps of a layer; L runs at every step."""
     h_update_period: int = 2
-    """H updates after every p-th step and after step T; a token may halt at these updates only."""
+    """H updates after every p-th step and after step T. A token may only halt at these updates."""
     halt_bias_init: float = -2.2
     """Initial bias of the halting logit: -2.2 gives a tenth of the remaining output to an H update."""
     halt_epsilon: float = 0.01
@@ -45,12 +45,12 @@ class TextHRMConfig:
     forward_dtype: str = "bfloat16"
     """Type of the forward pass: `float32`, `bfloat16` or `float16`."""
     gradient_checkpointing: bool = False
-    """Keep only the input of each block call and compute the rest again in the backward: less memory, a
-    third more time, the same gradients."""
+    """Keep only the input of each block call and compute the rest again in the backward pass. This takes less
+    memory and a third more time, and gives the same gradients."""
     vocab_size: int = 32128
-    """Tokens; the task sets it when there is one. The default is T5's."""
+    """Tokens; a task sets it. The default is T5's."""
     seq_len: int = 256
-    """Tokens of the context; the task sets it when there is one."""
+    """Tokens of the context; a task sets it."""
 
     def __post_init__(self) -> None:
         check(self, RULES, "model")
