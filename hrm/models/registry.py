@@ -95,7 +95,7 @@ class Family:
         )
 
     def __reduce__(self) -> tuple[Callable[[str], Family], tuple[str]]:
-        """Pickle by name, because the rules are functions, which pickle does not take."""
+        """Return what pickles by name, because the rules are functions, which pickle does not take."""
         return get_family, (self.name,)
 
     def build(self, config: Any) -> Any:

@@ -176,7 +176,7 @@ def _check_utf8(path: Path) -> None:
 
 @contextmanager
 def _reading(where: str) -> Iterator[None]:
-    """Hide the bars and warnings of `datasets`, and turn its errors into a one-line error about the data."""
+    """Turn errors of `datasets` into a one-line error about the data, and hide its bars and warnings."""
     import datasets
 
     verbosity, is_disabled = datasets.logging.get_verbosity(), datasets.are_progress_bars_disabled()
