@@ -20,10 +20,10 @@ from hrm.config.command_line import asks_for_help, run_cli
 from hrm.config.errors import ConfigError
 from hrm.config.presets import list_presets, load_preset
 from hrm.config.schema import read_yaml
-from hrm.models.count_table import estimate_by_size_guide
-from hrm.models.counting import Counts
+from hrm.count import estimate_by_size_guide
 from hrm.models.puzzle import counting
 from hrm.models.puzzle.config import PuzzleHRMConfig
+from hrm.models.registry import Counts
 from hrm.system.format import format_bytes, format_markdown_table, format_percent, format_scaled
 
 TEXT = Path(__file__).with_suffix(".yaml")

@@ -13,6 +13,40 @@ from hrm.config.schema import import_object, is_import_path
 from hrm.config.validation import Rule
 
 
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Exact counts of one model at one batch size, from its config alone.
+
+    Convention: a multiply-add is two FLOPs; matrix products only (projections, attention scores and mix, head);
+    no elementwise operations, no optimizer, no recompute; the backward of a differentiated call costs twice its
+    forward where inputs need gradients (as `torch.utils.flop_counter` counts under the math attention kernel).
+    """
+
+    trainable_params: int
+    """Parameters that the dense optimizer trains."""
+    puzzle_embedding_params: int
+    """Parameters that the sparse optimizer trains."""
+    buffers: int
+    """Numbers stored but not trained (initial states), saved in a checkpoint."""
+    flops_per_step: int
+    """Training FLOPs of one optimizer step: no-grad steps, extra Q forward and backward as executed."""
+    eval_flops_per_batch: int
+    """FLOPs to evaluate one batch of the same size (`halt_max_steps` segments)."""
+    weight_bytes: int
+    gradient_bytes: int
+    optimizer_bytes: int
+    activation_bytes: int
+
+    @property
+    def params(self) -> int:
+        """The parameters that a budget bounds: trainable plus puzzle embedding."""
+        return self.trainable_params + self.puzzle_embedding_params
+
+    @property
+    def total_bytes(self) -> int:
+        return self.weight_bytes + self.gradient_bytes + self.optimizer_bytes + self.activation_bytes
+
+
 @dataclass(frozen=True)
 class Family:
     """A model family.
@@ -23,7 +57,7 @@ class Family:
         config_class: flat frozen dataclass of the architecture, with the property `architecture`, equal for
             two configs exactly when they build the same model.
         model_class: import path of its `hrm.models.base.Model`, so that reading a config imports no torch.
-        count: returns exact `hrm.models.counting.Counts` for a config, a batch size and a training config.
+        count: returns exact `Counts` for a config, a batch size and a training config.
         rules: the rules of a valid config; its constructor checks the same.
         width: the field that makes a model strictly larger as it grows, whatever the other fields.
         inner_width: the config's property that holds the inner width of its feed-forward layers.
@@ -39,7 +73,7 @@ class Family:
     tasks: str
     config_class: type
     model_class: str
-    count: Callable[..., Any]
+    count: Callable[..., Counts]
     rules: Sequence[Rule]
     width: str
     inner_width: str
@@ -61,7 +95,7 @@ class Family:
         )
 
     def __reduce__(self) -> tuple[Callable[[str], Family], tuple[str]]:
-        """Pickle by name, because the rules are functions, which pickle does not take."""
+        """Return what pickles by name, because the rules are functions, which pickle does not take."""
         return get_family, (self.name,)
 
     def build(self, config: Any) -> Any:

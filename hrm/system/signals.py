@@ -57,7 +57,7 @@ class StopSignals:
 
 @contextmanager
 def exit_on_second_signal(message: str) -> Iterator[None]:
-    """Inside the block, end this process at once on a Ctrl-C or SIGTERM that no inner handler takes.
+    """End this process at once, while the block runs, on a Ctrl-C or SIGTERM that no inner handler takes.
 
     After a KeyboardInterrupt this stays active, while the processes that were started come to their end.
     """

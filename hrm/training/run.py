@@ -17,16 +17,15 @@ from hrm.config.presets import DocumentedSettings, Preset, load_preset
 from hrm.config.run_config import RunConfig, merge_overrides, qualify, read_run_values
 from hrm.data.base import Dataset
 from hrm.data.registry import open_task
-from hrm.models.metrics import Metrics
+from hrm.models.base import Metrics
 from hrm.system.device import is_out_of_memory
 from hrm.system.signals import Stopped, StopSignals
 from hrm.training.checkpoint import load_checkpoint
-from hrm.training.divergence import Diverged
 from hrm.training.options import RunOptions
 from hrm.training.progress import DataProgress, ProgressReporter, format_metric
 from hrm.training.publish import Publication
 from hrm.training.run_folder import WEIGHTS, RunFolder
-from hrm.training.trainer import Trainer
+from hrm.training.trainer import Diverged, Trainer
 
 FAILED = 1
 OUTPUTS = Path("outputs/train")

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hrm.config.run_config import RunConfig
 from hrm.data.base import Batch, Dataset, Split
-from hrm.models.base import Carry, Model, SegmentAnswer
-from hrm.models.metrics import Metrics, RunningMeans, sum_batches
+from hrm.models.base import Carry, Metrics, Model, RunningMeans, SegmentAnswer, sum_batches
 from hrm.models.registry import get_family
 from hrm.system.device import (
     create_on_cpu,
@@ -31,10 +30,73 @@ from hrm.system.device import (
 )
 from hrm.system.files import write_atomically
 from hrm.training.checkpoint import check_same_run, load_checkpoint, save_checkpoint
-from hrm.training.divergence import Diverged, DivergenceDetector
 from hrm.training.optimizers import EMA, step_optimizers
 from hrm.training.progress import Validation
 from hrm.training.schedule import TrainingSchedule
+
+
+class Diverged(Exception):  # noqa: N818 - a result of a run, not a fault of the program
+    """The loss or a weight is no longer finite.
+
+    Args:
+        step: the first bad optimizer step, counted from 1, also on a GPU, where the loss is read at validations only.
+        reason: what was found, in a few words.
+    """
+
+    def __init__(self, step: int, reason: str) -> None:
+        super().__init__(step, reason)
+        self.step, self.reason = step, reason
+
+    def __str__(self) -> str:
+        return f"{self.reason} at step {self.step}"
+
+
+class DivergenceDetector:
+    """Watches losses and weights. On a CPU it checks each loss at once; on a device it only stores the first bad step
+    until `check`, because reading a loss would wait for all queued work.
+
+    Args:
+        model: on its device.
+
+    Attributes:
+        bad_step: the first step with a bad loss, 0 while there is none; int32, on the model's device.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._device = next(model.parameters()).device
+        self.bad_step = torch.zeros((), dtype=torch.int32, device=self._device)
+
+    def watch(self, loss: Tensor, step: int) -> None:
+        """Take in the loss (0-d) of optimizer step `step`, counted from 1.
+
+        Raises:
+            Diverged: it is not finite; on a CPU only.
+        """
+        if self._device.type != "cpu":
+            first = (self.bad_step == 0) & ~torch.isfinite(loss)
+            self.bad_step = torch.where(first, step, self.bad_step)
+        elif not math.isfinite(loss.item()):
+            # A weight that the last step spoiled shows in this step's loss: name the right step.
+            self._check_weights(step - 1)
+            raise Diverged(step, f"loss is {loss.item()}")
+
+    def check(self, step: int) -> None:
+        """Check that all losses up to `step` were finite, and that all weights are now.
+
+        Raises:
+            Diverged: they are not.
+        """
+        bad_step = int(self.bad_step)
+        if bad_step:
+            raise Diverged(bad_step, "loss is not finite")
+        self._check_weights(step)
+
+    def _check_weights(self, step: int) -> None:
+        tensors = [tensor for tensor in self._model.state_dict().values() if tensor.is_floating_point()]
+        if not bool(torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all()):
+            raise Diverged(step, "weights are not finite")
+
 
 _COUNTERS = {
     "num_validations": "reports_made",

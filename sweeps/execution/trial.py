@@ -19,8 +19,7 @@ from hrm.data.base import Dataset
 from hrm.data.registry import open_task
 from hrm.models.registry import get_family
 from hrm.system.device import get_allocated_bytes, is_out_of_memory, resolve_device
-from hrm.training.divergence import Diverged
-from hrm.training.trainer import Trainer
+from hrm.training.trainer import Diverged, Trainer
 from sweeps.events import OUT_OF_MEMORY, Ended, Job, Measured, Validation
 from sweeps.execution.checkpoints import TrialCheckpoint
 from sweeps.space.constraints import compute_costs

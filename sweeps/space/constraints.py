@@ -12,8 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from hrm.config.train_config import TrainConfig
-from hrm.models.counting import Counts
-from hrm.models.registry import Family
+from hrm.models.registry import Counts, Family
 from sweeps.quantities import BYTES, FLOPS, PARAMETERS, SECONDS, Unit
 
 Costs = Mapping[str, float]

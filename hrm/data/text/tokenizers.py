@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from hrm.config.errors import DataError
-from hrm.data import hub
 from hrm.data.cache import get_or_build
 from hrm.data.text.config import BYTE_VOCABULARY, NUM_SPECIALS, VOCABULARIES, TextConfig
+from hrm.data.text.sources import check_reachable
 
 VERSION = 1
 """Increased when the same corpus would give another encoding; part of the cache's key."""
@@ -188,7 +188,7 @@ def _download_tokenizer(name: str) -> Path:
         if isinstance(cached, str):
             return Path(cached)
         hint = "Use task.tokenizer=bytes or bpe, or the path of a tokenizer.json"
-        hub.check_reachable("models", name, "task.tokenizer", hint)
+        check_reachable("model", name, "task.tokenizer", hint)
         return Path(hf_hub_download(name, FILE))
     except HFValidationError:
         rule = "must be bytes, bpe, a tokenizer.json, or a model's name on the hub"

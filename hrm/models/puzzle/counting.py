@@ -1,6 +1,6 @@
 """Exact parameters, FLOPs and bytes of a puzzle HRM, from its config alone.
 
-Conventions: `hrm.models.counting`.
+Conventions: `hrm.models.registry.Counts`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hrm.config.train_config import TrainConfig
-from hrm.models.counting import Counts
 from hrm.models.puzzle.config import PuzzleHRMConfig
+from hrm.models.registry import Counts
 
 FLOAT32 = 4
 INT32 = 4

@@ -2,7 +2,7 @@
 
 FLOPs depend on when tokens halt: `Counts` holds the most that a step can cost, `count_min_training_flops` the least,
 `count_executed_...` the cost of given steps, and `compute_expected_training_flops` the mean over random halting.
-Conventions: `hrm.models.counting`.
+Conventions: `hrm.models.registry.Counts`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from hrm.config.train_config import TrainConfig
-from hrm.models.counting import Counts
+from hrm.models.registry import Counts
 from hrm.models.text.config import TextHRMConfig
 
 FLOAT32 = 4

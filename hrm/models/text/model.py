@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from hrm.config.train_config import TrainConfig
 from hrm.data.base import IGNORED_LABEL
-from hrm.models.base import Carry, Model, TensorBatch
+from hrm.models.base import COUNT, LOSS_COUNT, Carry, Metrics, Model, TensorBatch
 from hrm.models.layers import Embedding, RotaryEmbedding, cast_weights, softmax_cross_entropy
-from hrm.models.metrics import COUNT, LOSS_COUNT, Metrics
 from hrm.models.text.config import TextHRMConfig
 from hrm.models.text.counting import count_executed_eval_flops, count_executed_training_flops
 from hrm.models.text.halting import HaltingTrace, compute_ponder_loss, compute_q_loss

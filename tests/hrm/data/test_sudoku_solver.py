@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrm.data.sudoku import solver as sudoku_solver
-from hrm.data.sudoku.generator import draw_solutions
+from hrm.data.sudoku import generator
+from hrm.data.sudoku.generator import are_solvable, decode_states, draw_solutions, encode_states, propagate
 from hrm.data.sudoku.grid import Grid, are_solutions
-from hrm.data.sudoku.solver import are_solvable, decode_states, encode_states, propagate
 
 SMALL = Grid(2, 2)
 
@@ -103,6 +102,6 @@ def test_a_narrow_search_finds_what_a_wide_one_finds(monkeypatch: pytest.MonkeyP
     puzzles[changed] = rng.integers(1, 7, 200)
     states = _states(puzzles, grid)
     wide = are_solvable(states, grid)
-    monkeypatch.setattr(sudoku_solver, "MAX_STATES", 3)
+    monkeypatch.setattr(generator, "MAX_STATES", 3)
     assert 0 < wide.sum() < len(wide)
     assert (are_solvable(states, grid) == wide).all()

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from huggingface_hub import constants
 
 from hrm.config.errors import DataError
-from hrm.data import hub
 from hrm.data.registry import open_task
+from hrm.data.text import sources
 from hrm.data.text.config import TextConfig
 from hrm.data.text.tokenizers import train_bpe
 from tests.hrm.data.small_hub import REPOSITORY, small_hub
@@ -34,6 +35,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(self.CODES.get(self.path.removeprefix("/api/datasets/org/"), 404))
         self.end_headers()
+        self.wfile.write(b'{"id": "org/there", "siblings": [], "tags": []}')
 
     def log_message(self, format: str, *args: object) -> None:
         return None
@@ -44,14 +46,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as served:
         threading.Thread(target=served.serve_forever, daemon=True).start()
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{served.server_address[1]}")
-        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         yield
         served.shutdown()
 
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
 
 
@@ -74,23 +76,23 @@ def test_no_network_is_told_at_once(options: dict[str, str], parts: list[str], n
 
 
 def test_offline_by_wish_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(DataError, match="HF_HUB_OFFLINE is set"):
         open_task(TextConfig(dataset="allenai/c4"))
 
 
 def test_what_the_hub_answers(server: None) -> None:
-    hub.check_reachable("datasets", "org/there", "task.dataset", "")
+    sources.check_reachable("dataset", "org/there", "task.dataset", "")
     for name, part in (("missing", "HTTP 404"), ("private", "HF_TOKEN"), ("tired", "answers with HTTP 503")):
         with pytest.raises(DataError, match=part):
-            hub.check_reachable("datasets", f"org/{name}", "task.dataset", "")
+            sources.check_reachable("dataset", f"org/{name}", "task.dataset", "")
 
 
 def test_a_hub_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-        monkeypatch.setattr(hub, "TIMEOUT_SECONDS", 0.2)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(sources, "TIMEOUT_SECONDS", 0.2)
         with pytest.raises(DataError, match=r"cannot be reached \(timed out\)"):
             open_task(TextConfig(dataset="allenai/c4"))
 
@@ -110,6 +112,7 @@ def test_a_data_set_is_streamed_as_local_files_are_and_then_needs_no_network(tmp
     files |= {f"en/{i}.json": b"\n".join(rows[5 * i : 5 * i + 5]) for i in range(4)}
     code = f"""
 from hrm.data.registry import open_task
+from hrm.data.text import sources
 from hrm.data.text.config import TextConfig
 options = dict(dataset="{REPOSITORY}", dataset_config="en", seq_len=16, valid_fraction=0.2, test_fraction=0.2)
 print(open_task(TextConfig(**options)).fingerprint)

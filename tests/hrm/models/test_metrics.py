@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hrm.models.metrics import RunningMeans, average_by_count, sum_batches
+from hrm.models.base import RunningMeans, average_by_count, sum_batches
 
 
 def _sums(**values: float) -> dict[str, torch.Tensor]:

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from hrm.config.train_config import TrainConfig
-from hrm.models.metrics import RunningMeans
+from hrm.models.base import RunningMeans
 from hrm.models.registry import get_family
-from hrm.training.divergence import DivergenceDetector
 from hrm.training.optimizers import EMA
+from hrm.training.trainer import DivergenceDetector
 
 PUZZLE = {"hidden_size": 16, "num_heads": 2, "H_layers": 1, "L_layers": 1, "halt_max_steps": 3, "seq_len": 6}
 TEXT = {"n_embd": 16, "n_head": 2, "n_layers": 2, "seq_len": 6, "vocab_size": 11}

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from hrm.data.base import Dataset
-from hrm.training.divergence import Diverged
-from hrm.training.trainer import Trainer
+from hrm.training.trainer import Diverged, Trainer
 from tests.hrm.conftest import MakeConfig
 
 

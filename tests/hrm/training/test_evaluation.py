@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hrm.data.base import Dataset, Split
-from hrm.models.metrics import Metrics
+from hrm.models.base import Metrics
 from hrm.training.trainer import Trainer
 from tests.hrm.conftest import MakeConfig
 from tests.hrm.runs import same_weights

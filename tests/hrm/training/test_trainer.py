@@ -14,10 +14,9 @@ from hrm.config.errors import ConfigError
 from hrm.data.base import Dataset, Split
 from hrm.models.registry import get_family
 from hrm.system.device import list_devices
-from hrm.training.divergence import Diverged
 from hrm.training.progress import Validation
 from hrm.training.schedule import compute_lr
-from hrm.training.trainer import Trainer, derive_seed
+from hrm.training.trainer import Diverged, Trainer, derive_seed
 from tests.hrm.conftest import MakeConfig
 from tests.hrm.runs import all_reports, same_weights
 

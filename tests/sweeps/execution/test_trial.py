@@ -17,7 +17,7 @@ import torch
 
 from hrm.system.machine import get_resident_bytes
 from hrm.training.checkpoint import load_checkpoint
-from hrm.training.divergence import Diverged
+from hrm.training.trainer import Diverged
 from sweeps.cli.compose import build_sweep_config
 from sweeps.errors import SpaceError
 from sweeps.events import Ended, Measured, Validation

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hrm.models.metrics import COUNT, LOSS_COUNT
+from hrm.models.base import COUNT, LOSS_COUNT
 from sweeps.results.schema import CURVE_COLUMNS, SCHEMA_VERSION, TRIAL_COLUMNS, build_table, get_metric_unit
 from tests.hrm.family_cases import CASES, FamilyCase
 

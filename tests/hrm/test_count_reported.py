@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-from hrm.config.presets import DocumentedSettings, Preset, load_preset
-from hrm.models.count_table import (
-    C4_TOKENS,
+from hrm.config.presets import load_preset
+from hrm.count import (
     estimate_by_size_guide,
-    estimate_training_time,
+    estimate_hours,
     find_preset_with_params,
+    judge_hours,
     judge_memory,
 )
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.puzzle.counting import count
 from hrm.models.registry import get_family
 from hrm.models.text import counting as text_counting
-from tests.hrm.models.text.conftest import SMALL, small_config
+from tests.hrm.models.text.conftest import small_config
 
 PUZZLE, TEXT = get_family("puzzle"), get_family("text")
 
@@ -59,33 +59,21 @@ def test_the_error_of_a_range_is_from_its_nearer_end() -> None:
     assert preset.compare_params(6_300_000) == pytest.approx(-0.1)
 
 
-def documented(**settings: Any) -> Preset:
-    names = {"output_dir": "{dataset}", "hub_repo": "{dataset}"}
-    return Preset(name="x", family="text", model=SMALL, documented=DocumentedSettings(**names, **settings))
-
-
-def test_time_is_flops_of_the_tokens_over_the_rate() -> None:
-    config = small_config()
-    preset = documented(epochs=2, subset_percent=10, training_hours="1-2")
-    time = estimate_training_time(TEXT, preset, config)
-    assert time is not None
-    assert time.tokens == pytest.approx(0.2 * C4_TOKENS)
-    sequences, rate = time.tokens / config.seq_len, 312e12 * 0.4 * 3600
-    assert time.max_hours == pytest.approx(text_counting.count(config).flops_per_step * sequences / rate)
-    assert time.min_hours == pytest.approx(
-        text_counting.count_min_training_flops(config, 1) * sequences / rate
-    )
-    assert time.min_hours < time.max_hours
-    assert estimate_training_time(TEXT, documented(), config) is None
+def test_hours_are_flops_of_the_tokens_over_the_rate() -> None:
+    config, tokens = small_config(), 1e10
+    least, most = estimate_hours(TEXT, config, tokens)
+    sequences, rate = tokens / config.seq_len, 312e12 * 0.4 * 3600
+    assert most == pytest.approx(text_counting.count(config).flops_per_step * sequences / rate)
+    assert least == pytest.approx(text_counting.count_min_training_flops(config, 1) * sequences / rate)
+    assert least < most
 
 
 @pytest.mark.parametrize(
     ("reported", "verdict"),
-    [("0.00001", "no: at least"), ("1000000-2000000", "yes: at most"), ("0.00001-1000000", "plausible")],
+    [("1-1.5", "no: at least 2 times that"), ("10-20", "yes: at most 8 hours"), ("1-4", "plausible")],
 )
-def test_verdicts_on_time(reported: str, verdict: str) -> None:
-    time = estimate_training_time(TEXT, documented(training_hours=reported), small_config())
-    assert time is not None and time.verdict.startswith(verdict)
+def test_verdicts_on_hours(reported: str, verdict: str) -> None:
+    assert judge_hours(3, 8, reported) == verdict
 
 
 def test_verdicts_on_memory() -> None:
