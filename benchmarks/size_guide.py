@@ -251,7 +251,7 @@ def count_command_figures(figures: Figures) -> Figures:
         models = {name: variant.model for name, variant in figures["presets"].items()}
         same = [name for name, model in models.items() if model == example.model]
         like = [name for name, model in models.items() if replace(model, **cycles) == example.model]
-        example.match = f"`{same[0]}`" if same else f"`{like[0]}` but for its cycles"
+        example.match = f"`{same[0]}`" if same else f"`{like[0]}` except for its cycles"
     return {}
 
 
