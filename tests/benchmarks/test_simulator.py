@@ -11,7 +11,7 @@ import pytest
 from benchmarks.replays import write_curves
 from benchmarks.simulator import Simulator
 from benchmarks.stored_curves import StoredCurves
-from sweeps.cli import resume
+from sweeps.cli.compose import read_resumed_config
 from sweeps.results.tables import read_trials
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.trial_runner import TrialRunner
@@ -49,7 +49,7 @@ def test_replayed_from_its_curves_a_real_sweep_makes_the_same_decisions(
     _, err = process.communicate(timeout=250)
     assert process.returncode == 0, err
 
-    config = resume.read_resumed_config(["resume=found"])
+    config = read_resumed_config(["resume=found"])
     candidates = Candidates(config, {"vocab_size": 7, "seq_len": 16, "num_puzzle_identifiers": 1})
     write_curves(Path("found"), list(candidates.space.parameters), Path("curves.parquet"))
     plan = Scheduler(config, candidates, None, slots=2)
