@@ -116,8 +116,8 @@ def build_hyperband(
     If some trials start slowly: a part of the trials is first compared later.
 
     Args:
-        min_resource: the validation of the first rung; null is a fifth of a run's, rounded up. A later one spares
-            late bloomers.
+        min_resource: the validation of the first rung; null is a fifth of a run's, rounded up. A later one stops
+            fewer slow starters.
         reduction_factor: one of that many trials at a rung continues, to a rung that many times as far.
         bootstrap_count: while a rung has at most that many trials, all are stopped there.
     """
@@ -144,8 +144,8 @@ def build_successive_halving(
     If compute is scarce and early ranks are reliable: tries most configurations, but loses slow starters.
 
     Args:
-        min_resource: the validation of the first rung; null is a fifth of a run's, rounded up. A later one spares
-            late bloomers.
+        min_resource: the validation of the first rung; null is a fifth of a run's, rounded up. A later one stops
+            fewer slow starters.
         reduction_factor: one of that many trials at a rung continues, to a rung that many times as far.
         min_early_stopping_rate: rungs that are left out at the start.
         bootstrap_count: while a rung has at most that many trials, all are stopped there.
