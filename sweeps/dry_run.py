@@ -21,7 +21,7 @@ from sweeps.space.space import FILL
 
 WIDTH = 100
 """Columns of the text, where the space does not have more parameters than fit beside each other."""
-LABEL = 26
+LABEL = 28
 """Columns of a line's label."""
 MOST_SHAPES_LISTED = 64
 NOT_COUNTED = "not counted: a range is continuous, or the space too large"

@@ -127,6 +127,13 @@ def test_every_bound_and_limit_is_printed() -> None:
     )
 
 
+def test_the_label_of_a_measured_bound_is_apart_from_its_value() -> None:
+    config = sweep(FILLED, max_params="1M", deterministic=False)
+    config = dataclasses.replace(config, budget=dataclasses.replace(config.budget, max_latency="20ms"))
+    text = describe(Candidates(config, task_fields()), config)
+    assert "\nbudget, seconds of latency  at most 0.02, measured by each trial" in text
+
+
 def test_no_more_trials_than_there_are() -> None:
     asked = space({"H_layers": [1, 2]}, fixed={"hidden_size": 64, "num_heads": 4, "L_layers": 1})
     text = described(asked, num_trials=50, max_params="0.3M")
