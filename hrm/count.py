@@ -190,7 +190,7 @@ def format_presets(family_name: str) -> str:
                 "FLOPs a step": format_scaled(counts.flops_per_step),
                 "training bytes": format_bytes(counts.total_bytes),
                 "reported VRAM": f"{vram} GB" if vram else "-",
-                "enough": judge_memory(counts.total_bytes, vram) if vram else "-",
+                "enough": check_reported_memory(counts.total_bytes, vram) if vram else "-",
             }
         )
         if documented and documented.training_hours:
@@ -202,7 +202,7 @@ def format_presets(family_name: str) -> str:
                     "tokens": format_scaled(tokens),
                     "reported hours": documented.training_hours,
                     f"hours on {DEVICE}": f"{least:,.3g} to {most:,.3g}",
-                    "plausible": judge_hours(least, most, documented.training_hours),
+                    "plausible": check_reported_hours(least, most, documented.training_hours),
                 }
             )
     parts = [
@@ -235,10 +235,10 @@ def estimate_hours(family: Family, model: Any, tokens: float) -> tuple[float, fl
     )
 
 
-def judge_hours(least: float, most: float, reported: str) -> str:
+def check_reported_hours(least: float, most: float, reported: str) -> str:
     """Return whether reported hours such as `1` or `1-2` are possible where training takes `least` to `most`.
 
-    >>> judge_hours(308, 821, "1-2")
+    >>> check_reported_hours(308, 821, "1-2")
     'no: at least 154 times that'
     """
     low, _, high = reported.partition("-")
@@ -248,10 +248,10 @@ def judge_hours(least: float, most: float, reported: str) -> str:
     return f"yes: at most {most:.2g} hours" if most < float(low) else "plausible"
 
 
-def judge_memory(total_bytes: int, reported_gb: str) -> str:
+def check_reported_memory(total_bytes: int, reported_gb: str) -> str:
     """Return whether reported GPU memory such as `8`, `2-4` or `16+` is enough for this many bytes.
 
-    >>> judge_memory(10_900_000_000, "8")
+    >>> check_reported_memory(10_900_000_000, "8")
     'no: it takes 11 GB'
     """
     needed = total_bytes / 1e9

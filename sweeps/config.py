@@ -278,6 +278,14 @@ def update_options(stored: Mapping[str, Any]) -> dict[str, Any]:
     return {RENAMED_OPTIONS.get(name, name): value for name, value in kept.items()}
 
 
+def update_option_name(name: str) -> str:
+    """Return an option's name of today, and print a notice if that is another."""
+    new = RENAMED_OPTIONS.get(name, name)
+    if new != name:
+        print(f"note: {name} is called {new} now", file=sys.stderr)
+    return new
+
+
 def accept_renamed_options(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return options of a user by their names of today, with a notice for each that has another now.
 
@@ -292,10 +300,7 @@ def accept_renamed_options(given: Mapping[str, Any]) -> dict[str, Any]:
             "fraction of each one's own run",
             "Use train.equal=steps to compare at equal steps, pruner.min_resource=N to spare slow starters",
         )
-    for old, new in RENAMED_OPTIONS.items():
-        if old in given:
-            print(f"note: {old} is called {new} now", file=sys.stderr)
-    return update_options(given)
+    return update_options({update_option_name(name): value for name, value in given.items()})
 
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""From a command line to a checked `SweepConfig`: Hydra composes that of a new sweep, a resumed one has its own."""
+"""From the command line of a new sweep, which Hydra composes, to a checked `SweepConfig`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hrm.config.errors import ConfigError, UnknownNameError, UserError
 from hrm.config.run_config import ALIASES, DEFAULT_TASK, DEVICES, check_task_fits
-from hrm.config.schema import build_config, is_import_path, parse_dotlist, read_yaml
+from hrm.config.schema import build_config, is_import_path
 from hrm.data.registry import TASKS, get_task_class
 from hrm.models.registry import get_family
-from sweeps.config import SweepConfig, accept_renamed_options, update_options
-from sweeps.errors import OutputError
-from sweeps.events import EVENT_LOG, SessionStarted, read_events
-from sweeps.results.output_dir import CONFIG
-from sweeps.scheduler.resume import check_overrides
+from sweeps.config import SweepConfig, accept_renamed_options, update_option_name
 from sweeps.search.objectives import expand_objective_name, parse_objectives
 from sweeps.search.pruners import PRUNERS, check_not_removed
 from sweeps.search.samplers import SAMPLERS, find_sampler
@@ -204,7 +200,7 @@ def rewrite_arguments(arguments: Sequence[str]) -> tuple[list[str], dict[str, st
             values = [value] if os.path.exists(value) else value.split(",")
             overrides.append(f"{key}={','.join(groups.choose(key, one.strip()) for one in values)}")
         elif match and not match["prefix"] and not key.startswith(("hydra.", "hydra/")):
-            overrides.append(f"++{SHORTHANDS.get(key, key)}={value}")
+            overrides.append(f"++{expand_option_name(key)}={value}")
         elif match or argument.startswith("~"):
             overrides.append(argument)
         elif argument.startswith("-") or before.startswith("-"):
@@ -219,6 +215,11 @@ def rewrite_arguments(arguments: Sequence[str]) -> tuple[list[str], dict[str, st
         raise ConfigError("command line", " ".join(arguments), f"must choose a space: {names}", hint)
     overrides += [f"++{name}=null" for name in clear_alternatives(given, "command line")]
     return [*overrides, *flags], groups.paths
+
+
+def expand_option_name(name: str) -> str:
+    """Return an option's full name of today, for a shorthand or an earlier name."""
+    return update_option_name(SHORTHANDS.get(name, name))
 
 
 def check_flag(argument: str) -> None:
@@ -255,19 +256,6 @@ def translate_errors(arguments: Sequence[str]) -> Iterator[None]:
 
 def _format_one_line(error: Exception) -> str:
     return " ".join(str(error).split("See https://")[0].split())
-
-
-def compose_config(arguments: Sequence[str]) -> SweepConfig:
-    """Return the configuration of the one new sweep that a command line without flags asks for.
-
-    Raises:
-        UserError: the command line or what it names is at fault.
-    """
-    import hydra
-
-    overrides, _ = rewrite_arguments(arguments)
-    with translate_errors(arguments), hydra.initialize(version_base=HYDRA_VERSION, config_path=None):
-        return read_composed(hydra.compose(CONFIG_NAME, overrides))
 
 
 def compose_sweep(arguments: Sequence[str]) -> SweepConfig:
@@ -391,78 +379,3 @@ def _list_section_fields(values: Mapping[str, Any]) -> Iterator[str]:
     for section, cls in {**_list_sections(get_type_hints(SweepConfig)), "model": model}.items():
         for field in dataclasses.fields(cls):
             yield f"{section}.{field.name}"
-
-
-RESUME, EXTEND = "resume", "extend"
-
-
-def asks_to_resume(arguments: Sequence[str]) -> bool:
-    """Return whether the command line resumes a sweep instead of starting one."""
-    return any(argument.startswith((f"{RESUME}=", f"{EXTEND}=")) for argument in arguments)
-
-
-def read_resumed_config(arguments: Sequence[str]) -> SweepConfig:
-    """Return the configuration to resume with; its `out` is the sweep's folder.
-
-    Raises:
-        UserError: there is no such sweep, or what is asked for is not how it began; nothing has been touched.
-    """
-    given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    if given.get(RESUME) == "":
-        raise ConfigError(RESUME, "", "must be the folder of a sweep", f"For example: {RESUME}=outputs/first")
-    if RESUME not in given:
-        rule = "goes with resume=DIR, the folder of the sweep to extend"
-        raise ConfigError(EXTEND, given.get(EXTEND), rule)
-    out = Path(given[RESUME]).expanduser().absolute()
-    stored = _read_stored_config(out)
-    asked_for = parse_dotlist(one for one in arguments if one.split("=")[0] != RESUME)
-    options = {SHORTHANDS.get(name, name): value for name, value in asked_for.items()}
-    if EXTEND in options:
-        more = options.pop(EXTEND)
-        if "num_trials" in options:
-            raise ConfigError(EXTEND, more, "says how many trials to add: leave num_trials out")
-        if not isinstance(more, int) or more < 1:
-            raise ConfigError(EXTEND, more, "must be the number of search trials to add, at least 1")
-        options["num_trials"] = stored.num_trials + more
-    values = dataclasses.asdict(stored) | {"out": str(out)} | clear_alternatives(options, "command line")
-    for name, value in options.items():
-        _set_option(values, name, value)
-    asked = build_sweep_config(values)
-    check_overrides(stored, asked)
-    return asked
-
-
-def _read_stored_config(out: Path) -> SweepConfig:
-    """Return the configuration of the sweep in a folder, with its latest limits.
-
-    Raises:
-        OutputError: the folder holds none.
-    """
-    if not (out / CONFIG).is_file():
-        given = "no such folder" if not out.exists() else "no sweep in it"
-        raise OutputError(RESUME, str(out), f"must be the folder of a sweep ({given})")
-    config = build_sweep_config(update_options(read_yaml(out / CONFIG)))
-    # The event log is written before the configuration.
-    sessions = [event for event in read_events(out / EVENT_LOG) if isinstance(event, SessionStarted)]
-    return config.with_limits(sessions[-1].limits) if sessions else config
-
-
-def _set_option(values: dict[str, Any], name: str, value: Any) -> None:
-    """Replace a stored value by that of a dotted option."""
-    if name == "space":
-        space = load_space(str(value))
-        values["space"] = {key: space[key] for key in space if key != "run"}
-    elif name in NAMED:
-        stored = values[name]["name"]
-        if value != stored and Path(str(value)).absolute() != Path(stored).absolute():
-            rule = f"must go on as it began: {name} is {stored!r}, not {value!r}"
-            hint = "Leave that out to resume it, or start a new sweep in another folder"
-            raise OutputError(RESUME, values["out"], rule, hint)
-    else:
-        *sections, option = name.split(".")
-        section = values
-        for part in sections:
-            section = section.setdefault(part, {})
-            if not isinstance(section, dict):
-                raise ConfigError(name, value, f"{part} has no options of its own")
-        section[option] = value

@@ -15,12 +15,11 @@ from hrm.config.command_line import INTERRUPTED, asks_for_help, run_cli
 from sweeps.cli.compose import (
     CONFIG_NAME,
     HYDRA_VERSION,
-    asks_to_resume,
     read_composed,
-    read_resumed_config,
     rewrite_arguments,
     translate_errors,
 )
+from sweeps.cli.resume import asks_to_resume, read_resumed_config
 from sweeps.config import SweepConfig
 
 

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.replays import write_curves
 from benchmarks.simulator import Simulator
 from benchmarks.stored_curves import StoredCurves
-from sweeps.cli.compose import read_resumed_config
+from sweeps.cli.resume import read_resumed_config
 from sweeps.results.tables import read_trials
 from sweeps.scheduler.scheduler import Scheduler
 from sweeps.scheduler.trial_runner import TrialRunner

@@ -8,11 +8,11 @@ import pytest
 
 from hrm.config.presets import load_preset
 from hrm.count import (
+    check_reported_hours,
+    check_reported_memory,
     estimate_by_size_guide,
     estimate_hours,
     find_preset_with_params,
-    judge_hours,
-    judge_memory,
 )
 from hrm.models.puzzle.config import PuzzleHRMConfig
 from hrm.models.puzzle.counting import count
@@ -73,10 +73,10 @@ def test_hours_are_flops_of_the_tokens_over_the_rate() -> None:
     [("1-1.5", "no: at least 2 times that"), ("10-20", "yes: at most 8 hours"), ("1-4", "plausible")],
 )
 def test_verdicts_on_hours(reported: str, verdict: str) -> None:
-    assert judge_hours(3, 8, reported) == verdict
+    assert check_reported_hours(3, 8, reported) == verdict
 
 
 def test_verdicts_on_memory() -> None:
-    assert judge_memory(4 * 10**9, "2-4") == "yes"
-    assert judge_memory(int(10.9e9), "8") == "no: it takes 11 GB"
-    assert judge_memory(97 * 10**9, "16+") == "at least: it takes 97 GB"
+    assert check_reported_memory(4 * 10**9, "2-4") == "yes"
+    assert check_reported_memory(int(10.9e9), "8") == "no: it takes 11 GB"
+    assert check_reported_memory(97 * 10**9, "16+") == "at least: it takes 97 GB"

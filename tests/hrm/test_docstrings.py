@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import doctest
 import importlib
 from pathlib import Path
 
 import pytest
 
 import hrm
+from tests.docstring_examples import run_examples
 
 FOLDER = Path(hrm.__file__).parent
 MODULES = [
@@ -20,5 +20,4 @@ MODULES = [
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name: str) -> None:
-    found = doctest.testmod(importlib.import_module(name.removesuffix(".__init__")))
-    assert found.attempted and not found.failed
+    run_examples(importlib.import_module(name.removesuffix(".__init__")))

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sweeps.analysis.sweep_folder import SweepFolder
-from sweeps.cli.compose import compose_sweep, read_resumed_config
+from sweeps.cli.compose import compose_sweep
+from sweeps.cli.resume import read_resumed_config
 from sweeps.report.files import write_report
 from sweeps.results.tables import read_trials
 
@@ -45,6 +46,7 @@ def test_an_old_space_and_an_old_folder_say_revive(sweeps: Path, capsys: pytest.
     assert compose_sweep([old]).resume_pruned == 1
     assert capsys.readouterr().err == "note: revive is called resume_pruned now\n"
     assert compose_sweep([old, "resume_pruned=4"]).resume_pruned == 4
+    assert compose_sweep([old, "revive=3", "resume_pruned=4"]).resume_pruned == 4, "the last one holds"
 
 
 @pytest.mark.ray

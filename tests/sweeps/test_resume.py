@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from hrm.config.schema import read_yaml, write_yaml
-from sweeps.cli.compose import read_resumed_config
+from sweeps.cli.resume import read_resumed_config
 from sweeps.config import StopConfig
 from sweeps.events import EVENT_LOG, EventLog, SessionStarted
 from sweeps.results.output_dir import lock_output_dir

@@ -12,7 +12,7 @@ from sweeps.report.charts.chart import ARM_COLOURS, Axis, Layer, Mark, Points
 from sweeps.report.format import format_count, format_estimate, format_score, format_values
 from sweeps.results.schema import PARAMETER_PREFIX, Row, get_metric_unit
 
-PRESET_MARKS: tuple[Mark, ...] = ("diamond", "triangle", "down", "square", "circle")
+PRESET_MARKERS: tuple[Mark, ...] = ("diamond", "triangle", "down", "square", "circle")
 _SPLITS = {"valid": "validation", "test": "test", "train": "training"}
 
 
@@ -31,10 +31,10 @@ def format_metric(metric: str) -> str:
     return f"{words}, {_SPLITS.get(split, split)}" + (f" ({note})" if note else "")
 
 
-def choose_preset_marks(folder: SweepFolder) -> dict[str, Mark]:
+def choose_preset_markers(folder: SweepFolder) -> dict[str, Mark]:
     """Return a mark of its own for every preset that was trained."""
     names = dict.fromkeys(row["arm"] for row in folder.select("baseline"))
-    return {name: PRESET_MARKS[i % len(PRESET_MARKS)] for i, name in enumerate(names)}
+    return {name: PRESET_MARKERS[i % len(PRESET_MARKERS)] for i, name in enumerate(names)}
 
 
 def choose_arm_colours(folder: SweepFolder) -> dict[str, str]:
@@ -94,7 +94,7 @@ def build_presets(
     """Return the presets' runs, a layer each; `legend` may name a preset's `{name}` and number of runs `{n}`."""
     layers: list[Layer] = []
     baselines = folder.rank(folder.select("baseline"))
-    for name, mark in choose_preset_marks(folder).items():
+    for name, mark in choose_preset_markers(folder).items():
         rows = [row for row in baselines if row["arm"] == name][: 1 if best_only else None]
         if rows:
             text = legend.format(name=name, n=len(rows))
@@ -106,7 +106,7 @@ def build_presets(
 
 def build_confirmed(folder: SweepFolder, x: Callable[[Arm], float]) -> list[Layer]:
     """Return the arms' means of the objective with their intervals, a layer each."""
-    marks, colours, layers = choose_preset_marks(folder), choose_arm_colours(folder), list[Layer]()
+    marks, colours, layers = choose_preset_markers(folder), choose_arm_colours(folder), list[Layer]()
     for arm in folder.comparisons.arms:
         if (mean := folder.estimate(arm, "objective")) is not None:
             look: dict[str, Any] = {"mark": marks.get(arm.name, "square"), "colour": colours[arm.name]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -37,7 +38,7 @@ class Phase(Protocol):
 
 
 class QueuePhase:
-    """A phase whose jobs are a fixed list, made once, when the phases before it have ended."""
+    """A phase whose jobs are a fixed list."""
 
     kind: Kind
     phrase: str
@@ -48,23 +49,9 @@ class QueuePhase:
         self._jobs: list[Job] | None = None
         """The jobs of this session; None before they are decided."""
 
-    def make_jobs(self, state: SweepState) -> Sequence[Job]:
-        """Make the jobs that have not started in earlier sessions."""
-        raise NotImplementedError
-
-    def estimate(self, state: SweepState) -> int:
-        """Return how many jobs `make_jobs` will make, about or at most."""
-        raise NotImplementedError
-
-    def extend(self, config: SweepConfig) -> None:
-        """Decide again, under a configuration with higher limits."""
-        self._config, self._jobs = config, None
-
     def next(self, state: SweepState) -> Job | Done:
-        """Return the first job that has not started; the first call decides them all."""
-        if self._jobs is None:
-            self._jobs = list(self.make_jobs(state))
-        return next((job for job in self._jobs if job.number not in state.trials), DONE)
+        """Return the first job that has not started."""
+        return next((job for job in self._jobs or () if job.number not in state.trials), DONE)
 
     def find_job(self, state: SweepState, number: int) -> Job | None:
         """Return the job of a number that `next` has returned, or would have; None if there is no such job."""
@@ -72,10 +59,8 @@ class QueuePhase:
         return next((job for job in self._jobs or () if job.number == number), None)
 
     def count_waiting(self, state: SweepState) -> int:
-        """Return how many jobs have not started; an estimate before they are decided."""
-        if self._jobs is None:
-            return self.estimate(state)
-        return sum(job.number not in state.trials for job in self._jobs)
+        """Return how many jobs have not started."""
+        return sum(job.number not in state.trials for job in self._jobs or ())
 
     def count_expected(self, state: SweepState) -> int:
         """Return the number of jobs of all sessions, started ones included."""
@@ -89,6 +74,32 @@ class QueuePhase:
         """Return a phrase for the jobs that have not started; None if there are none."""
         num = self.count_waiting(state)
         return self.phrase.format(num=num) if num else None
+
+
+class DeferredPhase(QueuePhase, ABC):
+    """A phase whose jobs are decided once, when the phases before it have ended."""
+
+    @abstractmethod
+    def make_jobs(self, state: SweepState) -> Sequence[Job]:
+        """Make the jobs that have not started in earlier sessions."""
+
+    @abstractmethod
+    def estimate(self, state: SweepState) -> int:
+        """Return how many jobs `make_jobs` will make, about or at most."""
+
+    def extend(self, config: SweepConfig) -> None:
+        """Decide again, under a configuration with higher limits."""
+        self._config, self._jobs = config, None
+
+    def next(self, state: SweepState) -> Job | Done:
+        """Return the first job that has not started; the first call decides them all."""
+        if self._jobs is None:
+            self._jobs = list(self.make_jobs(state))
+        return super().next(state)
+
+    def count_waiting(self, state: SweepState) -> int:
+        """Return how many jobs have not started; an estimate before they are decided."""
+        return self.estimate(state) if self._jobs is None else super().count_waiting(state)
 
 
 def make_job(config: SweepConfig, candidate: Candidate, *, seed: int, **fields: Any) -> Job:

@@ -10,7 +10,7 @@ from statistics import fmean
 
 from sweeps.config import SweepConfig
 from sweeps.events import Job, Kind, Trial, Validation
-from sweeps.scheduler.phases.base import QueuePhase
+from sweeps.scheduler.phases.base import DeferredPhase
 from sweeps.scheduler.state import SweepState
 from sweeps.search.objectives import Objective, Objectives
 from sweeps.search.seeds import derive_confirmation_seeds
@@ -32,7 +32,7 @@ class Finalist:
     objective: float
 
 
-class ConfirmPhase(QueuePhase):
+class ConfirmPhase(DeferredPhase):
     """Trains every finalist on the first fresh seed, then every finalist on the second, and so on.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 
 from sweeps.config import SweepConfig
 from sweeps.events import Job, Kind
-from sweeps.scheduler.phases.base import QueuePhase, make_job
+from sweeps.scheduler.phases.base import DeferredPhase, make_job
 from sweeps.scheduler.state import SweepState
 from sweeps.search.seeds import derive_random_search_seed
 from sweeps.space.candidates import Candidates
@@ -17,7 +17,7 @@ from sweeps.space.candidates import Candidates
 ARM = "random search"
 
 
-class RandomSearchPhase(QueuePhase):
+class RandomSearchPhase(DeferredPhase):
     """Trains distinct feasible configurations, each as likely as the others, until the search's FLOPs are spent.
 
     It begins when the search has ended: only then is it known what that has spent. All jobs are trained to their end

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import doctest
 import inspect
 from importlib import import_module
 
 import pytest
+
+from tests.docstring_examples import run_examples
 
 MODULES = ("comparison", "importance", "pareto", "scaling", "statistics")
 NEED_A_FOLDER = {"write_pareto", "build_point", "read_config_without_seed"}
@@ -16,8 +17,7 @@ NEED_A_FOLDER = {"write_pareto", "build_point", "read_config_without_seed"}
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_hold(name: str) -> None:
     module = import_module(f"sweeps.analysis.{name}")
-    found = doctest.testmod(module)
-    assert found.attempted > 0 and found.failed == 0
+    run_examples(module)
     functions = [
         function
         for function_name, function in inspect.getmembers(module, inspect.isfunction)

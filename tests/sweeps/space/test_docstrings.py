@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import doctest
-import inspect
 import pkgutil
 from importlib import import_module
 
 import pytest
 
 import sweeps.space
+from tests.docstring_examples import list_without_example, run_examples
 
 PLAIN_DATA = {"Candidate", "Constraint", "PresetFit", "Resolved", "Shapes"}
 """Classes without a method to call."""
@@ -18,14 +17,5 @@ PLAIN_DATA = {"Candidate", "Constraint", "PresetFit", "Resolved", "Shapes"}
 @pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(sweeps.space.__path__)])
 def test_examples_hold(name: str) -> None:
     module = import_module(f"sweeps.space.{name}")
-    found = doctest.testmod(module)
-    assert found.attempted > 0 and found.failed == 0
-    without = {
-        member.__name__
-        for _, member in inspect.getmembers(
-            module, lambda one: inspect.isfunction(one) or inspect.isclass(one)
-        )
-        if member.__module__ == module.__name__ and not member.__name__.startswith("_")
-        if ">>>" not in inspect.getsource(member)
-    }
-    assert without <= PLAIN_DATA
+    run_examples(module)
+    assert list_without_example(module) <= PLAIN_DATA
